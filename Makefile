@@ -1,0 +1,86 @@
+# Each target installs what it needs first (scripts/setup says what and why), so a clean clone is one command away.
+#
+#   STETH_TEST_ALLOW_SKIP=1   tests that need root are skipped instead of failing (docs/testing.md)
+#   FUZZ_SECONDS=300          how long `make fuzz` attacks each parser
+
+CARGO ?= cargo
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+FUZZ_SECONDS ?= 300
+FUZZ_SHORT_SECONDS ?= 15
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SCRIPTS := scripts/setup .ci/run
+HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-unit bench lint fmt fuzz fuzz-short docs clean setup-build setup-test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup-build ## build and start the agent; needs root, asks sudo if need be
+	$(CARGO) build --release
+	$(SUDO) target/release/steth run
+
+build: setup-build ## the release binary, target/release/steth
+	$(CARGO) build --release
+
+test: setup-build setup-test ## all tests, on the running kernel (root), and a short fuzz run
+ifdef HAS_NEXTEST
+	$(CARGO) nextest run --workspace --no-fail-fast
+	$(CARGO) test --workspace --doc
+else
+	$(CARGO) test --workspace --no-fail-fast
+endif
+	$(MAKE) fuzz-short
+
+test-unit: setup-build ## only what needs neither root nor servers
+	$(CARGO) test --workspace --lib --bins
+
+bench: setup-build setup-test ## what the agent costs (root; about ten minutes; docs/performance.md)
+	$(CARGO) bench -p steth
+
+lint: setup-build ## formatting, clippy, documentation, scripts, dependency policy
+	$(CARGO) fmt --all -- --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	bash -n $(SCRIPTS)
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --workspace check bans licenses sources; \
+	else echo "cargo-deny is not installed; the test 'house' checks licences, duplicates and sources all the same"; fi
+
+fmt: ## format everything
+	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+
+fuzz: setup-build ## attack each parser for FUZZ_SECONDS; libFuzzer if cargo-fuzz and nightly are there
+	@if $(CARGO) +nightly fuzz --version >/dev/null 2>&1; then \
+		for target in $(FUZZ_TARGETS); do \
+			mkdir -p fuzz/corpus/$$target && \
+			$(CARGO) +nightly fuzz run --features libfuzzer $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+				-- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
+		done; \
+	else \
+		echo "no cargo-fuzz on nightly (cargo install cargo-fuzz --locked): mutating the seeds on stable, without coverage"; \
+		$(MAKE) fuzz-short FUZZ_SHORT_SECONDS=$(FUZZ_SECONDS); \
+	fi
+
+fuzz-short: setup-build ## the same for a short time, on stable Rust
+	$(CARGO) build --release --manifest-path fuzz/Cargo.toml
+	@for target in $(FUZZ_TARGETS); do \
+		$(CARGO) run -q --release --manifest-path fuzz/Cargo.toml -- $$target --seconds $(FUZZ_SHORT_SECONDS) || exit 1; \
+	done
+
+docs: ## the API documentation, target/doc
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+clean: ## remove what was built
+	$(CARGO) clean
+	$(CARGO) clean --manifest-path fuzz/Cargo.toml
+	rm -rf fuzz/artifacts fuzz/corpus
+
+setup-build:
+	@scripts/setup build
+
+setup-test:
+	@scripts/setup test

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Reads the payload of the send or receive in progress through the registers with which the task entered the kernel.
+ *
+ * The bytes are still (send) or already (receive) in the caller's buffer. What cannot be read this way is declared
+ * unread: sendfile and splice (no buffer), io_uring (the registers belong to io_uring_enter), kernel threads and 32-bit
+ * tasks (other call numbers).
+ */
+#ifndef STETH_CAPTURE_H
+#define STETH_CAPTURE_H
+
+#include "state.h"
+
+#ifndef __TARGET_ARCH_x86
+#error "the payload reader knows the registers of x86-64 only"
+#endif
+
+#define PF_KTHREAD 0x00200000
+#define USER_CS 0x33
+
+enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
+	SYS_read = 0,
+	SYS_write = 1,
+	SYS_readv = 19,
+	SYS_writev = 20,
+	SYS_sendto = 44,
+	SYS_recvfrom = 45,
+	SYS_sendmsg = 46,
+	SYS_recvmsg = 47,
+	SYS_recvmmsg = 299,
+	SYS_sendmmsg = 307,
+	SYS_preadv2 = 327,
+	SYS_pwritev2 = 328,
+};
+
+#define IOVECS_MAX 16
+
+/* The n-th message of a sendmmsg or recvmmsg: events of one call come one by one, in order, in one task. */
+static __always_inline __u32 message_index(struct scratch *s, __u64 vector, __u32 length)
+{
+	__u64 task = bpf_get_current_pid_tgid();
+
+	if (s->message_task != task || s->message_vector != vector || s->message_next >= length) {
+		s->message_task = task;
+		s->message_vector = vector;
+		s->message_next = 0;
+	}
+	return s->message_next++;
+}
+
+/* Where the caller's bytes are. False: they cannot be told. */
+static __always_inline bool locate(struct scratch *s)
+{
+	struct source *from = &s->from;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct user_msghdr header;
+	struct pt_regs *regs;
+	__u64 si;
+
+	if (task->flags & PF_KTHREAD)
+		return false;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (regs->cs != USER_CS)
+		return false;
+	si = regs->si;
+	from->buffer = NULL;
+	from->vector = NULL;
+	switch (regs->orig_ax) {
+	case SYS_read:
+	case SYS_write:
+	case SYS_sendto:
+	case SYS_recvfrom:
+		from->buffer = (const __u8 *)si;
+		return true;
+	case SYS_readv:
+	case SYS_writev:
+	case SYS_preadv2:
+	case SYS_pwritev2:
+		from->vector = (const struct iovec *)si;
+		from->segments = regs->dx;
+		return true;
+	case SYS_sendmmsg:
+	case SYS_recvmmsg:
+		si += message_index(s, si, regs->dx) * sizeof(struct mmsghdr);
+		/* fallthrough */
+	case SYS_sendmsg:
+	case SYS_recvmsg:
+		if (bpf_probe_read_user(&header, sizeof(header), (void *)si))
+			return false;
+		from->vector = header.msg_iov;
+		from->segments = header.msg_iovlen;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static long copy_step(__u64 i, struct scratch **at)
+{
+	struct scratch *s = *at;
+	struct source *from = &s->from;
+	struct iovec segment;
+	__u32 take, to;
+
+	if (from->segment >= from->segments || from->done >= from->want)
+		return 1;
+	if (bpf_probe_read_user(&segment, sizeof(segment), from->vector + from->segment))
+		return 1;
+	from->segment++;
+	if (from->skip >= segment.iov_len) {
+		from->skip -= segment.iov_len;
+		return 0;
+	}
+	take = from->want - from->done;
+	if (take > segment.iov_len - from->skip)
+		take = segment.iov_len - from->skip;
+	to = (from->at + from->done) & (DATA_SPAN - 1);
+	barrier_var(take);
+	if (take == 0 || take > DATA_MAX)
+		return 1;
+	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment.iov_base + from->skip))
+		return 1;
+	from->skip = 0;
+	from->done += take;
+	return 0;
+}
+
+/*
+ * Copies bytes [skip, skip + want) of the transfer that locate() has found to s->data[at...]. Returns how many could be
+ * copied. A function of its own for the verifier, which so follows it once.
+ */
+__attribute__((noinline)) int copy(struct scratch *s, __u32 at, __u32 skip, __u32 want)
+{
+	if (!s)
+		return 0;
+	/* Compared after the barrier, the verifier knows the bound of the register that is used. */
+	barrier_var(want);
+	if (want > DATA_MAX)
+		want = DATA_MAX;
+	if (want == 0)
+		return 0;
+	if (s->from.buffer)
+		return bpf_probe_read_user(s->data + (at & (DATA_SPAN - 1)), want, s->from.buffer + skip) ? 0 : want;
+	s->from.segment = 0;
+	s->from.done = 0;
+	s->from.at = at;
+	s->from.skip = skip;
+	s->from.want = want;
+	STETH_LOOP(IOVECS_MAX, copy_step, &s);
+	return s->from.done;
+}
+
+#endif

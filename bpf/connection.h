@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * verdict -> connection: finds or makes the state of a socket, keeps its offsets, announces and closes it.
+ *
+ * Identity is the socket itself. Offsets come from the kernel's own books: copied_seq after a receive and write_seq after
+ * a send are moved by the calling task only; their low 32 bits are kept as they are and extended to 64.
+ */
+#ifndef STETH_CONNECTION_H
+#define STETH_CONNECTION_H
+
+#include "state.h"
+
+static __always_inline __u32 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* Is this process selected? Decided before any byte is copied. */
+static __always_inline __u32 verdict_of(__u32 tgid)
+{
+	__u32 *known;
+
+	if (tgid == self_tgid)
+		return VERDICT_IGNORE;
+	known = bpf_map_lookup_elem(&verdicts, &tgid);
+	return known ? *known : control.default_verdict;
+}
+
+static __always_inline bool port_wanted(struct sock *sk, __u8 family)
+{
+	__u32 port = control.port;
+
+	if (!port)
+		return true;
+	if (family == AF_UNIX)
+		return false;
+	return sk->__sk_common.skc_num == port || bpf_ntohs(sk->__sk_common.skc_dport) == port;
+}
+
+static __always_inline __u64 extend(__u64 known, __u32 now)
+{
+	return known + (__u32)(now - (__u32)known);
+}
+
+/* Where the two directions are, by the kernel's books. */
+static __always_inline void place(struct connection *c, struct tcp_sock *tp)
+{
+	c->offset[STETH_SEND] = tp->write_seq;
+	c->offset[STETH_RECEIVE] = tp->copied_seq;
+	c->flags |= CONNECTION_PLACED;
+}
+
+static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
+{
+	__u16 family = sk->__sk_common.skc_family, type = sk->sk_type, protocol = sk->sk_protocol;
+	struct connection *c;
+	__u8 transport;
+
+	if (family == AF_UNIX)
+		transport = type == SOCK_STREAM ? 0 : 1;
+	else if ((family == AF_INET || family == AF_INET6) && protocol == IPPROTO_TCP && type == SOCK_STREAM)
+		transport = IPPROTO_TCP;
+	else if ((family == AF_INET || family == AF_INET6) && protocol == IPPROTO_UDP)
+		transport = IPPROTO_UDP;
+	else
+		return NULL;
+	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c)
+		return NULL;
+	c->id = bpf_get_socket_cookie(sk);
+	c->family = family;
+	c->transport = transport;
+	c->tgid = tgid;
+	c->epoch = control.epoch;
+	c->verdict = port_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
+	if (transport == IPPROTO_UDP || transport == 1)
+		c->flags |= CONNECTION_L4; /* no protocol of this table travels in datagrams */
+	return c;
+}
+
+/* A task uses the socket: its state, with a verdict that holds for this task and these rules. */
+static __always_inline struct connection *connection_in_task(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	__u32 tgid = current_tgid();
+
+	if (!c)
+		return connection_new(sk, tgid);
+	if (c->epoch != control.epoch || c->tgid != tgid) {
+		c->epoch = control.epoch;
+		c->tgid = tgid;
+		c->verdict = port_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
+	}
+	return c;
+}
+
+static __always_inline void announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now)
+{
+	struct steth_open open = {
+		.kind = STETH_OPEN,
+		.family = c->family,
+		.transport = c->transport,
+		.role = c->role,
+		.role_source = c->role_source,
+		.tgid = c->tgid,
+		.connection = c->id,
+		.time = now,
+		.established = c->established,
+		.connect_started = c->connect_started,
+		.sent = c->offset[STETH_SEND],
+		.received = c->offset[STETH_RECEIVE],
+	};
+
+	open.netns = sk->__sk_common.skc_net.net->ns.inum;
+	if (c->family == AF_INET) {
+		__builtin_memcpy(open.local_address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);
+		__builtin_memcpy(open.remote_address, (void *)&(__be32){sk->__sk_common.skc_daddr}, 4);
+	} else if (c->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&open.local_address, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&open.remote_address, sk, __sk_common.skc_v6_daddr);
+	}
+	if (c->family == AF_UNIX) {
+		struct pid *peer = sk->sk_peer_pid;
+
+		if (peer)
+			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
+	} else {
+		open.local_port = sk->__sk_common.skc_num;
+		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	}
+	bpf_get_current_comm(open.comm, sizeof(open.comm));
+	if (!emit(s, &open, sizeof(open)))
+		c->flags |= CONNECTION_ANNOUNCED;
+}
+
+/* Puts coalesced bytes into a record of their own. */
+static __always_inline void flush_pending(struct connection *c, struct scratch *s, __u8 direction)
+{
+	__u32 bytes = c->pending_bytes[direction], calls = c->pending_calls[direction];
+	struct steth_chunk chunk = {
+		.kind = STETH_CHUNK,
+		.direction = direction,
+		.protocol = c->protocol,
+		.flags = STETH_CHUNK_COALESCED,
+		.tgid = c->tgid,
+		.connection = c->id,
+		.time = c->pending_until[direction],
+		.offset = c->offset[direction] - bytes,
+		.opposite = c->offset[!direction],
+		.length = bytes,
+		.role = c->role,
+		.role_source = c->role_source,
+		.lag_us = STETH_LAG_UNKNOWN,
+	};
+
+	c->pending_bytes[direction] = 0;
+	c->pending_calls[direction] = 0;
+	count(s, STETH_PENDING_CHUNKS, -(__u64)calls);
+	count(s, STETH_PENDING_BYTES, -(__u64)bytes);
+	if (emit(s, &chunk, sizeof(chunk))) {
+		count(s, STETH_DROPPED_CHUNKS, calls);
+		count(s, STETH_DROPPED_BYTES, bytes);
+	} else {
+		count(s, STETH_REPORTED_CHUNKS, calls);
+		count(s, STETH_REPORTED_BYTES, bytes);
+	}
+}
+
+static __always_inline void emit_books(struct sock *sk, struct connection *c, struct scratch *s, __u8 kind, __u64 now)
+{
+	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct steth_books books = {
+		.kind = kind,
+		.flags = c->close_flags,
+		.protocol = c->protocol,
+		.role = c->role,
+		.tgid = c->tgid,
+		.connection = c->id,
+		.time = now,
+		.sent = c->offset[STETH_SEND],
+		.received = c->offset[STETH_RECEIVE],
+		.calls = c->calls,
+		.error = sk->sk_err,
+	};
+
+	if (tp) {
+		books.segments_out = tp->segs_out;
+		books.segments_in = tp->segs_in;
+		books.retransmitted = tp->total_retrans;
+		books.srtt_us = tp->srtt_us >> 3;
+	}
+	emit(s, &books, sizeof(books));
+}
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What crosses the ring: the records that the kernel side writes and crates/event reads. The same records, in the same
+ * bytes, are the frames of a recording. Everything is little-endian, naturally aligned, without implicit padding; the
+ * test `layout` in crates/probe compares every offset and size with the BTF of the compiled object.
+ *
+ * Offsets are 64-bit positions in one direction of a connection. For TCP their low 32 bits are the raw sequence number
+ * of the byte, for other sockets they count from the first call that was seen. `time` is CLOCK_MONOTONIC nanoseconds.
+ */
+#ifndef STETH_EVENT_H
+#define STETH_EVENT_H
+
+enum steth_kind {
+	STETH_OPEN = 1,     /* a connection is announced; comes before its first chunk */
+	STETH_CHUNK = 2,    /* bytes moved between a task and a socket */
+	STETH_SHUTDOWN = 3, /* one direction has ended with a FIN */
+	STETH_CLOSE = 4,    /* the connection is gone; final books */
+	STETH_PROGRESS = 5, /* the sweep found the connection alive; books so far */
+	STETH_EXEC = 6,     /* a process has a new image */
+	STETH_EXIT = 7,     /* a process has ended */
+	/* 16 and above are written in user space, for recordings */
+};
+
+enum steth_direction { STETH_SEND = 0, STETH_RECEIVE = 1 };
+
+enum steth_role { STETH_ROLE_UNKNOWN = 0, STETH_ROLE_CLIENT = 1, STETH_ROLE_SERVER = 2 };
+
+/* How the role was learnt, best first. */
+enum steth_role_source {
+	STETH_ROLE_UNSEEN = 0,
+	STETH_ROLE_STATE = 1,   /* SYN_SENT or SYN_RECV to ESTABLISHED was seen */
+	STETH_ROLE_REQUEST = 2, /* whoever sent the first request */
+};
+
+/* Protocol numbers, the same in crates/wire. */
+enum steth_protocol {
+	STETH_PROTOCOL_UNKNOWN = 0,
+	STETH_PROTOCOL_HTTP1 = 1,
+	STETH_PROTOCOL_REDIS = 2,
+	STETH_PROTOCOL_COUNT = 3,
+};
+
+enum steth_chunk_flags {
+	/* First chunk of its direction since the other direction moved. */
+	STETH_CHUNK_TURN = 1,
+	/* There was a payload and it could not be read (page not present, io_uring, sendfile, 32-bit task). */
+	STETH_CHUNK_UNREAD = 2,
+	/* Several calls in one record; `time` is the last one's. */
+	STETH_CHUNK_COALESCED = 4,
+};
+
+/* The arrival or departure was not recorded. */
+#define STETH_LAG_UNKNOWN 0xffffffffu
+
+struct steth_open {
+	__u8 kind;
+	__u8 family;      /* AF_UNIX, AF_INET, AF_INET6 */
+	__u8 transport;   /* IPPROTO_TCP, IPPROTO_UDP; 0 for a unix stream, 1 for unix datagrams and packets */
+	__u8 role;
+	__u8 role_source;
+	__u8 reserved[3];
+	__u32 tgid;       /* 0: not in a task's context */
+	__u32 netns;      /* inode of the network namespace */
+	__u64 connection;
+	__u64 time;
+	__u64 established;     /* 0: before the agent */
+	__u64 connect_started; /* 0: passive, or before the agent */
+	__u64 sent;            /* position of the next byte to be sent, at the announcement */
+	__u64 received;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 peer_tgid; /* unix sockets: who is at the other end; 0 otherwise */
+	__u8 local_address[16];
+	__u8 remote_address[16];
+	__u8 comm[16];
+};
+
+struct steth_chunk {
+	__u8 kind;
+	__u8 direction;
+	__u8 protocol;
+	__u8 flags;
+	__u32 tgid;
+	__u64 connection;
+	/* A send: when its last byte left (tcp_wstamp_ns), else the end of the call. A receive: the end of the call. */
+	__u64 time;
+	__u64 offset;   /* of the first byte */
+	__u64 opposite; /* position of the next byte in the other direction at that moment */
+	__u32 length;   /* bytes that moved */
+	__u16 captured; /* how many of the first of them follow */
+	__u8 role;
+	__u8 role_source;
+	/* A receive: microseconds from the arrival of the bytes to `time`. A send: from `time` to the end of the call. */
+	__u32 lag_us;
+	__u32 reserved;
+};
+
+struct steth_shutdown {
+	__u8 kind;
+	__u8 direction; /* the direction that has ended */
+	__u8 reserved[6];
+	__u64 connection;
+	__u64 time;
+	__u64 offset; /* end of that direction */
+};
+
+enum steth_close_flags {
+	STETH_CLOSE_RESET_BY_PEER = 1,
+	STETH_CLOSE_RESET_BY_US = 2,
+	STETH_CLOSE_TIMED_OUT = 4,
+	STETH_CLOSE_FIN_SENT = 8,
+	STETH_CLOSE_FIN_RECEIVED = 16,
+	STETH_CLOSE_REFUSED = 32,
+};
+
+/* STETH_CLOSE and STETH_PROGRESS. */
+struct steth_books {
+	__u8 kind;
+	__u8 flags;
+	__u8 protocol;
+	__u8 role;
+	__u32 tgid;
+	__u64 connection;
+	__u64 time;
+	__u64 sent;          /* position after the last byte that the application sent */
+	__u64 received;      /* position after the last byte that the application read */
+	__u64 calls;         /* sends and receives seen on this socket */
+	__u32 segments_out;
+	__u32 segments_in;
+	__u32 retransmitted; /* segments */
+	__u32 srtt_us;
+	__u32 error;         /* sk_err */
+	__u32 reserved;
+};
+
+struct steth_exec {
+	__u8 kind;
+	__u8 reserved[3];
+	__u32 tgid;
+	__u64 time;
+	__u64 started; /* start of the process, CLOCK_BOOTTIME nanoseconds */
+	__u16 executable_length;
+	__u16 command_line_length; /* arguments separated by NUL */
+	__u32 parent;
+	/* executable, then command line */
+};
+
+struct steth_exit {
+	__u8 kind;
+	__u8 reserved[3];
+	__u32 tgid;
+	__u64 time;
+};
+
+/* Counters of the kernel side, one array element per CPU. User space adds them up for the ledger. */
+enum steth_counter {
+	STETH_SEEN_CHUNKS,      /* sends and receives on selected sockets */
+	STETH_SEEN_BYTES,
+	STETH_REPORTED_CHUNKS,  /* covered by a record in the ring */
+	STETH_REPORTED_BYTES,
+	STETH_L4_CHUNKS,        /* no protocol known, or analysis off: counted in the books only */
+	STETH_L4_BYTES,
+	STETH_DROPPED_RECORDS,  /* ring full: records of any kind */
+	STETH_DROPPED_CHUNKS,   /* ring full: sends and receives in them */
+	STETH_DROPPED_BYTES,
+	STETH_UNREAD_CHUNKS,    /* reported without payload because it could not be read */
+	STETH_UNREAD_BYTES,
+	STETH_SKIPPED_BYTES,    /* not copied by the capture policy */
+	STETH_MAP_FULL,         /* no socket storage could be made: chunks */
+	STETH_MAP_FULL_BYTES,
+	STETH_PENDING_CHUNKS,   /* gauge kept as a count: coalesced, not yet in a record */
+	STETH_PENDING_BYTES,
+	STETH_UNSELECTED,       /* chunks on sockets that the verdict excludes */
+	STETH_PEEKS,            /* MSG_PEEK and error-queue reads: no data consumed */
+	STETH_VERDICTS_FULL,    /* processes whose inherited verdict found no room */
+	/* Ring full: exchanges whose request began in a dropped record, per protocol. */
+	STETH_DROPPED_REQUESTS,
+	STETH_COUNTERS = STETH_DROPPED_REQUESTS + STETH_PROTOCOL_COUNT,
+};
+
+#endif

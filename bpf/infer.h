@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Names the protocol from the first bytes of a message.
+ *
+ * Plain C over a buffer, so that the same text is compiled for BPF and natively: crates/infer runs it against its Rust
+ * twin (crates/wire/src/infer.rs) and under the fuzzer. A further protocol is one function here and one row in
+ * steth_infer(), plus the same in the twin.
+ *
+ * State that a loop changes lives in a struct of the caller's, in a map on the BPF side: of values in a map the verifier
+ * assumes nothing, so it follows a loop's body once, where it would follow values on the stack through every turn. The
+ * loop gets the address of the pointer, because bpf_loop() takes nothing but the stack.
+ */
+#ifndef STETH_INFER_H
+#define STETH_INFER_H
+
+#include "event.h"
+
+#define STETH_PREFIX 32
+
+enum steth_guess { STETH_GUESS_NO = 0, STETH_GUESS_MORE = 1, STETH_GUESS_IS = 2 };
+
+/* guess | protocol << 8 | request << 16 */
+#define STETH_GUESSED(protocol, request) (STETH_GUESS_IS | (protocol) << 8 | (request) << 16)
+#define STETH_GUESS(g) ((g) & 0xff)
+#define STETH_GUESS_PROTOCOL(g) ((g) >> 8 & 0xff)
+#define STETH_GUESS_REQUEST(g) ((g) >> 16 & 1)
+
+#define STETH_INLINE static inline __attribute__((always_inline))
+
+#ifdef __bpf__
+#define STETH_LOOP(times, step, context) bpf_loop(times, step, context, 0)
+#else
+#define STETH_LOOP(times, step, context)                     \
+	for (__u64 step_i = 0; step_i < (times); step_i++) \
+		if (step(step_i, context))                 \
+			break
+#endif
+
+/* A walk over the prefix, a byte a step: bounded for the verifier, which would otherwise follow every path through it. */
+struct steth_walk {
+	__u8 b[STETH_PREFIX]; /* the first bytes of the message */
+	__u32 n;              /* how many of them there are */
+	__u32 at;
+	__u32 state;
+	__u32 digits;
+	__u32 line;
+	__u32 guess;
+};
+
+/* 1: the first `length` bytes are `word`; 0: they are not; -1: so far they are, but there are not enough of them. */
+STETH_INLINE int steth_starts(const __u8 *b, __u32 n, const char *word, __u32 length)
+{
+	for (__u32 i = 0; i < length; i++) {
+		if (i >= n)
+			return -1;
+		if (b[i] != (__u8)word[i])
+			return 0;
+	}
+	return 1;
+}
+
+STETH_INLINE int steth_is_alphanumeric(__u8 c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* HTTP/1.x: a method, a space and the first byte of a target; or "HTTP/1.". */
+STETH_INLINE __u32 steth_infer_http1(const struct steth_walk *walk)
+{
+	const __u8 *b = walk->b;
+	__u32 n = walk->n;
+	int more = 0, found;
+
+	found = steth_starts(b, n, "HTTP/1.", 7);
+	if (found == 1)
+		return STETH_GUESSED(STETH_PROTOCOL_HTTP1, 0);
+	more |= found;
+	/* GET wants '/' or an absolute URI behind it: "GET key" is a Redis command. */
+	found = steth_starts(b, n, "GET ", 4);
+	if (found == 1 && n > 4)
+		return b[4] == '/' || (b[4] | 0x20) == 'h' ? STETH_GUESSED(STETH_PROTOCOL_HTTP1, 1) : STETH_GUESS_NO;
+	more |= found;
+#define METHOD(word, length)                                                                          \
+	found = steth_starts(b, n, word, length);                                                     \
+	if (found == 1 && n > length) {                                                               \
+		__u8 target = b[length];                                                              \
+		return target == '/' || target == '*' || target == '[' || steth_is_alphanumeric(target) \
+			       ? STETH_GUESSED(STETH_PROTOCOL_HTTP1, 1)                               \
+			       : STETH_GUESS_NO;                                                      \
+	}                                                                                             \
+	more |= found;
+	METHOD("POST ", 5)
+	METHOD("PUT ", 4)
+	METHOD("HEAD ", 5)
+	METHOD("DELETE ", 7)
+	METHOD("PATCH ", 6)
+	METHOD("OPTIONS ", 8)
+	METHOD("CONNECT ", 8)
+	METHOD("TRACE ", 6)
+#undef METHOD
+	return more ? STETH_GUESS_MORE : STETH_GUESS_NO;
+}
+
+/* 0: marker, 1: digits, 2: line feed; then the same once more. */
+static long steth_resp_step(__u64 i, struct steth_walk **at)
+{
+	struct steth_walk *walk = *at;
+	__u8 c;
+
+	if (walk->at >= walk->n) {
+		walk->guess = STETH_GUESS_MORE;
+		return 1;
+	}
+	c = walk->b[walk->at++ & (STETH_PREFIX - 1)];
+	switch (walk->state) {
+	case 0:
+		if (c != (walk->line ? '$' : '*'))
+			return 1;
+		walk->state = 1;
+		walk->digits = 0;
+		return 0;
+	case 1:
+		if (c >= '0' && c <= '9')
+			return ++walk->digits > 8;
+		if (c != '\r' || !walk->digits)
+			return 1;
+		walk->state = 2;
+		return 0;
+	default:
+		if (c != '\n')
+			return 1;
+		if (walk->line) {
+			walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 1);
+			return 1;
+		}
+		walk->line = 1;
+		walk->state = 0;
+		return 0;
+	}
+}
+
+/* Redis: "*<count>\r\n$<length>\r\n", the head of every RESP command. Replies are not enough to tell. */
+STETH_INLINE __u32 steth_infer_resp(struct steth_walk *walk)
+{
+	walk->at = walk->state = walk->digits = walk->line = 0;
+	walk->guess = STETH_GUESS_NO;
+	STETH_LOOP(STETH_PREFIX, steth_resp_step, &walk);
+	return walk->guess;
+}
+
+/* The rest of a line: a space, then printable. `line` is where the word ends. */
+static long steth_inline_step(__u64 i, struct steth_walk **at)
+{
+	struct steth_walk *walk = *at;
+	__u8 c;
+
+	if (walk->at >= walk->n) {
+		walk->guess = STETH_GUESS_MORE;
+		return 1;
+	}
+	if (walk->at >= STETH_PREFIX)
+		return 1;
+	c = walk->b[walk->at & (STETH_PREFIX - 1)];
+	if (c == '\n') {
+		walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 1);
+		return 1;
+	}
+	if (c != '\r' && (walk->at == walk->line ? c != ' ' : c < 0x20 || c > 0x7e))
+		return 1;
+	walk->at++;
+	return 0;
+}
+
+/* Redis inline commands: a known word, then a printable rest of the line. */
+STETH_INLINE __u32 steth_infer_inline(struct steth_walk *walk)
+{
+	const __u8 *b = walk->b;
+	__u32 n = walk->n;
+	__u8 a = n > 0 ? b[0] & 0xdf : 0, c = n > 1 ? b[1] & 0xdf : 0;
+	__u8 d = n > 2 ? b[2] & 0xdf : 0, e = n > 3 ? b[3] & 0xdf : 0;
+	__u32 length = 0;
+
+	/* Letters only: 0xdf also folds some punctuation onto other punctuation, never onto a letter. */
+	if (n > 4) {
+		if ((a == 'P' && c == 'I' && d == 'N' && e == 'G') || (a == 'E' && c == 'C' && d == 'H' && e == 'O') ||
+		    (a == 'I' && c == 'N' && ((d == 'F' && e == 'O') || (d == 'C' && e == 'R'))) ||
+		    (a == 'Q' && c == 'U' && d == 'I' && e == 'T') || (a == 'A' && c == 'U' && d == 'T' && e == 'H'))
+			length = 4;
+	}
+	if (!length && n > 3 && (a == 'G' || a == 'S') && c == 'E' && d == 'T')
+		length = 3;
+	if (!length) {
+		/* A beginning of one of the words, and nothing behind it yet? */
+		if (n == 0)
+			return STETH_GUESS_MORE;
+		if (n > 4)
+			return STETH_GUESS_NO;
+#define BEGINS(w, x, y, z)                                                                   \
+	if (a == w && (n < 2 || c == x) && (n < 3 || d == y) && (n < 4 || (z != 0 && e == z))) \
+		return STETH_GUESS_MORE;
+		BEGINS('P', 'I', 'N', 'G')
+		BEGINS('E', 'C', 'H', 'O')
+		BEGINS('I', 'N', 'F', 'O')
+		BEGINS('I', 'N', 'C', 'R')
+		BEGINS('Q', 'U', 'I', 'T')
+		BEGINS('A', 'U', 'T', 'H')
+		BEGINS('G', 'E', 'T', 0)
+		BEGINS('S', 'E', 'T', 0)
+#undef BEGINS
+		return STETH_GUESS_NO;
+	}
+	walk->at = walk->line = length;
+	walk->guess = STETH_GUESS_NO;
+	STETH_LOOP(STETH_PREFIX, steth_inline_step, &walk);
+	/* A line that fills the prefix is no command typed by hand. */
+	return walk->at >= STETH_PREFIX ? STETH_GUESS_NO : walk->guess;
+}
+
+STETH_INLINE __u32 steth_infer_redis(struct steth_walk *walk)
+{
+	return walk->n > 0 && walk->b[0] == '*' ? steth_infer_resp(walk) : steth_infer_inline(walk);
+}
+
+/*
+ * The table: the first protocol that is sure wins. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so
+ * that the verifier follows it once, by itself.
+ */
+__attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled)
+{
+	__u32 guess, more = 0;
+
+	if (!walk)
+		return STETH_GUESS_NO;
+	if (walk->n > STETH_PREFIX)
+		walk->n = STETH_PREFIX;
+#define ROW(number, function)                             \
+	if (enabled & 1u << number) {                     \
+		guess = function(walk);                   \
+		if (STETH_GUESS(guess) == STETH_GUESS_IS) \
+			return guess;                     \
+		more |= guess;                            \
+	}
+	ROW(STETH_PROTOCOL_HTTP1, steth_infer_http1)
+	ROW(STETH_PROTOCOL_REDIS, steth_infer_redis)
+#undef ROW
+	return more ? STETH_GUESS_MORE : STETH_GUESS_NO;
+}
+
+#endif

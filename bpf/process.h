@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Processes: a new image is reported with its arguments, because a short process is gone before user space can look; a
+ * child inherits its parent's verdict before it can send anything; an end frees the verdict.
+ */
+#ifndef STETH_PROCESS_H
+#define STETH_PROCESS_H
+
+#include "state.h"
+
+#define EXECUTABLE_MAX 256
+#define COMMAND_LINE_MAX 512
+
+struct exec_record {
+	struct steth_exec exec;
+	__u8 text[EXECUTABLE_MAX + COMMAND_LINE_MAX];
+};
+
+static __always_inline void on_exec(struct task_struct *task, struct linux_binprm *binary)
+{
+	struct scratch *s = scratch_of(IN_TASK);
+	struct exec_record *record;
+	unsigned long start, end;
+	__u32 text = 0;
+	long length;
+
+	if (!s)
+		return;
+	record = (struct exec_record *)s->data;
+	__builtin_memset(&record->exec, 0, sizeof(record->exec));
+	record->exec.kind = STETH_EXEC;
+	record->exec.tgid = task->tgid;
+	record->exec.time = bpf_ktime_get_ns();
+	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
+	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
+	length = bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, filename));
+	if (length > 1 && length <= EXECUTABLE_MAX)
+		text = length - 1;
+	record->exec.executable_length = text;
+	start = BPF_CORE_READ(task, mm, arg_start);
+	end = BPF_CORE_READ(task, mm, arg_end);
+	if (end > start) {
+		__u64 size = end - start;
+		__u32 at = text & (EXECUTABLE_MAX - 1);
+
+		if (size > COMMAND_LINE_MAX)
+			size = COMMAND_LINE_MAX;
+		if (!bpf_probe_read_user(record->text + at, size, (void *)start)) {
+			record->exec.command_line_length = size;
+			text = at + size;
+		}
+	}
+	if (text > EXECUTABLE_MAX + COMMAND_LINE_MAX)
+		return;
+	emit(s, record, sizeof(record->exec) + text);
+}
+
+static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
+{
+	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known;
+	struct scratch *s;
+
+	if (child->pid != child->tgid)
+		return;
+	if (!(control.adopt_children && parent_tgid == self_tgid)) {
+		known = bpf_map_lookup_elem(&verdicts, &parent_tgid);
+		if (!known)
+			return;
+		verdict = *known;
+	}
+	if (bpf_map_update_elem(&verdicts, &tgid, &verdict, BPF_ANY)) {
+		s = scratch_of(IN_TASK);
+		if (s)
+			count(s, STETH_VERDICTS_FULL, 1);
+	}
+}
+
+static __always_inline void on_exit(struct task_struct *task)
+{
+	struct steth_exit record = { .kind = STETH_EXIT, .tgid = task->tgid };
+	struct scratch *s = scratch_of(IN_TASK);
+
+	if (task->pid != task->tgid || !s)
+		return;
+	record.time = bpf_ktime_get_ns();
+	bpf_map_delete_elem(&verdicts, &record.tgid);
+	emit(s, &record, sizeof(record));
+}
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/*
+ * Hook family: the sock tracepoints, kernel 6.3 and newer.
+ *
+ * hooked      sock_send_length and sock_recv_length: every send and receive on every kind of socket, whatever call made it
+ *             tcp_rcv_space_adjust: arrival of the bytes that a receive takes
+ *             inet_sock_set_state, tcp_destroy_sock, tcp_receive_reset: roles, ends
+ *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
+ * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
+ * maps        connections (socket storage), verdicts, demoted, scratches (per CPU), ring
+ * cost        docs/performance.md, `make bench`
+ */
+#include "core.h"
+#include "process.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
+{
+	if (!empty)
+		on_send(sk, ret);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
+{
+	if (!empty)
+		on_receive(sk, ret, flags);
+	return 0;
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+{
+	if (!empty)
+		on_arrival(sk);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
+{
+	if (empty || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	switch (new) {
+	case TCP_SYN_SENT:
+		on_connect(sk);
+		break;
+	case TCP_ESTABLISHED:
+		on_established(sk, old == TCP_SYN_RECV);
+		break;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		on_fin(sk, STETH_SEND);
+		break;
+	case TCP_CLOSE_WAIT:
+	case TCP_CLOSING:
+		on_fin(sk, STETH_RECEIVE);
+		break;
+	case TCP_CLOSE:
+		/* Straight from a state in which a side was still open: nobody sent the FIN that was due. */
+		on_close(sk, old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT || old == TCP_SYN_SENT, false);
+		break;
+	}
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(tcp_destroy_sock, struct sock *sk)
+{
+	if (!empty)
+		on_close(sk, false, true);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_receive_reset, struct sock *sk)
+{
+	if (!empty)
+		on_reset_by_peer(sk);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_process_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
+{
+	if (!empty)
+		on_exec(task, binary);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if (!empty)
+		on_fork(parent, child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(sched_process_exit, struct task_struct *task)
+{
+	if (!empty)
+		on_exit(task);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct connection *c = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	if (sk && c)
+		on_sweep(sk, c);
+	return 0;
+}
+
+/* Run once by the agent: its own number, which in a pid namespace it cannot know otherwise. */
+SEC("syscall")
+int whoami(void *ctx)
+{
+	return current_tgid();
+}

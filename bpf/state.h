@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What the kernel side remembers: settings, counters, and a few hundred bytes per socket.
+ */
+#ifndef STETH_STATE_H
+#define STETH_STATE_H
+
+#include "core_types.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "event.h"
+#include "policy.h"
+
+/* ---- settings, written before load */
+
+/* The agent itself, as the kernel numbers it. */
+const volatile __u32 self_tgid = 0;
+/* Bytes copied of the head of a response whose end is known from its head. */
+const volatile __u32 capture_head = 1024;
+/* Bit per protocol number. */
+const volatile __u32 protocols = ~0u;
+/* Wake the reader when so many bytes wait in the ring. */
+const volatile __u32 wakeup_bytes = 128 * 1024;
+/* Every program returns at once: what the hooks themselves cost (`make bench`). */
+const volatile bool empty = false;
+
+/* ---- settings that change while it runs; the map is mapped into the agent */
+
+struct {
+	/* Stamped on every cached verdict; raised when the rules change. */
+	__u32 epoch;
+	/* Verdict of a process that the map below does not know. */
+	__u32 default_verdict;
+	/* Only connections with this local or remote port; 0: all. Host order. */
+	__u32 port;
+	/* Children of the agent are selected, and theirs (`steth watch -- COMMAND`). */
+	__u32 adopt_children;
+	/* Set here when bytes were coalesced on some socket: a sweep will find them should nothing else. */
+	__u32 sweep_wanted;
+} control SEC(".data.control");
+
+enum verdict { VERDICT_UNDECIDED = 0, VERDICT_CAPTURE = 1, VERDICT_IGNORE = 2 };
+
+/* tgid -> verdict. Exit removes an entry; a full map leaves a process at the default, and is counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} verdicts SEC(".maps");
+
+/* ---- per socket */
+
+enum connection_flags {
+	CONNECTION_ANNOUNCED = 1, /* STETH_OPEN is in the ring */
+	CONNECTION_PLACED = 2,    /* the offsets are valid */
+	CONNECTION_MOVED = 4,     /* bytes have moved, last_direction is valid */
+	CONNECTION_L4 = 8,        /* no protocol after a few tries, or demoted by user space */
+};
+
+struct connection {
+	__u64 id;
+	__u64 offset[2];       /* position of the next byte, by direction */
+	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
+	__u64 arrival;         /* of the oldest bytes that the receive in progress takes; 0: none */
+	__u64 departed;        /* last tcp_wstamp_ns seen */
+	__u64 established;
+	__u64 connect_started;
+	__u64 calls;
+	__u64 pending_since[2]; /* coalesced bytes that no record covers yet */
+	__u64 pending_until[2];
+	__u32 pending_bytes[2];
+	__u32 pending_calls[2];
+	__u32 budget[2];       /* bytes that may still be copied in this turn */
+	__u32 epoch;
+	__u32 tgid;
+	__u32 verdict;
+	__u8 family;
+	__u8 transport;
+	__u8 protocol;
+	__u8 role;
+	__u8 role_source;
+	__u8 flags;
+	__u8 close_flags;
+	__u8 last_direction;
+	__u8 tries;            /* messages that no protocol wanted */
+	__u8 prefix_length[2]; /* bytes of a message too short to tell so far */
+	__u8 prefix[2][STETH_PREFIX];
+};
+
+/* Freed by the kernel with the socket: nothing to collect, nothing to leak. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/* Connections that user space has given up on (connection id -> 1); read by the sweep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} demoted SEC(".maps");
+
+/* ---- counters and scratch, per CPU */
+
+/* A per-CPU element may have 32 KiB: room for an offset below DATA_SPAN and a length up to DATA_MAX behind it. */
+#define DATA_SPAN 16384
+#define DATA_MAX 15360
+
+/* Requests that begin in the captured bytes: what a dropped record takes with it. */
+struct request_count {
+	__u32 length;
+	__u32 at;
+	__u32 line;
+	__u32 requests;
+	__u32 protocol;
+	__u32 reserved;
+};
+
+/* Where the bytes of the call in progress are: one buffer, or several. */
+struct source {
+	const __u8 *buffer;
+	const struct iovec *vector;
+	__u64 segments;
+	/* Of the copy in progress. */
+	__u32 segment;
+	__u32 at;
+	__u32 skip;
+	__u32 want;
+	__u32 done;
+	__u32 reserved;
+};
+
+struct scratch {
+	__u64 counters[STETH_COUNTERS];
+	__u32 records; /* since the ring's fill was last looked at */
+	__u32 reserved;
+	/* The n-th message of the sendmmsg or recvmmsg in progress. */
+	__u64 message_task;
+	__u64 message_vector;
+	__u32 message_next;
+	__u32 reserved2;
+	struct source from;
+	struct steth_walk walk;
+	struct steth_scan scan;
+	struct request_count requests;
+	struct steth_chunk chunk;
+	__u8 data[DATA_SPAN + DATA_MAX];
+};
+
+/*
+ * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
+ * to those that softirqs may run in between. So additions need not be atomic.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch_of(__u32 context)
+{
+	return bpf_map_lookup_elem(&scratches, &context);
+}
+#define IN_TASK 0
+#define IN_SOFTIRQ 1
+
+static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
+{
+	s->counters[which] += n;
+}
+
+/* ---- the ring */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} ring SEC(".maps");
+
+/*
+ * Waking the reader for every record costs ten times the record. It looks by itself every few milliseconds; it is woken
+ * only when the ring fills up faster than that. The fill is looked at every 16th record.
+ */
+static __always_inline long emit(struct scratch *s, void *record, __u64 size)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+	long error;
+
+	if ((s->records++ & 15) == 0 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	error = bpf_ringbuf_output(&ring, record, size, flags);
+	if (error)
+		count(s, STETH_DROPPED_RECORDS, 1);
+	return error;
+}
+
+#endif

@@ -1,0 +1,44 @@
+//! What is known of a process, as identity found it when the process was first seen.
+
+use crate::{RecordError, kind};
+use serde::{Deserialize, Serialize};
+
+/// A process, identified by its id and its start: ids are reused, the pair is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Process {
+    /// Thread-group id in the agent's pid namespace.
+    pub pid: u32,
+    /// Start of the process, nanoseconds of CLOCK_BOOTTIME; 0 when unknown.
+    pub started: u64,
+    /// Short name: the executable's file name, else the kernel's `comm`.
+    pub name: String,
+    /// Path of the executable; empty when it could not be read.
+    pub executable: String,
+    /// Arguments, joined with spaces, at most [`Process::COMMAND_LINE`] bytes.
+    pub command_line: String,
+    /// Container id, from the cgroup path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+impl Process {
+    /// Most bytes of a command line that are kept.
+    pub const COMMAND_LINE: usize = 512;
+
+    /// The record that a recording keeps: eight bytes (the kind, then zeros), then JSON.
+    #[must_use]
+    pub fn to_record(&self) -> Vec<u8> {
+        let mut bytes = vec![kind::PROCESS, 0, 0, 0, 0, 0, 0, 0];
+        // Writing a struct of numbers and strings into memory cannot fail.
+        let _ = serde_json::to_writer(&mut bytes, self);
+        bytes
+    }
+
+    pub(crate) fn from_record(bytes: &[u8]) -> Result<Self, RecordError> {
+        let json = bytes.get(8..).ok_or(RecordError::Short { kind: kind::PROCESS, length: bytes.len() })?;
+        // A recording pads frames with zeros.
+        let end = json.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
+        serde_json::from_slice(&json[..end]).map_err(|e| RecordError::Process(e.to_string()))
+    }
+}

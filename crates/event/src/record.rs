@@ -1,0 +1,256 @@
+//! The records of `bpf/event.h`, and the few that user space adds to a recording.
+
+use crate::Process;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Values of the first byte of a record.
+pub mod kind {
+    #![allow(missing_docs)] // the names are those of the Event variants
+    pub const OPEN: u8 = 1;
+    pub const CHUNK: u8 = 2;
+    pub const SHUTDOWN: u8 = 3;
+    pub const CLOSE: u8 = 4;
+    pub const PROGRESS: u8 = 5;
+    pub const EXEC: u8 = 6;
+    pub const EXIT: u8 = 7;
+    pub const CLOCK: u8 = 16;
+    pub const PROCESS: u8 = 17;
+    pub const COUNTERS: u8 = 18;
+    pub const TICK: u8 = 19;
+}
+
+/// `direction` of bytes that the observed task sent.
+pub const SEND: u8 = 0;
+/// `direction` of bytes that the observed task received.
+pub const RECEIVE: u8 = 1;
+
+/// `role`: not known yet.
+pub const ROLE_UNKNOWN: u8 = 0;
+/// `role`: the observed end is the client.
+pub const ROLE_CLIENT: u8 = 1;
+/// `role`: the observed end is the server.
+pub const ROLE_SERVER: u8 = 2;
+/// `role`: nobody's end; the traffic was seen on the network (a pcap). `SEND` is then client to server.
+pub const ROLE_NETWORK: u8 = 3;
+
+/// `role_source`: how the role was learnt.
+pub const ROLE_SOURCE: [&str; 3] = ["unseen", "state", "request"];
+
+/// [`Chunk::flags`]: first chunk of its direction since the other direction moved.
+pub const CHUNK_TURN: u8 = 1;
+/// [`Chunk::flags`]: the payload could not be read.
+pub const CHUNK_UNREAD: u8 = 2;
+/// [`Chunk::flags`]: several calls in one record.
+pub const CHUNK_COALESCED: u8 = 4;
+
+/// [`Chunk::lag_us`]: not recorded.
+pub const LAG_UNKNOWN: u32 = u32::MAX;
+
+/// [`Books::flags`]: a RST came in.
+pub const CLOSE_RESET_BY_PEER: u8 = 1;
+/// [`Books::flags`]: a RST was sent.
+pub const CLOSE_RESET_BY_US: u8 = 2;
+/// [`Books::flags`]: the kernel gave up retransmitting.
+pub const CLOSE_TIMED_OUT: u8 = 4;
+/// [`Books::flags`]: this end has sent its FIN.
+pub const CLOSE_FIN_SENT: u8 = 8;
+/// [`Books::flags`]: the peer's FIN came in.
+pub const CLOSE_FIN_RECEIVED: u8 = 16;
+/// [`Books::flags`]: the connection attempt was refused.
+pub const CLOSE_REFUSED: u8 = 32;
+
+/// Number of protocols, the unknown one included (`STETH_PROTOCOL_COUNT`).
+pub const PROTOCOLS: usize = 3;
+
+/// Number of kernel counters (`STETH_COUNTERS`).
+pub const COUNTERS: usize = counter::DROPPED_REQUESTS + PROTOCOLS;
+
+/// Index of each kernel counter, in the order of `enum steth_counter`, which says what each means.
+pub mod counter {
+    #![allow(missing_docs)]
+    pub const SEEN_CHUNKS: usize = 0;
+    pub const SEEN_BYTES: usize = 1;
+    pub const REPORTED_CHUNKS: usize = 2;
+    pub const REPORTED_BYTES: usize = 3;
+    pub const L4_CHUNKS: usize = 4;
+    pub const L4_BYTES: usize = 5;
+    pub const DROPPED_RECORDS: usize = 6;
+    pub const DROPPED_CHUNKS: usize = 7;
+    pub const DROPPED_BYTES: usize = 8;
+    pub const UNREAD_CHUNKS: usize = 9;
+    pub const UNREAD_BYTES: usize = 10;
+    pub const SKIPPED_BYTES: usize = 11;
+    pub const MAP_FULL: usize = 12;
+    pub const MAP_FULL_BYTES: usize = 13;
+    pub const PENDING_CHUNKS: usize = 14;
+    pub const PENDING_BYTES: usize = 15;
+    pub const UNSELECTED: usize = 16;
+    pub const PEEKS: usize = 17;
+    pub const VERDICTS_FULL: usize = 18;
+    pub const DROPPED_REQUESTS: usize = 19;
+}
+
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[allow(missing_docs)] // fields are documented once, in bpf/event.h
+        pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
+        impl $name {
+            /// Name, offset and size of every field, for the comparison with the kernel side.
+            pub const LAYOUT: &'static [(&'static str, usize, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field), size_of::<$type>()),)*];
+        }
+    };
+}
+
+record! {
+    /// `struct steth_open`: a connection is announced; comes before its first chunk.
+    Open {
+        kind: u8, family: u8, transport: u8, role: u8, role_source: u8, reserved: [u8; 3], tgid: u32, netns: u32,
+        connection: u64, time: u64, established: u64, connect_started: u64, sent: u64, received: u64,
+        local_port: u16, remote_port: u16, peer_tgid: u32,
+        local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16],
+    }
+}
+record! {
+    /// `struct steth_chunk`: bytes moved between a task and a socket. The captured ones follow.
+    Chunk {
+        kind: u8, direction: u8, protocol: u8, flags: u8, tgid: u32, connection: u64, time: u64, offset: u64,
+        opposite: u64, length: u32, captured: u16, role: u8, role_source: u8, lag_us: u32, reserved: u32,
+    }
+}
+record! {
+    /// `struct steth_shutdown`: one direction has ended with a FIN.
+    Shutdown { kind: u8, direction: u8, reserved: [u8; 6], connection: u64, time: u64, offset: u64, }
+}
+record! {
+    /// `struct steth_books`: state of a connection at its end ([`Event::Close`]) or at a sweep ([`Event::Progress`]).
+    Books {
+        kind: u8, flags: u8, protocol: u8, role: u8, tgid: u32, connection: u64, time: u64, sent: u64, received: u64,
+        calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, reserved: u32,
+    }
+}
+record! {
+    /// `struct steth_exec`: a process has a new image. Executable and command line follow.
+    Exec {
+        kind: u8, reserved: [u8; 3], tgid: u32, time: u64, started: u64, executable_length: u16,
+        command_line_length: u16, parent: u32,
+    }
+}
+record! {
+    /// `struct steth_exit`: a process has ended.
+    Exit { kind: u8, reserved: [u8; 3], tgid: u32, time: u64, }
+}
+record! {
+    /// User space: what to add to a monotonic time to get nanoseconds since 1970.
+    Clock { kind: u8, reserved: [u8; 7], monotonic: u64, offset: u64, }
+}
+record! {
+    /// User space: the drain found the ring empty at this time. Whatever waits for an earlier event waits in vain.
+    Tick {
+        kind: u8,
+        /// 1: a sweep has just ended; a connection that it did not report is gone.
+        swept: u8,
+        reserved: [u8; 6], time: u64,
+    }
+}
+record! {
+    /// User space: the kernel side's counters, summed over the CPUs.
+    Counters { kind: u8, reserved: [u8; 7], values: [u64; COUNTERS], }
+}
+
+/// One record.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A connection is announced.
+    Open(Open),
+    /// Bytes moved; the slice is what was captured of them.
+    Chunk(Chunk, &'a [u8]),
+    /// One direction has ended.
+    Shutdown(Shutdown),
+    /// A connection has ended.
+    Close(Books),
+    /// A connection is alive.
+    Progress(Books),
+    /// A process has a new image: executable, command line (NUL-separated).
+    Exec(Exec, &'a [u8], &'a [u8]),
+    /// A process has ended.
+    Exit(Exit),
+    /// Offset from monotonic to wall time.
+    Clock(Clock),
+    /// The ring was empty.
+    Tick(Tick),
+    /// What is known of a process.
+    Process(Box<Process>),
+    /// The kernel side's counters.
+    Counters(Box<Counters>),
+}
+
+/// Why a record could not be read.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// Shorter than its kind needs, or than its own length fields say.
+    #[error("record of kind {kind} is cut short at {length} bytes")]
+    Short {
+        /// Its first byte.
+        kind: u8,
+        /// Its length.
+        length: usize,
+    },
+    /// Not a kind this version knows.
+    #[error("unknown record kind {0}; was it written by a newer steth?")]
+    Kind(u8),
+    /// The description of a process is not what [`Process::to_record`] writes.
+    #[error("malformed process record: {0}")]
+    Process(String),
+}
+
+impl<'a> Event<'a> {
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// When the bytes are not a whole record of a known kind.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let kind = *bytes.first().ok_or(RecordError::Short { kind: 0, length: 0 })?;
+        let short = RecordError::Short { kind, length: bytes.len() };
+        macro_rules! fixed {
+            ($type:ty) => {
+                match <$type>::read_from_prefix(bytes) {
+                    Ok(pair) => pair,
+                    Err(_) => return Err(short),
+                }
+            };
+        }
+        Ok(match kind {
+            kind::CHUNK => {
+                let (chunk, rest) = fixed!(Chunk);
+                let data = rest.get(..usize::from(chunk.captured)).ok_or(short.clone())?;
+                if data.len() > chunk.length as usize {
+                    return Err(short);
+                }
+                Event::Chunk(chunk, data)
+            }
+            kind::OPEN => Event::Open(fixed!(Open).0),
+            kind::SHUTDOWN => Event::Shutdown(fixed!(Shutdown).0),
+            kind::CLOSE => Event::Close(fixed!(Books).0),
+            kind::PROGRESS => Event::Progress(fixed!(Books).0),
+            kind::EXEC => {
+                let (exec, rest) = fixed!(Exec);
+                let (executable, rest) =
+                    rest.split_at_checked(usize::from(exec.executable_length)).ok_or(short.clone())?;
+                let line = rest.get(..usize::from(exec.command_line_length)).ok_or(short)?;
+                Event::Exec(exec, executable, line)
+            }
+            kind::EXIT => Event::Exit(fixed!(Exit).0),
+            kind::CLOCK => Event::Clock(fixed!(Clock).0),
+            kind::TICK => Event::Tick(fixed!(Tick).0),
+            kind::PROCESS => Event::Process(Box::new(Process::from_record(bytes)?)),
+            kind::COUNTERS => Event::Counters(Box::new(fixed!(Counters).0)),
+            other => return Err(RecordError::Kind(other)),
+        })
+    }
+}
+

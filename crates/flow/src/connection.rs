@@ -1,0 +1,79 @@
+//! One connection.
+
+use crate::stream::Stream;
+use std::collections::VecDeque;
+use steth_event::{Books, Chunk, Open};
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order.
+    Closed,
+    /// Reset by either side.
+    Reset,
+    /// The kernel gave up on the peer.
+    TimedOut,
+    /// Given up by the agent: a limit was reached, the end was not seen, or the agent ends.
+    Evicted,
+}
+
+/// One connection, with whatever the sink keeps of it.
+#[derive(Debug)]
+pub struct Connection<S> {
+    /// Its id (socket cookie).
+    pub id: u64,
+    /// The announcement; absent if that record was lost so far.
+    pub open: Option<Open>,
+    /// Role of the observed end (`steth_event::ROLE_*`).
+    pub role: u8,
+    /// How the role was learnt.
+    pub role_source: u8,
+    /// Protocol number that the kernel side has named; 0 if none yet.
+    pub protocol: u8,
+    /// The process that used the socket last.
+    pub tgid: u32,
+    /// The process at the other end, where it is observed too.
+    pub peer_tgid: u32,
+    /// What the sink keeps.
+    pub state: S,
+    pub(crate) streams: [Stream; 2],
+    /// Chunks that wait for an earlier one, in the order in which they came.
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) held_bytes: usize,
+    /// The end, while earlier chunks may still be on their way.
+    pub(crate) closing: Option<Books>,
+    pub(crate) last: u64,
+    pub(crate) sweep: u32,
+    pub(crate) used: bool,
+    /// Listed among the connections that wait for a tick.
+    pub(crate) listed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) chunk: Chunk,
+    pub(crate) data: Box<[u8]>,
+}
+
+impl<S: Default> Connection<S> {
+    pub(crate) fn new(id: u64) -> Self {
+        Self {
+            id,
+            open: None,
+            role: 0,
+            role_source: 0,
+            protocol: 0,
+            tgid: 0,
+            peer_tgid: 0,
+            state: S::default(),
+            streams: [Stream::default(); 2],
+            held: VecDeque::new(),
+            held_bytes: 0,
+            closing: None,
+            last: 0,
+            sweep: 0,
+            used: true,
+            listed: false,
+        }
+    }
+}

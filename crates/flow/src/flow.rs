@@ -1,0 +1,474 @@
+//! The table of connections, and the order of their chunks.
+
+use crate::connection::Held;
+use crate::{Connection, Content, End, Segment, Tuple};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use steth_event::{
+    Books, CHUNK_TURN, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, LAG_UNKNOWN, Open, ROLE_NETWORK,
+    Shutdown,
+};
+
+/// Who takes the ordered streams.
+pub trait Sink {
+    /// What it keeps of each connection.
+    type State: Default;
+    /// The next bytes of one direction (`steth_event::SEND`, `RECEIVE`).
+    fn segment(&mut self, connection: &mut Connection<Self::State>, direction: u8, segment: &Segment<'_>);
+    /// One direction has ended in order, behind its last segment.
+    fn shutdown(&mut self, connection: &mut Connection<Self::State>, direction: u8, time: u64);
+    /// The connection is gone. Nothing follows.
+    fn closed(&mut self, connection: &mut Connection<Self::State>, end: End, time: u64);
+}
+
+/// What the flow stage counts for the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Chunks that came.
+    pub chunks: u64,
+    /// Bytes in them, captured or not.
+    pub bytes: u64,
+    /// Bytes that were captured.
+    pub captured: u64,
+    /// Bytes declared as holes.
+    pub lost_bytes: u64,
+    /// Holes.
+    pub holes: u64,
+    /// Bytes that had been handed on already, or declared lost, when they came.
+    pub late_bytes: u64,
+    /// Chunks that had to wait for an earlier one.
+    pub held: u64,
+    /// Connections seen.
+    pub connections: u64,
+    /// Connections given up to stay within the limit.
+    pub evicted: u64,
+    /// Connections whose end was not seen, found gone by a sweep.
+    pub vanished: u64,
+}
+
+/// Most chunks, and bytes, that one connection may hold back.
+const HELD_CHUNKS: usize = 256;
+const HELD_BYTES: usize = 1 << 20;
+/// How long a chunk waits for an earlier one, in nanoseconds of the records' own time.
+const PATIENCE: u64 = 200_000_000;
+
+/// All connections.
+#[derive(Debug)]
+pub struct Flow<S> {
+    slots: Vec<Option<Box<Connection<S>>>>,
+    free: Vec<u32>,
+    by_id: HashMap<u64, u32, FixedState>,
+    by_tuple: HashMap<Tuple, u64, FixedState>,
+    /// Connections that hold something back until a tick.
+    waiting: Vec<u64>,
+    maximum: usize,
+    hand: usize,
+    sweep: u32,
+    now: u64,
+    counts: Counts,
+}
+
+impl<S: Default> Flow<S> {
+    /// A table for at most `maximum` connections.
+    #[must_use]
+    pub fn new(maximum: usize) -> Self {
+        let hasher = || FixedState::with_seed(0x666c_6f77);
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::with_hasher(hasher()),
+            by_tuple: HashMap::with_hasher(hasher()),
+            waiting: Vec::new(),
+            maximum: maximum.max(1),
+            hand: 0,
+            sweep: 0,
+            now: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Connections in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// A connection is announced. A second announcement (the first record was lost) fills in what is missing.
+    pub fn open(&mut self, open: &Open, sink: &mut impl Sink<State = S>) {
+        let index = self.entry(open.connection, sink);
+        let Some(connection) = self.slots[index].as_deref_mut() else { return };
+        connection.open = Some(*open);
+        connection.last = open.time;
+        if open.role != 0 {
+            (connection.role, connection.role_source) = (open.role, open.role_source);
+        }
+        if open.tgid != 0 {
+            connection.tgid = open.tgid;
+        }
+        connection.peer_tgid = open.peer_tgid;
+        connection.streams[0].place(open.sent);
+        connection.streams[1].place(open.received);
+        let (id, tgid) = (connection.id, connection.tgid);
+        if let Some(tuple) = Tuple::of(open).filter(|_| open.role != ROLE_NETWORK) {
+            self.by_tuple.insert(tuple, id);
+            self.introduce(index, tuple.reversed(), id, tgid);
+        }
+    }
+
+    /// Where both ends are observed, each learns the other's process.
+    fn introduce(&mut self, index: usize, peer: Tuple, id: u64, tgid: u32) {
+        let Some(&peer_id) = self.by_tuple.get(&peer).filter(|peer| **peer != id) else { return };
+        let Some(&peer_index) = self.by_id.get(&peer_id) else { return };
+        let Some(other) = self.slots[peer_index as usize].as_deref_mut() else { return };
+        other.peer_tgid = tgid;
+        let peer_tgid = other.tgid;
+        if let Some(connection) = self.slots[index].as_deref_mut() {
+            connection.peer_tgid = peer_tgid;
+        }
+    }
+
+    /// Bytes have moved.
+    #[inline]
+    pub fn chunk(&mut self, chunk: &Chunk, data: &[u8], sink: &mut impl Sink<State = S>) {
+        self.counts.chunks += 1;
+        self.counts.bytes += u64::from(chunk.length);
+        self.counts.captured += data.len() as u64;
+        self.now = self.now.max(chunk.time);
+        let index = self.entry(chunk.connection, sink);
+        let Some(connection) = self.slots[index].as_deref_mut() else { return };
+        connection.used = true;
+        connection.last = chunk.time;
+        if chunk.tgid != 0 {
+            connection.tgid = chunk.tgid;
+        }
+        if connection.held.is_empty() && in_order(connection, chunk) {
+            deliver(connection, chunk, data, &mut self.counts, sink);
+            if connection.closing.is_some() {
+                self.settle(index, false, sink);
+            }
+            return;
+        }
+        self.hold(index, chunk, data, sink);
+    }
+
+    #[cold]
+    fn hold(&mut self, index: usize, chunk: &Chunk, data: &[u8], sink: &mut impl Sink<State = S>) {
+        let Some(connection) = self.slots[index].as_deref_mut() else { return };
+        self.counts.held += 1;
+        connection.held_bytes += data.len();
+        connection.held.push_back(Held { chunk: *chunk, data: data.into() });
+        let full = connection.held.len() > HELD_CHUNKS || connection.held_bytes > HELD_BYTES;
+        if !std::mem::replace(&mut connection.listed, true) {
+            self.waiting.push(connection.id);
+        }
+        self.settle(index, full, sink);
+    }
+
+    /// One direction ends at an offset, which may lie ahead of what has been handed on.
+    pub fn shutdown(&mut self, shutdown: &Shutdown, sink: &mut impl Sink<State = S>) {
+        self.now = self.now.max(shutdown.time);
+        let Some(connection) = self.find(shutdown.connection) else { return };
+        let direction = usize::from(shutdown.direction & 1);
+        connection.streams[direction].end = Some((shutdown.offset, shutdown.time));
+        end_stream(connection, direction, sink);
+    }
+
+    /// The connection is over, once everything before its end has come.
+    pub fn close(&mut self, books: &Books, sink: &mut impl Sink<State = S>) {
+        self.now = self.now.max(books.time);
+        let Some(&index) = self.by_id.get(&books.connection) else { return };
+        let Some(connection) = self.slots[index as usize].as_deref_mut() else { return };
+        connection.closing = Some(*books);
+        if !std::mem::replace(&mut connection.listed, true) {
+            self.waiting.push(connection.id);
+        }
+        self.settle(index as usize, false, sink);
+    }
+
+    /// The sweep has found the connection alive.
+    pub fn progress(&mut self, books: &Books) {
+        self.now = self.now.max(books.time);
+        let sweep = self.sweep;
+        let Some(connection) = self.find(books.connection) else { return };
+        connection.sweep = sweep + 1;
+        connection.used = true;
+        connection.last = connection.last.max(books.time);
+    }
+
+    /// The ring was empty at `time`: what a chunk from before has been waiting for will not come. `swept`: a sweep has
+    /// just ended, so connections that it did not report are gone.
+    pub fn tick(&mut self, time: u64, swept: bool, sink: &mut impl Sink<State = S>) {
+        self.now = self.now.max(time);
+        for id in std::mem::take(&mut self.waiting) {
+            let Some(&index) = self.by_id.get(&id) else { continue };
+            let Some(connection) = self.slots[index as usize].as_deref_mut() else { continue };
+            connection.listed = false;
+            let oldest = connection.held.iter().map(|held| held.chunk.time).min();
+            let closed = connection.closing.map(|books| books.time);
+            let since = oldest.into_iter().chain(closed).min().unwrap_or(time);
+            let patience_over = time.saturating_sub(since) > PATIENCE;
+            self.settle(index as usize, patience_over, sink);
+            if let Some(connection) = self.slots[index as usize].as_deref_mut().filter(|c| c.id == id)
+                && (!connection.held.is_empty() || connection.closing.is_some())
+                && !std::mem::replace(&mut connection.listed, true)
+            {
+                self.waiting.push(id);
+            }
+        }
+        if swept {
+            self.vanish(time, sink);
+        }
+    }
+
+    /// Connections that two sweeps in a row did not find, and that nothing has been heard of since.
+    fn vanish(&mut self, time: u64, sink: &mut impl Sink<State = S>) {
+        self.sweep += 1;
+        for index in 0..self.slots.len() {
+            let Some(connection) = self.slots[index].as_deref() else { continue };
+            let seen = connection.sweep == self.sweep;
+            // Heard of less than a second ago: it may have been opened behind the iterator's back.
+            if seen || time.saturating_sub(connection.last) < 1_000_000_000 {
+                continue;
+            }
+            let unix = connection.open.is_some_and(|open| open.family == 1);
+            let network = connection.role == ROLE_NETWORK;
+            if network {
+                continue;
+            }
+            self.counts.vanished += u64::from(!unix);
+            // A unix socket has no hook that tells its end: gone is closed.
+            self.remove(index, if unix { End::Closed } else { End::Evicted }, time, sink);
+        }
+    }
+
+    /// Ends all connections: the agent stops.
+    pub fn finish(&mut self, time: u64, sink: &mut impl Sink<State = S>) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].is_some() {
+                self.settle(index, true, sink);
+                self.remove(index, End::Evicted, time, sink);
+            }
+        }
+    }
+
+    /// Hands on what is in order now; with `force`, also what is not, declaring what is missing.
+    fn settle(&mut self, index: usize, force: bool, sink: &mut impl Sink<State = S>) {
+        let Some(connection) = self.slots[index].as_deref_mut() else { return };
+        loop {
+            let next = connection.held.iter().position(|held| in_order(connection, &held.chunk));
+            let next = match next {
+                Some(next) => next,
+                None if force && !connection.held.is_empty() => {
+                    let oldest = (connection.held.iter().enumerate()).min_by_key(|(_, held)| held.chunk.time);
+                    let Some((oldest, held)) = oldest else { break };
+                    let chunk = held.chunk;
+                    declare(connection, &chunk, &mut self.counts, sink);
+                    oldest
+                }
+                None => break,
+            };
+            let Some(held) = connection.held.remove(next) else { break };
+            connection.held_bytes -= held.data.len();
+            deliver(connection, &held.chunk, &held.data, &mut self.counts, sink);
+        }
+        let Some(books) = connection.closing else { return };
+        let ends = [books.sent, books.received];
+        if !force && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction])) {
+            return;
+        }
+        for direction in 0..2 {
+            miss(connection, direction, ends[direction], books.time, &mut self.counts, sink);
+        }
+        let end = if books.flags & (CLOSE_RESET_BY_PEER | CLOSE_RESET_BY_US) != 0 {
+            End::Reset
+        } else if books.flags & CLOSE_TIMED_OUT != 0 {
+            End::TimedOut
+        } else {
+            End::Closed
+        };
+        self.remove(index, end, books.time, sink);
+    }
+
+    fn remove(&mut self, index: usize, end: End, time: u64, sink: &mut impl Sink<State = S>) {
+        let Some(mut connection) = self.slots[index].take() else { return };
+        self.by_id.remove(&connection.id);
+        if let Some(tuple) = connection.open.as_ref().and_then(Tuple::of)
+            && self.by_tuple.get(&tuple) == Some(&connection.id)
+        {
+            self.by_tuple.remove(&tuple);
+        }
+        self.free.push(index as u32);
+        sink.closed(&mut connection, end, time);
+    }
+
+    fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
+        let index = *self.by_id.get(&id)?;
+        self.slots[index as usize].as_deref_mut()
+    }
+
+    #[inline]
+    fn entry(&mut self, id: u64, sink: &mut impl Sink<State = S>) -> usize {
+        match self.by_id.get(&id) {
+            Some(&index) => index as usize,
+            None => self.insert(id, sink),
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, id: u64, sink: &mut impl Sink<State = S>) -> usize {
+        if self.by_id.len() >= self.maximum {
+            self.evict(sink);
+        }
+        self.counts.connections += 1;
+        let mut connection = Connection::new(id);
+        connection.sweep = self.sweep + 1;
+        let connection = Some(Box::new(connection));
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = connection;
+                index
+            }
+            None => {
+                self.slots.push(connection);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.by_id.insert(id, index);
+        index as usize
+    }
+
+    /// Second chance: the first connection that has not been used since the hand last passed.
+    fn evict(&mut self, sink: &mut impl Sink<State = S>) {
+        for _ in 0..2 * self.slots.len() {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let Some(connection) = self.slots[self.hand].as_deref_mut() else { continue };
+            if !std::mem::take(&mut connection.used) {
+                self.counts.evicted += 1;
+                let (hand, now) = (self.hand, self.now);
+                return self.remove(hand, End::Evicted, now, sink);
+            }
+        }
+    }
+}
+
+/// Whether this chunk is next: its own direction has come this far, and so had the other when it moved.
+#[inline]
+fn in_order<S>(connection: &Connection<S>, chunk: &Chunk) -> bool {
+    let direction = usize::from(chunk.direction & 1);
+    connection.streams[direction].reached(chunk.offset) && connection.streams[1 - direction].reached(chunk.opposite)
+}
+
+/// Declares what this chunk shows to be missing.
+fn declare<S>(connection: &mut Connection<S>, chunk: &Chunk, counts: &mut Counts, sink: &mut impl Sink<State = S>) {
+    let direction = usize::from(chunk.direction & 1);
+    // The other direction first: it moved before this chunk did. Only as far as no chunk is held that has the bytes.
+    let other = 1 - direction;
+    let there = (connection.held.iter())
+        .filter(|held| usize::from(held.chunk.direction & 1) == other)
+        .map(|held| held.chunk.offset)
+        .min()
+        .unwrap_or(u64::MAX);
+    miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
+    miss(connection, direction, chunk.offset, chunk.time, counts, sink);
+}
+
+/// Bytes up to `end` will not come.
+fn miss<S>(
+    connection: &mut Connection<S>,
+    direction: usize,
+    end: u64,
+    time: u64,
+    counts: &mut Counts,
+    sink: &mut impl Sink<State = S>,
+) {
+    let stream = &mut connection.streams[direction];
+    if stream.reached(end) {
+        return;
+    }
+    let (offset, length) = (stream.expected, end - stream.expected);
+    stream.expected = end;
+    counts.holes += 1;
+    counts.lost_bytes += length;
+    let opposite = connection.streams[1 - direction].expected;
+    let segment = Segment { offset, opposite, time, arrival: 0, turn: false, content: Content::Lost(length) };
+    sink.segment(connection, direction as u8, &segment);
+}
+
+/// Hands a chunk on. It is next, or what is missing before it has been declared.
+#[inline]
+fn deliver<S>(
+    connection: &mut Connection<S>,
+    chunk: &Chunk,
+    data: &[u8],
+    counts: &mut Counts,
+    sink: &mut impl Sink<State = S>,
+) {
+    let direction = usize::from(chunk.direction & 1);
+    if chunk.role != 0 {
+        (connection.role, connection.role_source) = (chunk.role, chunk.role_source);
+    }
+    if chunk.protocol != 0 {
+        connection.protocol = chunk.protocol;
+    }
+    connection.streams[1 - direction].place(chunk.opposite);
+    let stream = &mut connection.streams[direction];
+    stream.place(chunk.offset);
+    // What has been handed on already, or declared lost, is not taken back.
+    let late = stream.expected.saturating_sub(chunk.offset).min(chunk.length.into());
+    counts.late_bytes += late;
+    if late == u64::from(chunk.length) && late > 0 {
+        return;
+    }
+    let offset = chunk.offset + late;
+    stream.expected = chunk.offset + u64::from(chunk.length);
+    let data = data.get(late as usize..).unwrap_or_default();
+    let arrival = match chunk.lag_us {
+        LAG_UNKNOWN => 0,
+        lag if chunk.direction == steth_event::RECEIVE => chunk.time.saturating_sub(u64::from(lag) * 1000),
+        _ => 0,
+    };
+    let mut segment = Segment {
+        offset,
+        opposite: chunk.opposite,
+        time: chunk.time,
+        arrival,
+        turn: chunk.flags & CHUNK_TURN != 0 && late == 0,
+        content: Content::Captured(data),
+    };
+    if !data.is_empty() {
+        sink.segment(connection, chunk.direction & 1, &segment);
+        segment.turn = false;
+    }
+    let skipped = u64::from(chunk.length) - late - data.len() as u64;
+    if skipped > 0 {
+        segment.offset += data.len() as u64;
+        segment.content = Content::Skipped(skipped);
+        sink.segment(connection, chunk.direction & 1, &segment);
+    }
+    end_stream(connection, direction, sink);
+}
+
+/// Tells the sink of an end that has been reached.
+#[inline]
+fn end_stream<S>(connection: &mut Connection<S>, direction: usize, sink: &mut impl Sink<State = S>) {
+    let stream = &mut connection.streams[direction];
+    let Some((offset, time)) = stream.end else { return };
+    if !stream.ended && stream.reached(offset) {
+        stream.ended = true;
+        // Received bytes may be read long after the FIN came in.
+        let time = time.max(connection.last);
+        sink.shutdown(connection, direction as u8, time);
+    }
+}

@@ -1,0 +1,74 @@
+//! What `/proc/PID` says (proc(5)).
+
+use crate::container_id;
+use std::fs;
+use std::io::Read;
+use steth_event::Process;
+
+/// Reads what is known of a live process; `None` if there is none with this id.
+pub(crate) fn read(pid: u32) -> Option<Process> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let (comm, started) = comm_and_start(&stat)?;
+    let executable = fs::read_link(format!("/proc/{pid}/exe"))
+        .map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
+        .unwrap_or_default();
+    let command_line = head(&format!("/proc/{pid}/cmdline"), Process::COMMAND_LINE);
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    Some(Process {
+        pid,
+        started,
+        name: name(&executable, &comm),
+        executable,
+        command_line: join(&command_line),
+        container: container_id(&cgroup).map(str::to_owned),
+    })
+}
+
+/// File name of the executable, else the kernel's name.
+pub(crate) fn name(executable: &str, comm: &str) -> String {
+    let file = executable.rsplit('/').next().unwrap_or_default();
+    if file.is_empty() { comm.to_owned() } else { file.to_owned() }
+}
+
+/// NUL-separated arguments, as one line.
+pub(crate) fn join(arguments: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&arguments[..arguments.len().min(Process::COMMAND_LINE)]);
+    text.split('\0').filter(|argument| !argument.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn head(path: &str, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(path) {
+        let _ = file.take(length as u64).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// Fields 2 and 22. The name may contain spaces and parentheses, so fields are counted from the last parenthesis.
+fn comm_and_start(stat: &[u8]) -> Option<(String, u64)> {
+    let (open, close) = (stat.iter().position(|b| *b == b'(')?, stat.iter().rposition(|b| *b == b')')?);
+    let comm = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
+    let ticks: u64 = std::str::from_utf8(stat.get(close + 2..)?).ok()?.split(' ').nth(19)?.parse().ok()?;
+    // USER_HZ is 100 on every architecture Linux has left; the kernel's own record is exact where there is one.
+    Some((comm, ticks.saturating_mul(10_000_000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_read() {
+        let me = read(std::process::id()).unwrap();
+        assert!(me.executable.contains("identity") && me.name.contains("identity"), "{me:?}");
+        assert!(me.started > 0 && !me.command_line.is_empty());
+        assert_eq!(read(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces() {
+        let rest = (3..=22).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let stat = format!("7 (a) (b c)) {rest} 0");
+        assert_eq!(comm_and_start(stat.as_bytes()), Some(("a) (b c)".into(), 220_000_000)));
+    }
+}

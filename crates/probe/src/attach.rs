@@ -1,0 +1,326 @@
+//! Loading, attaching, and talking to the kernel side.
+
+use crate::ring::Ring;
+use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
+use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
+use libbpf_rs::{Iter, Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramInput};
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::time::Duration;
+use steth_event::COUNTERS;
+
+/// What is decided before the programs are loaded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Size of the ring in bytes; a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// Bytes copied of a response whose end is known from its head (`capture.head`), 64 to 1024.
+    pub capture_head: u32,
+    /// One bit per protocol number.
+    pub protocols: u32,
+    /// Observe every process but those ignored (`true`), or only selected ones.
+    pub observe_all: bool,
+    /// Only connections with this port at either end; 0: all.
+    pub port: u16,
+    /// Select the children of this process, and theirs.
+    pub adopt_children: bool,
+    /// Programs return at once: what the hooks themselves cost. For the benchmark.
+    pub empty: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 8 << 20,
+            capture_head: 1024,
+            protocols: u32::MAX,
+            observe_all: true,
+            port: 0,
+            adopt_children: false,
+            empty: false,
+        }
+    }
+}
+
+/// Why the kernel side could not be attached. Each message names the cause and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Not x86-64.
+    #[error("steth reads system-call registers of x86-64 only; this machine is {0}")]
+    Architecture(&'static str),
+    /// Missing privileges.
+    #[error("no permission to load BPF programs: {0}. Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")]
+    Privileges(String),
+    /// No kernel type information.
+    #[error("this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf,
+    /// The sock tracepoints are missing.
+    #[error("this kernel has no tracepoint {0}; the sock tracepoints need Linux 6.3 or newer (this is {1}). `steth doctor` tells more")]
+    NoTracepoint(&'static str, String),
+    /// The kernel refused a program or a map.
+    #[error("the kernel refused {what}: {cause}{log}")]
+    Refused {
+        /// Which step.
+        what: &'static str,
+        /// The error.
+        cause: String,
+        /// The last lines of the verifier's log, if there is one.
+        log: String,
+    },
+}
+
+/// What happens to a connection that user space gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demotion {
+    /// Never parse it again: L4 only.
+    Opaque,
+    /// Forget its protocol; the next messages may name another.
+    InferAgain,
+}
+
+/// The kernel's own figures of one program.
+#[derive(Clone, Debug)]
+pub struct ProgramStatistics {
+    /// Name of the program.
+    pub name: String,
+    /// Nanoseconds in the program, while the kernel measures (`bpf_stats_enabled`).
+    pub run_ns: u64,
+    /// Runs, while the kernel measures.
+    pub runs: u64,
+    /// Runs that were skipped because the same program was running on the CPU already: lost events.
+    pub missed: u64,
+    /// Instructions the verifier looked at.
+    pub verified_instructions: u32,
+}
+
+/// The attached kernel side.
+pub struct Probe {
+    links: Vec<Link>,
+    sweep: Option<Link>,
+    ring: Ring,
+    skel: SockTracepointsSkel<'static>,
+    possible_cpus: usize,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").field("hooks", &self.links.len()).finish_non_exhaustive()
+    }
+}
+
+/// libbpf prints the verifier's log; it is kept here for the error message.
+static LOG: Mutex<String> = Mutex::new(String::new());
+
+const LOG_MAX: usize = 1 << 20;
+
+fn keep_log(_: PrintLevel, text: String) {
+    if let Ok(mut log) = LOG.lock() {
+        log.push_str(&text);
+        if log.len() > LOG_MAX {
+            let from = log.ceil_char_boundary(log.len() - LOG_MAX / 2);
+            log.drain(..from);
+        }
+    }
+}
+
+fn last_log_lines() -> String {
+    let Ok(log) = LOG.lock() else { return String::new() };
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    if std::env::var_os("STETH_BPF_LOG").is_some() {
+        return format!("\n{log}");
+    }
+    lines[lines.len().saturating_sub(6)..].iter().map(|line| format!("\n    {line}")).collect()
+}
+
+impl Probe {
+    /// Loads and attaches everything, or nothing.
+    ///
+    /// # Errors
+    /// When the architecture, the privileges, the kernel's type information or the tracepoints are not there, or the
+    /// kernel refuses a program; each with the cause and the fix.
+    pub fn attach(settings: &Settings) -> Result<Self, ProbeError> {
+        crate::doctor::preconditions()?;
+        libbpf_rs::set_print(Some((PrintLevel::Info, keep_log)));
+        let refused = |what| move |error: libbpf_rs::Error| Self::refused(what, &error);
+
+        // The skeleton borrows the object; both live as long as the process needs them, and there are few.
+        let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = SockTracepointsSkelBuilder::default().open(object).map_err(refused("the object"))?;
+        let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
+            return Err(Self::broken("the object has no settings section"));
+        };
+        rodata.capture_head = settings.capture_head.clamp(64, 1024);
+        rodata.protocols = settings.protocols;
+        rodata.wakeup_bytes = (settings.ring_bytes / 8).clamp(4096, 128 * 1024);
+        rodata.empty = settings.empty;
+        // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
+        rodata.self_tgid = kernel_tgid()?;
+        open.maps.ring.set_max_entries(settings.ring_bytes).map_err(refused("the size of the ring"))?;
+        let mut skel = open.load().map_err(refused("to load the programs"))?;
+
+        if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
+            control.control.epoch = 1;
+            control.control.default_verdict = if settings.observe_all { CAPTURE } else { IGNORE };
+            control.control.port = settings.port.into();
+            control.control.adopt_children = settings.adopt_children.into();
+        } else {
+            return Err(Self::broken("the object has no control section"));
+        }
+        let ring = Ring::map(skel.maps.ring.as_fd(), settings.ring_bytes as usize)
+            .map_err(|e| Self::broken(&format!("mapping the ring: {e}")))?;
+
+        let progs = &skel.progs;
+        let links = [
+            // Who it is and what state it is in comes before what it does, so that no first event is misread.
+            &progs.sched_process_exec,
+            &progs.sched_process_fork,
+            &progs.sched_process_exit,
+            &progs.inet_sock_set_state,
+            &progs.tcp_destroy_sock,
+            &progs.tcp_receive_reset,
+            &progs.tcp_rcv_space_adjust,
+            &progs.sock_recv_length,
+            &progs.sock_send_length,
+        ]
+        .into_iter()
+        .map(|program| program.attach_trace())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(refused("to attach a program"))?;
+        let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
+        let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
+        Ok(Self { links, sweep: Some(sweep), ring, skel, possible_cpus })
+    }
+
+    fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
+        ProbeError::Refused { what, cause: error.to_string(), log: last_log_lines() }
+    }
+
+    fn broken(cause: &str) -> ProbeError {
+        ProbeError::Refused { what: "the setup", cause: cause.to_owned(), log: String::new() }
+    }
+
+    /// Waits until much is waiting in the ring, at most so long.
+    pub fn wait(&self, timeout: Duration) {
+        self.ring.wait(timeout);
+    }
+
+    /// Hands every record that is complete to `each`, in place. Returns how many there were.
+    #[inline]
+    pub fn drain(&mut self, each: impl FnMut(&[u8])) -> usize {
+        self.ring.drain(each)
+    }
+
+    /// The kernel side's counters, summed over the CPUs (`steth_event::counter`).
+    #[must_use]
+    pub fn counters(&self) -> [u64; COUNTERS] {
+        let mut sum = [0u64; COUNTERS];
+        for context in 0..2u32 {
+            let Ok(Some(cpus)) = self.skel.maps.scratches.lookup_percpu(&context.to_ne_bytes(), MapFlags::ANY) else {
+                continue;
+            };
+            for cpu in cpus {
+                for (total, bytes) in sum.iter_mut().zip(cpu.as_chunks::<8>().0) {
+                    *total = total.wrapping_add(u64::from_ne_bytes(*bytes));
+                }
+            }
+        }
+        sum
+    }
+
+    /// Observes this process, and the children it will have.
+    ///
+    /// # Errors
+    /// When the kernel's table is full.
+    pub fn select(&mut self, pid: u32) -> Result<(), ProbeError> {
+        let set = self.skel.maps.verdicts.update(&pid.to_ne_bytes(), &CAPTURE.to_ne_bytes(), MapFlags::ANY);
+        set.map_err(|error| Self::refused("another selected process", &error))?;
+        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
+            control.control.epoch += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives a connection up; takes effect at the next sweep. A full table forgets the request, and the connection goes
+    /// on costing what it costs.
+    pub fn demote(&mut self, connection: u64, demotion: Demotion) {
+        let value: u32 = match demotion {
+            Demotion::Opaque => 1,
+            Demotion::InferAgain => 2,
+        };
+        let _ = self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY);
+    }
+
+    /// Whether some socket holds bytes back that only a sweep would report; asking takes the wish back.
+    pub fn sweep_wanted(&mut self) -> bool {
+        let Some(control) = self.skel.maps.data_control_data.as_deref_mut() else { return false };
+        std::mem::take(&mut control.control.sweep_wanted) != 0
+    }
+
+    /// Walks over all observed sockets: each alive one puts a progress record into the ring.
+    ///
+    /// # Errors
+    /// When the iterator cannot be read.
+    pub fn sweep(&mut self) -> std::io::Result<()> {
+        let Some(link) = &self.sweep else { return Ok(()) };
+        let mut iter = Iter::new(link).map_err(std::io::Error::other)?;
+        let mut buffer = [0u8; 64];
+        while iter.read(&mut buffer)? > 0 {}
+        Ok(())
+    }
+
+    /// Names of the attached programs.
+    pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
+        self.skel.object().progs().filter(|p| p.name() != "whoami").map(|p| p.name().to_string_lossy().into_owned())
+    }
+
+    /// The kernel's figures of every program.
+    #[must_use]
+    pub fn statistics(&self) -> Vec<ProgramStatistics> {
+        let ids: Vec<u32> = (self.skel.object().progs())
+            .filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok())
+            .collect();
+        ProgInfoIter::default()
+            .filter(|info| ids.contains(&info.id))
+            .map(|info| ProgramStatistics {
+                name: info.name.to_string_lossy().into_owned(),
+                run_ns: info.run_time_ns,
+                runs: info.run_cnt,
+                missed: info.recursion_misses,
+                verified_instructions: info.verified_insns,
+            })
+            .collect()
+    }
+
+    /// Takes all hooks away. What is in the ring can still be drained.
+    pub fn detach(&mut self) {
+        self.links.clear();
+        self.sweep = None;
+    }
+
+    /// Number of CPUs that the kernel may bring up.
+    #[must_use]
+    pub fn possible_cpus(&self) -> usize {
+        self.possible_cpus
+    }
+}
+
+const CAPTURE: u32 = 1;
+const IGNORE: u32 = 2;
+
+/// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
+fn kernel_tgid() -> Result<u32, ProbeError> {
+    let mut object = MaybeUninit::uninit();
+    let refused = |error: libbpf_rs::Error| Probe::refused("to ask for the agent's process id", &error);
+    let mut open = SockTracepointsSkelBuilder::default().open(&mut object).map_err(refused)?;
+    for mut program in open.open_object_mut().progs_mut() {
+        let only = program.name() == "whoami";
+        program.set_autoload(only);
+    }
+    open.maps.ring.set_max_entries(4096).map_err(refused)?;
+    let skel = open.load().map_err(refused)?;
+    let output = skel.progs.whoami.test_run(ProgramInput::default()).map_err(refused)?;
+    Ok(output.return_value)
+}

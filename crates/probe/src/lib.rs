@@ -1,0 +1,49 @@
+//! Loads the kernel side and drains its ring.
+//!
+//! ```text
+//! bpf/sock_tracepoints.bpf.c ==[ ring ]==> Probe::drain(|record| …) --> flow
+//!                            <--[ control, verdicts, demoted ]-- Probe
+//! ```
+//!
+//! The one crate that names libbpf and the one with `unsafe`. [`Probe::attach`] loads and attaches everything or nothing;
+//! dropping the [`Probe`] (or killing the process, however hard) detaches everything, because nothing is pinned.
+//!
+//! ```no_run
+//! use steth_probe::{Probe, Settings};
+//! let mut probe = Probe::attach(&Settings::default())?;
+//! probe.wait(std::time::Duration::from_millis(20));
+//! probe.drain(|record| println!("{} bytes", record.len()));
+//! # Ok::<(), steth_probe::ProbeError>(())
+//! ```
+
+mod attach;
+pub mod doctor;
+mod ring;
+#[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));
+}
+
+pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, Settings};
+
+/// Makes the kernel measure the run time of every BPF program for as long as the value lives (`BPF_ENABLE_STATS`). It
+/// slows every program run down by about 60 ns, so it is for benchmarks.
+#[derive(Debug)]
+pub struct Statistics(#[allow(dead_code)] std::os::fd::OwnedFd);
+
+impl Statistics {
+    /// Switches the measurement on.
+    ///
+    /// # Errors
+    /// When the kernel refuses (older than 5.8, or no CAP_SYS_ADMIN).
+    pub fn enable() -> std::io::Result<Self> {
+        use std::os::fd::FromRawFd;
+        // SAFETY: a system call without pointers.
+        let fd = unsafe { libbpf_rs::libbpf_sys::bpf_enable_stats(libbpf_rs::libbpf_sys::BPF_STATS_RUN_TIME) };
+        if fd < 0 {
+            return Err(std::io::Error::from_raw_os_error(-fd));
+        }
+        // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+        Ok(Self(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }))
+    }
+}

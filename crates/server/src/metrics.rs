@@ -1,0 +1,228 @@
+//! What `/metrics` says: names by OpenTelemetry's semantic conventions.
+
+use crate::exposition::{Exposition, Format, Labels, Type};
+use crate::health::{Health, Kind};
+use std::collections::BTreeMap;
+use steth_ledger::Lost;
+use steth_window::{Cumulative, Key, Protocol, Series, Side};
+
+/// Longest answer. Series that do not fit are left out, and counted.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+struct Family {
+    protocol: Protocol,
+    side: Side,
+    name: &'static str,
+    help: &'static str,
+}
+
+/// Observed packets ([`Side::Network`]) have no metric: they only occur when a recording is replayed.
+const FAMILIES: [Family; 4] = [
+    Family {
+        protocol: Protocol::Http,
+        side: Side::Server,
+        name: "http_server_request_duration_seconds",
+        help: "Duration of HTTP requests as seen at the server's socket.",
+    },
+    Family {
+        protocol: Protocol::Http,
+        side: Side::Client,
+        name: "http_client_request_duration_seconds",
+        help: "Duration of HTTP requests as seen at the client's socket.",
+    },
+    Family {
+        protocol: Protocol::Redis,
+        side: Side::Client,
+        name: "db_client_operation_duration_seconds",
+        help: "Duration of database operations as seen at the client's socket.",
+    },
+    Family {
+        protocol: Protocol::Redis,
+        side: Side::Server,
+        name: "db_server_operation_duration_seconds",
+        help: "Duration of database operations as seen at the server's socket.",
+    },
+];
+
+/// The whole text.
+pub(crate) fn text(cumulative: &Cumulative, health: &Health, format: Format) -> String {
+    let mut out = Exposition::new(format);
+    // First, so that the size limit never cuts them off.
+    own_cost(&mut out, health);
+    ledger(&mut out, health);
+    further(&mut out, health);
+    let omitted: u64 = FAMILIES.iter().map(|family| durations(&mut out, cumulative, family)).sum();
+    limits(&mut out, cumulative, omitted);
+    out.finish()
+}
+
+#[derive(Default)]
+struct Histogram {
+    counts: Vec<u64>,
+    sum: u128,
+}
+
+/// Writes one family and returns how many of its series did not fit.
+fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> u64 {
+    let mut series: BTreeMap<Labels, Histogram> = BTreeMap::new();
+    let wanted = |s: &&Series| s.labels.key.protocol == family.protocol && s.labels.key.side == family.side;
+    for one in cumulative.series().filter(wanted) {
+        // Different keys may have the same labels (the server side does not tell ports apart): a series must be unique.
+        let all = series.entry(labels(one)).or_default();
+        all.counts.resize(one.classic().len(), 0);
+        all.counts.iter_mut().zip(one.classic()).for_each(|(all, one)| *all += one);
+        all.sum += one.sum;
+    }
+    if series.is_empty() {
+        return 0;
+    }
+    out.family(family.name, Type::Histogram, family.help);
+    let mut omitted = 0;
+    for (labels, histogram) in &series {
+        if out.len() >= MAX_BYTES {
+            omitted += 1;
+            continue;
+        }
+        let seconds = histogram.sum as f64 / 1e9;
+        out.histogram(family.name, labels.as_str(), family.protocol.bounds(), &histogram.counts, seconds);
+    }
+    omitted
+}
+
+fn labels(series: &Series) -> Labels {
+    let (key, names) = (&series.labels.key, &*series.labels);
+    let mut labels = Labels::default();
+    let (service, peer) = match key.side {
+        Side::Server => (&names.server, &names.client),
+        Side::Client | Side::Network => (&names.client, &names.server),
+    };
+    labels.add("service_name", service).add("service_peer_name", peer);
+    let operation = if key.operation == Key::OTHER { "_OTHER" } else { &*names.operation };
+    match key.protocol {
+        Protocol::Http => {
+            let (method, route) = method_and_route(operation);
+            labels.add("http_request_method", method);
+            labels.add(if key.side == Side::Server { "http_route" } else { "url_template" }, route);
+            labels.add("http_response_status_code", &names.status);
+        }
+        Protocol::Redis => {
+            labels.add("db_system_name", "redis").add("db_operation_name", operation);
+            if key.failed() {
+                labels.add("db_response_status_code", &names.status);
+            }
+        }
+    }
+    labels.add("error_type", &names.error_type);
+    if key.side != Side::Server {
+        labels.add("server_address", &names.server);
+        if key.server_port != 0 {
+            labels.add("server_port", &key.server_port.to_string());
+        }
+    }
+    labels
+}
+
+/// `GET /users/{id}` is method and route; a lone word is a method without a known route; `HTTP` stands for a method that
+/// is none.
+fn method_and_route(operation: &str) -> (&str, &str) {
+    let (method, route) = operation.split_once(' ').unwrap_or((operation, ""));
+    (if method == "HTTP" { "_OTHER" } else { method }, route)
+}
+
+fn own_cost(out: &mut Exposition, health: &Health) {
+    let name = "process_cpu_time_seconds_total";
+    out.family(name, Type::Counter, "CPU time used by the agent.");
+    let modes = [
+        ("user", Some(health.cpu.user_seconds)),
+        ("system", Some(health.cpu.system_seconds)),
+        ("bpf", health.cpu.bpf_seconds),
+    ];
+    for (mode, seconds) in modes.into_iter().filter_map(|(mode, seconds)| Some((mode, seconds?))) {
+        out.sample(name, Labels::default().add("cpu_mode", mode), seconds);
+    }
+    let name = "process_memory_usage_bytes";
+    out.family(name, Type::Gauge, "Resident memory of the agent.");
+    out.sample(name, &Labels::default(), health.memory_bytes as f64);
+}
+
+fn ledger(out: &mut Exposition, health: &Health) {
+    let name = "steth_exchanges_reported_total";
+    out.family(name, Type::Counter, "Exchanges that were seen and reported.");
+    for (protocol, exchanges) in &health.exchanges {
+        out.sample(name, Labels::default().add("protocol", protocol), exchanges.reported as f64);
+    }
+    let name = "steth_exchanges_lost_total";
+    out.family(name, Type::Counter, "Exchanges that are known to have happened and could not be reported.");
+    for (protocol, exchanges) in &health.exchanges {
+        for reason in Lost::ALL {
+            let mut labels = Labels::default();
+            labels.add("protocol", protocol).add("reason", reason.name());
+            out.sample(name, &labels, exchanges.lost_by(*reason) as f64);
+        }
+    }
+}
+
+/// Counters of other stages. Those with one name must form one family, wherever they stand in the list.
+fn further(out: &mut Exposition, health: &Health) {
+    let mut families: BTreeMap<&str, Vec<&crate::Counter>> = BTreeMap::new();
+    for counter in &health.counters {
+        families.entry(counter.name).or_default().push(counter);
+    }
+    for (name, counters) in families {
+        let kind = match counters[0].kind {
+            Kind::Counter => Type::Counter,
+            Kind::Gauge => Type::Gauge,
+        };
+        out.family(name, kind, counters[0].help);
+        for counter in counters {
+            let mut labels = Labels::default();
+            for (name, value) in &counter.labels {
+                labels.add(name, value);
+            }
+            out.sample(name, &labels, counter.value);
+        }
+    }
+}
+
+fn limits(out: &mut Exposition, cumulative: &Cumulative, omitted: u64) {
+    let numbers = [
+        ("steth_metrics_series", Type::Gauge, "Series on this page, before merging equal labels.", {
+            cumulative.series().len() as u64
+        }),
+        ("steth_metrics_series_omitted", Type::Gauge, "Series left out because the answer would be too long.", omitted),
+        (
+            "steth_metrics_series_dropped_total",
+            Type::Counter,
+            "Series dropped because nothing happened for an hour.",
+            cumulative.dropped(),
+        ),
+        (
+            "steth_metrics_folded_exchanges_total",
+            Type::Counter,
+            "Exchanges counted under the service other because there are too many series.",
+            cumulative.folded(),
+        ),
+        (
+            "steth_metrics_windows_missed_total",
+            Type::Counter,
+            "Windows that are not part of these numbers because the server was too slow to take them.",
+            cumulative.missed(),
+        ),
+    ];
+    for (name, kind, help, value) in numbers {
+        out.family(name, kind, help);
+        out.sample(name, &Labels::default(), value as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_splits_into_method_and_route() {
+        assert_eq!(method_and_route("GET /users/{id}"), ("GET", "/users/{id}"));
+        assert_eq!(method_and_route("GET"), ("GET", ""));
+        assert_eq!(method_and_route("HTTP /x"), ("_OTHER", "/x"));
+    }
+}

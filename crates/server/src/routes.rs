@@ -1,0 +1,144 @@
+//! The paths and their answers.
+
+use crate::exposition::Format;
+use crate::shared::Shared;
+use crate::{guard, health, metrics, summary};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use steth_window::Cumulative;
+
+const JSON: &str = "application/json";
+
+/// What the answers are made from.
+#[derive(Debug)]
+pub(crate) struct App {
+    shared: Arc<Shared>,
+    /// Only the server's thread uses it; the lock is never waited for.
+    cumulative: Mutex<Cumulative>,
+    /// The last answers, shared by everyone who asks before something new is published.
+    answers: Mutex<Vec<Answer>>,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    question: (&'static str, u64),
+    version: u64,
+    body: Bytes,
+}
+
+impl App {
+    const ANSWERS: usize = 4;
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let cumulative = Mutex::new(Cumulative::new(shared.retention.series));
+        Self { shared, cumulative, answers: Mutex::default() }
+    }
+
+    /// Adds the windows that have finished to the counters. Called every second, so that none is missed.
+    pub(crate) fn absorb(&self) {
+        let (history, _) = self.shared.windows();
+        let mut cumulative = self.cumulative.lock().unwrap_or_else(PoisonError::into_inner);
+        history.windows.iter().for_each(|(window, _)| cumulative.absorb(window));
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        let (history, current) = self.shared.windows();
+        let all = {
+            let mut cumulative = self.cumulative.lock().unwrap_or_else(PoisonError::into_inner);
+            history.windows.iter().for_each(|(window, _)| cumulative.absorb(window));
+            cumulative.with(current.as_deref())
+        };
+        metrics::text(&all, &self.shared.health(), format)
+    }
+
+    /// The answer to a question, made anew only if something was published since it was last asked.
+    fn answer(&self, question: (&'static str, u64), make: impl FnOnce() -> String) -> Bytes {
+        let version = self.shared.version();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|answer| answer.version == version);
+        if let Some(known) = answers.iter().find(|answer| answer.question == question) {
+            return known.body.clone();
+        }
+        let body = Bytes::from(make());
+        if answers.len() < Self::ANSWERS {
+            answers.push(Answer { question, version, body: body.clone() });
+        }
+        body
+    }
+}
+
+/// All routes, behind the guard.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
+        .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+        .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("page/app.css"))))
+        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("page/icon.svg"))))
+        .route("/metrics", get(scrape))
+        .route("/api/v1/health", get(health))
+        .route("/api/v1/windows", get(windows))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(axum::middleware::from_fn(guard::guard))
+        .with_state(app)
+}
+
+async fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    let body = app.answer((format.content_type(), 0), || app.metrics(format));
+    ([(header::CONTENT_TYPE, format.content_type())], Body::from(body)).into_response()
+}
+
+async fn health(State(app): State<Arc<App>>) -> Response {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        status: &'static str,
+        #[serde(flatten)]
+        health: &'a crate::Health,
+        ledger: steth_ledger::Exchanges,
+        reasons: std::collections::BTreeMap<&'static str, &'static str>,
+    }
+    let health = &*app.shared.health();
+    json(&Answer { status: health.status(), health, ledger: health.ledger(), reasons: health::reasons() })
+}
+
+/// `?last=N`: the last N finished windows and the current one. Internal to the page; no promise is made about its form.
+async fn windows(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let last = query.split('&').find_map(|pair| pair.strip_prefix("last="));
+    let last = match last.map(str::parse::<u64>) {
+        None => 6,
+        Some(Ok(last @ 1..=360)) => last,
+        Some(_) => {
+            return (StatusCode::BAD_REQUEST, "last must be a number of windows from 1 to 360\n").into_response();
+        }
+    };
+    let body = app.answer(("windows", last), || to_json(&summary::summary(&app.shared, last)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
+    // Beside the answer, not in it: it changes without anything being published.
+    (
+        [(header::CONTENT_TYPE, JSON.to_owned()), (header::HeaderName::from_static("steth-now"), now.to_string())],
+        Body::from(body),
+    )
+        .into_response()
+}
+
+fn json(value: &impl Serialize) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], to_json(value)).into_response()
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    // Our own types have neither maps with keys that are no strings nor serialisers that fail.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,260 @@
+//! The windows of the last minutes, merged for the page.
+
+use crate::shared::Shared;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use steth_window::{Misplaced, Protocol, Row, Side, Sketch, Window, Windows};
+
+/// Most services in an answer, busiest first; likewise operations and callers of each.
+const MAX_SERVICES: usize = 200;
+const MAX_OPERATIONS: usize = 50;
+const MAX_CALLERS: usize = 20;
+/// Points of a service's sparkline: five minutes.
+const POINTS: u64 = 30;
+const SECOND: f64 = 1e9;
+
+/// The answer of `/api/v1/windows`. Internal: it may change with every version.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    /// Where the time range begins and ends: nanoseconds since 1970, as milliseconds.
+    from_ms: u64,
+    to_ms: u64,
+    /// Its length: what the rates were divided by.
+    seconds: f64,
+    misplaced: Misplaced,
+    services_total: usize,
+    services: Vec<Service>,
+}
+
+#[derive(Debug, Serialize)]
+struct Service {
+    name: Arc<str>,
+    protocols: BTreeSet<&'static str>,
+    ports: BTreeSet<u16>,
+    rate: f64,
+    sides: Sides,
+    /// Exchanges per second in each of the last windows, oldest first.
+    rates: Vec<f64>,
+    operations_total: usize,
+    operations: Vec<Operation>,
+    callers_total: usize,
+    callers: Vec<Caller>,
+}
+
+#[derive(Debug, Serialize)]
+struct Operation {
+    name: Box<str>,
+    protocol: &'static str,
+    rate: f64,
+    sides: Sides,
+    /// Exchanges per status, as seen from the side that the rate is of.
+    statuses: BTreeMap<Box<str>, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Caller {
+    name: Arc<str>,
+    rate: f64,
+    sides: Sides,
+}
+
+/// The sides that were observed. They are never summed.
+#[derive(Debug, Serialize)]
+struct Sides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Numbers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Numbers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<Numbers>,
+}
+
+#[derive(Debug, Serialize)]
+struct Numbers {
+    count: u64,
+    rate: f64,
+    errors: u64,
+    blocking: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    p50_ns: Option<f64>,
+    p95_ns: Option<f64>,
+    p99_ns: Option<f64>,
+    max_ns: Option<u64>,
+}
+
+/// What the rows of one side add up to.
+#[derive(Clone, Default)]
+struct Tally {
+    count: u64,
+    errors: u64,
+    blocking: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    duration: Sketch,
+}
+
+impl Tally {
+    fn add(&mut self, row: &Row) {
+        let totals = &row.totals;
+        self.count += totals.count;
+        self.errors += if row.labels.key.failed() { totals.count } else { 0 };
+        self.blocking += totals.blocking;
+        self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
+        self.duration.merge(&totals.duration);
+    }
+
+    fn numbers(&self, seconds: f64) -> Option<Numbers> {
+        (self.count > 0).then(|| Numbers {
+            count: self.count,
+            rate: self.count as f64 / seconds,
+            errors: self.errors,
+            blocking: self.blocking,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            p50_ns: self.duration.quantile(0.5),
+            p95_ns: self.duration.quantile(0.95),
+            p99_ns: self.duration.quantile(0.99),
+            max_ns: self.duration.max(),
+        })
+    }
+}
+
+/// One tally per side.
+#[derive(Clone, Default)]
+struct Tallies([Tally; 3]);
+
+impl Tallies {
+    fn add(&mut self, row: &Row) {
+        self.0[row.labels.key.side as usize].add(row);
+    }
+
+    /// The side that tells how often something happened: the server's, if it was observed.
+    fn leading(&self) -> Side {
+        let seen = |side: &Side| self.0[*side as usize].count > 0;
+        [Side::Server, Side::Client].into_iter().find(seen).unwrap_or(Side::Network)
+    }
+
+    fn rate(&self, seconds: f64) -> f64 {
+        self.0[self.leading() as usize].count as f64 / seconds
+    }
+
+    fn sides(&self, seconds: f64) -> Sides {
+        let [client, server, network] = [0, 1, 2].map(|side| self.0[side].numbers(seconds));
+        Sides { client, server, network }
+    }
+}
+
+#[derive(Default)]
+struct Gathered<'a> {
+    all: Tallies,
+    protocols: BTreeSet<&'static str>,
+    ports: BTreeSet<u16>,
+    operations: HashMap<(Protocol, &'a str), (Tallies, HashMap<(Side, &'a str), u64>)>,
+    callers: HashMap<&'a Arc<str>, Tallies>,
+}
+
+/// Merges the last `last` windows and the current one.
+pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
+    let (history, current) = shared.windows();
+    let mut windows: Vec<&Window> = history.windows.iter().map(|(window, _)| &**window).collect();
+    windows.extend(current.as_deref());
+    let to = windows.last().map_or(shared.started, |window| window.end);
+    let newest = windows.last().map_or(to, |window| if window.complete { window.end } else { window.start });
+    let from = newest.saturating_sub(last * Windows::LENGTH);
+    let covered = from.max(shared.started);
+    let seconds = (to.saturating_sub(covered) as f64 / SECOND).max(1.0);
+
+    let mut services: HashMap<&Arc<str>, Gathered<'_>> = HashMap::new();
+    let mut misplaced = Misplaced::default();
+    for window in windows.iter().filter(|window| window.start >= from) {
+        misplaced.add(&window.misplaced);
+        for row in &window.rows {
+            let (labels, key) = (&*row.labels, &row.labels.key);
+            let service = services.entry(&labels.server).or_default();
+            service.all.add(row);
+            service.protocols.insert(key.protocol.name());
+            if key.server_port != 0 && service.ports.len() < 8 {
+                service.ports.insert(key.server_port);
+            }
+            let (tallies, statuses) = service.operations.entry((key.protocol, &labels.operation)).or_default();
+            tallies.add(row);
+            *statuses.entry((key.side, &labels.status)).or_insert(0) += row.totals.count;
+            service.callers.entry(&labels.client).or_default().add(row);
+        }
+    }
+    let services_total = services.len();
+    let services = busiest(services.into_iter().collect(), MAX_SERVICES, |(_, service)| service.all.rate(seconds));
+    let names: Vec<(&Arc<str>, Side)> = services.iter().map(|(name, service)| (*name, service.all.leading())).collect();
+    let rates = sparklines(&windows, &names, newest, shared.started);
+    let services = services.into_iter().zip(rates);
+    Summary {
+        from_ms: covered / 1_000_000,
+        to_ms: to / 1_000_000,
+        seconds,
+        misplaced,
+        services_total,
+        services: services.map(|((name, service), rates)| finish(name, service, rates, seconds)).collect(),
+    }
+}
+
+fn finish(name: &Arc<str>, service: Gathered<'_>, rates: Vec<f64>, seconds: f64) -> Service {
+    let (operations_total, callers_total) = (service.operations.len(), service.callers.len());
+    let operations = busiest(service.operations.into_iter().collect(), MAX_OPERATIONS, |(_, (t, _))| t.rate(seconds));
+    let callers = busiest(service.callers.into_iter().collect(), MAX_CALLERS, |(_, tallies)| tallies.rate(seconds));
+    let operation =
+        |((protocol, name), (tallies, statuses)): ((Protocol, &str), (Tallies, HashMap<(Side, &str), u64>))| {
+            let leading = tallies.leading();
+            let of_side = statuses.into_iter().filter(|((side, _), _)| *side == leading);
+            Operation {
+                name: name.into(),
+                protocol: protocol.name(),
+                rate: tallies.rate(seconds),
+                sides: tallies.sides(seconds),
+                statuses: of_side.map(|((_, status), count)| (status.into(), count)).collect(),
+            }
+        };
+    let caller = |(name, tallies): (&Arc<str>, Tallies)| Caller {
+        name: name.clone(),
+        rate: tallies.rate(seconds),
+        sides: tallies.sides(seconds),
+    };
+    Service {
+        name: name.clone(),
+        rate: service.all.rate(seconds),
+        sides: service.all.sides(seconds),
+        protocols: service.protocols,
+        ports: service.ports,
+        rates,
+        operations_total,
+        operations: operations.into_iter().map(operation).collect(),
+        callers_total,
+        callers: callers.into_iter().map(caller).collect(),
+    }
+}
+
+fn busiest<T>(mut all: Vec<T>, most: usize, rate: impl Fn(&T) -> f64) -> Vec<T> {
+    all.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
+    all.truncate(most);
+    all
+}
+
+/// Exchanges per second of each service in the finished windows before `newest`, from one and the same side.
+fn sparklines(windows: &[&Window], services: &[(&Arc<str>, Side)], newest: u64, started: u64) -> Vec<Vec<f64>> {
+    let first = newest.saturating_sub(POINTS * Windows::LENGTH).max(started - started % Windows::LENGTH);
+    let points = (newest.saturating_sub(first) / Windows::LENGTH) as usize;
+    let place: HashMap<_, usize> = services.iter().enumerate().map(|(at, service)| (*service, at)).collect();
+    let mut rates = vec![vec![0.0; points]; services.len()];
+    for window in windows.iter().filter(|window| window.complete && window.start >= first) {
+        let point = ((window.start - first) / Windows::LENGTH) as usize;
+        for row in &window.rows {
+            let service = place.get(&(&row.labels.server, row.labels.key.side));
+            if let Some(rate) = service.and_then(|at| rates[*at].get_mut(point)) {
+                *rate += row.totals.count as f64 * SECOND / Windows::LENGTH as f64;
+            }
+        }
+    }
+    rates
+}

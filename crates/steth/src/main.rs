@@ -1,0 +1,2 @@
+//! Sees every service on a Linux host talk.
+fn main() {}

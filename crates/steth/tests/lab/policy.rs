@@ -1,0 +1,54 @@
+//! Who may run a kernel test, and how many at once.
+
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions};
+
+/// The environment variable that turns "needs root" from a failure into a skip.
+pub const ALLOW_SKIP: &str = "STETH_TEST_ALLOW_SKIP";
+
+/// True when this test may go on: the process is root. Without root it is a failure, unless [`ALLOW_SKIP`] is set, so
+/// that a run which proves nothing never looks green. Use through [`root_or_skip!`](crate::root_or_skip).
+pub fn root() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var_os(ALLOW_SKIP).is_some_and(|v| !v.is_empty() && v != "0"),
+        "this test attaches to the kernel and needs root: run it as root, or set {ALLOW_SKIP}=1 to skip it"
+    );
+    eprintln!("skipped: not root, and {ALLOW_SKIP} is set");
+    false
+}
+
+/// Leaves the test when it may be skipped; fails it when it may not. See [`policy::root`](crate::lab::policy::root).
+#[macro_export]
+macro_rules! root_or_skip {
+    () => {
+        if !$crate::lab::policy::root() {
+            return;
+        }
+    };
+}
+
+/// Held while a test loads the machine or measures time; see [`alone`].
+#[derive(Debug)]
+pub struct Alone {
+    _lock: Flock<File>,
+}
+
+/// Waits until no other test holds the machine. The tests of one binary run in threads and those of several binaries in
+/// processes, so the lock is a file lock, and each call opens the file anew. It ends with the guard, or the process.
+#[must_use]
+pub fn alone() -> Alone {
+    let path = std::env::temp_dir().join(format!("steth-test-{}.lock", nix::unistd::geteuid()));
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    match Flock::lock(file, FlockArg::LockExclusive) {
+        Ok(lock) => Alone { _lock: lock },
+        Err((_, e)) => panic!("{}: {e}", path.display()),
+    }
+}

@@ -1,0 +1,153 @@
+//! What was counted since the start: the counters of a Prometheus scrape.
+
+use crate::classic::Classic;
+use crate::key::{Key, Labels};
+use crate::window::{Row, Totals, Window};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// One series: a key, and all that was ever counted under it.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// What it is about.
+    pub labels: Arc<Labels>,
+    /// Exchanges.
+    pub count: u64,
+    /// Sum of their durations in nanoseconds.
+    pub sum: u128,
+    /// Bytes of all requests.
+    pub request_bytes: u64,
+    /// Bytes of all responses.
+    pub response_bytes: u64,
+    classic: [u64; Classic::MAX],
+    /// End of the last window that it had a row in.
+    updated: u64,
+}
+
+impl Series {
+    fn new(labels: Arc<Labels>, updated: u64) -> Self {
+        let classic = [0; Classic::MAX];
+        Self { labels, count: 0, sum: 0, request_bytes: 0, response_bytes: 0, classic, updated }
+    }
+
+    /// Counts per classic bucket of the protocol, not cumulative; the last has no upper bound.
+    #[must_use]
+    pub fn classic(&self) -> &[u64] {
+        &self.classic[..=self.labels.key.protocol.bounds().len()]
+    }
+
+    fn add(&mut self, totals: &Totals) {
+        self.count += totals.count;
+        self.sum += u128::from(totals.duration_sum);
+        self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
+        for (mine, theirs) in self.classic.iter_mut().zip(totals.classic.counts()) {
+            *mine += u64::from(*theirs);
+        }
+    }
+}
+
+/// All series: bounded, and without those that were idle for an hour.
+///
+/// It is fed with finished windows, each once, by whoever serves the scrape: the data path has no part in it.
+#[derive(Clone, Debug)]
+pub struct Cumulative {
+    series: HashMap<Key, Series>,
+    max: usize,
+    sequence: u64,
+    folded: u64,
+    dropped: u64,
+    missed: u64,
+    last_sweep: u64,
+}
+
+impl Cumulative {
+    /// How long a series must have been idle to be dropped: one hour, in nanoseconds.
+    pub const IDLE: u64 = 3600 * 1_000_000_000;
+
+    /// Room for `max` series, and a few more for what exceeds it.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { series: HashMap::new(), max, sequence: 0, folded: 0, dropped: 0, missed: 0, last_sweep: 0 }
+    }
+
+    /// Adds a finished window. One that was added before is left alone.
+    pub fn absorb(&mut self, window: &Window) {
+        if window.sequence <= self.sequence {
+            return;
+        }
+        self.missed += window.sequence - self.sequence - 1;
+        self.sequence = window.sequence;
+        self.add(window);
+        if window.end.abs_diff(self.last_sweep) >= 60 * 1_000_000_000 {
+            self.last_sweep = window.end;
+            let before = self.series.len();
+            self.series.retain(|_, series| window.end.saturating_sub(series.updated) < Self::IDLE);
+            self.dropped += (before - self.series.len()) as u64;
+        }
+    }
+
+    /// What a scrape shows: everything absorbed, plus the current window so far unless it was absorbed already.
+    #[must_use]
+    pub fn with(&mut self, current: Option<&Window>) -> Self {
+        let Some(window) = current.filter(|window| window.sequence > self.sequence) else { return self.clone() };
+        // Places are given away for good, not in the copy only: were a key counted under `other` by one scrape and by
+        // itself in the next, a counter would go backwards.
+        for row in &window.rows {
+            self.place(row, window.end);
+        }
+        let mut all = self.clone();
+        all.add(window);
+        all
+    }
+
+    fn add(&mut self, window: &Window) {
+        for row in &window.rows {
+            let (key, folded) = self.place(row, window.end);
+            if let Some(series) = self.series.get_mut(&key) {
+                series.updated = series.updated.max(window.end);
+                series.add(&row.totals);
+            }
+            self.folded += if folded { row.totals.count } else { 0 };
+        }
+    }
+
+    /// The key of the series that counts this row, which exists afterwards; and whether that is not its own.
+    fn place(&mut self, row: &Row, now: u64) -> (Key, bool) {
+        let key = row.labels.key;
+        if self.series.contains_key(&key) {
+            return (key, false);
+        }
+        if self.series.len() < self.max {
+            self.series.insert(key, Series::new(row.labels.clone(), now));
+            return (key, false);
+        }
+        let labels = Labels::anything(key);
+        let key = labels.key;
+        self.series.entry(key).or_insert_with(|| Series::new(Arc::new(labels), now));
+        (key, true)
+    }
+
+    /// All series, in no particular order.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = &Series> {
+        self.series.values()
+    }
+
+    /// Exchanges counted under `other` because there were too many series.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Series dropped because they were idle.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Windows that were never seen here: whoever feeds this was too slow.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}

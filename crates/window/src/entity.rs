@@ -1,0 +1,179 @@
+//! Entities: services, and what else talks or is talked to. An id is computed from the name, so every host comes to the
+//! same id without asking anyone.
+
+use hashbrown::HashMap;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+/// The id of an entity: FNV-1a, 64 bits, of its name's UTF-8 bytes (offset basis `0xcbf29ce484222325`, prime
+/// `0x100000001b3`). Stored data depends on it; it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId(pub u64);
+
+impl EntityId {
+    /// The name of [`EntityId::OTHER`].
+    pub const OTHER_NAME: &'static str = "other";
+    /// What stands for all entities beyond a limit.
+    pub const OTHER: EntityId = EntityId::of(Self::OTHER_NAME);
+
+    /// The id of the entity with this name.
+    #[must_use]
+    pub const fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        while at < bytes.len() {
+            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            at += 1;
+        }
+        Self(hash)
+    }
+}
+
+impl Serialize for EntityId {
+    /// Sixteen hexadecimal digits: JavaScript has no 64-bit numbers.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Entity {
+    name: Arc<str>,
+    /// When it was last named or part of a window; nanoseconds since 1970.
+    used: u64,
+}
+
+/// The names behind the ids: a bounded table.
+///
+/// When it is full, entities that were not used for [`Entities::IDLE`] make room; if there are none, an unknown name
+/// becomes [`EntityId::OTHER`] and is counted. Who keeps an id for longer than that should intern the name again.
+#[derive(Debug)]
+pub struct Entities {
+    table: HashMap<EntityId, Entity>,
+    max: usize,
+    folded: u64,
+    collisions: u64,
+    last_sweep: u64,
+}
+
+impl Entities {
+    /// Most entities of [`Entities::default`].
+    pub const MAX: usize = 16 * 1024;
+    /// Longest name in bytes; the rest is cut.
+    pub const MAX_NAME: usize = 255;
+    /// How long an entity must have been unused before it makes room for another: one hour, in nanoseconds.
+    pub const IDLE: u64 = 3600 * 1_000_000_000;
+    /// A full table is searched for idle entities at most this often (ten seconds).
+    const SWEEP: u64 = 10 * 1_000_000_000;
+
+    /// A table for `max` entities besides "other".
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { table: HashMap::new(), max, folded: 0, collisions: 0, last_sweep: 0 }
+    }
+
+    /// The id of the entity with this name. `now` is nanoseconds since 1970.
+    pub fn intern(&mut self, name: &str, now: u64) -> EntityId {
+        let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
+        let id = EntityId::of(name);
+        if id == EntityId::OTHER {
+            return id;
+        }
+        if let Some(entity) = self.table.get_mut(&id) {
+            entity.used = entity.used.max(now);
+            // One chance in 10^11 with a thousand names; the two are then counted as one.
+            self.collisions += u64::from(&*entity.name != name);
+            return id;
+        }
+        if self.table.len() >= self.max && now.saturating_sub(self.last_sweep) >= Self::SWEEP {
+            self.last_sweep = now;
+            self.table.retain(|_, entity| now.saturating_sub(entity.used) < Self::IDLE);
+        }
+        if self.table.len() >= self.max {
+            self.folded += 1;
+            return EntityId::OTHER;
+        }
+        self.table.insert(id, Entity { name: name.into(), used: now });
+        id
+    }
+
+    /// Says that an entity is in use.
+    pub fn touch(&mut self, id: EntityId, now: u64) {
+        if let Some(entity) = self.table.get_mut(&id) {
+            entity.used = entity.used.max(now);
+        }
+    }
+
+    /// The name of an entity; the id in hexadecimal digits if the table does not know it (any more).
+    #[must_use]
+    pub fn name(&self, id: EntityId) -> Arc<str> {
+        match self.table.get(&id) {
+            Some(entity) => entity.name.clone(),
+            None if id == EntityId::OTHER => EntityId::OTHER_NAME.into(),
+            None => format!("{:016x}", id.0).into(),
+        }
+    }
+
+    /// Entities in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How often a name became [`EntityId::OTHER`] because the table was full.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// How often a name had the id of another name.
+    #[must_use]
+    pub fn collisions(&self) -> u64 {
+        self.collisions
+    }
+}
+
+impl Default for Entities {
+    fn default() -> Self {
+        Self::new(Self::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_the_published_fnv_1a_values() {
+        assert_eq!(EntityId::of("").0, 0xcbf2_9ce4_8422_2325);
+        assert_eq!(EntityId::of("a").0, 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(EntityId::of("foobar").0, 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_full_table_folds_until_an_entity_is_idle_for_an_hour() {
+        let mut entities = Entities::new(2);
+        let (shop, cart) = (entities.intern("shop", 1), entities.intern("cart", 1));
+        assert_eq!(entities.intern("ads", 2), EntityId::OTHER);
+        assert_eq!((entities.folded(), entities.len()), (1, 2));
+        entities.touch(cart, 2 * Entities::IDLE);
+        let ads = entities.intern("ads", 2 * Entities::IDLE + 1);
+        assert_eq!((&*entities.name(ads), &*entities.name(cart)), ("ads", "cart"));
+        assert_eq!(*entities.name(shop), *format!("{:016x}", shop.0), "forgotten");
+        assert_eq!(entities.intern("shop", 2 * Entities::IDLE + 2), EntityId::OTHER, "full again");
+        assert_eq!(&*entities.name(EntityId::OTHER), "other");
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        let mut entities = Entities::default();
+        let id = entities.intern(&"é".repeat(200), 0);
+        assert_eq!(&*entities.name(id), "é".repeat(127));
+    }
+}

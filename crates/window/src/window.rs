@@ -1,0 +1,172 @@
+//! A window as readers get it.
+
+use crate::classic::Classic;
+use crate::key::{Labels, Protocol};
+use crate::sketch::Sketch;
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+use std::sync::Arc;
+
+/// What was seen of one exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// From the request's first byte to the response's last.
+    pub duration_ns: u64,
+    /// From the request's first byte to the response's first; `None` without a response.
+    pub first_byte_ns: Option<u64>,
+    /// Head and body of the request.
+    pub request_bytes: u64,
+    /// Heads and body of the response.
+    pub response_bytes: u64,
+    /// Waits by design (BLPOP). Its duration says nothing about the server and stays out of the sketches; it does count
+    /// in the classic buckets, as in the metrics of any client library.
+    pub blocking: bool,
+}
+
+/// What the exchanges of one key add up to.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    /// Exchanges, blocking ones included.
+    pub count: u64,
+    /// Of these: waited by design.
+    pub blocking: u64,
+    /// Bytes of all requests.
+    pub request_bytes: u64,
+    /// Bytes of all responses.
+    pub response_bytes: u64,
+    /// Sum of all durations, blocking ones included; in nanoseconds.
+    pub duration_sum: u64,
+    /// Durations, without blocking exchanges.
+    pub duration: Sketch,
+    /// Times to the first byte of the response, without blocking exchanges.
+    pub first_byte: Sketch,
+    /// Durations in the classic buckets of [`Protocol::bounds`], blocking exchanges included.
+    pub classic: Classic,
+}
+
+impl Totals {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            count: 0,
+            blocking: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            duration_sum: 0,
+            duration: Sketch::default(),
+            first_byte: Sketch::default(),
+            classic: Classic::new(protocol.bounds()),
+        }
+    }
+
+    /// Counts one exchange.
+    #[inline]
+    pub fn record(&mut self, protocol: Protocol, seen: &Observation) {
+        self.count += 1;
+        self.request_bytes = self.request_bytes.saturating_add(seen.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(seen.response_bytes);
+        self.duration_sum = self.duration_sum.saturating_add(seen.duration_ns);
+        self.classic.record(protocol.bounds(), seen.duration_ns);
+        if seen.blocking {
+            self.blocking += 1;
+            return;
+        }
+        self.duration.record(seen.duration_ns);
+        if let Some(first_byte) = seen.first_byte_ns {
+            self.first_byte.record(first_byte);
+        }
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        (self.count, self.blocking) = (0, 0);
+        (self.request_bytes, self.response_bytes, self.duration_sum) = (0, 0, 0);
+        self.duration.clear();
+        self.first_byte.clear();
+        self.classic.clear();
+    }
+}
+
+/// One line of a window: a key and its totals.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What it is about.
+    pub labels: Arc<Labels>,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (labels, totals) = (&*self.labels, &self.totals);
+        let mut out = serializer.serialize_struct("Row", 17)?;
+        out.serialize_field("client", &labels.client)?;
+        out.serialize_field("client_id", &labels.key.client)?;
+        out.serialize_field("server", &labels.server)?;
+        out.serialize_field("server_id", &labels.key.server)?;
+        out.serialize_field("server_port", &labels.key.server_port)?;
+        out.serialize_field("side", &labels.key.side)?;
+        out.serialize_field("protocol", &labels.key.protocol)?;
+        out.serialize_field("operation", &labels.operation)?;
+        out.serialize_field("status", &labels.status)?;
+        out.serialize_field("error_type", &labels.error_type)?;
+        out.serialize_field("count", &totals.count)?;
+        out.serialize_field("blocking", &totals.blocking)?;
+        out.serialize_field("request_bytes", &totals.request_bytes)?;
+        out.serialize_field("response_bytes", &totals.response_bytes)?;
+        out.serialize_field("duration", &totals.duration)?;
+        out.serialize_field("first_byte", &totals.first_byte)?;
+        out.serialize_field("classic", &totals.classic)?;
+        out.end()
+    }
+}
+
+/// What happened to observations that did not go where they belong. Every one of them is still counted in some row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Misplaced {
+    /// Their window was handed over before they came: counted in the window of the moment.
+    pub late: u64,
+    /// They end more than a window ahead, because the clock jumped or nobody rolled: counted in the next window.
+    pub early: u64,
+    /// Their operation is one too many for its service: counted as operation `other`.
+    pub folded_operations: u64,
+    /// Their row is one too many: counted under client, status, operation or service `other`.
+    pub folded_rows: u64,
+}
+
+impl Misplaced {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.late += other.late;
+        self.early += other.early;
+        self.folded_operations += other.folded_operations;
+        self.folded_rows += other.folded_rows;
+    }
+}
+
+/// Ten seconds of traffic: finished, or the current one so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct Window {
+    /// Counts the windows handed over, from 1. The current window carries the number it is going to have.
+    pub sequence: u64,
+    /// Its start, nanoseconds since 1970, a multiple of ten seconds.
+    pub start: u64,
+    /// Its end; for the current window the time until which it is known.
+    pub end: u64,
+    /// Whether it was handed over and will not change any more.
+    pub complete: bool,
+    /// What did not go where it belongs.
+    pub misplaced: Misplaced,
+    /// In no particular order, no key twice.
+    pub rows: Vec<Row>,
+}
+
+impl Window {
+    /// About how many bytes it takes, labels aside, which windows share.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let heap = |row: &Row| row.totals.duration.heap_size() + row.totals.first_byte.heap_size();
+        size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + self.rows.iter().map(heap).sum::<usize>()
+    }
+}

@@ -1,0 +1,171 @@
+//! One exchange: a request and what became of it.
+
+use crate::{Name, Names, Protocol, http1, redis};
+
+/// Which end of the connection was observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The client's socket.
+    Client,
+    /// The server's socket.
+    Server,
+    /// Neither: packets on the network (a pcap).
+    Network,
+}
+
+impl Side {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
+            Side::Network => "network",
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A response came.
+    Answered,
+    /// No response by design.
+    OneWay,
+    /// The connection was closed in order without a (complete) response.
+    Unanswered,
+    /// The connection was reset before the response was complete.
+    Reset,
+    /// The kernel or the protocol's own limit gave up waiting.
+    Timeout,
+    /// The client took the request back.
+    Cancelled,
+    /// The connection changed to another protocol (HTTP 101, CONNECT, PSYNC).
+    Upgraded,
+}
+
+impl Outcome {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Answered => "answered",
+            Outcome::OneWay => "one-way",
+            Outcome::Unanswered => "unanswered",
+            Outcome::Reset => "reset",
+            Outcome::Timeout => "timeout",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Upgraded => "upgraded",
+        }
+    }
+
+    /// The value of `error.type` where no response says more (`semconv`, HTTP spans).
+    #[must_use]
+    pub fn error_type(self) -> Option<&'static str> {
+        match self {
+            Outcome::Unanswered => Some("connection_closed"),
+            Outcome::Reset => Some("connection_reset"),
+            Outcome::Timeout => Some("timeout"),
+            Outcome::Answered | Outcome::OneWay | Outcome::Cancelled | Outcome::Upgraded => None,
+        }
+    }
+}
+
+/// The protocol's own status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// There was none, or it was not seen.
+    Unknown,
+    /// A number (HTTP 503).
+    Code(u16),
+    /// A word (Redis `OK`, `WRONGTYPE`).
+    Word(Name),
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A string.
+    Text(std::borrow::Cow<'a, str>),
+    /// A number.
+    Number(u64),
+}
+
+/// What the protocol knows beyond the common fields, as OpenTelemetry attributes.
+#[derive(Clone, Copy, Debug)]
+pub enum Attributes {
+    /// HTTP.
+    Http1(http1::Attributes),
+    /// Redis.
+    Redis(redis::Attributes),
+}
+
+/// A request and what became of it. Times are monotonic nanoseconds, sizes are bytes on the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// The operation, of low cardinality: `GET /users/{id}`, `CONFIG GET`.
+    pub operation: Name,
+    /// The protocol's status.
+    pub status: Status,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Part of a head was beyond the capture limit, so that attributes may be missing or the status not known.
+    pub truncated: bool,
+    /// Waits by design (BLPOP, XREAD BLOCK): its duration says nothing about the server.
+    pub blocking: bool,
+    /// Time of the request's first byte.
+    pub start: u64,
+    /// When the request's first byte reached the socket (observed at the server); 0 if not known.
+    pub arrival: u64,
+    /// Time of the request's last byte.
+    pub request_end: u64,
+    /// Time of the response's first byte; 0 without a response.
+    pub first_byte: u64,
+    /// Time of the response's last byte, or of what ended the exchange instead.
+    pub end: u64,
+    /// Head and body of the request.
+    pub request_bytes: u64,
+    /// Heads (1xx included) and body of the response, as far as it came.
+    pub response_bytes: u64,
+    /// Position of the request's first byte in its direction.
+    pub request_offset: u64,
+    /// Position of the response's first byte; meaningless without a response.
+    pub response_offset: u64,
+    /// What only this protocol has.
+    pub attributes: Attributes,
+}
+
+impl Exchange {
+    /// The protocol.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self.attributes {
+            Attributes::Http1(_) => Protocol::Http1,
+            Attributes::Redis(_) => Protocol::Redis,
+        }
+    }
+
+    /// `error.type` of OpenTelemetry: present if and only if the exchange failed, as seen from `side`. An HTTP 404 is an
+    /// error to the client and not to the server; the network takes the client's view.
+    #[must_use]
+    pub fn error_type<'a>(&self, side: Side, names: &'a Names) -> Option<std::borrow::Cow<'a, str>> {
+        if let Some(error) = self.outcome.error_type() {
+            return Some(error.into());
+        }
+        match self.attributes {
+            Attributes::Http1(_) => http1::error_type(self.status, side),
+            Attributes::Redis(_) => redis::error_type(self.status, names),
+        }
+    }
+
+    /// Calls `each` for every attribute that is known, in a fixed order, with its OpenTelemetry name.
+    pub fn attributes<'a>(&self, side: Side, names: &'a Names, each: &mut dyn FnMut(&'static str, Value<'a>)) {
+        match &self.attributes {
+            Attributes::Http1(http) => http.each(self, side, names, each),
+            Attributes::Redis(redis) => redis.each(self, names, each),
+        }
+        if let Some(error) = self.error_type(side, names) {
+            each("error.type", Value::Text(error));
+        }
+    }
+}

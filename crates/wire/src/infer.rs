@@ -1,0 +1,172 @@
+//! Names the protocol from the first bytes of a message.
+//!
+//! The kernel side does the same in `bpf/infer.h`, before it copies anything; this twin serves pcap files and is held
+//! against it by a differential test. A further protocol is one function here, one there, and a row in each table.
+
+use crate::Protocol;
+
+/// What the first bytes of a message say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// None of the protocols.
+    No,
+    /// Too short to tell: ask again with more.
+    More,
+    /// This protocol; `request` tells who sent it.
+    Is {
+        /// The protocol.
+        protocol: Protocol,
+        /// It was the client that sent these bytes.
+        request: bool,
+    },
+}
+
+/// Bytes that a guess may need; more are not looked at.
+pub const PREFIX: usize = 32;
+
+/// Guesses from the first bytes of a message, of which at most [`PREFIX`] are looked at.
+#[must_use]
+pub fn infer(bytes: &[u8]) -> Guess {
+    let bytes = &bytes[..bytes.len().min(PREFIX)];
+    let mut more = false;
+    for guess in [http1(bytes), redis(bytes)] {
+        match guess {
+            Guess::No => {}
+            Guess::More => more = true,
+            is @ Guess::Is { .. } => return is,
+        }
+    }
+    if more { Guess::More } else { Guess::No }
+}
+
+const METHODS: [&[u8]; 9] =
+    [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ", b"CONNECT ", b"TRACE "];
+
+/// A method, a space and the first byte of a target (`/`, `*`, or a letter, digit or bracket of an authority or an
+/// absolute URI); or `HTTP/1.`. A lone `GET word` may be an inline Redis command, so GET wants `/` or `h` behind it.
+fn http1(bytes: &[u8]) -> Guess {
+    const RESPONSE: &[u8] = b"HTTP/1.";
+    if bytes.len() >= RESPONSE.len() && bytes.starts_with(RESPONSE) {
+        return Guess::Is { protocol: Protocol::Http1, request: false };
+    }
+    let mut more = bytes.len() < RESPONSE.len() && RESPONSE.starts_with(bytes);
+    for method in METHODS {
+        if bytes.len() <= method.len() {
+            more |= method.starts_with(bytes);
+        } else if bytes.starts_with(method) {
+            let target = bytes[method.len()];
+            let is = match method {
+                b"GET " => matches!(target, b'/' | b'h' | b'H'),
+                _ => target == b'/' || target == b'*' || target == b'[' || target.is_ascii_alphanumeric(),
+            };
+            return if is { Guess::Is { protocol: Protocol::Http1, request: true } } else { Guess::No };
+        }
+    }
+    if more { Guess::More } else { Guess::No }
+}
+
+/// Inline commands that are told from their first word; the rest of the line must be printable.
+const INLINE: [&[u8]; 8] = [b"PING", b"ECHO", b"INFO", b"QUIT", b"AUTH", b"INCR", b"GET", b"SET"];
+
+/// `*<count>\r\n$<length>\r\n`, the head of every RESP command; or an inline command line. Replies are not enough to
+/// tell: a `+` or a `-` at the start of a line is in half of all text protocols.
+fn redis(bytes: &[u8]) -> Guess {
+    if bytes.first() == Some(&b'*') { resp(bytes) } else { inline(bytes) }
+}
+
+fn resp(bytes: &[u8]) -> Guess {
+    let mut at = 0;
+    for marker in [b'*', b'$'] {
+        match bytes.get(at) {
+            None => return Guess::More,
+            Some(&byte) if byte == marker => at += 1,
+            Some(_) => return Guess::No,
+        }
+        let digits = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        at += digits;
+        if digits > 8 || (digits == 0 && at < bytes.len()) {
+            return Guess::No;
+        }
+        for end in [b'\r', b'\n'] {
+            match bytes.get(at) {
+                None => return Guess::More,
+                Some(&byte) if byte == end => at += 1,
+                Some(_) => return Guess::No,
+            }
+        }
+    }
+    Guess::Is { protocol: Protocol::Redis, request: true }
+}
+
+fn inline(bytes: &[u8]) -> Guess {
+    let mut more = false;
+    for word in INLINE {
+        let both = bytes.len().min(word.len());
+        if !bytes[..both].eq_ignore_ascii_case(&word[..both]) {
+            continue;
+        }
+        if bytes.len() <= word.len() {
+            more = true;
+            continue;
+        }
+        // The line: printable up to its end, or as far as the prefix goes.
+        for (at, &byte) in bytes.iter().enumerate().skip(word.len()) {
+            match byte {
+                b'\n' => return Guess::Is { protocol: Protocol::Redis, request: true },
+                b'\r' => {}
+                b' ' if at == word.len() => {}
+                0x21..=0x7e | b' ' if at > word.len() => {}
+                _ => return Guess::No,
+            }
+        }
+        return if bytes.len() < PREFIX { Guess::More } else { Guess::No };
+    }
+    if more { Guess::More } else { Guess::No }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(bytes: &[u8]) -> &'static str {
+        match infer(bytes) {
+            Guess::No => "no",
+            Guess::More => "more",
+            Guess::Is { protocol: Protocol::Http1, request: true } => "http request",
+            Guess::Is { protocol: Protocol::Http1, request: false } => "http response",
+            Guess::Is { protocol: Protocol::Redis, .. } => "redis",
+        }
+    }
+
+    #[test]
+    fn table() {
+        for (bytes, expected) in [
+            (&b"GET / HTTP/1.1\r\n"[..], "http request"),
+            (b"G", "more"),
+            (b"GET ", "more"),
+            (b"GET h", "http request"),
+            (b"OPTIONS * HTTP/1.1", "http request"),
+            (b"CONNECT example.org:443 HTTP/1.1", "http request"),
+            (b"HTTP/1.1 200 OK", "http response"),
+            (b"HTTP/2 200", "no"),
+            (b"HTTP", "more"),
+            (b"", "more"),
+            (b"*1\r\n$4\r\nPING\r\n", "redis"),
+            (b"*1\r\n$4\r", "more"),
+            (b"*", "more"),
+            (b"*x", "no"),
+            (b"*123456789\r\n", "no"),
+            (b"*-1\r\n", "no"),
+            (b"PING\r\n", "redis"),
+            (b"PING\n", "redis"),
+            (b"PINGS\r\n", "no"),
+            (b"get key\r\n", "redis"),
+            (b"GET key\r\n", "redis"),
+            (b"+OK\r\n", "no"),
+            (b"SSH-2.0-OpenSSH", "no"),
+            (b"\x16\x03\x01", "no"),
+        ] {
+            assert_eq!(name(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+}

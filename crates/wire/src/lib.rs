@@ -1,0 +1,40 @@
+//! One module per protocol: bytes in, exchanges out.
+//!
+//! ```text
+//! flow --[ Piece, Direction ]--> Session (http1 | redis | …) --[ Exchange ]--> identity, window
+//!                                   |
+//!                                 Fifo   pairs requests and responses
+//! ```
+//!
+//! Pure: no I/O, no clock, no globals. Times arrive with the bytes, names live in a [`Names`] table that the caller
+//! owns, losses are counted in the caller's [`Exchanges`](steth_ledger::Exchanges). Every parser is total: any bytes
+//! whatever give exchanges or a counted loss, never a panic, a loop or an unbounded allocation.
+//!
+//! ```
+//! use steth_wire::{Bytes, Context, Direction, Names, Piece, Protocol, Session};
+//! let (mut names, mut out, mut count) = (Names::default(), Vec::new(), Default::default());
+//! let mut cx = Context { names: &mut names, out: &mut out, count: &mut count };
+//! let mut session = Session::new(Protocol::Redis).unwrap();
+//! let piece = |bytes, time| Piece { bytes: Bytes::Captured(bytes), offset: 0, opposite: 0, time, arrival: 0, turn: true };
+//! session.feed(Direction::Request, &piece(b"*1\r\n$4\r\nPING\r\n", 10), &mut cx);
+//! session.feed(Direction::Response, &piece(b"+PONG\r\n", 25), &mut cx);
+//! assert_eq!(out.len(), 1);
+//! assert_eq!((names.get(out[0].operation), out[0].end - out[0].start), ("PING", 15));
+//! ```
+
+mod exchange;
+mod fifo;
+pub mod http1;
+pub mod infer;
+mod names;
+mod piece;
+mod protocol;
+pub mod redis;
+mod session;
+
+pub use exchange::{Attributes, Exchange, Outcome, Side, Status, Value};
+pub use fifo::{Claim, Cut, Fifo};
+pub use names::{Name, Names};
+pub use piece::{Bytes, Direction, End, Piece};
+pub use protocol::Protocol;
+pub use session::{Context, Session, State};

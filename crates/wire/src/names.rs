@@ -1,0 +1,143 @@
+//! Interned strings: an operation, a host or a status name is a number on the hot path.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// A string in a [`Names`] table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(u32);
+
+impl Name {
+    /// The empty string.
+    pub const EMPTY: Name = Name(0);
+    /// `*`: what a full table gives for a string it does not know.
+    pub const OTHER: Name = Name(1);
+}
+
+/// A bounded table of strings. It never forgets, so that a [`Name`] stays valid; once full, unknown strings become
+/// [`Name::OTHER`], and are counted.
+#[derive(Debug)]
+pub struct Names {
+    index: HashTable<u32>,
+    text: String,
+    ends: Vec<u32>,
+    folded: u64,
+    hasher: FixedState,
+}
+
+impl Names {
+    /// Most strings in the table.
+    pub const MAX: usize = 32 * 1024;
+    /// Most bytes of all strings together.
+    pub const MAX_TEXT: usize = 2 * 1024 * 1024;
+    /// Longest string; the rest is cut.
+    pub const MAX_LENGTH: usize = 255;
+
+    /// The number of a string. Bytes that are not UTF-8 become U+FFFD; longer than [`Names::MAX_LENGTH`] is cut.
+    #[inline]
+    pub fn intern(&mut self, bytes: &[u8]) -> Name {
+        let bytes = &bytes[..bytes.len().min(Self::MAX_LENGTH)];
+        let hash = self.hasher.hash_one(bytes);
+        let (text, ends) = (&self.text, &self.ends);
+        if let Some(&n) = self.index.find(hash, |&n| slice(text, ends, n).as_bytes() == bytes) {
+            return Name(n);
+        }
+        self.insert(bytes, hash)
+    }
+
+    #[cold]
+    fn insert(&mut self, bytes: &[u8], hash: u64) -> Name {
+        let clean = match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(error) if error.error_len().is_none() => {
+                // Cut inside a character: leave that character out.
+                return self.intern(&bytes[..error.valid_up_to()]);
+            }
+            // The replacement is longer than what it replaces.
+            Err(_) => {
+                let mut clean = String::from_utf8_lossy(bytes).into_owned();
+                while clean.len() > Self::MAX_LENGTH {
+                    clean.pop();
+                }
+                return self.intern(clean.as_bytes());
+            }
+        };
+        if self.ends.len() >= Self::MAX || self.text.len() + clean.len() > Self::MAX_TEXT {
+            self.folded += 1;
+            return Name::OTHER;
+        }
+        let n = self.ends.len() as u32;
+        self.text.push_str(&clean);
+        self.ends.push(self.text.len() as u32);
+        let Self { index, text, ends, hasher, .. } = self;
+        index.insert_unique(hash, n, |&n| hasher.hash_one(slice(text, ends, n).as_bytes()));
+        Name(n)
+    }
+
+    /// The string.
+    #[must_use]
+    pub fn get(&self, name: Name) -> &str {
+        slice(&self.text, &self.ends, name.0)
+    }
+
+    /// How often a string became [`Name::OTHER`] because the table was full.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let mut names = Self {
+            index: HashTable::new(),
+            text: String::new(),
+            ends: Vec::new(),
+            folded: 0,
+            hasher: FixedState::with_seed(0x5354_4554_4821),
+        };
+        names.intern(b"");
+        names.intern(b"*");
+        names
+    }
+}
+
+fn slice<'a>(text: &'a str, ends: &[u32], n: u32) -> &'a str {
+    let n = n as usize;
+    let start = if n == 0 { 0 } else { ends.get(n - 1).copied().unwrap_or(0) as usize };
+    let end = ends.get(n).copied().unwrap_or(start as u32) as usize;
+    &text[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_has_one_number_and_a_full_table_folds() {
+        let mut names = Names::default();
+        let get = names.intern(b"GET");
+        assert_eq!((names.intern(b"GET"), names.get(get)), (get, "GET"));
+        assert_eq!((names.intern(b""), names.intern(b"*")), (Name::EMPTY, Name::OTHER));
+        for n in 0..Names::MAX + 10 {
+            names.intern(n.to_string().as_bytes());
+        }
+        assert_eq!(names.intern(b"one more"), Name::OTHER);
+        assert_eq!(names.intern(b"GET"), get);
+        assert!(names.folded() > 10);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_cleaned_and_long_ones_cut() {
+        let mut names = Names::default();
+        let name = names.intern(b"caf\xe9!");
+        assert_eq!(names.get(name), "caf\u{fffd}!");
+        assert_eq!(names.intern(b"caf\xe9!"), name);
+        let long = "é".repeat(200);
+        let name = names.intern(long.as_bytes());
+        assert_eq!(names.get(name), "é".repeat(127));
+        let name = names.intern(&[0xff; 255]);
+        assert!(names.get(name).len() <= Names::MAX_LENGTH);
+    }
+}

@@ -1,0 +1,110 @@
+//! What leaves the parser: OpenTelemetry attributes, and the exchange made of a request and its reply.
+
+use super::command::Request;
+use super::reply::{Replies, Seen};
+use crate::{Exchange, Name, Names, Outcome, Status, Value};
+use std::borrow::Cow;
+
+/// What only Redis has.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes {
+    /// The command as it was sent.
+    sent: Name,
+    /// Index of the database; empty if not known.
+    namespace: Name,
+    /// Script or function; empty if there is none.
+    procedure: Name,
+}
+
+impl Attributes {
+    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
+    pub(crate) fn each<'a>(
+        &self,
+        exchange: &Exchange,
+        names: &'a Names,
+        each: &mut dyn FnMut(&'static str, Value<'a>),
+    ) {
+        each("db.system.name", Value::Text("redis".into()));
+        for (key, name) in [
+            ("db.operation.name", self.sent),
+            ("db.namespace", self.namespace),
+            ("db.stored_procedure.name", self.procedure),
+        ] {
+            if name != Name::EMPTY && name != Name::OTHER {
+                each(key, Value::Text(names.get(name).into()));
+            }
+        }
+        if let Some(code) = error_type(exchange.status, names) {
+            each("db.response.status_code", Value::Text(code));
+        }
+    }
+}
+
+/// `error.type`: the first word of an error reply (`ERR`, `WRONGTYPE`, `MOVED`); none if the reply was not an error.
+#[must_use]
+pub fn error_type(status: Status, names: &Names) -> Option<Cow<'_, str>> {
+    match status {
+        Status::Word(word) => Some(names.get(word)).filter(|word| *word != "OK").map(Cow::Borrowed),
+        Status::Unknown | Status::Code(_) => None,
+    }
+}
+
+/// What is known of the reply when an exchange ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    seen: Seen,
+    first_byte: u64,
+    /// Time of its last byte, or of what ended the exchange instead.
+    pub(super) end: u64,
+    offset: u64,
+    bytes: u64,
+}
+
+impl Answer {
+    /// None.
+    pub(super) fn none(end: u64) -> Self {
+        Answer { seen: Seen::Nothing, first_byte: 0, end, offset: 0, bytes: 0 }
+    }
+
+    /// A complete reply.
+    #[inline]
+    pub(super) fn whole(reply: &Replies) -> Self {
+        let Replies { seen, first_byte, end, start: offset, bytes, .. } = *reply;
+        Answer { seen, first_byte, end, offset, bytes }
+    }
+
+    /// A reply that ended at the position `until`, before it was complete.
+    pub(super) fn part(reply: &Replies, until: u64, end: u64) -> Self {
+        Answer { end, bytes: until.saturating_sub(reply.start), ..Answer::whole(reply) }
+    }
+}
+
+/// The exchange. `ok` is the name of success.
+#[inline]
+pub(super) fn exchange(request: &Request, namespace: Name, answer: &Answer, outcome: Outcome, ok: Name) -> Exchange {
+    let status = match answer.seen {
+        Seen::Nothing => Status::Unknown,
+        Seen::Error(word) => Status::Word(word),
+        // In a full table success has no name, and must not look like an error.
+        Seen::Fine | Seen::Ok | Seen::Queued if ok == Name::OTHER => Status::Unknown,
+        Seen::Fine | Seen::Ok | Seen::Queued => Status::Word(ok),
+    };
+    let attributes = Attributes { sent: request.named.sent, namespace, procedure: request.procedure };
+    Exchange {
+        operation: request.named.operation,
+        status,
+        outcome,
+        truncated: request.truncated,
+        blocking: request.blocking,
+        start: request.start,
+        arrival: request.arrival,
+        request_end: request.end,
+        first_byte: answer.first_byte,
+        end: answer.end,
+        request_bytes: request.bytes,
+        response_bytes: answer.bytes,
+        request_offset: request.offset,
+        response_offset: answer.offset,
+        attributes: crate::Attributes::Redis(attributes),
+    }
+}

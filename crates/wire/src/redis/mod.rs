@@ -1,0 +1,389 @@
+//! Redis: RESP2, RESP3 and inline commands.
+//!
+//! Specification: "Redis serialization protocol specification" and "Redis Pub/Sub" (redis.io/docs), with what
+//! redis-server 7 sends where they are silent.
+//!
+//! * [`resp`]: lines, numbers, payloads of known length;
+//! * [`command`]: the request direction, up to a [`Request`](command::Request);
+//! * [`reply`]: the response direction, all types;
+//! * [`kind`]: what a command word says about its reply;
+//! * here: which reply is whose, and what becomes of requests and replies across a gap ([`gap`]) and at the end.
+//!
+//! A command has one reply, in order, with these exceptions: pushes and pub/sub messages answer nobody; SUBSCRIBE and
+//! its like are answered by the first of their confirmations; what MONITOR shows are pushes; CLIENT REPLY OFF and SKIP
+//! suppress replies; behind PSYNC the connection is a replication stream.
+//!
+//! Values are never looked at, and arguments only where listed in [`command`]: passwords and keys stay on the wire.
+
+mod attributes;
+mod command;
+mod gap;
+mod kind;
+mod reply;
+mod resp;
+#[cfg(test)]
+mod tests;
+
+pub use attributes::{Attributes, error_type};
+
+use crate::{Bytes, Claim, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use attributes::{Answer, exchange};
+use command::{Commands, Mode, Request, Trust};
+use kind::{Kind, Verb};
+use reply::{First, Replies, Seen};
+use resp::Progress;
+use steth_ledger::Lost;
+
+/// Messages in a row that make no sense, after which this is not Redis.
+const STRIKES: u8 = 5;
+
+/// Words that the server did not know, after which a connection's commands are named only if they are special to us.
+const UNKNOWN: u8 = 16;
+
+/// One Redis connection.
+#[derive(Debug)]
+pub struct Session {
+    commands: Commands,
+    replies: Replies,
+    fifo: Fifo<Request>,
+    /// The request whose reply begins where the responses came into step again; it is ahead of all in `fifo`.
+    claimed: Option<Request>,
+    /// What was seen of the reply to the oldest request before the gap in the responses.
+    held: Option<Answer>,
+    /// Framing of the responses is unknown.
+    deaf: bool,
+    /// Requests behind the last one in `fifo`, which was full: counted, and their replies answer nobody.
+    unheld: u64,
+    /// Position behind the last response byte that passed, and its time.
+    passed: (u64, u64),
+    /// The command in progress was taken for pending, and its length is not known.
+    open_end: bool,
+    state: State,
+    strikes: [u8; 2],
+    unknown: u8,
+    /// CLIENT REPLY.
+    mode: Mode,
+    /// Database, once it is known.
+    namespace: Name,
+    /// `OK`, once it was needed.
+    ok: Name,
+    /// A request was seen.
+    joined: bool,
+    monitor: bool,
+    /// PSYNC or SYNC was sent.
+    sync: bool,
+    /// A pub/sub command was sent.
+    pubsub: bool,
+    /// There are subscriptions.
+    subscribed: bool,
+    /// Confirmations still to come for a pub/sub command that is answered already.
+    owed: u32,
+    owed_for: Verb,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            commands: Commands::default(),
+            replies: Replies::default(),
+            fifo: Fifo::default(),
+            claimed: None,
+            held: None,
+            deaf: false,
+            unheld: 0,
+            passed: (0, 0),
+            open_end: false,
+            state: State::Parsing,
+            strikes: [0; 2],
+            unknown: 0,
+            mode: Mode::On,
+            namespace: Name::EMPTY,
+            ok: Name::EMPTY,
+            joined: false,
+            monitor: false,
+            sync: false,
+            pubsub: false,
+            subscribed: false,
+            owed: 0,
+            owed_for: Verb::Subscribe,
+        }
+    }
+}
+
+impl Session {
+    /// The next piece of one direction.
+    #[inline]
+    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if self.state != State::Parsing {
+            return;
+        }
+        match direction {
+            Direction::Request => self.requests(piece, cx),
+            Direction::Response => {
+                self.responses(piece, cx);
+                self.passed = (piece.offset + piece.len(), piece.time);
+            }
+        }
+    }
+
+    /// One direction has ended in order. Behind the responses' end nobody is answered any more; behind the requests' end
+    /// all may be.
+    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        if direction == Direction::Response {
+            self.settle(End::Closed, time, cx);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        self.settle(end, time, cx);
+        if !self.commands.idle() {
+            self.end_command(end, time, cx);
+        }
+    }
+
+    /// Whether it still wants bytes.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests that wait for their reply.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.fifo.len() + usize::from(self.claimed.is_some())
+    }
+
+    fn requests(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if piece.turn {
+            // Behind a request that still waits, a turn says nothing: the next reply may be that one's.
+            let alone = self.pending() == 0 && !self.replies.active;
+            self.commands.turn = self.commands.idle() && (self.deaf || alone);
+        }
+        let fold = self.unknown >= UNKNOWN;
+        match piece.bytes {
+            Bytes::Captured([]) => {}
+            Bytes::Captured(bytes) => {
+                if self.commands.trust != Trust::Paired && !self.requests_go_on(piece, bytes, cx) {
+                    return;
+                }
+                let mut at = 0;
+                loop {
+                    match self.commands.read(bytes, &mut at, piece, fold, cx.names) {
+                        Progress::More => break,
+                        Progress::Done => self.command(cx),
+                        Progress::Bad => return self.bad_request(cx),
+                    }
+                }
+            }
+            Bytes::Skipped(n) => self.requests_cut(n, Cut::Skipped, piece, cx),
+            Bytes::Lost(n) => self.requests_cut(n, Cut::Lost, piece, cx),
+        }
+    }
+
+    /// A command is complete.
+    #[inline]
+    fn command(&mut self, cx: &mut Context<'_>) {
+        self.joined = true;
+        self.strikes[0] = 0;
+        let request = self.commands.current;
+        if self.commands.trust == Trust::Counted {
+            return cx.lose(Lost::Hole);
+        }
+        if self.commands.mode.is_some() || self.mode != Mode::On {
+            let mode = self.commands.mode.take();
+            if self.is_silent(mode, request.named.kind) {
+                // No reply byte: the next command may still begin the turn.
+                self.commands.turn |= request.turn;
+                self.make_name(cx);
+                let answer = Answer::none(request.end);
+                return cx.report(exchange(&request, self.namespace, &answer, Outcome::OneWay, self.ok));
+            }
+        }
+        self.push(request, cx);
+    }
+
+    #[inline]
+    fn push(&mut self, request: Request, cx: &mut Context<'_>) {
+        match request.named.kind {
+            Kind::PubSub(_) => self.pubsub = true,
+            Kind::Sync => self.sync = true,
+            _ => {}
+        }
+        if self.unheld > 0 || self.fifo.len() >= Fifo::<Request>::MAX {
+            self.unheld += 1;
+            return cx.lose(Lost::Evicted);
+        }
+        let (not_before, turn) = (request.not_before, request.turn);
+        if self.fifo.push(request, not_before, turn).is_err() {
+            cx.lose(Lost::Evicted);
+        }
+    }
+
+    /// "CLIENT REPLY": whether this command has no reply.
+    #[cold]
+    fn is_silent(&mut self, mode: Option<Mode>, kind: Kind) -> bool {
+        let before = self.mode;
+        self.mode = match (mode, before) {
+            (Some(Mode::On), _) | (None, Mode::Skip) => Mode::On,
+            (Some(Mode::Off), _) | (_, Mode::Off) => Mode::Off,
+            (Some(Mode::Skip), _) => Mode::Skip,
+            (None, Mode::On) => Mode::On,
+        };
+        if kind == Kind::Reset {
+            self.mode = Mode::On;
+            return false;
+        }
+        mode != Some(Mode::On) && (mode.is_some() || before != Mode::On)
+    }
+
+    fn responses(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        match piece.bytes {
+            Bytes::Captured([]) => {}
+            Bytes::Captured(bytes) => {
+                if self.deaf && !self.responses_go_on(piece, bytes, cx) {
+                    return;
+                }
+                let mut at = 0;
+                loop {
+                    if self.sync && !self.replies.active {
+                        self.replies.sync = self.oldest().is_some_and(|request| request.named.kind == Kind::Sync);
+                    }
+                    match self.replies.read(bytes, &mut at, piece, cx.names) {
+                        Progress::More => break,
+                        Progress::Done => self.reply(cx),
+                        Progress::Bad => return self.bad_reply(cx),
+                    }
+                    if self.state != State::Parsing {
+                        break;
+                    }
+                }
+            }
+            Bytes::Skipped(n) => self.responses_cut(n, Cut::Skipped, piece, cx),
+            Bytes::Lost(n) => self.responses_cut(n, Cut::Lost, piece, cx),
+        }
+    }
+
+    /// A reply is complete.
+    #[inline]
+    fn reply(&mut self, cx: &mut Context<'_>) {
+        self.strikes[1] = 0;
+        if !self.is_push() {
+            let answer = Answer::whole(&self.replies);
+            if let Some(request) = self.claim(cx) {
+                let outcome = self.apply(&request, self.replies.seen, cx);
+                self.make_name(cx);
+                cx.report(exchange(&request, self.namespace, &answer, outcome, self.ok));
+            }
+        }
+        self.replies.clear();
+    }
+
+    /// The request that the reply in progress answers; without one, the reply is counted.
+    #[inline]
+    fn claim(&mut self, cx: &mut Context<'_>) -> Option<Request> {
+        if let Some(request) = self.claimed.take() {
+            return Some(request);
+        }
+        // The responses are in step whenever a reply is read (`responses_go_on`), so that none is passed over here.
+        match self.fifo.claim(self.replies.start, |_, _| cx.count.lose(Lost::Hole, 1)) {
+            Claim::Request(request) => return Some(request),
+            Claim::Orphan(_) if self.unheld > 0 && self.fifo.is_empty() => self.unheld -= 1,
+            Claim::Orphan(None) => cx.lose(Lost::Orphan),
+            Claim::Orphan(Some(Cut::Lost)) => {}
+            Claim::Orphan(Some(Cut::Skipped)) => cx.lose(Lost::Truncated),
+        }
+        None
+    }
+
+    /// The request that waits longest.
+    #[inline]
+    fn oldest(&mut self) -> Option<&Request> {
+        match &self.claimed {
+            Some(request) => Some(request),
+            None => self.fifo.front_mut().map(|request| &*request),
+        }
+    }
+
+    /// The kind of the request that the reply in progress would answer.
+    fn asked(&mut self) -> Option<Kind> {
+        let start = self.replies.start;
+        self.oldest().filter(|request| request.not_before <= start).map(|request| request.named.kind)
+    }
+
+    /// Whether the reply in progress answers nobody. ("Pushed data"; RESP2: "Format of pushed messages".)
+    #[inline]
+    fn is_push(&mut self) -> bool {
+        match (self.replies.kind, self.replies.first) {
+            (b'>', First::Confirm(verb)) => self.confirms(verb),
+            (b'>', _) => true,
+            (b'*', First::Other) | (b'+', _) if !self.monitor => false,
+            (b'*', First::Confirm(verb)) if self.pubsub || self.asked().is_none() => self.confirms(verb),
+            (b'*', First::Message) => {
+                let asked = self.asked();
+                self.subscribed |= matches!(asked, None | Some(Kind::Control | Kind::PubSub(_)));
+                self.subscribed
+            }
+            // MONITOR's lines begin with a time. Replies go on between them.
+            (b'+', _) if self.replies.digit => true,
+            _ => self.monitor && self.asked().is_none(),
+        }
+    }
+
+    /// A confirmation: whether it is not the first one of its command.
+    #[cold]
+    fn confirms(&mut self, verb: Verb) -> bool {
+        self.subscribed = verb.adds() || (self.subscribed && !self.replies.zero);
+        if self.owed > 0 && self.owed_for == verb {
+            self.owed -= 1;
+            return true;
+        }
+        let start = self.replies.start;
+        let asked = self.oldest().filter(|q| q.not_before <= start && q.named.kind == Kind::PubSub(verb));
+        let Some(channels) = asked.map(|request| request.argument) else { return true };
+        (self.owed, self.owed_for) = (channels.saturating_sub(1), verb);
+        false
+    }
+
+    /// What a reply changes.
+    #[inline]
+    fn apply(&mut self, request: &Request, seen: Seen, cx: &mut Context<'_>) -> Outcome {
+        match (request.named.kind, seen) {
+            (Kind::Plain, _) => {
+                self.unknown = self.unknown.saturating_add(u8::from(self.replies.unknown));
+                Outcome::Answered
+            }
+            (_, Seen::Error(_)) => Outcome::Answered,
+            (kind, _) => self.changed(kind, seen, request.argument, cx),
+        }
+    }
+
+    fn changed(&mut self, kind: Kind, seen: Seen, argument: u32, cx: &mut Context<'_>) -> Outcome {
+        match (kind, seen) {
+            (Kind::Select, Seen::Ok) if argument != u32::MAX => {
+                let digits = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (argument / unit % 10) as u8);
+                let zeros = digits.iter().take(4).take_while(|&&digit| digit == b'0').count();
+                self.namespace = cx.names.intern(digits.get(zeros..).unwrap_or_default());
+            }
+            // Queued by MULTI, whose EXEC may or may not do it; or in a gap.
+            (Kind::Select, _) => self.namespace = Name::EMPTY,
+            (Kind::Monitor, Seen::Ok | Seen::Nothing) => self.monitor = true,
+            (Kind::Reset, Seen::Fine | Seen::Nothing) => {
+                (self.monitor, self.subscribed, self.owed, self.namespace) = (false, false, 0, Name::EMPTY);
+            }
+            (Kind::Sync, Seen::Fine | Seen::Ok) => {
+                self.state = State::Opaque;
+                return Outcome::Upgraded;
+            }
+            _ => {}
+        }
+        Outcome::Answered
+    }
+
+    #[inline]
+    fn make_name(&mut self, cx: &mut Context<'_>) {
+        if self.ok == Name::EMPTY {
+            self.ok = cx.names.intern(b"OK");
+        }
+    }
+}

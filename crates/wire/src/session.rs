@@ -1,0 +1,107 @@
+//! One connection's protocol state, whatever the protocol.
+
+use crate::{Direction, End, Exchange, Names, Piece, Protocol, http1, redis};
+use steth_ledger::{Exchanges, Lost};
+
+/// What a session needs from outside while it is fed.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Interned strings.
+    pub names: &'a mut Names,
+    /// Where finished exchanges go.
+    pub out: &'a mut Vec<Exchange>,
+    /// The ledger's account of this protocol. `reported` is counted here too, by [`Context::report`].
+    pub count: &'a mut Exchanges,
+}
+
+impl Context<'_> {
+    /// An exchange is complete.
+    #[inline]
+    pub fn report(&mut self, exchange: Exchange) {
+        self.count.reported += 1;
+        self.out.push(exchange);
+    }
+    /// An exchange whose request was seen will not be reported.
+    #[inline]
+    pub fn lose(&mut self, reason: Lost) {
+        self.count.lose(reason, 1);
+    }
+}
+
+/// Whether a session still wants bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Yes.
+    Parsing,
+    /// The connection carries something else by agreement from here on (HTTP 101, CONNECT, PSYNC): L4 only.
+    Opaque,
+    /// Several messages in a row made no sense: this is not the protocol.
+    Misinferred,
+}
+
+/// One connection's protocol state.
+#[derive(Debug)]
+pub enum Session {
+    /// HTTP/1.x.
+    Http1(http1::Session),
+    /// Redis.
+    Redis(redis::Session),
+}
+
+macro_rules! each {
+    ($session:expr, $inner:ident => $body:expr) => {
+        match $session {
+            Session::Http1($inner) => $body,
+            Session::Redis($inner) => $body,
+        }
+    };
+}
+
+impl Session {
+    /// A session for a connection of this protocol.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http1 => Session::Http1(http1::Session::default()),
+            Protocol::Redis => Session::Redis(redis::Session::default()),
+        }
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Session::Http1(_) => Protocol::Http1,
+            Session::Redis(_) => Protocol::Redis,
+        }
+    }
+
+    /// The next piece of one direction. The caller feeds pieces in causal order: a response never before the request
+    /// it answers.
+    #[inline]
+    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        each!(self, s => s.feed(direction, piece, cx));
+    }
+
+    /// One direction has ended in order: no byte will follow. (A close-delimited body ends here.)
+    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        each!(self, s => s.shutdown(direction, time, cx));
+    }
+
+    /// The connection is gone. Whatever is outstanding becomes a record, or a counted loss. Idempotent.
+    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        each!(self, s => s.close(end, time, cx));
+    }
+
+    /// Whether it still wants bytes.
+    #[must_use]
+    pub fn state(&self) -> State {
+        each!(self, s => s.state())
+    }
+
+    /// Requests that wait for their response.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        each!(self, s => s.pending())
+    }
+}

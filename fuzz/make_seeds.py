@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Writes the seeds under seeds/ from readable conversations: `python3 fuzz/make_seeds.py`. Run it again after a change of
+a format; the result is the same every time."""
+
+import pathlib
+import struct
+
+HOME = pathlib.Path(__file__).parent / "seeds"
+REQUEST, RESPONSE, SHUTDOWN, CLOSE = 0, 1, 12, 14
+
+
+def save(target, name, data):
+    folder = HOME / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def script(*steps):
+    """The input of the targets `http1` and `redis`: a command, a length, that many bytes; longer ones in several steps."""
+    out = b""
+    for command, data in steps:
+        for at in range(0, max(len(data), 1), 255):
+            part = data[at : at + 255]
+            out += bytes([command, len(part)]) + part
+    return out
+
+
+def bytewise(command, data):
+    return [(command, data[n : n + 1]) for n in range(len(data))]
+
+
+def http():
+    def seed(name, *steps):
+        save("http1", name, script(*steps))
+
+    get = b"GET /users/42?x=1 HTTP/1.1\r\nHost: shop:8080\r\nUser-Agent: lab\r\n\r\n"
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Type: text/plain\r\n\r\nhello\n"
+    seed("get", (REQUEST, get), (RESPONSE, ok), (REQUEST, get), (RESPONSE, ok))
+    seed("pipelined", (REQUEST, get * 4), (RESPONSE, ok * 4))
+    seed("byte_at_a_time", *bytewise(REQUEST, get), *bytewise(RESPONSE, ok))
+    seed("head", (REQUEST, get.replace(b"GET", b"HEAD")), (RESPONSE, ok[:-6]), (REQUEST, get), (RESPONSE, ok))
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-Sum: 2\r\n\r\n"
+    post = b"POST /orders HTTP/1.1\r\nHost: a\r\n"
+    seed("chunked", (REQUEST, post + chunked), (RESPONSE, b"HTTP/1.1 201 Created\r\n" + chunked))
+    expect = post + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    seed("continue", (REQUEST, expect), (RESPONSE, b"HTTP/1.1 100 Continue\r\n\r\n"), (REQUEST, b"body"), (RESPONSE, ok))
+    upgrade = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    seed("upgrade", (REQUEST, upgrade), (RESPONSE, switch), (REQUEST, b"\x81\x05hello"), (RESPONSE, b"\x81\x02ok"))
+    tunnel = b"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n"
+    seed("connect", (REQUEST, tunnel), (RESPONSE, b"HTTP/1.1 200 Connection established\r\n\r\n"), (REQUEST, b"\0\0\0\x08"))
+    until_end = b"HTTP/1.0 200 OK\r\nServer: old\r\n\r\nuntil the end"
+    seed("until_close", (REQUEST, b"GET / HTTP/1.0\r\n\r\n"), (RESPONSE, until_end), (SHUTDOWN | 1, b""), (CLOSE, b""))
+    seed("no_content", (REQUEST, get * 2), (RESPONSE, b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n"))
+    errors = b"".join(b"HTTP/1.1 %d Why\r\nContent-Length: 0\r\n\r\n" % s for s in (301, 404, 500, 503))
+    seed("errors", (REQUEST, get * 4), (RESPONSE, errors))
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n"
+    seed("skipped_body", (REQUEST, get), (RESPONSE, big), (RESPONSE | 8, b"s" * 200), (RESPONSE | 8, b"s" * 100), (REQUEST, get))
+    seed("lost", (REQUEST, get), (RESPONSE | 10, b"lost"), (REQUEST, get), (RESPONSE, ok), (CLOSE, b"xy"))
+    seed("smuggled", (REQUEST, post + b"Content-Length: 5\r\nContent-Length: 6\r\n" + chunked), (RESPONSE, ok))
+    seed("folded", (REQUEST, b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\nX :y\r\n: z\r\n\r\n"), (RESPONSE, ok.replace(b"\r\n", b"\n")))
+
+
+def redis():
+    def seed(name, *steps):
+        save("redis", name, script(*steps))
+
+    def command(*words):
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+    get, put = command(b"GET", b"user:1"), command(b"SET", b"user:1", b"x" * 30, b"EX", b"10")
+    bulk = b"$5\r\nhello\r\n"
+    seed("get", (REQUEST, get), (RESPONSE, bulk), (REQUEST, put), (RESPONSE, b"+OK\r\n"), (REQUEST, get), (RESPONSE, b"$-1\r\n"))
+    seed("pipelined", (REQUEST, get * 16), (RESPONSE, bulk * 16))
+    seed("byte_at_a_time", *bytewise(REQUEST, put), *bytewise(RESPONSE, b"-ERR wrong\r\n"))
+    seed("inline", (REQUEST, b"PING\r\nSET a b\r\n"), (RESPONSE, b"+PONG\r\n+OK\r\n"))
+    types = b"*3\r\n:1\r\n$-1\r\n*2\r\n+a\r\n-ERR b\r\n%2\r\n+k\r\n,1.5\r\n+l\r\n#t\r\n~1\r\n_\r\n(123456789012345678901\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n"
+    seed("resp3", (REQUEST, command(b"HELLO", b"3") + get * 6), (RESPONSE, types))
+    push = b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
+    subscribe = b">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
+    seed("pushes", (REQUEST, command(b"SUBSCRIBE", b"news")), (RESPONSE, subscribe + push), (REQUEST, get), (RESPONSE, push + bulk + push))
+    seed("attributes", (REQUEST, get), (RESPONSE, b"|1\r\n+ttl\r\n:3600\r\n" + bulk))
+    seed("streamed", (REQUEST, get), (RESPONSE, b"$?\r\n;4\r\nabcd\r\n;0\r\n*?\r\n:1\r\n.\r\n"))
+    seed("transaction", (REQUEST, command(b"MULTI") + get + command(b"EXEC")), (RESPONSE, b"+OK\r\n+QUEUED\r\n*1\r\n" + bulk))
+    seed("monitor", (REQUEST, command(b"MONITOR")), (RESPONSE, b'+OK\r\n+1700000000.1 [0 127.0.0.1:1] "GET" "a"\r\n'))
+    seed("script", (REQUEST, command(b"EVALSHA", b"a" * 40, b"1", b"k")), (RESPONSE, b"-NOSCRIPT No matching script\r\n"))
+    seed("moved", (REQUEST, get), (RESPONSE, b"-MOVED 3999 127.0.0.1:6381\r\n"))
+    big = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400\r\n"
+    seed("skipped_value", (REQUEST, big), (REQUEST | 8, b"v" * 250), (REQUEST | 8, b"v" * 152), (RESPONSE, b"+OK\r\n"))
+    seed("lost", (REQUEST, get), (RESPONSE | 10, b"lost"), (REQUEST, get), (RESPONSE, bulk), (CLOSE, b"x"))
+    seed("blocked", (REQUEST, command(b"BLPOP", b"q", b"0")), (CLOSE | 1, b""))
+
+
+def pcap():
+    def ip4(protocol, payload, flags=0x4000, identifier=1):
+        head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), identifier, flags, 64, protocol, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
+        return head + payload
+
+    def ip6(protocol, payload):
+        return struct.pack(">IHBB16s16s", 6 << 28, len(payload), protocol, 64, b"\xfd" + b"\0" * 14 + b"\1", b"\xfd" + b"\0" * 14 + b"\2") + payload
+
+    def tcp(source, target, seq, ack, flags, data=b""):
+        return struct.pack(">HHIIBBHHH", source, target, seq, ack, 0x50, flags, 8192, 0, 0) + data
+
+    def udp(data):
+        return struct.pack(">HHHH", 5353, 53, 8 + len(data), 0) + data
+
+    get, ok = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+    there, back = (40000, 80), (80, 40000)
+    talk = [
+        tcp(*there, 1000, 0, 0x02),
+        tcp(*back, 5000, 1001, 0x12),
+        tcp(*there, 1001, 5001, 0x18, get),
+        tcp(*back, 5001, 1001 + len(get), 0x18, ok[:20]),
+        tcp(*back, 5021, 1001 + len(get), 0x18, ok[20:]),
+        tcp(*there, 1001 + len(get), 5001 + len(ok), 0x11),
+        tcp(*back, 5001 + len(ok), 1002 + len(get), 0x11),
+    ]
+
+    def capture(link, packets, magic=0xA1B23C4D, order="<"):
+        out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 65535, link)
+        for n, packet in enumerate(packets):
+            out += struct.pack(order + "IIII", 1700000000, n * 1000, len(packet), len(packet)) + packet
+        return out
+
+    def ethernet(packet, kind=0x0800):
+        return b"\2" * 6 + b"\4" * 6 + struct.pack(">H", kind) + packet
+
+    frames = [ethernet(ip4(6, segment)) for segment in talk]
+    save("pcap", "ethernet", capture(1, frames))
+    save("pcap", "big_endian_microseconds", capture(1, frames, 0xA1B2C3D4, ">"))
+    save("pcap", "vlan", capture(1, [f[:12] + b"\x81\0\0\7" + f[12:] for f in frames]))
+    save("pcap", "raw_ip6", capture(101, [ip6(6, segment) for segment in talk]))
+    save("pcap", "loopback", capture(0, [struct.pack("<I", 2) + ip4(6, segment) for segment in talk]))
+    save("pcap", "cooked_v1", capture(113, [struct.pack(">HHH8sH", 0, 1, 6, b"\2" * 8, 0x0800) + ip4(6, s) for s in talk]))
+    save("pcap", "cooked_v2", capture(276, [struct.pack(">HHIHBB8s", 0x0800, 0, 1, 1, 0, 6, b"\2" * 8) + ip4(6, s) for s in talk]))
+    save("pcap", "reordered_and_repeated", capture(1, [frames[n] for n in (0, 1, 2, 4, 3, 3, 4, 2, 6, 5)]))
+    save("pcap", "missing_and_overlapping", capture(1, [frames[0], frames[2], frames[4], ethernet(ip4(6, tcp(*back, 5010, 1028, 0x18, ok[9:30])))]))
+    long = udp(b"d" * 100)
+    parts = [ip4(17, long[:48], 0x2000, 9), ip4(17, long[96:], 12, 9), ip4(17, long[48:96], 0x2006, 9)]
+    save("pcap", "udp_fragments", capture(101, parts + [ip4(17, udp(b"whole"))]))
+    hop = struct.pack(">BB6s", 6, 0, b"\0" * 6)
+    fragment = struct.pack(">BBHI", 6, 0, 0, 77)
+    save("pcap", "ip6_extensions", capture(101, [ip6(0, hop + talk[0]), ip6(44, fragment + talk[1])]))
+
+    def block(kind, body):
+        body += b"\0" * (-len(body) % 4)
+        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+    section = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    interface = block(1, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0))
+    enhanced = [block(6, struct.pack("<IIIII", 0, 0, n * 1000, len(f), len(f)) + f) for n, f in enumerate(frames)]
+    save("pcap", "pcapng", section + interface + b"".join(enhanced))
+    simple = block(3, struct.pack("<I", len(frames[0])) + frames[0])
+    save("pcap", "pcapng_simple_and_unknown", section + interface + simple + block(0xBAD, b"what") + section + interface + enhanced[2])
+
+
+def recording():
+    def file(*records):
+        out = b"STETHREC" + struct.pack("<II", 1, 0)
+        for record in records:
+            out += struct.pack("<II", len(record), 0) + record + b"\0" * (-len(record) % 8)
+        return out
+
+    def opened(local=b"\x7f\0\0\1" + b"\0" * 12):
+        return struct.pack("<8B2I6Q2HI16s16s16s", 1, 2, 6, 1, 1, 0, 0, 0, 42, 1, 7, 1000, 900, 800, 1, 1, 40000, 80, 43, local, local, b"curl")
+
+    def chunk(direction, data, captured=None, offset=1):
+        captured = len(data) if captured is None else captured
+        head = struct.pack("<4BI4QIH2B2I", 2, direction, 1, 1, 42, 7, 2000, offset, 1, len(data), captured, 1, 1, 5, 0)
+        return head + data[:captured]
+
+    def books(kind):
+        return struct.pack("<4BI5Q6I", kind, 9, 1, 1, 42, 7, 3000, 100, 200, 4, 5, 6, 0, 90, 0, 0)
+
+    shutdown = struct.pack("<2B6x3Q", 3, 0, 7, 2500, 100)
+    executable, line = b"/usr/bin/curl", b"curl\0-s\0http://a/\0"
+    executed = struct.pack("<B3xI2Q2HI", 6, 42, 100, 90, len(executable), len(line), 1) + executable + line
+    ended = struct.pack("<B3xIQ", 7, 42, 4000)
+    clock = struct.pack("<B7x2Q", 16, 1000, 1_700_000_000_000_000_000)
+    process = b"\x11" + b"\0" * 7 + b'{"pid":42,"started":90,"name":"curl","executable":"/usr/bin/curl","command_line":"curl -s","container":"abc"}'
+    counters = struct.pack("<B7x32Q", 18, *range(32))
+    tick = struct.pack("<B7xQ", 19, 5000)
+    request = chunk(0, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    reply = chunk(1, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 20)
+    save("recording", "conversation", file(clock, process, executed, opened(), request, reply, shutdown, books(4), ended, tick, counters))
+    save("recording", "no_payload", file(opened(), chunk(1, b"x" * 5000, 0), books(5)))
+    save("recording", "cut", file(clock, opened(), request)[:-9])
+    save("recording", "empty", file())
+    for name, record in {"open": opened(), "chunk": request, "process": process, "exec": executed}.items():
+        save("recording", f"record_{name}", record)
+
+
+http()
+redis()
+pcap()
+recording()

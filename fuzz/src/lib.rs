@@ -1,0 +1,15 @@
+//! The fuzz targets: one function each that takes any bytes, must not panic, and asserts what must hold.
+//!
+//! ```text
+//! fuzz_targets/TARGET.rs (libFuzzer, nightly) --.
+//!                                               +--> run(&[u8])
+//! src/main.rs (mutate, stable) -----------------'
+//! ```
+
+pub mod recording;
+
+/// A target's name and body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 1] = [("recording", recording::run)];
