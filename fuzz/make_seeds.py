@@ -92,12 +92,17 @@ def redis():
 
 
 def pcap():
+    def ends(payload, *addresses):
+        """Whoever sends from port 80 is the server."""
+        return addresses[::-1] if payload[:2] == b"\0\x50" else addresses
+
     def ip4(protocol, payload, flags=0x4000, identifier=1):
-        head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), identifier, flags, 64, protocol, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
-        return head + payload
+        pair = ends(payload, b"\x0a\0\0\1", b"\x0a\0\0\2")
+        return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), identifier, flags, 64, protocol, 0, *pair) + payload
 
     def ip6(protocol, payload):
-        return struct.pack(">IHBB16s16s", 6 << 28, len(payload), protocol, 64, b"\xfd" + b"\0" * 14 + b"\1", b"\xfd" + b"\0" * 14 + b"\2") + payload
+        pair = ends(payload[-20:] if protocol == 44 else payload, b"\xfd" + b"\0" * 14 + b"\1", b"\xfd" + b"\0" * 14 + b"\2")
+        return struct.pack(">IHBB16s16s", 6 << 28, len(payload), protocol, 64, *pair) + payload
 
     def tcp(source, target, seq, ack, flags, data=b""):
         return struct.pack(">HHIIBBHHH", source, target, seq, ack, 0x50, flags, 8192, 0, 0) + data

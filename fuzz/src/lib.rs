@@ -6,10 +6,15 @@
 //! src/main.rs (mutate, stable) -----------------'
 //! ```
 
+pub mod conversation;
+pub mod http1;
+pub mod pcap;
 pub mod recording;
+pub mod redis;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 1] = [("recording", recording::run)];
+pub const TARGETS: [Target; 4] =
+    [("http1", http1::run), ("pcap", pcap::run), ("recording", recording::run), ("redis", redis::run)];

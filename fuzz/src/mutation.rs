@@ -82,7 +82,11 @@ fn once(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         10 => {
             let width = random.pick(&[2, 4, 8]);
             let number = random.pick(&NUMBERS);
-            let bytes = if random.below(2) == 0 { number.to_le_bytes() } else { number.rotate_left(64 - 8 * width).to_be_bytes() };
+            let bytes = if random.below(2) == 0 {
+                number.to_le_bytes()
+            } else {
+                number.rotate_left(64 - 8 * width).to_be_bytes()
+            };
             let end = (at + width as usize).min(length);
             input[at..end].copy_from_slice(&bytes[..end - at]);
         }

@@ -77,3 +77,11 @@ impl<S: Default> Connection<S> {
         }
     }
 }
+
+impl<S> Connection<S> {
+    /// Time of the last record of this connection.
+    #[must_use]
+    pub fn last_time(&self) -> u64 {
+        self.last
+    }
+}

@@ -17,17 +17,26 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
     Some(Process {
         pid,
         started,
-        name: name(&executable, &comm),
+        name: name(&executable, &command_line, &comm),
         executable,
         command_line: join(&command_line),
         container: container_id(&cgroup).map(str::to_owned),
     })
 }
 
-/// File name of the executable, else the kernel's name.
-pub(crate) fn name(executable: &str, comm: &str) -> String {
+/// File name of the executable. Where several programs are one file under several names (redis-server and redis-check-rdb,
+/// busybox), the name it was started by, which the kernel's own name then agrees with. Else the kernel's name.
+pub(crate) fn name(executable: &str, arguments: &[u8], comm: &str) -> String {
     let file = executable.rsplit('/').next().unwrap_or_default();
-    if file.is_empty() { comm.to_owned() } else { file.to_owned() }
+    let started_as = arguments.split(|b| matches!(b, 0 | b' ')).next().unwrap_or_default();
+    let started_as = String::from_utf8_lossy(started_as.rsplit(|b| *b == b'/').next().unwrap_or_default());
+    if !file.starts_with(comm) && !comm.is_empty() && started_as.starts_with(comm) {
+        started_as.into_owned()
+    } else if file.is_empty() {
+        comm.to_owned()
+    } else {
+        file.to_owned()
+    }
 }
 
 /// NUL-separated arguments, as one line.
@@ -63,6 +72,14 @@ mod tests {
         assert!(me.executable.contains("identity") && me.name.contains("identity"), "{me:?}");
         assert!(me.started > 0 && !me.command_line.is_empty());
         assert_eq!(read(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_program_under_several_names_is_called_what_it_was_started_as() {
+        assert_eq!(name("/usr/bin/redis-check-rdb", b"redis-server 127.0.0.1:6379\0", "redis-server"), "redis-server");
+        assert_eq!(name("/usr/bin/node", b"node\0server.js\0", "MainThread"), "node");
+        assert_eq!(name("/usr/sbin/nginx", b"nginx: worker process\0", "nginx"), "nginx");
+        assert_eq!(name("", b"", "kworker"), "kworker");
     }
 
     #[test]

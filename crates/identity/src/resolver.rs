@@ -34,7 +34,7 @@ impl Resolver {
         let process = Process {
             pid: exec.tgid,
             started: exec.started,
-            name: procfs::name(&executable, ""),
+            name: procfs::name(&executable, command_line, ""),
             executable,
             command_line: procfs::join(command_line),
             container: None,

@@ -16,8 +16,9 @@
 //! * Nobody's end is observed: the role is [`ROLE_NETWORK`](steth_event::ROLE_NETWORK), *local* is the client, and *sent*
 //!   is client to server. The sender of the SYN is the client; without one the ports decide, then who sends first.
 //! * Times are those of the packets, already wall-clock: the [`Clock`](steth_event::Clock) at the start has offset 0.
-//! * Offsets of TCP are sequence numbers, extended to 64 bits. A hole in the capture shows as an offset that jumps; it is
-//!   given up when the receiver acknowledges what is not there, when too much waits behind it, or at the end.
+//! * Offsets of TCP are sequence numbers, extended to 64 bits. A hole in the capture shows as an offset that jumps, and
+//!   before that in what the other direction says of this one. It is given up when the receiver has acknowledged it and
+//!   bytes behind it come, when too much waits behind it, or at the end.
 //! * The protocol is not named; that is left to the flow stage.
 //!
 //! Memory is bounded by [`Limits`], whatever the file holds: segments that wait point into the file.

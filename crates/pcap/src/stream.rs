@@ -24,6 +24,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) start: u64,
     /// All before it was delivered or given up.
     pub(crate) next: u64,
+    /// What the receiver has acknowledged; ahead of `next` if the capture lacks it, or has it later.
+    pub(crate) acknowledged: u64,
     /// Where it ends, once its FIN was seen.
     pub(crate) fin: Option<u64>,
     /// That the end was reached has been told.
@@ -44,6 +46,8 @@ pub(crate) struct Held<'a> {
     /// On the wire.
     pub(crate) length: u64,
     pub(crate) time: u64,
+    /// The other direction was not further than this when it left.
+    pub(crate) opposite: u64,
 }
 
 impl Held<'_> {
@@ -61,7 +65,7 @@ impl Held<'_> {
             Cow::Borrowed(data) => Cow::Borrowed(&data[at(from)..at(to)]),
             Cow::Owned(data) => Cow::Owned(data[at(from)..at(to)].to_vec()),
         };
-        Self { data, length: to - from, time: self.time }
+        Self { data, length: to - from, time: self.time, opposite: self.opposite }
     }
 }
 
@@ -77,6 +81,18 @@ impl<'a> Stream<'a> {
     #[inline]
     pub(crate) fn distance(&self, sequence: u32) -> i64 {
         i64::from(sequence.wrapping_sub(self.next as u32).cast_signed())
+    }
+
+    /// The position of a sequence number that has passed; if it has not, as far as anything has.
+    pub(crate) fn position(&self, sequence: u32) -> u64 {
+        let behind = self.distance(sequence).min(0).unsigned_abs();
+        self.next.saturating_sub(behind).max(self.start)
+    }
+
+    /// How far the direction has come, whether the capture shows it or not.
+    #[inline]
+    pub(crate) fn reached(&self) -> u64 {
+        self.next.max(self.acknowledged)
     }
 
     /// Nothing waits for a hole to be filled.
@@ -132,6 +148,8 @@ impl<'a> Stream<'a> {
     /// The stream ends here. Gives the number of bytes that were held beyond, and are no more.
     pub(crate) fn end(&mut self, fin: u64) -> u64 {
         self.fin = Some(fin);
+        // The FIN has a sequence number, and no byte.
+        self.acknowledged = self.acknowledged.min(fin);
         let mut beyond = 0;
         while let Some(last) = self.held.last_entry().filter(|last| last.key() + last.get().length > fin) {
             let (offset, held) = last.remove_entry();

@@ -14,6 +14,8 @@ const DISCARD: u32 = 1 << 30;
 const HEADER: usize = 8;
 /// Space is given back at least this often, so that writers do not wait for a whole drain.
 const BATCH: usize = 64 * 1024;
+/// A drain ends after so many records even if more keep coming, so that the caller can look at the time.
+const RECORDS: usize = 65_536;
 
 /// A mapped ring.
 #[derive(Debug)]
@@ -91,6 +93,9 @@ impl Ring {
                     records += 1;
                 }
                 position = position.wrapping_add((bytes + HEADER + 7) & !7);
+                if records >= RECORDS {
+                    break 'more;
+                }
                 if position.wrapping_sub(given_back) >= BATCH {
                     consumer.store(position, Ordering::Release);
                     given_back = position;

@@ -65,7 +65,7 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
         let (stop, stopped) = watch::channel(());
-        let (finish, finished) = mpsc::channel();
+        let (finish, finished) = mpsc::sync_channel(1);
         let serve = move || {
             runtime.block_on(serve(listener, shared, stopped));
             // Nobody listens any more if the handle gave up waiting.

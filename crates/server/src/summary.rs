@@ -1,8 +1,9 @@
 //! The windows of the last minutes, merged for the page.
 
 use crate::shared::Shared;
+use hashbrown::HashMap;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use steth_window::{Misplaced, Protocol, Row, Side, Sketch, Window, Windows};
 
@@ -152,8 +153,28 @@ struct Gathered<'a> {
     all: Tallies,
     protocols: BTreeSet<&'static str>,
     ports: BTreeSet<u16>,
-    operations: HashMap<(Protocol, &'a str), (Tallies, HashMap<(Side, &'a str), u64>)>,
+    operations: HashMap<(Protocol, &'a str), GatheredOperation<'a>>,
     callers: HashMap<&'a Arc<str>, Tallies>,
+}
+
+#[derive(Default)]
+struct GatheredOperation<'a> {
+    all: Tallies,
+    statuses: HashMap<(Side, &'a str), u64>,
+}
+
+impl GatheredOperation<'_> {
+    fn finish(self, protocol: Protocol, name: &str, seconds: f64) -> Operation {
+        let leading = self.all.leading();
+        let of_side = self.statuses.into_iter().filter(|((side, _), _)| *side == leading);
+        Operation {
+            name: name.into(),
+            protocol: protocol.name(),
+            rate: self.all.rate(seconds),
+            sides: self.all.sides(seconds),
+            statuses: of_side.map(|((_, status), count)| (status.into(), count)).collect(),
+        }
+    }
 }
 
 /// Merges the last `last` windows and the current one.
@@ -179,9 +200,9 @@ pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
             if key.server_port != 0 && service.ports.len() < 8 {
                 service.ports.insert(key.server_port);
             }
-            let (tallies, statuses) = service.operations.entry((key.protocol, &labels.operation)).or_default();
-            tallies.add(row);
-            *statuses.entry((key.side, &labels.status)).or_insert(0) += row.totals.count;
+            let operation = service.operations.entry((key.protocol, &labels.operation)).or_default();
+            operation.all.add(row);
+            *operation.statuses.entry((key.side, &labels.status)).or_insert(0) += row.totals.count;
             service.callers.entry(&labels.client).or_default().add(row);
         }
     }
@@ -202,20 +223,9 @@ pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
 
 fn finish(name: &Arc<str>, service: Gathered<'_>, rates: Vec<f64>, seconds: f64) -> Service {
     let (operations_total, callers_total) = (service.operations.len(), service.callers.len());
-    let operations = busiest(service.operations.into_iter().collect(), MAX_OPERATIONS, |(_, (t, _))| t.rate(seconds));
+    let operations =
+        busiest(service.operations.into_iter().collect(), MAX_OPERATIONS, |(_, operation)| operation.all.rate(seconds));
     let callers = busiest(service.callers.into_iter().collect(), MAX_CALLERS, |(_, tallies)| tallies.rate(seconds));
-    let operation =
-        |((protocol, name), (tallies, statuses)): ((Protocol, &str), (Tallies, HashMap<(Side, &str), u64>))| {
-            let leading = tallies.leading();
-            let of_side = statuses.into_iter().filter(|((side, _), _)| *side == leading);
-            Operation {
-                name: name.into(),
-                protocol: protocol.name(),
-                rate: tallies.rate(seconds),
-                sides: tallies.sides(seconds),
-                statuses: of_side.map(|((_, status), count)| (status.into(), count)).collect(),
-            }
-        };
     let caller = |(name, tallies): (&Arc<str>, Tallies)| Caller {
         name: name.clone(),
         rate: tallies.rate(seconds),
@@ -229,7 +239,7 @@ fn finish(name: &Arc<str>, service: Gathered<'_>, rates: Vec<f64>, seconds: f64)
         ports: service.ports,
         rates,
         operations_total,
-        operations: operations.into_iter().map(operation).collect(),
+        operations: operations.into_iter().map(|((protocol, name), all)| all.finish(protocol, name, seconds)).collect(),
         callers_total,
         callers: callers.into_iter().map(caller).collect(),
     }

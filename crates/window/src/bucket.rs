@@ -29,6 +29,20 @@ const BOUNDARIES: [u64; 8] = [
     0xee6b_2800_0000_0000,
 ];
 
+/// How many boundaries lie below each sixteenth of an octave. None holds more than one boundary, so one comparison is left.
+const BELOW: [u8; 16] = {
+    let (mut below, mut sixteenth) = ([0; 16], 0);
+    while sixteenth < 16 {
+        let mut k = 0;
+        while k < 8 && BOUNDARIES[k] < (16 + sixteenth as u64) << 59 {
+            k += 1;
+        }
+        below[sixteenth] = k as u8;
+        sixteenth += 1;
+    }
+    below
+};
+
 /// The bucket of a duration above zero. Zero has no bucket; it is answered as if it were 1 ns.
 #[inline]
 #[must_use]
@@ -36,8 +50,10 @@ pub fn index_of(nanos: u64) -> Index {
     let nanos = nanos.max(1);
     let shift = nanos.leading_zeros();
     let shifted = nanos << shift;
-    // Eight comparisons without a branch are cheaper than a mispredicted search.
-    let above = BOUNDARIES.iter().map(|boundary| Index::from(shifted > *boundary)).sum::<Index>();
+    // The top bit is set: the four bits behind it are the sixteenth.
+    let below = BELOW[(shifted >> 59 & 15) as usize];
+    let above =
+        Index::from(below) + Index::from(BOUNDARIES.get(usize::from(below)).is_some_and(|next| shifted > *next));
     // A number with this many leading zeros lies in the octave of 2^(63 - shift) ns; 2^30 ns is that of one second.
     (63 - shift as Index - 30) * 8 + above
 }

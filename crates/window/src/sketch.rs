@@ -40,7 +40,7 @@ impl Sketch {
 
     #[inline]
     fn add(&mut self, place: u64, count: u64) {
-        let at = self.buckets.partition_point(|entry| entry >> COUNT_BITS < place);
+        let at = self.position(place);
         match self.buckets.get_mut(at) {
             Some(entry) if *entry >> COUNT_BITS == place => {
                 let sum = (*entry & COUNT_MASK).saturating_add(count).min(COUNT_MASK);
@@ -48,6 +48,24 @@ impl Sketch {
             }
             _ => self.buckets.insert(at, place << COUNT_BITS | count.min(COUNT_MASK)),
         }
+    }
+
+    /// Where the bucket is, or would be. Buckets are few, ascending and mostly without gaps, so the distances to the first
+    /// and to the last leave one or two candidates, where a search over all of them would cost more than all the rest.
+    #[inline]
+    fn position(&self, place: u64) -> usize {
+        let buckets = &self.buckets[..];
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return 0 };
+        let (first, last, end) = (first >> COUNT_BITS, last >> COUNT_BITS, buckets.len() - 1);
+        if place <= first {
+            return 0;
+        }
+        if place > last {
+            return end + 1;
+        }
+        let low = end.saturating_sub((last - place) as usize);
+        let high = end.min((place - first) as usize);
+        low + buckets[low..=high].partition_point(|entry| entry >> COUNT_BITS < place)
     }
 
     /// Adds what another sketch counted.

@@ -33,7 +33,7 @@ impl Windows {
     /// Begins with the window that holds `now`.
     #[must_use]
     pub fn new(limits: Limits, now: u64) -> Self {
-        let start = align(now);
+        let start = align(now.min(LATEST));
         Self {
             limits,
             current: Buffer::new(start),
@@ -63,6 +63,7 @@ impl Windows {
     /// Hands over a window whose time is up, if there is one. Call it at least once a second, until it says `None`; with
     /// a recording, whose time only moves with its records, before each of them. Windows without a row are left out.
     pub fn roll(&mut self, now: u64, entities: &mut Entities, name: Resolve<'_, '_>) -> Option<Arc<Window>> {
+        let now = now.min(LATEST);
         // A clock that was set back far: close what there is and begin again in the new time.
         if now.saturating_add(2 * Self::LENGTH) < self.current.start {
             let window = self.hand_over(entities, name);
@@ -146,6 +147,9 @@ impl Windows {
         self.next.start = start.saturating_add(Self::LENGTH);
     }
 }
+
+/// Later times (the year 2262) are taken for this one, so that sums of times cannot overflow.
+const LATEST: u64 = i64::MAX as u64;
 
 fn align(now: u64) -> u64 {
     now - now % Windows::LENGTH

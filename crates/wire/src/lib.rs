@@ -14,7 +14,7 @@
 //! use steth_wire::{Bytes, Context, Direction, Names, Piece, Protocol, Session};
 //! let (mut names, mut out, mut count) = (Names::default(), Vec::new(), Default::default());
 //! let mut cx = Context { names: &mut names, out: &mut out, count: &mut count };
-//! let mut session = Session::new(Protocol::Redis).unwrap();
+//! let mut session = Session::new(Protocol::Redis);
 //! let piece = |bytes, time| Piece { bytes: Bytes::Captured(bytes), offset: 0, opposite: 0, time, arrival: 0, turn: true };
 //! session.feed(Direction::Request, &piece(b"*1\r\n$4\r\nPING\r\n", 10), &mut cx);
 //! session.feed(Direction::Response, &piece(b"+PONG\r\n", 25), &mut cx);

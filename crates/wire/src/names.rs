@@ -13,6 +13,12 @@ impl Name {
     pub const EMPTY: Name = Name(0);
     /// `*`: what a full table gives for a string it does not know.
     pub const OTHER: Name = Name(1);
+
+    /// Its number: 0 is the empty string. The same string has the same number for as long as the table lives.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// A bounded table of strings. It never forgets, so that a [`Name`] stays valid; once full, unknown strings become
@@ -79,6 +85,12 @@ impl Names {
     #[must_use]
     pub fn get(&self, name: Name) -> &str {
         slice(&self.text, &self.ends, name.0)
+    }
+
+    /// The string with this number; empty if there is none.
+    #[must_use]
+    pub fn by_number(&self, number: u32) -> &str {
+        slice(&self.text, &self.ends, number)
     }
 
     /// How often a string became [`Name::OTHER`] because the table was full.

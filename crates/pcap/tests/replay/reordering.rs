@@ -91,17 +91,22 @@ proptest! {
         let at = |n: usize| 1001 + n as u32;
         let mut packets = handshake().to_vec();
         let mut expected = BTreeMap::new();
-        let (mut highest, mut arrived) = (0, 0);
+        let (mut highest, mut arrived, mut next) = (0, 0, 0);
         for ((n, (from, to, _)), acknowledge) in cuts.iter().enumerate().zip(&acknowledge) {
             highest = highest.max(*to);
             if !lost[n] {
                 packets.push(c(at(*from), 5001, "A", &bytes[*from..*to]));
-                // A copy of what was lost comes too late, once the receiver has said that it arrived.
-                expected.extend((*from.max(&arrived)..*to).map(|n| (u64::from(at(n)), bytes[n])));
+                expected.extend((*from.max(&next)..*to).map(|n| (u64::from(at(n)), bytes[n])));
             }
             if *acknowledge {
                 packets.push(s(5001, at(highest), "A", b""));
                 arrived = highest;
+            }
+            // What is known to have arrived is not waited for: the first byte behind a hole is next, if it has.
+            while let Some((first, _)) = expected.range(u64::from(at(next))..).next()
+                && *first <= u64::from(at(arrived.max(next)))
+            {
+                next = *first as usize - 1000;
             }
         }
         let file = pcap(packets);

@@ -131,6 +131,42 @@ fn a_request_that_was_not_captured_shows_before_its_response() {
 }
 
 #[test]
+fn a_request_that_was_captured_behind_its_response_is_told_with_what_came_before_it() {
+    // Two directions of a mirror port, merged with a slip. The flow stage puts them in order by what each says of the other.
+    let (told, summary) = told(handshake().into_iter().chain([
+        s(5001, 1005, "A", b"pong"),
+        c(1001, 5001, "A", b"ping"),
+        c(1005, 5005, "A", b"next"),
+    ]));
+    assert_eq!(told[1..], ["1 < 5001/1005 turn pong", "1 > 1001/5001 turn ping", "1 > 1005/5005 next"]);
+    assert_eq!(summary.stats.tcp.lost_acknowledged, 0);
+}
+
+#[test]
+fn of_a_capture_of_one_direction_the_other_is_known_by_its_positions() {
+    // 5 GiB come back, none of which is seen.
+    let packets = (0..40u32).map(|n| c(1001 + n, 5001u32.wrapping_add(n << 27), "A", b"x"));
+    let (told, summary) = told(handshake().into_iter().take(1).chain(packets));
+    assert_eq!(told.len(), 41);
+    assert_eq!(told[40], format!("1 > 1040/{} turn x", 5001 + (39u64 << 27)));
+    assert_eq!(summary.stats.tcp.lost_acknowledged, 39 << 27);
+}
+
+#[test]
+fn an_acknowledged_end_is_told_though_the_bytes_before_it_are_missing() {
+    let (told, summary) = told(handshake().into_iter().chain([
+        c(1003, 5001, "FA", b""),
+        s(5001, 1004, "FA", b"ok"),
+        c(1004, 5004, "A", b""),
+    ]));
+    assert_eq!(
+        told[1..],
+        ["1 > fin 1003", "1 < 5001/1003 turn ok", "1 < fin 5003", "close 1 1003/5003 fin sent, fin received"]
+    );
+    assert_eq!(summary.stats.tcp.lost_acknowledged, 2);
+}
+
+#[test]
 fn a_response_that_was_not_captured_makes_the_next_request_a_turn() {
     let (told, _) = told(handshake().into_iter().chain([c(1001, 5001, "A", b"one"), c(1004, 5011, "A", b"two")]));
     assert_eq!(told[1..], ["1 > 1001/5001 turn one", "1 > 1004/5011 turn two"]);

@@ -14,6 +14,10 @@
 //! needs them put it out of step (`At::Cut`), and so does nonsense (`At::Garbage`). Requests come into step again where
 //! a turn begins like a request, responses where [`Fifo::is_boundary`] says so and the bytes agree. What is seen between
 //! is never paired by guess; it is counted.
+//!
+//! One case cannot be told from the bytes: a request that was missed in a pipeline, is still unanswered when the next
+//! turn begins, and is answered exactly there. Its response is then taken for the next one's. It takes a gap in the
+//! requests and pipelining across turns at once.
 
 mod answer;
 mod attributes;

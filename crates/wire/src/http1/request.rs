@@ -91,7 +91,7 @@ pub(super) struct Requests {
     pub(super) open: Option<Open>,
     expects: bool,
     /// A gap has left it open whose response is whose: requests are framed, and counted as lost for this reason,
-    /// until the next turn.
+    /// until a turn begins with nothing owed.
     untrusted: Option<Lost>,
     /// Position behind the last byte.
     position: u64,
@@ -233,9 +233,8 @@ impl Session {
 
     fn request_begins(&mut self, piece: &Piece<'_>, index: u64, fresh: bool) {
         let turn = piece.turn && fresh;
-        // Requests beyond the limit are answered like any other: not before all have been is it safe to pair again.
-        let overrun = self.requests.untrusted == Some(Lost::Evicted) && !self.fifo.is_empty();
-        if turn && !overrun {
+        // Not before all requests have been answered, those that were not seen too, is it safe to pair again.
+        if turn && (self.requests.untrusted.is_none() || !self.is_response_owed()) {
             self.requests.untrusted = None;
             self.fifo.requests_resumed();
         }

@@ -1,7 +1,8 @@
 //! What leaves the parser: OpenTelemetry attributes, and the exchange made of a request and its reply.
 
-use super::command::Request;
-use super::reply::{Replies, Seen};
+use super::reply::Replies;
+use super::request::Request;
+use super::said::Seen;
 use crate::{Exchange, Name, Names, Outcome, Status, Value};
 use std::borrow::Cow;
 

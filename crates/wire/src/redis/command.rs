@@ -4,56 +4,12 @@
 //! skipped by its length, captured or not. So a password never enters.
 
 use super::kind::{Kind, Named, is_word};
+use super::request::{Mode, Request, index};
 use super::resp::{Kept, Number, Progress, ends_well, head, number};
-use crate::{Cut, Name, Names, Piece};
+use crate::{Cut, Names, Piece};
 
 /// Longest inline command; Redis refuses longer ones too (`PROTO_INLINE_MAX_SIZE`).
 const INLINE_MAX: u64 = 64 * 1024;
-
-/// A command, complete or in progress.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) named: Named,
-    /// Script or function.
-    pub(super) procedure: Name,
-    /// SELECT's index; the number of channels of a pub/sub command.
-    pub(super) argument: u32,
-    pub(super) blocking: bool,
-    pub(super) truncated: bool,
-    /// See [`crate::Fifo::push`].
-    pub(super) turn: bool,
-    pub(super) not_before: u64,
-    pub(super) start: u64,
-    pub(super) arrival: u64,
-    pub(super) end: u64,
-    pub(super) offset: u64,
-    pub(super) bytes: u64,
-}
-
-impl Request {
-    const NONE: Request = Request {
-        named: Named::OTHER,
-        procedure: Name::EMPTY,
-        argument: u32::MAX,
-        blocking: false,
-        truncated: false,
-        turn: false,
-        not_before: 0,
-        start: 0,
-        arrival: 0,
-        end: 0,
-        offset: 0,
-        bytes: 0,
-    };
-}
-
-/// CLIENT REPLY's argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    On,
-    Off,
-    Skip,
-}
 
 /// What the next argument is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +233,7 @@ impl Commands {
     fn begin(&mut self, step: Step, piece: &Piece<'_>, at: usize) {
         self.step = step;
         self.want = Want::Name;
-        (self.known, self.seen, self.size, self.mode) = (false, 0, 0, None);
+        (self.known, self.args, self.seen, self.size, self.mode) = (false, 0, 0, 0, None);
         self.current = Request {
             turn: std::mem::take(&mut self.turn),
             not_before: piece.opposite,
@@ -312,10 +268,16 @@ impl Commands {
         self.step = Step::Idle;
         self.current.end = piece.time;
         self.current.bytes = (piece.offset + at).saturating_sub(self.current.offset);
-        if let Kind::PubSub(_) = self.current.named.kind {
-            self.current.argument = self.seen.saturating_sub(1).min(1 << 20) as u32;
-        }
+        self.count_channels();
         Progress::Done
+    }
+
+    /// The arguments of a pub/sub command, those to come included.
+    #[inline]
+    pub(super) fn count_channels(&mut self) {
+        if let Kind::PubSub(_) | Kind::Unseen = self.current.named.kind {
+            self.current.argument = (self.seen + self.args).saturating_sub(1).min(1 << 20) as u32;
+        }
     }
 
     /// Part of a wanted argument, its CRLF perhaps included.
@@ -340,8 +302,12 @@ impl Commands {
         if self.broken {
             self.current.truncated = true;
         }
+        let named = self.want == Want::Name;
         let whole = !self.broken && kept.whole();
         self.argument(whole.then_some(kept.get()), fold, names);
+        if named && self.broken {
+            self.current.named.kind = Kind::Unseen;
+        }
     }
 
     /// A wanted argument; `None` if it is too long to be what was wanted, or partly missing.
@@ -422,12 +388,4 @@ impl Commands {
         }
         true
     }
-}
-
-/// A database index. Redis has 16 of them unless configured otherwise.
-fn index(word: &[u8]) -> Option<u32> {
-    if word.is_empty() || word.len() > 5 {
-        return None;
-    }
-    word.iter().try_fold(0, |n, byte| byte.is_ascii_digit().then(|| n * 10 + u32::from(byte - b'0')))
 }

@@ -4,9 +4,11 @@
 //! counted where it shows a command that nobody has counted.
 
 use super::attributes::{Answer, exchange};
-use super::command::{Request, Trust};
+use super::command::Trust;
 use super::kind::Kind;
-use super::reply::{Replies, Seen};
+use super::reply::Replies;
+use super::request::{Mode, Request};
+use super::said::{First, Seen};
 use super::{STRIKES, Session};
 use crate::{Claim, Context, Cut, End, Fifo, Name, Outcome, Piece, State};
 use steth_ledger::Lost;
@@ -38,6 +40,7 @@ impl Session {
             if counted {
                 cx.lose(Lost::Hole);
             } else if cut == Cut::Skipped && self.commands.known {
+                self.commands.count_channels();
                 let request = &mut self.commands.current;
                 (request.truncated, request.end) = (true, piece.time);
                 request.bytes = (piece.offset + n).saturating_sub(request.offset);
@@ -56,22 +59,21 @@ impl Session {
         self.commands.turn = false;
         self.commands.trust = Trust::Blind(cut);
         self.fifo.requests_missing(cut);
-        // There may have been a SELECT.
+        // There may have been a SELECT; and CLIENT REPLY SKIP has been used up.
         self.namespace = Name::EMPTY;
+        if self.mode == Mode::Skip {
+            self.mode = Mode::On;
+        }
     }
 
     /// Whether requests can be read again from here.
     pub(super) fn requests_go_on(&mut self, piece: &Piece<'_>, bytes: &[u8], cx: &mut Context<'_>) -> bool {
-        let deaf = self.deaf;
-        if deaf && piece.turn && self.unheld > 0 {
-            // Nothing would ever put the responses in step: give way.
-            self.abandon_pending(cx);
-        }
         let blind = matches!(self.commands.trust, Trust::Blind(_));
-        if piece.turn && self.commands.idle() && self.commands.begins(bytes, false) && (deaf || self.pending() == 0) {
+        let turn = piece.turn && (self.deaf || self.pending() == 0) && self.is_calm(piece);
+        if turn && self.commands.idle() && self.commands.begins(bytes, false) {
             self.commands.trust = Trust::Paired;
             self.commands.garbage = false;
-            self.commands.turn = deaf || !self.replies.active;
+            self.commands.turn = self.deaf || !self.replies.active;
             self.open_end = false;
             self.fifo.requests_resumed();
             return true;
@@ -122,6 +124,14 @@ impl Session {
             return self.fifo.responses_missing(cut);
         }
         let (beyond, done) = self.replies.cross(n, piece, cx.names);
+        if self.replies.first == First::Unseen && self.owed == 0 {
+            match self.asked() {
+                // A message or a reply, the first of several or the only one: whose is not known.
+                Some(Kind::Unseen) => return self.responses_deaf(cut),
+                Some(kind) if self.subscribed && !matches!(kind, Kind::PubSub(_)) => return self.responses_deaf(cut),
+                _ => {}
+            }
+        }
         if done {
             self.reply(cx);
         }
@@ -178,7 +188,7 @@ impl Session {
             return;
         }
         let mut answer = answer.unwrap_or(Answer::none(0));
-        answer.end = self.passed.1;
+        answer.end = self.passed.1.max(request.end);
         self.after_gap(kind, cx);
         self.report(Request { truncated: true, ..request }, &answer, Outcome::Answered, cx);
     }
@@ -187,6 +197,8 @@ impl Session {
     fn after_gap(&mut self, kind: Kind, cx: &mut Context<'_>) {
         if let Kind::PubSub(verb) = kind {
             self.subscribed |= verb.adds();
+        } else if kind == Kind::Unseen {
+            self.namespace = Name::EMPTY;
         } else if kind != Kind::Plain {
             self.changed(kind, Seen::Nothing, u32::MAX, cx);
         }
@@ -224,7 +236,7 @@ impl Session {
     }
 
     /// Requests that can neither be paired nor kept.
-    fn abandon_pending(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn abandon_pending(&mut self, cx: &mut Context<'_>) {
         let cut = self.fifo.responses_cut().unwrap_or(Cut::Lost);
         self.unheld = 0;
         let mut fifo = std::mem::take(&mut self.fifo);

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     /// One command, one reply.
     #[default]
     Plain,
+    /// Its name is partly missing: its replies may tell what it was.
+    Unseen,
     /// Its first argument is a sub-command.
     Container,
     /// CLIENT: a container, one of whose sub-commands is REPLY.

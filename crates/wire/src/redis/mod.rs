@@ -3,34 +3,39 @@
 //! Specification: "Redis serialization protocol specification" and "Redis Pub/Sub" (redis.io/docs), with what
 //! redis-server 7 sends where they are silent.
 //!
-//! * [`resp`]: lines, numbers, payloads of known length;
-//! * [`command`]: the request direction, up to a [`Request`](command::Request);
-//! * [`reply`]: the response direction, all types;
-//! * [`kind`]: what a command word says about its reply;
-//! * here: which reply is whose, and what becomes of requests and replies across a gap ([`gap`]) and at the end.
+//! * `resp`: lines, numbers, payloads of known length;
+//! * `command`: the request direction, up to a `Request`;
+//! * `reply`: the response direction, all types, up to what it `said`;
+//! * `kind`: what a command word says about its reply;
+//! * `pairing`: which reply is whose, and what it changes;
+//! * `gap`: what becomes of requests and replies across a gap, and at the end.
 //!
 //! A command has one reply, in order, with these exceptions: pushes and pub/sub messages answer nobody; SUBSCRIBE and
 //! its like are answered by the first of their confirmations; what MONITOR shows are pushes; CLIENT REPLY OFF and SKIP
 //! suppress replies; behind PSYNC the connection is a replication stream.
 //!
-//! Values are never looked at, and arguments only where listed in [`command`]: passwords and keys stay on the wire.
+//! Values are never looked at, and arguments only where listed in `command`: passwords and keys stay on the wire.
 
 mod attributes;
 mod command;
 mod gap;
 mod kind;
+mod pairing;
 mod reply;
+mod request;
 mod resp;
+mod said;
 #[cfg(test)]
 mod tests;
 
 pub use attributes::{Attributes, error_type};
 
-use crate::{Bytes, Claim, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
 use attributes::{Answer, exchange};
-use command::{Commands, Mode, Request, Trust};
+use command::{Commands, Trust};
 use kind::{Kind, Verb};
-use reply::{First, Replies, Seen};
+use reply::Replies;
+use request::{Mode, Request};
 use resp::Progress;
 use steth_ledger::Lost;
 
@@ -67,6 +72,12 @@ pub struct Session {
     namespace: Name,
     /// `OK`, once it was needed.
     ok: Name,
+    /// The client sends more while it waits for replies.
+    overlaps: bool,
+    /// When request bytes passed last.
+    asked_at: u64,
+    /// About the longest that a reply took lately.
+    slowest: u64,
     /// A request was seen.
     joined: bool,
     monitor: bool,
@@ -99,6 +110,9 @@ impl Default for Session {
             mode: Mode::On,
             namespace: Name::EMPTY,
             ok: Name::EMPTY,
+            overlaps: false,
+            asked_at: 0,
+            slowest: 0,
             joined: false,
             monitor: false,
             sync: false,
@@ -118,7 +132,10 @@ impl Session {
             return;
         }
         match direction {
-            Direction::Request => self.requests(piece, cx),
+            Direction::Request => {
+                self.requests(piece, cx);
+                self.asked_at = piece.time;
+            }
             Direction::Response => {
                 self.responses(piece, cx);
                 self.passed = (piece.offset + piece.len(), piece.time);
@@ -156,9 +173,7 @@ impl Session {
 
     fn requests(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if piece.turn {
-            // Behind a request that still waits, a turn says nothing: the next reply may be that one's.
-            let alone = self.pending() == 0 && !self.replies.active;
-            self.commands.turn = self.commands.idle() && (self.deaf || alone);
+            self.turn(piece, cx);
         }
         let fold = self.unknown >= UNKNOWN;
         match piece.bytes {
@@ -179,6 +194,28 @@ impl Session {
             Bytes::Skipped(n) => self.requests_cut(n, Cut::Skipped, piece, cx),
             Bytes::Lost(n) => self.requests_cut(n, Cut::Lost, piece, cx),
         }
+    }
+
+    /// A turn begins: the reply to the first command in it begins where the responses are now, unless another reply is
+    /// still to come.
+    #[inline]
+    fn turn(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if self.deaf {
+            if self.unheld > 0 {
+                self.abandon_pending(cx);
+            }
+            self.commands.turn = self.commands.idle() && self.is_calm(piece);
+        } else {
+            let alone = self.pending() == 0 && !self.replies.active;
+            self.overlaps |= !alone;
+            self.commands.turn = self.commands.idle() && alone;
+        }
+    }
+
+    /// Whether what was asked before is answered by now, though nobody saw it: a client that does not wait for its
+    /// replies has been silent for longer than replies take on this connection.
+    fn is_calm(&self, piece: &Piece<'_>) -> bool {
+        !self.overlaps || piece.time.saturating_sub(self.asked_at) > 2 * self.slowest
     }
 
     /// A command is complete.
@@ -272,112 +309,14 @@ impl Session {
             let answer = Answer::whole(&self.replies);
             if let Some(request) = self.claim(cx) {
                 let outcome = self.apply(&request, self.replies.seen, cx);
+                if !request.blocking {
+                    self.slowest = (self.slowest - self.slowest / 64).max(answer.end.saturating_sub(request.start));
+                }
                 self.make_name(cx);
                 cx.report(exchange(&request, self.namespace, &answer, outcome, self.ok));
             }
         }
         self.replies.clear();
-    }
-
-    /// The request that the reply in progress answers; without one, the reply is counted.
-    #[inline]
-    fn claim(&mut self, cx: &mut Context<'_>) -> Option<Request> {
-        if let Some(request) = self.claimed.take() {
-            return Some(request);
-        }
-        // The responses are in step whenever a reply is read (`responses_go_on`), so that none is passed over here.
-        match self.fifo.claim(self.replies.start, |_, _| cx.count.lose(Lost::Hole, 1)) {
-            Claim::Request(request) => return Some(request),
-            Claim::Orphan(_) if self.unheld > 0 && self.fifo.is_empty() => self.unheld -= 1,
-            Claim::Orphan(None) => cx.lose(Lost::Orphan),
-            Claim::Orphan(Some(Cut::Lost)) => {}
-            Claim::Orphan(Some(Cut::Skipped)) => cx.lose(Lost::Truncated),
-        }
-        None
-    }
-
-    /// The request that waits longest.
-    #[inline]
-    fn oldest(&mut self) -> Option<&Request> {
-        match &self.claimed {
-            Some(request) => Some(request),
-            None => self.fifo.front_mut().map(|request| &*request),
-        }
-    }
-
-    /// The kind of the request that the reply in progress would answer.
-    fn asked(&mut self) -> Option<Kind> {
-        let start = self.replies.start;
-        self.oldest().filter(|request| request.not_before <= start).map(|request| request.named.kind)
-    }
-
-    /// Whether the reply in progress answers nobody. ("Pushed data"; RESP2: "Format of pushed messages".)
-    #[inline]
-    fn is_push(&mut self) -> bool {
-        match (self.replies.kind, self.replies.first) {
-            (b'>', First::Confirm(verb)) => self.confirms(verb),
-            (b'>', _) => true,
-            (b'*', First::Other) | (b'+', _) if !self.monitor => false,
-            (b'*', First::Confirm(verb)) if self.pubsub || self.asked().is_none() => self.confirms(verb),
-            (b'*', First::Message) => {
-                let asked = self.asked();
-                self.subscribed |= matches!(asked, None | Some(Kind::Control | Kind::PubSub(_)));
-                self.subscribed
-            }
-            // MONITOR's lines begin with a time. Replies go on between them.
-            (b'+', _) if self.replies.digit => true,
-            _ => self.monitor && self.asked().is_none(),
-        }
-    }
-
-    /// A confirmation: whether it is not the first one of its command.
-    #[cold]
-    fn confirms(&mut self, verb: Verb) -> bool {
-        self.subscribed = verb.adds() || (self.subscribed && !self.replies.zero);
-        if self.owed > 0 && self.owed_for == verb {
-            self.owed -= 1;
-            return true;
-        }
-        let start = self.replies.start;
-        let asked = self.oldest().filter(|q| q.not_before <= start && q.named.kind == Kind::PubSub(verb));
-        let Some(channels) = asked.map(|request| request.argument) else { return true };
-        (self.owed, self.owed_for) = (channels.saturating_sub(1), verb);
-        false
-    }
-
-    /// What a reply changes.
-    #[inline]
-    fn apply(&mut self, request: &Request, seen: Seen, cx: &mut Context<'_>) -> Outcome {
-        match (request.named.kind, seen) {
-            (Kind::Plain, _) => {
-                self.unknown = self.unknown.saturating_add(u8::from(self.replies.unknown));
-                Outcome::Answered
-            }
-            (_, Seen::Error(_)) => Outcome::Answered,
-            (kind, _) => self.changed(kind, seen, request.argument, cx),
-        }
-    }
-
-    fn changed(&mut self, kind: Kind, seen: Seen, argument: u32, cx: &mut Context<'_>) -> Outcome {
-        match (kind, seen) {
-            (Kind::Select, Seen::Ok) if argument != u32::MAX => {
-                let digits = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (argument / unit % 10) as u8);
-                let zeros = digits.iter().take(4).take_while(|&&digit| digit == b'0').count();
-                self.namespace = cx.names.intern(digits.get(zeros..).unwrap_or_default());
-            }
-            // Queued by MULTI, whose EXEC may or may not do it; or in a gap.
-            (Kind::Select, _) => self.namespace = Name::EMPTY,
-            (Kind::Monitor, Seen::Ok | Seen::Nothing) => self.monitor = true,
-            (Kind::Reset, Seen::Fine | Seen::Nothing) => {
-                (self.monitor, self.subscribed, self.owed, self.namespace) = (false, false, 0, Name::EMPTY);
-            }
-            (Kind::Sync, Seen::Fine | Seen::Ok) => {
-                self.state = State::Opaque;
-                return Outcome::Upgraded;
-            }
-            _ => {}
-        }
-        Outcome::Answered
     }
 
     #[inline]

@@ -3,41 +3,17 @@
 //! What is looked at is the type of the outermost value, the word of an error, and the first element of an array or
 //! push, which tells a pub/sub message from a reply. Everything else is skipped by its length, captured or not.
 
-use super::kind::Verb;
 use super::resp::{Kept, Number, Progress, ends_well, head, number};
-use crate::{Name, Names, Piece};
+use super::said::{First, Seen};
+use crate::{Names, Piece};
 
 /// Deepest nesting. COMMAND and module replies have about six levels.
 pub(super) const DEPTH: usize = 32;
 
 /// Instead of a number of elements: they end with `.` ("Streamed aggregated data types").
-const STREAMED: u64 = u64::MAX;
+const STREAMED: u32 = u32::MAX;
 /// Instead of a number of elements: they are the `;` chunks of one string ("Streamed strings").
-const CHUNKED: u64 = u64::MAX - 1;
-
-/// What a reply said, as far as it was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    Nothing,
-    /// Anything but an error.
-    Fine,
-    /// `+OK`, and nothing else.
-    Ok,
-    /// `+QUEUED`: what the command does it does at EXEC.
-    Queued,
-    /// An error's first word.
-    Error(Name),
-}
-
-/// The first element of an array or push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    Other,
-    /// `message`, `pmessage`, `smessage`.
-    Message,
-    /// `subscribe` and so on.
-    Confirm(Verb),
-}
+const CHUNKED: u32 = u32::MAX - 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -83,7 +59,7 @@ pub(super) struct Replies {
     kept: Kept,
     depth: usize,
     /// Elements outstanding on each level.
-    outstanding: [u64; DEPTH],
+    outstanding: [u32; DEPTH],
     /// The levels that are attributes: the value that they describe follows.
     attributes: u32,
 }
@@ -185,7 +161,11 @@ impl Replies {
         let crossed = n.min(self.left);
         // A word that may go on where nothing was seen is not known.
         if self.left > 2 && !(self.want == Want::Error && self.kept.get().contains(&b' ')) {
+            if self.want == Want::First {
+                self.first = First::Unseen;
+            }
             self.want = Want::Nothing;
+            self.kept.clear();
         }
         self.left -= crossed;
         if self.left > 0 {
@@ -287,7 +267,10 @@ impl Replies {
         match number {
             Number::Of(0) if attribute => Ok(false),
             Number::Of(0) => Ok(self.element()),
-            Number::Of(n) => self.nest(if matches!(kind, b'%' | b'|') { n * 2 } else { n }, attribute),
+            Number::Of(n) => {
+                let n = if matches!(kind, b'%' | b'|') { n * 2 } else { n };
+                self.nest(u32::try_from(n).ok().filter(|&n| n < CHUNKED).ok_or(Progress::Bad)?, attribute)
+            }
             Number::Null if kind == b'*' => Ok(self.element()),
             Number::Streamed => self.nest(STREAMED, attribute),
             Number::Null => Err(Progress::Bad),
@@ -295,7 +278,7 @@ impl Replies {
     }
 
     #[inline]
-    fn nest(&mut self, n: u64, attribute: bool) -> Result<bool, Progress> {
+    fn nest(&mut self, n: u32, attribute: bool) -> Result<bool, Progress> {
         let Some(level) = self.outstanding.get_mut(self.depth) else { return Err(Progress::Bad) };
         *level = n;
         self.attributes |= u32::from(attribute) << self.depth;
@@ -355,7 +338,10 @@ impl Replies {
                 self.kind = kind;
                 self.digit = line.first().is_some_and(u8::is_ascii_digit);
                 self.seen = match (kind, line) {
-                    (b'-', _) => self.error(line, names),
+                    (b'-', _) => {
+                        self.unknown = line.starts_with(b"ERR unknown command");
+                        Seen::error(line, names)
+                    }
                     (b'+', b"OK") => Seen::Ok,
                     (b'+', b"QUEUED") => Seen::Queued,
                     _ => Seen::Fine,
@@ -365,17 +351,6 @@ impl Replies {
             _ => {}
         }
         Ok(self.element())
-    }
-
-    /// "Simple errors": the first word in upper case is the kind of error; a script's error may have none.
-    fn error(&mut self, line: &[u8], names: &mut Names) -> Seen {
-        self.unknown = line.starts_with(b"ERR unknown command");
-        let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        let ok = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-        // "OK" is how success is told from an error.
-        let word =
-            if word.is_empty() || word.len() > 32 || word == b"OK" || !word.iter().all(ok) { b"ERR" } else { word };
-        Seen::Error(names.intern(word))
     }
 
     /// A value is complete. Whether the reply is, too.
@@ -436,19 +411,8 @@ impl Replies {
     #[inline]
     fn wanted(&mut self, bytes: &[u8], names: &mut Names) {
         match self.want {
-            Want::Error => self.seen = self.error(bytes, names),
-            Want::First => {
-                self.first = match bytes {
-                    b"message" | b"pmessage" | b"smessage" => First::Message,
-                    b"subscribe" => First::Confirm(Verb::Subscribe),
-                    b"psubscribe" => First::Confirm(Verb::Psubscribe),
-                    b"ssubscribe" => First::Confirm(Verb::Ssubscribe),
-                    b"unsubscribe" => First::Confirm(Verb::Unsubscribe),
-                    b"punsubscribe" => First::Confirm(Verb::Punsubscribe),
-                    b"sunsubscribe" => First::Confirm(Verb::Sunsubscribe),
-                    _ => First::Other,
-                };
-            }
+            Want::Error => self.seen = Seen::error(bytes, names),
+            Want::First => self.first = First::of(bytes),
             Want::Nothing => {}
         }
     }

@@ -14,7 +14,7 @@ impl Session {
         let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
         let bytes = bytes.get(start..).unwrap_or_default();
         let was = self.requests.at;
-        let tentative = match begins_like_a_request(bytes) {
+        let tentative = match begins_like_a_request(bytes, was != At::Join) {
             Guess::Is { .. } => None,
             // After a gap it takes a turn to try.
             Guess::More if piece.turn || was == At::Join => Some(was),
@@ -26,7 +26,8 @@ impl Session {
             }
         };
         self.settle(cx);
-        if was != At::Join && !piece.turn && self.requests.untrusted.is_none() {
+        let again = piece.turn && !self.is_response_owed();
+        if was != At::Join && !again && self.requests.untrusted.is_none() {
             let reason = if was == At::Cut(Cut::Skipped) { Lost::Truncated } else { Lost::Hole };
             self.requests.untrusted = Some(reason);
             // It is counted here, so its response must not be.
@@ -34,6 +35,13 @@ impl Session {
         }
         self.requests.at = At::Start;
         self.requests.tentative = tentative;
+    }
+
+    /// Whether the response direction, being in step, still owes an answer. Then requests that nobody saw may stand
+    /// between that one and those that begin now.
+    pub(super) fn is_response_owed(&self) -> bool {
+        let in_step = !matches!(self.responses.at, At::Cut(_) | At::Garbage);
+        in_step && (!self.fifo.is_empty() || self.responses.in_progress())
     }
 
     /// A client that expected `100 Continue` and was refused may leave the body out (RFC 9110 §10.1.1). Its framing
@@ -44,7 +52,7 @@ impl Session {
             && self.requests.expects
             && piece.turn
             && self.held.is_some()
-            && matches!(begins_like_a_request(bytes), Guess::Is { .. })
+            && matches!(begins_like_a_request(bytes, true), Guess::Is { .. })
         {
             self.settle(cx);
             self.requests.at = At::Start;
@@ -84,7 +92,7 @@ impl Session {
         if self.requests.at == At::Line {
             let partial = std::mem::take(&mut self.requests.partial);
             let first = request_line_cut(partial.as_bytes());
-            let sure = matches!(begins_like_a_request(partial.as_bytes()), Guess::Is { .. });
+            let sure = matches!(begins_like_a_request(partial.as_bytes(), true), Guess::Is { .. });
             match first {
                 Some(line) if sure || self.requests.tentative.is_none() => {
                     self.requests.tentative = None;
@@ -159,16 +167,22 @@ impl Session {
     }
 }
 
-/// Like [`infer`], and also for methods that it does not know: for certain if the whole request line is there.
-fn begins_like_a_request(bytes: &[u8]) -> Guess {
+/// Like [`infer`], which knows nine methods, and also for others. At the start of a connection any method will do. Behind
+/// a gap a piece may begin anywhere in a head (`OST / HTTP/1.1`), so there it has to be a method that exists.
+fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
     match infer(bytes) {
         Guess::No => {}
         guess @ (Guess::Is { protocol: Protocol::Http1, request: true } | Guess::More) => return guess,
         Guess::Is { .. } => return Guess::No,
     }
     let line = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
+    let shouted = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let method = line.get(..shouted).unwrap_or_default();
+    let complete = shouted < line.len();
+    if gap && !REGISTERED.iter().any(|known| if complete { *known == method } else { known.starts_with(method) }) {
+        return Guess::No;
+    }
     let Some(end) = memchr(b'\n', line) else {
-        let shouted = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         let may_be = may_be_request(line) && matches!(line.get(shouted), None | Some(b' '));
         return if may_be { Guess::More } else { Guess::No };
     };
@@ -177,3 +191,25 @@ fn begins_like_a_request(bytes: &[u8]) -> Guess {
         None => Guess::No,
     }
 }
+
+/// Methods in use beyond those that [`infer`] knows: WebDAV and its kin (IANA HTTP Method Registry), and what caches take.
+const REGISTERED: [&[u8]; 18] = [
+    b"ACL",
+    b"BIND",
+    b"CHECKOUT",
+    b"COPY",
+    b"LINK",
+    b"LOCK",
+    b"MERGE",
+    b"MKCALENDAR",
+    b"MKCOL",
+    b"MOVE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"PURGE",
+    b"QUERY",
+    b"REPORT",
+    b"SEARCH",
+    b"UNLINK",
+    b"UNLOCK",
+];

@@ -202,3 +202,24 @@ fn an_error_payload_cut_inside_of_its_word_has_no_status() {
     kit.feed(RESPONSE, skip(19));
     assert_eq!(kit.brief(), "GET -");
 }
+
+#[test]
+fn a_client_that_does_not_wait_is_in_step_again_after_a_pause() {
+    let mut kit = Kit::default();
+    kit.request(&command(&["GET", "a"]));
+    kit.request(&command(&["GET", "b"]));
+    kit.response(b":1\r\n");
+    kit.request(&command(&["GET", "c"]));
+    kit.response(b":2\r\n:3");
+    kit.feed(RESPONSE, lose(3));
+    // The next reply may be that to a request before it.
+    kit.request(&command(&["GET", "d"]));
+    kit.response(b":9\r\n");
+    kit.request(&command(&["GET", "e"]));
+    assert_eq!((kit.out.len(), kit.session.pending()), (2, 3));
+    kit.time += 100;
+    kit.response(b":8\r\n");
+    kit.request(&command(&["INCR", "f"]));
+    kit.response(b":6\r\n");
+    assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Hole)), ("GET OK, GET OK, INCR OK", 3));
+}

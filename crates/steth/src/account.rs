@@ -1,0 +1,98 @@
+//! The ledger, put together from all stages and written as one JSON object.
+
+use serde_json::{Value, json};
+use steth_event::{COUNTERS, PROTOCOLS, counter};
+use steth_flow::Counts;
+use steth_ledger::{Exchanges, Lost};
+use steth_wire::Protocol;
+
+/// Everything that was counted, from the kernel's hooks to the parsers.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) kernel: [u64; COUNTERS],
+    pub(crate) flow: Counts,
+    pub(crate) open_connections: usize,
+    pub(crate) exchanges: [Exchanges; PROTOCOLS],
+    pub(crate) unparsed_bytes: u64,
+    pub(crate) malformed_records: u64,
+    pub(crate) names_folded: u64,
+    pub(crate) processes_evicted: u64,
+}
+
+impl Account {
+    /// Exchanges of a protocol, what the kernel had to drop included.
+    pub(crate) fn of(&self, protocol: Protocol) -> Exchanges {
+        let mut exchanges = self.exchanges[protocol as usize];
+        exchanges.lose(Lost::RingFull, self.kernel[counter::DROPPED_REQUESTS + protocol as usize]);
+        exchanges
+    }
+
+    /// Exchanges lost over all protocols.
+    pub(crate) fn lost(&self) -> u64 {
+        Protocol::ALL.iter().map(|protocol| self.of(*protocol).lost()).sum()
+    }
+
+    /// `{"type":"ledger","exchanges":{…},"chunks":{…},"bytes":{…},…}`.
+    pub(crate) fn to_json(&self) -> Value {
+        let k = |index: usize| self.kernel[index];
+        let mut total = Exchanges::default();
+        let mut protocols = serde_json::Map::new();
+        for protocol in Protocol::ALL {
+            let exchanges = self.of(protocol);
+            total.add(&exchanges);
+            protocols.insert(protocol.name().to_owned(), json!(exchanges));
+        }
+        json!({
+            "type": "ledger",
+            "exchanges": {
+                "reported": total.reported,
+                "lost": total.lost(),
+                "lost_by": json!(total)["lost_by"],
+                "protocols": protocols,
+            },
+            "chunks": {
+                "seen": k(counter::SEEN_CHUNKS),
+                "reported": k(counter::REPORTED_CHUNKS),
+                "l4_only": k(counter::L4_CHUNKS),
+                "pending": k(counter::PENDING_CHUNKS),
+                "unread": k(counter::UNREAD_CHUNKS),
+                "unselected": k(counter::UNSELECTED),
+                "peeked": k(counter::PEEKS),
+                "lost": k(counter::DROPPED_CHUNKS) + k(counter::MAP_FULL),
+                "lost_by": { "ring_full": k(counter::DROPPED_CHUNKS), "map_full": k(counter::MAP_FULL) },
+                "received": self.flow.chunks,
+                "held": self.flow.held,
+            },
+            "bytes": {
+                "seen": k(counter::SEEN_BYTES),
+                "reported": k(counter::REPORTED_BYTES),
+                "captured": self.flow.captured,
+                "l4_only": k(counter::L4_BYTES),
+                "pending": k(counter::PENDING_BYTES),
+                "unread": k(counter::UNREAD_BYTES),
+                "skipped": k(counter::SKIPPED_BYTES),
+                "lost": k(counter::DROPPED_BYTES) + k(counter::MAP_FULL_BYTES),
+                "lost_by": { "ring_full": k(counter::DROPPED_BYTES), "map_full": k(counter::MAP_FULL_BYTES) },
+                "holes": self.flow.lost_bytes,
+                "late": self.flow.late_bytes,
+                "unparsed": self.unparsed_bytes,
+            },
+            "records": {
+                "dropped": k(counter::DROPPED_RECORDS),
+                "malformed": self.malformed_records,
+            },
+            "connections": {
+                "seen": self.flow.connections,
+                "open": self.open_connections,
+                "evicted": self.flow.evicted,
+                "vanished": self.flow.vanished,
+                "holes": self.flow.holes,
+            },
+            "limits": {
+                "names_folded": self.names_folded,
+                "processes_evicted": self.processes_evicted,
+                "verdicts_full": k(counter::VERDICTS_FULL),
+            },
+        })
+    }
+}

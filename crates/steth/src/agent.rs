@@ -1,0 +1,163 @@
+//! The live source: kernel side, drain, and the looks at the machine that turn its records into a whole stream.
+//!
+//! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
+//! processes as they are first seen, ticks where the ring was empty, and the kernel's counters.
+
+use std::time::{Duration, Instant};
+use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
+use steth_identity::Resolver;
+use steth_probe::{Demotion, Probe, ProbeError, Settings};
+
+/// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
+const LOOK: Duration = Duration::from_millis(25);
+/// How often every socket is asked how far it is.
+const SWEEP: Duration = Duration::from_secs(10);
+/// The same, when some socket holds back bytes that nothing else would report.
+const SWEEP_SOON: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);
+/// Processes that the resolver remembers.
+const PROCESSES: usize = 16_384;
+
+/// The attached agent.
+pub(crate) struct Agent {
+    probe: Probe,
+    resolver: Resolver,
+    clock_read: Option<Instant>,
+    counters_read: Instant,
+    swept: Instant,
+}
+
+impl Agent {
+    /// Attaches.
+    pub(crate) fn attach(settings: &Settings) -> Result<Self, ProbeError> {
+        let probe = Probe::attach(settings)?;
+        let now = Instant::now();
+        Ok(Self { probe, resolver: Resolver::new(PROCESSES), clock_read: None, counters_read: now, swept: now })
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    pub(crate) fn probe_mut(&mut self) -> &mut Probe {
+        &mut self.probe
+    }
+
+    /// Gives connections up.
+    pub(crate) fn demote(&mut self, demotions: impl Iterator<Item = (u64, Demotion)>) {
+        for (connection, demotion) in demotions {
+            self.probe.demote(connection, demotion);
+        }
+    }
+
+    /// Waits a little, then hands on everything that has come.
+    pub(crate) fn turn(&mut self, each: &mut impl FnMut(&[u8])) {
+        self.probe.wait(LOOK);
+        if self.clock_read.is_none_or(|at| at.elapsed() >= SECOND) {
+            self.clock_read = Some(Instant::now());
+            let clock = Clock { kind: kind::CLOCK, monotonic: monotonic(), offset: wall_offset(), ..Clock::default() };
+            each(clock.as_bytes());
+        }
+        let mut now = monotonic();
+        self.drain(each);
+        let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
+        let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
+        if swept {
+            now = monotonic();
+        }
+        if self.counters_read.elapsed() >= SECOND {
+            self.counters_read = Instant::now();
+            self.counters(each);
+        }
+        each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
+    }
+
+    /// Asks all sockets, detaches, and hands on the rest.
+    pub(crate) fn finish(&mut self, each: &mut impl FnMut(&[u8])) {
+        self.drain(each);
+        let swept = self.sweep(each);
+        self.probe.detach();
+        // More than one drain's worth may be waiting.
+        while self.drain(each) > 0 {}
+        self.counters(each);
+        let now = monotonic();
+        each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
+    }
+
+    fn drain(&mut self, each: &mut impl FnMut(&[u8])) -> usize {
+        let resolver = &mut self.resolver;
+        self.probe.drain(|record| {
+            enrich(resolver, record, each);
+            each(record);
+        })
+    }
+
+    /// Whether every socket was asked and no answer was lost.
+    fn sweep(&mut self, each: &mut impl FnMut(&[u8])) -> bool {
+        self.swept = Instant::now();
+        let before = self.probe.counters()[counter::DROPPED_RECORDS];
+        let walked = self.probe.sweep().is_ok();
+        self.drain(each);
+        walked && self.probe.counters()[counter::DROPPED_RECORDS] == before
+    }
+
+    fn counters(&self, each: &mut impl FnMut(&[u8])) {
+        let counters = Counters { kind: kind::COUNTERS, reserved: [0; 7], values: self.probe.counters() };
+        each(counters.as_bytes());
+    }
+}
+
+/// Before the first record of a process goes a record that says who it is.
+#[inline]
+fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) {
+    // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
+    let process = match record {
+        [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
+        [kind::OPEN | kind::EXEC | kind::EXIT, ..] => match Event::parse(record) {
+            Ok(Event::Open(open)) => {
+                if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
+                    each(&peer.to_record());
+                }
+                resolver.first_sight(open.tgid, Some(&open.comm))
+            }
+            Ok(Event::Exec(exec, executable, command_line)) => {
+                resolver.exec(&exec, executable, command_line);
+                None
+            }
+            Ok(Event::Exit(exit)) => {
+                resolver.exit(exit.tgid);
+                None
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(process) = process {
+        each(&process.to_record());
+    }
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`.
+pub(crate) fn monotonic() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// What to add to a monotonic time to get nanoseconds since 1970. The wall clock is read between two looks at the
+/// monotonic one; the tightest of a few tries counts.
+fn wall_offset() -> u64 {
+    (0..3)
+        .map(|_| {
+            let (before, wall, after) = (monotonic(), clock(libc::CLOCK_REALTIME), monotonic());
+            (after - before, wall.wrapping_sub(before + (after - before) / 2))
+        })
+        .min()
+        .map_or(0, |(_, offset)| offset)
+}
+
+#[allow(unsafe_code)]
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid clock id and a valid place for the answer; these clocks exist on every Linux.
+    unsafe { libc::clock_gettime(id, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

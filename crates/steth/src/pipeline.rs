@@ -1,0 +1,450 @@
+//! The one place where the stages meet: records in, exchanges out.
+//!
+//! ```text
+//! record --> flow --> wire --> identity --> Observer (print, window, count)
+//! ```
+//!
+//! It is the same for the live ring, a recording and a pcap, and it is deterministic: everything it knows, times and
+//! processes included, came as a record.
+
+use crate::account::Account;
+use std::sync::Arc;
+use steth_event::{
+    Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
+};
+use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
+use steth_identity::Processes;
+use steth_ledger::Exchanges;
+use steth_probe::Demotion;
+use steth_wire::infer::{Guess, PREFIX, infer};
+use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Session, Side, State};
+
+/// Who gets the exchanges.
+pub(crate) trait Observer {
+    /// An exchange is complete.
+    fn exchange(&mut self, seen: &Seen<'_>);
+}
+
+/// An exchange with everything that is known around it.
+pub(crate) struct Seen<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) side: Side,
+    pub(crate) connection: u64,
+    pub(crate) open: Option<&'a Open>,
+    pub(crate) client: Option<&'a Arc<Process>>,
+    pub(crate) server: Option<&'a Arc<Process>>,
+    pub(crate) client_pid: u32,
+    pub(crate) server_pid: u32,
+    pub(crate) names: &'a Names,
+    /// Add to a time of the exchange to get nanoseconds since 1970.
+    pub(crate) clock: u64,
+}
+
+/// Limits of the pipeline; each has a counter in the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Connections whose state is kept.
+    pub(crate) connections: usize,
+    /// Processes that are remembered.
+    pub(crate) processes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 65_536, processes: 16_384 }
+    }
+}
+
+/// All stages, joined.
+pub(crate) struct Pipeline<O> {
+    flow: Flow<Talk>,
+    parse: Parse<O>,
+    kernel: Counters,
+    malformed: u64,
+    last: u64,
+}
+
+impl<O: Observer> Pipeline<O> {
+    pub(crate) fn new(limits: &Limits, protocols: Selected, observer: O) -> Self {
+        Self {
+            flow: Flow::new(limits.connections),
+            parse: Parse {
+                names: Names::default(),
+                out: Vec::with_capacity(64),
+                counts: [Exchanges::default(); PROTOCOLS],
+                processes: Processes::new(limits.processes),
+                demotions: Vec::new(),
+                unparsed: 0,
+                clock: 0,
+                protocols,
+                observer,
+            },
+            kernel: Counters::default(),
+            malformed: 0,
+            last: 0,
+        }
+    }
+
+    /// One record. A malformed one is counted, and changes nothing else.
+    #[inline]
+    pub(crate) fn record(&mut self, bytes: &[u8]) {
+        match Event::parse(bytes) {
+            Ok(event) => self.event(event),
+            Err(error) => self.malformed(&error),
+        }
+    }
+
+    #[cold]
+    fn malformed(&mut self, _: &RecordError) {
+        self.malformed += 1;
+    }
+
+    #[inline]
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Chunk(chunk, data) => {
+                self.last = self.last.max(chunk.time);
+                self.flow.chunk(&chunk, data, &mut self.parse);
+            }
+            Event::Open(open) => self.flow.open(&open, &mut self.parse),
+            Event::Shutdown(shutdown) => self.flow.shutdown(&shutdown, &mut self.parse),
+            Event::Close(books) => self.flow.close(&books, &mut self.parse),
+            Event::Progress(books) => self.flow.progress(&books),
+            Event::Tick(tick) => {
+                self.last = self.last.max(tick.time);
+                self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+            }
+            Event::Clock(clock) => self.parse.clock = clock.offset,
+            Event::Process(process) => self.parse.processes.insert(*process),
+            Event::Counters(counters) => self.kernel = *counters,
+            // What the resolver made of these came as a process record.
+            Event::Exec(..) | Event::Exit(_) => {}
+        }
+    }
+
+    /// Ends every connection: what is outstanding becomes a record or a counted loss.
+    pub(crate) fn finish(&mut self) {
+        self.flow.finish(self.last, &mut self.parse);
+    }
+
+    pub(crate) fn observer(&mut self) -> &mut O {
+        &mut self.parse.observer
+    }
+
+    /// Observer and names, for an observer that resolves names while it is being changed.
+    pub(crate) fn observer_and_names(&mut self) -> (&mut O, &Names) {
+        (&mut self.parse.observer, &self.parse.names)
+    }
+
+    /// Connections that the kernel side need not follow any more, since the last call.
+    pub(crate) fn take_demotions(&mut self) -> std::vec::Drain<'_, (u64, Demotion)> {
+        self.parse.demotions.drain(..)
+    }
+
+    /// The books.
+    pub(crate) fn account(&self) -> Account {
+        Account {
+            kernel: self.kernel.values,
+            flow: self.flow.counts(),
+            open_connections: self.flow.len(),
+            exchanges: self.parse.counts,
+            unparsed_bytes: self.parse.unparsed,
+            malformed_records: self.malformed,
+            names_folded: self.parse.names.folded(),
+            processes_evicted: self.parse.processes.evicted(),
+        }
+    }
+}
+
+/// Which protocols are wanted: one bit per protocol number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selected(pub(crate) u32);
+
+impl Selected {
+    pub(crate) const ALL: Self = Self(u32::MAX);
+
+    pub(crate) fn only(protocol: Protocol) -> Self {
+        Self(1 << protocol as u8)
+    }
+
+    fn has(self, protocol: Protocol) -> bool {
+        self.0 >> (protocol as u8) & 1 == 1
+    }
+}
+
+/// What is kept of a connection between flow and wire.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    session: Option<Session>,
+    /// No further attempt: the protocol is unknown, unwanted, or has agreed to become something else.
+    deaf: bool,
+    tries: u8,
+    undecided: Option<Box<Undecided>>,
+}
+
+/// The first bytes of a message, too few to tell its protocol.
+#[derive(Debug, Default)]
+struct Undecided {
+    pieces: Vec<(u8, OwnedPiece)>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct OwnedPiece {
+    offset: u64,
+    opposite: u64,
+    time: u64,
+    arrival: u64,
+    turn: bool,
+    bytes: Vec<u8>,
+}
+
+/// A message of this many bytes is decided or never will be.
+const UNDECIDED_PIECES: usize = PREFIX;
+/// Message beginnings that are looked at before a connection counts as unknown.
+const TRIES: u8 = 8;
+
+struct Parse<O> {
+    names: Names,
+    out: Vec<Exchange>,
+    counts: [Exchanges; PROTOCOLS],
+    processes: Processes,
+    demotions: Vec<(u64, Demotion)>,
+    unparsed: u64,
+    clock: u64,
+    protocols: Selected,
+    observer: O,
+}
+
+impl<O: Observer> Sink for Parse<O> {
+    type State = Talk;
+
+    #[inline]
+    fn segment(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+        if connection.state.session.is_none() && !self.begin(connection, direction, segment) {
+            return;
+        }
+        self.feed(connection, direction, &piece(segment));
+    }
+
+    fn shutdown(&mut self, connection: &mut Connection<Talk>, direction: u8, time: u64) {
+        let towards = towards(connection.role, direction);
+        self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
+    }
+
+    fn closed(&mut self, connection: &mut Connection<Talk>, end: End, time: u64) {
+        let end = match end {
+            End::Closed => steth_wire::End::Closed,
+            End::Reset => steth_wire::End::Reset,
+            End::TimedOut => steth_wire::End::TimedOut,
+            End::Evicted => steth_wire::End::Evicted,
+        };
+        self.with_session(connection, |session, cx| session.close(end, time, cx));
+    }
+}
+
+impl<O: Observer> Parse<O> {
+    #[inline]
+    fn feed(&mut self, connection: &mut Connection<Talk>, direction: u8, piece: &Piece<'_>) {
+        let towards = towards(connection.role, direction);
+        self.with_session(connection, |session, cx| session.feed(towards, piece, cx));
+    }
+
+    #[inline]
+    fn with_session(&mut self, connection: &mut Connection<Talk>, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
+        let Some(session) = &mut connection.state.session else { return };
+        let count = &mut self.counts[session.protocol() as usize];
+        act(session, &mut Context { names: &mut self.names, out: &mut self.out, count });
+        let state = session.state();
+        if !self.out.is_empty() {
+            self.hand_on(connection);
+        }
+        if state != State::Parsing {
+            self.part(connection, state);
+        }
+    }
+
+    /// The session has had enough.
+    #[cold]
+    fn part(&mut self, connection: &mut Connection<Talk>, state: State) {
+        if let Some(mut session) = connection.state.session.take() {
+            let count = &mut self.counts[session.protocol() as usize];
+            let mut cx = Context { names: &mut self.names, out: &mut self.out, count };
+            session.close(steth_wire::End::Evicted, connection_time(connection), &mut cx);
+        }
+        self.hand_on(connection);
+        connection.protocol = 0;
+        connection.state.tries += 1;
+        let again = state == State::Misinferred && connection.state.tries < 3;
+        connection.state.deaf = !again;
+        self.demotions.push((connection.id, if again { Demotion::InferAgain } else { Demotion::Opaque }));
+    }
+
+    /// Without a session: whether there is one now.
+    #[cold]
+    fn begin(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) -> bool {
+        if connection.state.deaf {
+            self.unparsed += length(&segment.content);
+            return false;
+        }
+        if connection.role == ROLE_NETWORK && connection.protocol == 0 {
+            self.infer(connection, direction, segment);
+        }
+        match Protocol::from_number(connection.protocol) {
+            Some(protocol) if self.protocols.has(protocol) => {
+                connection.state.session = Some(Session::new(protocol));
+                if let Some(undecided) = connection.state.undecided.take() {
+                    for (direction, early) in &undecided.pieces {
+                        self.feed(connection, *direction, &early.piece());
+                    }
+                }
+                connection.state.session.is_some()
+            }
+            Some(_) => {
+                connection.state.deaf = true;
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None => {
+                // The kernel side could not tell yet, and has sent what it looked at.
+                self.keep(connection, direction, segment);
+                false
+            }
+        }
+    }
+
+    /// Packets from a file have not been through the kernel side: the same inference, here.
+    fn infer(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+        let Content::Captured(bytes) = segment.content else {
+            connection.state.undecided = None;
+            return;
+        };
+        let mut known = match &connection.state.undecided {
+            Some(undecided) if !segment.turn => undecided.bytes.clone(),
+            _ if segment.turn => {
+                connection.state.undecided = None;
+                Vec::new()
+            }
+            _ => return,
+        };
+        known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+        match infer(&known) {
+            Guess::Is { protocol, request } => {
+                connection.protocol = protocol as u8;
+                if request != (towards(connection.role, direction) == Direction::Request) {
+                    // Who answers is the server, whatever the ports suggested. A network connection's directions are fixed
+                    // by its record, so this one is read the other way around by nobody: it stays unknown.
+                    connection.protocol = 0;
+                    connection.state.deaf = true;
+                }
+            }
+            Guess::More => {}
+            Guess::No => {
+                connection.state.undecided = None;
+                connection.state.tries += 1;
+                connection.state.deaf = connection.state.tries >= TRIES;
+            }
+        }
+    }
+
+    fn keep(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+        let Content::Captured(bytes) = segment.content else {
+            self.unparsed += length(&segment.content);
+            return;
+        };
+        if segment.turn {
+            connection.state.undecided = None;
+        }
+        let undecided = connection.state.undecided.get_or_insert_default();
+        if undecided.pieces.len() >= UNDECIDED_PIECES || bytes.len() > 64 * 1024 {
+            connection.state.undecided = None;
+            self.unparsed += bytes.len() as u64;
+            return;
+        }
+        undecided.bytes.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+        undecided.pieces.push((
+            direction,
+            OwnedPiece {
+                offset: segment.offset,
+                opposite: segment.opposite,
+                time: segment.time,
+                arrival: segment.arrival,
+                turn: segment.turn,
+                bytes: bytes.to_vec(),
+            },
+        ));
+    }
+
+    fn hand_on(&mut self, connection: &Connection<Talk>) {
+        let side = match connection.role {
+            ROLE_CLIENT => Side::Client,
+            ROLE_SERVER => Side::Server,
+            _ => Side::Network,
+        };
+        let (client_pid, server_pid) = match side {
+            Side::Client => (connection.tgid, connection.peer_tgid),
+            Side::Server => (connection.peer_tgid, connection.tgid),
+            Side::Network => (0, 0),
+        };
+        for exchange in self.out.drain(..) {
+            self.observer.exchange(&Seen {
+                exchange: &exchange,
+                side,
+                connection: connection.id,
+                open: connection.open.as_ref(),
+                client: self.processes.get(client_pid),
+                server: self.processes.get(server_pid),
+                client_pid,
+                server_pid,
+                names: &self.names,
+                clock: self.clock,
+            });
+        }
+    }
+}
+
+impl OwnedPiece {
+    fn piece(&self) -> Piece<'_> {
+        Piece {
+            offset: self.offset,
+            opposite: self.opposite,
+            time: self.time,
+            arrival: self.arrival,
+            turn: self.turn,
+            bytes: Bytes::Captured(&self.bytes),
+        }
+    }
+}
+
+#[inline]
+fn piece<'a>(segment: &Segment<'a>) -> Piece<'a> {
+    Piece {
+        offset: segment.offset,
+        opposite: segment.opposite,
+        time: segment.time,
+        arrival: segment.arrival,
+        turn: segment.turn,
+        bytes: match segment.content {
+            Content::Captured(bytes) => Bytes::Captured(bytes),
+            Content::Skipped(n) => Bytes::Skipped(n),
+            Content::Lost(n) => Bytes::Lost(n),
+        },
+    }
+}
+
+fn length(content: &Content<'_>) -> u64 {
+    match content {
+        Content::Captured(bytes) => bytes.len() as u64,
+        Content::Skipped(n) | Content::Lost(n) => *n,
+    }
+}
+
+/// Which way bytes travel, from whose end they were seen. On the network, `SEND` is client to server.
+#[inline]
+fn towards(role: u8, direction: u8) -> Direction {
+    if (role == ROLE_SERVER) == (direction == SEND) { Direction::Response } else { Direction::Request }
+}
+
+fn connection_time(connection: &Connection<Talk>) -> u64 {
+    connection.last_time()
+}

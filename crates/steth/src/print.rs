@@ -1,0 +1,208 @@
+//! An exchange as a line: JSON for programs, text for people.
+
+use crate::pipeline::Seen;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, SystemTime};
+use steth_event::{Open, Process, ROLE_NETWORK};
+use steth_wire::{Side, Status, Value};
+
+/// Writes `{"type":"exchange",…}` and a newline.
+pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
+    let e = seen.exchange;
+    let _ = write!(
+        to,
+        r#"{{"type":"exchange","time":"{}","protocol":"{}","side":"{}","client":"#,
+        wall(e.start.wrapping_add(seen.clock)),
+        e.protocol().name(),
+        seen.side.name(),
+    );
+    let (client, server) = ends(seen);
+    end(to, &client, seen.client_pid, seen.client.map(AsRef::as_ref));
+    to.extend_from_slice(br#","server":"#);
+    end(to, &server, seen.server_pid, seen.server.map(AsRef::as_ref));
+    to.extend_from_slice(br#","operation":"#);
+    text(to, seen.names.get(e.operation));
+    to.extend_from_slice(br#","status":"#);
+    match e.status {
+        Status::Unknown => to.extend_from_slice(b"null"),
+        Status::Code(code) => drop(write!(to, "{code}")),
+        Status::Word(word) => text(to, seen.names.get(word)),
+    }
+    let error = e.error_type(seen.side, seen.names).is_some();
+    let _ = write!(
+        to,
+        r#","error":{error},"outcome":"{}","duration_ns":{},"first_byte_ns":"#,
+        e.outcome.name(),
+        e.end.saturating_sub(e.start)
+    );
+    if e.first_byte == 0 {
+        to.extend_from_slice(b"null");
+    } else {
+        let _ = write!(to, "{}", e.first_byte.saturating_sub(e.start));
+    }
+    let _ = write!(
+        to,
+        r#","request_bytes":{},"response_bytes":{},"connection":{},"request_seq":{},"response_seq":"#,
+        e.request_bytes, e.response_bytes, seen.connection, e.request_offset as u32
+    );
+    if e.first_byte == 0 {
+        to.extend_from_slice(b"null");
+    } else {
+        let _ = write!(to, "{}", e.response_offset as u32);
+    }
+    if e.truncated {
+        to.extend_from_slice(br#","truncated":true"#);
+    }
+    to.extend_from_slice(br#","attributes":{"#);
+    let mut first = true;
+    e.attributes(seen.side, seen.names, &mut |key, value| {
+        if !std::mem::take(&mut first) {
+            to.push(b',');
+        }
+        text(to, key);
+        to.push(b':');
+        match value {
+            Value::Text(value) => text(to, &value),
+            Value::Number(value) => drop(write!(to, "{value}")),
+        }
+    });
+    to.extend_from_slice(b"}}\n");
+}
+
+/// One end's address, as far as it is known.
+struct Address {
+    ip: Option<String>,
+    port: Option<u16>,
+}
+
+/// Client's and server's address.
+fn ends(seen: &Seen<'_>) -> (Address, Address) {
+    let Some(open) = seen.open else {
+        return (Address { ip: None, port: None }, Address { ip: None, port: None });
+    };
+    let local = Address { ip: ip(open, &open.local_address), port: port(open, open.local_port) };
+    let remote = Address { ip: ip(open, &open.remote_address), port: port(open, open.remote_port) };
+    if seen.side == Side::Server && open.role != ROLE_NETWORK { (remote, local) } else { (local, remote) }
+}
+
+fn port(open: &Open, port: u16) -> Option<u16> {
+    (open.family != 1).then_some(port)
+}
+
+/// The address as text; IPv4 mapped into IPv6 is IPv4.
+pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
+    match open.family {
+        2 => Some(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).to_string()),
+        10 => {
+            let v6 = Ipv6Addr::from(*bytes);
+            Some(v6.to_ipv4_mapped().map_or_else(|| v6.to_string(), |v4| v4.to_string()))
+        }
+        _ => None,
+    }
+}
+
+fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>) {
+    to.extend_from_slice(br#"{"ip":"#);
+    match &address.ip {
+        Some(ip) => text(to, ip),
+        None => to.extend_from_slice(b"null"),
+    }
+    to.extend_from_slice(br#","port":"#);
+    match address.port {
+        Some(port) => drop(write!(to, "{port}")),
+        None => to.extend_from_slice(b"null"),
+    }
+    to.extend_from_slice(br#","pid":"#);
+    if pid == 0 {
+        to.extend_from_slice(b"null");
+    } else {
+        let _ = write!(to, "{pid}");
+    }
+    to.extend_from_slice(br#","process":"#);
+    match process {
+        Some(process) => text(to, &process.name),
+        None => to.extend_from_slice(b"null"),
+    }
+    to.extend_from_slice(br#","container":"#);
+    match process.and_then(|process| process.container.as_deref()) {
+        Some(container) => text(to, container),
+        None => to.extend_from_slice(b"null"),
+    }
+    to.push(b'}');
+}
+
+fn text(to: &mut Vec<u8>, text: &str) {
+    // A string always serialises.
+    let _ = serde_json::to_writer(to, text);
+}
+
+fn wall(nanoseconds: u64) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds))
+}
+
+/// Writes one line for people:
+/// `12:00:00.123456 server  nginx:80 <- wrk  GET /x  200  1.2ms  40/850 B`.
+pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
+    let e = seen.exchange;
+    let time = wall(e.start.wrapping_add(seen.clock)).to_string();
+    let (client, server) = ends(seen);
+    let name = |process: Option<&Process>, address: &Address, pid: u32| {
+        let mut name = match process {
+            Some(process) => process.name.clone(),
+            None => address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") }),
+        };
+        if let Some(port) = address.port {
+            let _ = write!(name, ":{port}");
+        }
+        name
+    };
+    let client = name(seen.client.map(AsRef::as_ref), &client, seen.client_pid);
+    let server = name(seen.server.map(AsRef::as_ref), &server, seen.server_pid);
+    let status = match e.status {
+        Status::Unknown => e.outcome.name().to_owned(),
+        Status::Code(code) => code.to_string(),
+        Status::Word(word) => seen.names.get(word).to_owned(),
+    };
+    let failed = e.error_type(seen.side, seen.names).is_some();
+    let (on, off) = match (colour, failed) {
+        (false, _) => ("", ""),
+        (true, true) => ("\x1b[31m", "\x1b[0m"),
+        (true, false) => ("\x1b[32m", "\x1b[0m"),
+    };
+    // Names come from programs and peers: nothing of them may steer the terminal.
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
+    let _ = writeln!(
+        to,
+        "{} {:<7} {:<5} {} -> {}  {}  {on}{}{}{off}  {}  {}/{} B",
+        time.get(11..26).unwrap_or(&time),
+        seen.side.name(),
+        e.protocol().name(),
+        clean(&client),
+        clean(&server),
+        clean(seen.names.get(e.operation)),
+        clean(&status),
+        if failed { " !" } else { "" },
+        Duration2(e.end.saturating_sub(e.start)),
+        e.request_bytes,
+        e.response_bytes,
+    );
+}
+
+/// A duration with three significant digits.
+struct Duration2(u64);
+
+impl std::fmt::Display for Duration2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ns = self.0 as f64;
+        let (value, unit) = match self.0 {
+            0..1_000 => (ns, "ns"),
+            1_000..1_000_000 => (ns / 1e3, "µs"),
+            1_000_000..1_000_000_000 => (ns / 1e6, "ms"),
+            _ => (ns / 1e9, "s"),
+        };
+        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        write!(f, "{value:.digits$}{unit}")
+    }
+}

@@ -1,0 +1,66 @@
+//! `steth record`: the drained records, to a file.
+
+use crate::agent::Agent;
+use crate::stop;
+use anyhow::Context as _;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use steth_event::recording::Writer;
+use steth_probe::Settings;
+
+/// Where to and how long.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  steth record -o incident.steth --for 30s && steth replay incident.steth --json")]
+pub(crate) struct Args {
+    /// The file to write; it holds payload heads, so it is readable by its owner only
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Stop after so long (10s, 5m)
+    #[arg(long = "for", value_parser = humantime::parse_duration)]
+    time: Option<Duration>,
+    /// Only connections with this port at either end
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let stop = stop::on_signals()?;
+    let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
+    let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
+    let mut agent = Agent::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?;
+    eprintln!("steth: watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
+    let until = args.time.map(|time| Instant::now() + time);
+    let (mut records, mut failed) = (0u64, None);
+    let mut write = |record: &[u8]| {
+        if failed.is_none() {
+            match writer.write(record) {
+                Ok(()) => records += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.is_some()
+    };
+    let mut full = false;
+    while !full && !stop.requested() && until.is_none_or(|until| Instant::now() < until) {
+        agent.turn(&mut |record| full = write(record));
+    }
+    agent.finish(&mut |record| {
+        write(record);
+    });
+    let flushed = writer.flush();
+    let what = || format!("writing {} failed after {records} records; what was written can be replayed", args.output.display());
+    if let Some(error) = failed {
+        return Err(error).with_context(what);
+    }
+    flushed.with_context(what)?;
+    eprintln!("steth: {records} records");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &PathBuf) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}

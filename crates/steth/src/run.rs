@@ -1,0 +1,240 @@
+//! `steth run`: the agent with its windows, `/metrics`, the health API and the page.
+
+use crate::account::Account;
+use crate::agent::Agent;
+use crate::configuration::Configuration;
+use crate::pipeline::{Limits, Pipeline, Selected};
+use crate::store::Store;
+use crate::windows::Counter;
+use crate::{losses, stop};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use steth_event::counter;
+use steth_probe::Settings;
+use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
+use steth_wire::Protocol;
+
+/// Where from, where to.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  sudo steth run\n  steth run --print-config > steth.yaml && sudo steth run --config steth.yaml")]
+pub(crate) struct Args {
+    /// Configuration file (YAML); every key is optional
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Address of /metrics, the health API and the page; loopback only
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Directory for finished windows
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Print the whole configuration with its defaults and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut configuration = match &args.config {
+        Some(path) => Configuration::read(path)?,
+        None => Configuration::default(),
+    };
+    if let Some(listen) = args.listen {
+        configuration.server.listen = listen;
+    }
+    if let Some(data) = &args.data {
+        configuration.store.data.clone_from(data);
+    }
+    if args.print_config {
+        print!("{}", configuration.print());
+        return Ok(ExitCode::SUCCESS);
+    }
+    observe(&configuration)
+}
+
+fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let stop = stop::on_signals()?;
+    let protocols = configuration.protocols()?;
+    let shared = Arc::new(Shared::new(now(), Retention::default()));
+    // The address first: it fails for reasons that a person can mend at once.
+    let server = Server::start(configuration.server.listen, shared.clone())?;
+    let data = &configuration.store.data;
+    let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
+    let mut agent = Agent::attach(&Settings {
+        ring_bytes: configuration.capture.ring_kib * 1024,
+        capture_head: configuration.capture.head,
+        protocols,
+        ..Settings::default()
+    })?;
+    let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
+    let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
+    let hooks: Vec<String> = agent.probe().hooks().collect();
+    eprintln!("steth: watching with {} hooks; http://{}/", hooks.len(), server.address());
+
+    let started = Instant::now();
+    let mut published = Instant::now();
+    let mut losses = losses::Log::default();
+    let mut usage = Usage::default();
+    while !stop.requested() {
+        agent.turn(&mut |record| pipeline.record(record));
+        agent.demote(pipeline.take_demotions());
+        losses.look(|| pipeline.account());
+        if published.elapsed() < Duration::from_secs(1) {
+            continue;
+        }
+        published = Instant::now();
+        let now = now();
+        let (counter, names) = pipeline.observer_and_names();
+        while let Some(window) = counter.roll(now, names) {
+            if let Some(store) = &mut store {
+                store.write(&window);
+            }
+            shared.publish_finished(window);
+        }
+        shared.publish_current(counter.snapshot(now, names));
+        let missed = agent.probe().statistics().iter().map(|program| program.missed).sum();
+        let failed_windows = store.as_ref().map_or(0, |store| store.failed);
+        shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, missed, failed_windows));
+    }
+    agent.finish(&mut |record| pipeline.record(record));
+    pipeline.finish();
+    let (counter, names) = pipeline.observer_and_names();
+    if let Some(window) = counter.close(names)
+        && let Some(store) = &mut store
+    {
+        store.write(&window);
+    }
+    let account = pipeline.account().to_json();
+    server.stop();
+    eprintln!("steth: stopped; {} exchanges reported, {} lost", account["exchanges"]["reported"], account["exchanges"]["lost"]);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn health(
+    pipeline: &mut Pipeline<Counter>,
+    hooks: &[String],
+    usage: &mut Usage,
+    started: Instant,
+    missed: u64,
+    failed_windows: u64,
+) -> Health {
+    let account = pipeline.account();
+    let mut counters = counters(&account);
+    let mut add = |name, help, labels: Vec<(&'static str, String)>, value: u64| {
+        counters.push(steth_server::Counter { name, help, kind: Kind::Counter, labels, value: value as f64 });
+    };
+    let (misplaced, entities) = pipeline.observer().limits();
+    add("steth_hook_runs_missed_total", "Program runs that the kernel skipped: events lost unseen.", vec![], missed);
+    add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], failed_windows);
+    let folded = "Exchanges or names that were folded to stay within a limit.";
+    add("steth_folded_total", folded, vec![("what", "window rows".into())], misplaced.folded_rows + misplaced.folded_operations);
+    add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
+    add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    let (cpu, memory_bytes) = usage.read();
+    Health {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+        uptime_seconds: started.elapsed().as_secs_f64(),
+        hooks: hooks.iter().map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() }).collect(),
+        cpu,
+        memory_bytes,
+        exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),
+        counters,
+    }
+}
+
+fn counters(account: &Account) -> Vec<steth_server::Counter> {
+    let k = |index: usize| account.kernel[index];
+    let rows = [
+        ("steth_chunks_total", "Sends and receives, by what became of them.", "state", vec![
+            ("seen", k(counter::SEEN_CHUNKS)),
+            ("reported", k(counter::REPORTED_CHUNKS)),
+            ("l4_only", k(counter::L4_CHUNKS)),
+            ("pending", k(counter::PENDING_CHUNKS)),
+            ("unread", k(counter::UNREAD_CHUNKS)),
+            ("ring_full", k(counter::DROPPED_CHUNKS)),
+            ("map_full", k(counter::MAP_FULL)),
+            ("unselected", k(counter::UNSELECTED)),
+        ]),
+        ("steth_bytes_total", "Bytes sent and received, by what became of them.", "state", vec![
+            ("seen", k(counter::SEEN_BYTES)),
+            ("captured", account.flow.captured),
+            ("skipped", k(counter::SKIPPED_BYTES)),
+            ("unread", k(counter::UNREAD_BYTES)),
+            ("l4_only", k(counter::L4_BYTES)),
+            ("ring_full", k(counter::DROPPED_BYTES)),
+            ("holes", account.flow.lost_bytes),
+            ("late", account.flow.late_bytes),
+        ]),
+        ("steth_records_total", "Records of the ring that were lost or made no sense.", "state", vec![
+            ("dropped", k(counter::DROPPED_RECORDS)),
+            ("malformed", account.malformed_records),
+        ]),
+        ("steth_connections_total", "Connections, by what became of them.", "state", vec![
+            ("seen", account.flow.connections),
+            ("evicted", account.flow.evicted),
+            ("vanished", account.flow.vanished),
+        ]),
+    ];
+    let mut counters: Vec<_> = (rows.into_iter())
+        .flat_map(|(name, help, label, values)| {
+            values.into_iter().map(move |(state, value): (&str, u64)| steth_server::Counter {
+                name,
+                help,
+                kind: Kind::Counter,
+                labels: vec![(label, state.to_owned())],
+                value: value as f64,
+            })
+        })
+        .collect();
+    counters.push(steth_server::Counter {
+        name: "steth_connections_open",
+        help: "Connections whose state is kept.",
+        kind: Kind::Gauge,
+        labels: vec![],
+        value: account.open_connections as f64,
+    });
+    counters
+}
+
+/// CPU time and memory of this process.
+#[derive(Default)]
+struct Usage {
+    last: Option<(Instant, f64)>,
+}
+
+impl Usage {
+    fn read(&mut self) -> (Cpu, u64) {
+        let (user_seconds, system_seconds) = cpu_seconds();
+        let total = user_seconds + system_seconds;
+        let now = Instant::now();
+        let percent = self.last.map_or(0.0, |(at, before)| (total - before) / (now - at).as_secs_f64().max(1e-3) * 100.0);
+        self.last = Some((now, total));
+        (Cpu { user_seconds, system_seconds, bpf_seconds: None, percent }, resident())
+    }
+}
+
+#[allow(unsafe_code)]
+fn cpu_seconds() -> (f64, f64) {
+    // SAFETY: all-zero is a valid value of this plain C struct, and the kernel fills it in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    (seconds(usage.ru_utime), seconds(usage.ru_stime))
+}
+
+/// Resident bytes (`VmRSS`, proc(5)).
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kib.map_or(0, |kib: u64| kib * 1024)
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

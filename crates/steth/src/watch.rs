@@ -1,0 +1,163 @@
+//! `steth watch`: live exchanges, a line each.
+
+use crate::agent::Agent;
+use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
+use crate::{print, stop};
+use anyhow::Context as _;
+use std::io::{IsTerminal, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitCode};
+use std::time::{Duration, Instant};
+use steth_probe::Settings;
+use steth_wire::Protocol;
+
+/// What is to be watched.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  steth watch --port 6379 --slow 10ms\n  steth watch --json --for 10s > exchanges.jsonl\n  steth watch -- curl -s http://localhost/")]
+pub(crate) struct Args {
+    /// Only this protocol (http, redis)
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// Only this process, and the children it starts from now on
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Only connections with this port at either end
+    #[arg(long)]
+    port: Option<u16>,
+    /// Only exchanges that took at least so long (100ms, 2s)
+    #[arg(long, value_parser = humantime::parse_duration)]
+    slow: Option<Duration>,
+    /// Print one JSON object a line, and the ledger as the last
+    #[arg(long)]
+    json: bool,
+    /// Stop after so long (10s, 5m)
+    #[arg(long = "for", value_parser = humantime::parse_duration)]
+    time: Option<Duration>,
+    /// Size of the kernel ring in KiB, a power of two
+    #[arg(long, default_value_t = 8192, value_parser = crate::ring_kib)]
+    ring: u32,
+    /// Run this command and show it and its children only
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+impl Args {
+    pub(crate) fn selected(&self) -> Selected {
+        self.protocol.map_or(Selected::ALL, Selected::only)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let stop = stop::on_signals()?;
+    let settings = Settings {
+        ring_bytes: args.ring * 1024,
+        protocols: args.selected().0,
+        observe_all: args.pid.is_none() && args.command.is_empty(),
+        port: args.port.unwrap_or(0),
+        adopt_children: !args.command.is_empty(),
+        ..Settings::default()
+    };
+    let mut agent = Agent::attach(&settings)?;
+    if let Some(pid) = args.pid {
+        anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
+        agent.probe_mut().select(pid)?;
+    }
+    let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
+    let mut child = start(args)?;
+    eprintln!("steth: watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
+
+    let until = args.time.map(|time| Instant::now() + time);
+    let mut losses = crate::losses::Log::default();
+    let mut status = ExitCode::SUCCESS;
+    loop {
+        agent.turn(&mut |record| pipeline.record(record));
+        agent.demote(pipeline.take_demotions());
+        losses.look(|| pipeline.account());
+        if !pipeline.observer().flush() || stop.requested() || until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+        if let Some(running) = &mut child
+            && let Some(ended) = running.try_wait().context("waiting for the command")?
+        {
+            child = None;
+            let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0));
+            status = ExitCode::from(u8::try_from(code).unwrap_or(1));
+            break;
+        }
+    }
+    // Ctrl-c reaches the command too; --for ends it, since it was started for this.
+    if let Some(mut running) = child {
+        let _ = running.kill();
+        let _ = running.wait();
+    }
+    agent.finish(&mut |record| pipeline.record(record));
+    pipeline.finish();
+    let ledger = pipeline.account().to_json();
+    pipeline.observer().last(&ledger);
+    Ok(status)
+}
+
+fn start(args: &Args) -> anyhow::Result<Option<Child>> {
+    let Some((program, arguments)) = args.command.split_first() else { return Ok(None) };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if args.json {
+        // Standard output belongs to the JSON lines.
+        command.stdout(std::io::stderr());
+    }
+    Ok(Some(command.spawn().with_context(|| format!("cannot run {program:?}"))?))
+}
+
+/// Prints exchanges to standard output, a buffer at a time.
+pub(crate) struct Printer {
+    json: bool,
+    colour: bool,
+    slow: u64,
+    buffer: Vec<u8>,
+    broken: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(json: bool, slow: Option<Duration>) -> Self {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let slow = slow.map_or(0, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
+        Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), broken: false }
+    }
+
+    /// Writes out what is buffered. False: nobody reads any more.
+    pub(crate) fn flush(&mut self) -> bool {
+        if !self.buffer.is_empty() && !self.broken {
+            let mut out = std::io::stdout().lock();
+            self.broken = out.write_all(&self.buffer).and_then(|()| out.flush()).is_err();
+        }
+        self.buffer.clear();
+        !self.broken
+    }
+
+    /// The last line: the ledger.
+    pub(crate) fn last(&mut self, ledger: &serde_json::Value) {
+        if self.json {
+            let _ = writeln!(self.buffer, "{ledger}");
+        } else {
+            let exchanges = &ledger["exchanges"];
+            let _ = writeln!(self.buffer, "{} exchanges, {} lost", exchanges["reported"], exchanges["lost"]);
+        }
+        self.flush();
+    }
+}
+
+impl Observer for Printer {
+    fn exchange(&mut self, seen: &Seen<'_>) {
+        if seen.exchange.end.saturating_sub(seen.exchange.start) < self.slow {
+            return;
+        }
+        if self.json {
+            print::json(seen, &mut self.buffer);
+        } else {
+            print::line(seen, self.colour, &mut self.buffer);
+        }
+        if self.buffer.len() > 48 * 1024 {
+            self.flush();
+        }
+    }
+}

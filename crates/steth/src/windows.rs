@@ -1,0 +1,121 @@
+//! From exchanges to windows: names the two ends and counts.
+
+use crate::pipeline::{Observer, Seen};
+use crate::print;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use steth_event::Process;
+use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_wire::Names;
+
+/// Numbers from here on are of the observer's own table of names.
+const OWN: u32 = 1 << 31;
+
+/// Counts exchanges in windows.
+pub(crate) struct Counter {
+    windows: Windows,
+    entities: Entities,
+    /// Names that the parsers do not have: `error.type` of HTTP is a number as text.
+    words: Names,
+    text: String,
+    latest: u64,
+}
+
+impl Counter {
+    pub(crate) fn new(now: u64) -> Self {
+        Self {
+            windows: Windows::new(Limits::default(), now),
+            entities: Entities::default(),
+            words: Names::default(),
+            text: String::new(),
+            latest: now,
+        }
+    }
+
+    /// The windows whose time is up, oldest first.
+    pub(crate) fn roll(&mut self, now: u64, names: &Names) -> Option<Arc<Window>> {
+        self.latest = now;
+        let words = &self.words;
+        self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
+    }
+
+    /// The window in progress, so far.
+    pub(crate) fn snapshot(&mut self, now: u64, names: &Names) -> Arc<Window> {
+        let words = &self.words;
+        self.windows.snapshot(now, &self.entities, &|number| resolve(names, words, number))
+    }
+
+    /// The window in progress, before its time: the agent stops.
+    pub(crate) fn close(&mut self, names: &Names) -> Option<Arc<Window>> {
+        let words = &self.words;
+        self.windows.close(&mut self.entities, &|number| resolve(names, words, number))
+    }
+
+    /// Observations that were folded or late, and entities that were folded.
+    pub(crate) fn limits(&self) -> (steth_window::Misplaced, u64) {
+        (self.windows.misplaced(), self.entities.folded())
+    }
+}
+
+fn resolve<'a>(names: &'a Names, words: &'a Names, number: u32) -> &'a str {
+    if number & OWN == 0 { names.by_number(number) } else { words.by_number(number & !OWN) }
+}
+
+impl Observer for Counter {
+    fn exchange(&mut self, seen: &Seen<'_>) {
+        let e = seen.exchange;
+        let end = e.end.wrapping_add(seen.clock);
+        let (local, remote) = match seen.open {
+            Some(open) => ((open.local_address, open.local_port), (open.remote_address, open.remote_port)),
+            None => (([0; 16], 0), ([0; 16], 0)),
+        };
+        let (client, server) = if seen.side == steth_wire::Side::Server { (remote, local) } else { (local, remote) };
+        let mut name = |process: Option<&Arc<Process>>, address: &[u8; 16], port: u16| {
+            if let Some(process) = process {
+                return self.entities.intern(&process.name, self.latest);
+            }
+            self.text.clear();
+            match seen.open.and_then(|open| print::ip(open, address)) {
+                // A client's port is its own invention; a server's names the service.
+                Some(ip) if port == 0 => self.text.push_str(&ip),
+                Some(ip) => drop(write!(self.text, "{ip}:{port}")),
+                None => self.text.push_str("unknown"),
+            }
+            self.entities.intern(&self.text, self.latest)
+        };
+        let (client, server_entity) = (name(seen.client, &client.0, 0), name(seen.server, &server.0, server.1));
+        let error_type = match e.error_type(seen.side, seen.names) {
+            Some(error) => self.words.intern(error.as_bytes()).number() | OWN,
+            None => 0,
+        };
+        let key = Key {
+            client,
+            server: server_entity,
+            operation: e.operation.number(),
+            status: match e.status {
+                steth_wire::Status::Unknown => Status::NONE,
+                steth_wire::Status::Code(code) => Status::code(code),
+                steth_wire::Status::Word(word) => Status::word(word.number()),
+            },
+            error_type,
+            server_port: server.1,
+            side: match seen.side {
+                steth_wire::Side::Client => Side::Client,
+                steth_wire::Side::Server => Side::Server,
+                steth_wire::Side::Network => Side::Network,
+            },
+            protocol: match e.protocol() {
+                steth_wire::Protocol::Http1 => Protocol::Http,
+                steth_wire::Protocol::Redis => Protocol::Redis,
+            },
+        };
+        let observation = Observation {
+            duration_ns: e.end.saturating_sub(e.start),
+            first_byte_ns: (e.first_byte != 0).then(|| e.first_byte.saturating_sub(e.start)),
+            request_bytes: e.request_bytes,
+            response_bytes: e.response_bytes,
+            blocking: e.blocking,
+        };
+        self.windows.record(end, &key, &observation);
+    }
+}

@@ -1,0 +1,204 @@
+//! Windows by their behaviour: which window an exchange is counted in, and what happens at the limits.
+
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+
+const SECOND: u64 = 1_000_000_000;
+/// A multiple of ten seconds.
+const T: u64 = 1_700_000_000 * SECOND;
+
+fn name(n: u32) -> &'static str {
+    ["", "GET /a", "GET /b", "GET /c", "503"].get(n as usize).copied().unwrap_or("many")
+}
+
+fn key(server: &str, operation: u32) -> Key {
+    Key {
+        client: EntityId::of("client"),
+        server: EntityId::of(server),
+        operation,
+        status: Status::code(200),
+        error_type: 0,
+        server_port: 80,
+        side: Side::Server,
+        protocol: Protocol::Http,
+    }
+}
+
+fn seen(millis: u64) -> Observation {
+    Observation { duration_ns: millis * 1_000_000, ..Default::default() }
+}
+
+fn roll(windows: &mut Windows, now: u64) -> Vec<Arc<Window>> {
+    let mut entities = Entities::default();
+    std::iter::from_fn(|| windows.roll(now, &mut entities, &name)).collect()
+}
+
+fn count(window: &Window) -> u64 {
+    window.rows.iter().map(|row| row.totals.count).sum()
+}
+
+#[test]
+fn an_exchange_belongs_to_the_window_in_which_it_ends() {
+    let mut windows = Windows::new(Limits::default(), T + 3 * SECOND);
+    let key = key("cart", 1);
+    windows.record(T, &key, &seen(1));
+    windows.record(T + 10 * SECOND - 1, &key, &seen(9_000));
+    windows.record(T + 10 * SECOND, &key, &seen(9_000));
+    assert!(roll(&mut windows, T + 10 * SECOND).is_empty(), "kept open for what is under way");
+    windows.record(T + 10 * SECOND - 1, &key, &seen(1));
+    let finished = roll(&mut windows, T + 10 * SECOND + Windows::GRACE);
+    assert_eq!(finished.len(), 1);
+    assert_eq!((finished[0].start, finished[0].end, finished[0].sequence), (T, T + 10 * SECOND, 1));
+    assert_eq!((count(&finished[0]), finished[0].complete, finished[0].misplaced.late), (3, true, 0));
+    let finished = roll(&mut windows, T + 21 * SECOND);
+    assert_eq!((count(&finished[0]), finished[0].start, finished[0].sequence), (1, T + 10 * SECOND, 2));
+}
+
+#[test]
+fn what_comes_after_its_window_was_handed_over_is_counted_now_and_as_late() {
+    let mut windows = Windows::new(Limits::default(), T);
+    windows.record(T, &key("cart", 1), &seen(1));
+    assert_eq!(roll(&mut windows, T + 11 * SECOND).len(), 1);
+    windows.record(T + 9 * SECOND, &key("cart", 1), &seen(1));
+    let finished = roll(&mut windows, T + 21 * SECOND);
+    assert_eq!((count(&finished[0]), finished[0].misplaced.late, windows.misplaced().late), (1, 1, 1));
+}
+
+#[test]
+fn windows_without_a_row_are_skipped_and_the_time_moves_on() {
+    let mut windows = Windows::new(Limits::default(), T);
+    assert!(roll(&mut windows, T + 3600 * SECOND).is_empty());
+    windows.record(T + 3601 * SECOND, &key("cart", 1), &seen(1));
+    let finished = roll(&mut windows, T + 3611 * SECOND);
+    assert_eq!((finished[0].start, finished[0].misplaced.late, finished[0].misplaced.early), (T + 3600 * SECOND, 0, 0));
+}
+
+#[test]
+fn a_clock_that_jumps_loses_nothing() {
+    let mut windows = Windows::new(Limits::default(), T);
+    windows.record(T + 500 * SECOND, &key("cart", 1), &seen(1));
+    windows.record(T, &key("cart", 1), &seen(1));
+    let ahead = roll(&mut windows, T + 500 * SECOND);
+    windows.record(T - 5000 * SECOND, &key("cart", 1), &seen(1));
+    let back = roll(&mut windows, T - 5000 * SECOND);
+    windows.record(T - 5000 * SECOND, &key("cart", 1), &seen(1));
+    let after = roll(&mut windows, T - 4980 * SECOND);
+    let all: Vec<_> = ahead.into_iter().chain(back).chain(after).collect();
+    assert_eq!(all.iter().map(|window| count(window)).sum::<u64>(), 4);
+    assert!(all.iter().zip(&all[1..]).all(|(a, b)| a.sequence + 1 == b.sequence));
+    assert!(roll(&mut windows, u64::MAX).is_empty(), "and it ends");
+}
+
+#[test]
+fn one_operation_too_many_becomes_other_and_stays_it() {
+    let limits = Limits { operations_per_service: 2, ..Limits::default() };
+    let mut windows = Windows::new(limits, T);
+    for n in 0..3 {
+        let now = T + n * 10 * SECOND;
+        // In another order every time: who is known must not depend on who comes first in this window.
+        for operation in if n == 0 { [1, 2, 3] } else { [3, 2, 1] } {
+            windows.record(now, &key("cart", operation), &seen(1));
+            windows.record(now, &key("shop", operation), &seen(1));
+        }
+        let window = &roll(&mut windows, now + 11 * SECOND)[0];
+        let mut names: Vec<_> = window.rows.iter().map(|row| &*row.labels.operation).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["GET /a", "GET /a", "GET /b", "GET /b", "other", "other"]);
+        assert_eq!(window.misplaced.folded_operations, 2);
+    }
+}
+
+#[test]
+fn a_service_with_many_clients_leaves_room_for_the_others() {
+    let mut windows = Windows::new(Limits { rows_per_service: 100, ..Limits::default() }, T);
+    for n in 0..1000 {
+        let key = Key { client: EntityId(n + 1), ..key("public", 1 + (n % 3) as u32) };
+        windows.record(T, &key, &seen(1));
+    }
+    windows.record(T, &key("cart", 1), &seen(1));
+    let window = &roll(&mut windows, T + 11 * SECOND)[0];
+    assert!(window.rows.len() <= 101);
+    assert_eq!((count(window), window.misplaced.folded_rows), (1001, 1000 - 80));
+    let any = |row: &&steth_window::Row| row.labels.key.client == EntityId::OTHER;
+    let operations: BTreeSet<_> = window.rows.iter().filter(any).map(|row| &*row.labels.operation).collect();
+    assert_eq!(operations, BTreeSet::from(["GET /a", "GET /b", "GET /c"]), "the client is given up first");
+    assert!(window.rows.iter().any(|row| row.labels.key.server == EntityId::of("cart")));
+}
+
+#[test]
+fn a_snapshot_is_the_window_so_far() {
+    let (mut windows, entities) = (Windows::new(Limits::default(), T), Entities::default());
+    windows.record(T + SECOND, &key("cart", 1), &seen(1));
+    windows.record(T + 12 * SECOND, &key("cart", 1), &seen(1));
+    let snapshot = windows.snapshot(T + 2 * SECOND, &entities, &name);
+    assert_eq!((count(&snapshot), snapshot.sequence, snapshot.end, snapshot.complete), (1, 1, T + 2 * SECOND, false));
+    assert_eq!(roll(&mut windows, T + 11 * SECOND)[0].sequence, 1);
+    assert_eq!(count(&windows.snapshot(T + 13 * SECOND, &entities, &name)), 1, "the next window, already begun");
+}
+
+#[test]
+fn closing_hands_over_everything() {
+    let (mut windows, mut entities) = (Windows::new(Limits::default(), T), Entities::default());
+    windows.record(T, &key("cart", 1), &seen(1));
+    windows.record(T + 11 * SECOND, &key("cart", 1), &seen(1));
+    let closed: Vec<_> = std::iter::from_fn(|| windows.close(&mut entities, &name)).collect();
+    assert_eq!(closed.iter().map(|window| (window.sequence, count(window))).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
+}
+
+#[test]
+fn a_wait_by_design_is_counted_but_says_nothing_about_latency() {
+    let mut windows = Windows::new(Limits::default(), T);
+    windows.record(T, &key("queue", 1), &Observation { blocking: true, ..seen(5000) });
+    windows.record(T, &key("queue", 1), &Observation { first_byte_ns: Some(500_000), ..seen(1) });
+    let totals = &roll(&mut windows, T + 11 * SECOND)[0].rows[0].totals;
+    assert_eq!((totals.count, totals.blocking, totals.duration.count(), totals.first_byte.count()), (2, 1, 1, 1));
+    assert_eq!((totals.classic.counts().iter().sum::<u32>(), totals.duration_sum), (2, 5_001_000_000));
+}
+
+#[test]
+fn a_window_is_json() {
+    let mut windows = Windows::new(Limits::default(), T);
+    windows.record(T, &Key { status: Status::word(2), error_type: 4, ..key("cart", 1) }, &seen(1000));
+    let json = serde_json::to_value(&*roll(&mut windows, T + 11 * SECOND)[0]).expect("serialises");
+    let row = &json["rows"][0];
+    assert_eq!(
+        (&row["operation"], &row["status"], &row["error_type"]),
+        (&"GET /a".into(), &"GET /b".into(), &"503".into())
+    );
+    assert_eq!((&row["side"], &row["protocol"], &row["server_port"]), (&"server".into(), &"http".into(), &80.into()));
+    assert_eq!(
+        (&row["server_id"], &row["duration"]["buckets"][0][0]),
+        (&format!("{:016x}", key("cart", 1).server.0).into(), &(-1).into())
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_exchange_is_in_exactly_one_row(
+        exchanges in proptest::collection::vec((0u64..60, 0u64..12, 0u64..6, 0u32..20, 200u16..204), 0..600),
+    ) {
+        let limits = Limits { operations_per_service: 8, rows_per_service: 20, rows: 50 };
+        let mut windows = Windows::new(limits, T);
+        let (mut finished, mut entities) = (Vec::new(), Entities::default());
+        for (n, (delay, client, server, operation, status)) in exchanges.iter().enumerate() {
+            let now = T + n as u64 * SECOND / 10;
+            finished.extend(std::iter::from_fn(|| windows.roll(now, &mut entities, &name)));
+            let key = Key {
+                client: EntityId(*client),
+                status: Status::code(*status),
+                ..key(&server.to_string(), *operation)
+            };
+            windows.record(now.saturating_sub(delay * SECOND / 4), &key, &seen(1));
+        }
+        finished.extend(std::iter::from_fn(|| windows.close(&mut entities, &name)));
+        prop_assert_eq!(finished.iter().map(|window| count(window)).sum::<u64>(), exchanges.len() as u64);
+        for window in &finished {
+            let keys: hashbrown::HashSet<_> = window.rows.iter().map(|row| row.labels.key).collect();
+            prop_assert_eq!(keys.len(), window.rows.len());
+            prop_assert!(window.rows.len() <= limits.rows + 1);
+            prop_assert!(window.rows.iter().all(|row| row.totals.duration.count() == row.totals.count));
+        }
+    }
+}

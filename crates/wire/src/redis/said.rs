@@ -1,0 +1,57 @@
+//! What a reply said.
+
+use super::kind::Verb;
+use crate::{Name, Names};
+
+/// What a reply said, as far as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Nothing,
+    /// Anything but an error.
+    Fine,
+    /// `+OK`, and nothing else.
+    Ok,
+    /// `+QUEUED`: what the command does it does at EXEC.
+    Queued,
+    /// An error's first word.
+    Error(Name),
+}
+
+/// The first element of an array or push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    Other,
+    /// It is partly missing.
+    Unseen,
+    /// `message`, `pmessage`, `smessage`.
+    Message,
+    /// `subscribe` and so on.
+    Confirm(Verb),
+}
+
+impl Seen {
+    /// "Simple errors": the first word, in upper case, is the kind of error. A script's error may have none.
+    pub(super) fn error(line: &[u8], names: &mut Names) -> Self {
+        let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let ok = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        // "OK" is how success is told from an error.
+        let word =
+            if word.is_empty() || word.len() > 32 || word == b"OK" || !word.iter().all(ok) { b"ERR" } else { word };
+        Seen::Error(names.intern(word))
+    }
+}
+
+impl First {
+    pub(super) fn of(word: &[u8]) -> Self {
+        match word {
+            b"message" | b"pmessage" | b"smessage" => First::Message,
+            b"subscribe" => First::Confirm(Verb::Subscribe),
+            b"psubscribe" => First::Confirm(Verb::Psubscribe),
+            b"ssubscribe" => First::Confirm(Verb::Ssubscribe),
+            b"unsubscribe" => First::Confirm(Verb::Unsubscribe),
+            b"punsubscribe" => First::Confirm(Verb::Punsubscribe),
+            b"sunsubscribe" => First::Confirm(Verb::Sunsubscribe),
+            _ => First::Other,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Redis sessions on arbitrary scripts; see [`conversation`](crate::conversation) for the input.
+
+use crate::conversation::play;
+use steth_wire::Protocol;
+
+/// Plays the script as Redis.
+pub fn run(script: &[u8]) {
+    let played = play(Protocol::Redis, script);
+    assert!(played.exchanges.len() as u64 <= played.fed, "more exchanges than bytes");
+}
