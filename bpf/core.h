@@ -142,19 +142,24 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 	}
 }
 
-/* Copies what the policy wants of this call to s->data. */
+/* Copies what the policy wants of bytes [s->skip, length) of this call to s->data. Returns how many were copied. */
 __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, __u32 length, __u8 direction, bool request)
 {
-	__u32 budget, first, want, captured;
+	__u32 budget, first, want, captured, skip;
+	bool head;
 
 	if (!c || !s)
 		return 0;
+	skip = s->skip;
+	if (skip >= length)
+		return 0;
 	direction &= 1;
+	length -= skip;
 	budget = c->budget[direction];
 	first = steth_first_copy(c->protocol, request, capture_head);
 	if (!budget) {
 		/* A pipelined response that begins with this call begins a budget too. */
-		if (request || c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, 0, 8) != 8 ||
+		if (request || c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
 		    steth_starts(s->data, 8, "HTTP/1.", 7) != 1)
 			return 0;
 		budget = steth_turn_budget(c->protocol, request);
@@ -162,17 +167,23 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	want = length < first ? length : first;
 	if (want > budget)
 		want = budget;
-	captured = copy(s, 0, 0, want);
+	captured = copy(s, 0, skip, want);
 	if (captured == first && captured < length && first < STETH_CALL_MAX) {
-		__builtin_memset(&s->scan, 0, sizeof(s->scan));
-		s->scan.length = captured;
-		STETH_LOOP(STETH_SCAN_MAX, scan_step, &s);
-		if (steth_want_more(&s->scan, length) && steth_starts(s->data, 8, "HTTP/1.", 7) == 1) {
+		head = steth_starts(s->data, 8, "HTTP/1.", 7) == 1;
+		if (head) {
+			__builtin_memset(&s->scan, 0, sizeof(s->scan));
+			s->scan.length = captured;
+			STETH_LOOP(STETH_SCAN_MAX, scan_step, &s);
+			if (s->scan.head && s->scan.value_seen)
+				c->body_end[direction] = s->start + skip + s->scan.head + s->scan.value;
+		}
+		/* Not a head: a body of unknown length, or one that ends in here with another response behind it. */
+		if (!head || steth_want_more(&s->scan, length)) {
 			want = length < STETH_CALL_MAX ? length : STETH_CALL_MAX;
 			if (want > budget)
 				want = budget;
 			if (want > captured)
-				captured += copy(s, captured, captured, want - captured);
+				captured += copy(s, captured, skip + captured, want - captured);
 		}
 	}
 	c->budget[direction] = budget > captured ? budget - captured : 0;
@@ -186,7 +197,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	struct connection *c = connection_in_task(sk);
 	__u64 now, end, start, known, opposite, arrival, departed;
 	__u8 other = !direction, flags = 0;
-	__u32 captured = 0, lag = STETH_LAG_UNKNOWN;
+	__u32 captured = 0, body = 0, lag = STETH_LAG_UNKNOWN;
 	struct tcp_sock *tp = NULL;
 	bool turn, request;
 
@@ -277,6 +288,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		c->flags |= CONNECTION_MOVED;
 		c->prefix_length[direction] = 0;
 		c->budget[direction] = steth_turn_budget(c->protocol, true);
+		c->body_end[direction] = 0;
 		flags |= STETH_CHUNK_TURN;
 	}
 
@@ -300,12 +312,18 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		}
 		if (c->protocol) {
 			request = (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
+			s->start = start;
+			s->skip = 0;
 			captured = capture(c, s, length, direction, request);
 		}
 	} else {
 		request = (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
-		if (c->budget[direction] || (!request && c->protocol == STETH_PROTOCOL_HTTP1)) {
+		if (start < c->body_end[direction])
+			body = c->body_end[direction] < end ? c->body_end[direction] - start : length;
+		if (body < length && (c->budget[direction] || (!request && c->protocol == STETH_PROTOCOL_HTTP1))) {
 			if (locate(s)) {
+				s->start = start;
+				s->skip = body;
 				captured = capture(c, s, length, direction, request);
 				if (!captured && c->budget[direction])
 					flags |= STETH_CHUNK_UNREAD;
@@ -359,11 +377,23 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		emit_chunk(s, c);
 		flags &= ~STETH_CHUNK_TURN;
 	}
+	s->chunk.lag_us = lag;
+	if (body && captured) {
+		/* The end of a body, not copied, with another message behind it: a record for each. */
+		s->chunk.flags = flags;
+		s->chunk.captured = 0;
+		s->chunk.offset = start;
+		s->chunk.length = body;
+		count(s, STETH_SEEN_CHUNKS, 1);
+		emit_chunk(s, c);
+		flags &= ~STETH_CHUNK_TURN;
+		start += body;
+		length -= body;
+	}
 	s->chunk.flags = flags;
 	s->chunk.captured = captured;
 	s->chunk.offset = start;
 	s->chunk.length = length;
-	s->chunk.lag_us = lag;
 	emit_chunk(s, c);
 }
 

@@ -67,6 +67,7 @@ struct connection {
 	__u64 id;
 	__u64 offset[2];       /* position of the next byte, by direction */
 	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
+	__u64 body_end[2];     /* known end of the body that passes in this direction */
 	__u64 arrival;         /* of the oldest bytes that the receive in progress takes; 0: none */
 	__u64 departed;        /* last tcp_wstamp_ns seen */
 	__u64 established;
@@ -150,6 +151,9 @@ struct scratch {
 	__u32 message_next;
 	__u32 reserved2;
 	struct source from;
+	__u64 start; /* position of the call's first byte, and how many of its bytes are the end of a body */
+	__u32 skip;
+	__u32 reserved3;
 	struct steth_walk walk;
 	struct steth_scan scan;
 	struct request_count requests;

@@ -34,7 +34,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            ring_bytes: 8 << 20,
+            ring_bytes: 16 << 20,
             capture_head: 1024,
             protocols: u32::MAX,
             observe_all: true,

@@ -26,9 +26,11 @@ pub(crate) struct Ring {
     _map: OwnedFd,
     /// One page, written by us: how far we have read.
     consumer: NonNull<u8>,
-    /// One page, written by the kernel (how far it has written), and behind it the data, mapped twice in a row so that a
-    /// record that wraps is contiguous.
+    /// One page, written by the kernel (how far it has written), and behind it the data. The kernel would map the data
+    /// twice in a row, so that a record that wraps is contiguous; that counts twice as resident memory, so the one record
+    /// in a few ten thousand that wraps is copied together instead.
     producer: NonNull<u8>,
+    wrapped: Vec<u8>,
     page: usize,
     size: usize,
 }
@@ -43,8 +45,8 @@ impl Ring {
         // SAFETY: asks for a number.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
         let consumer = mmap(&fd, page, libc::PROT_READ | libc::PROT_WRITE, 0)?;
-        match mmap(&fd, page + 2 * size, libc::PROT_READ, page) {
-            Ok(producer) => Ok(Self { epoll: epoll(&fd)?, _map: fd, consumer, producer, page, size }),
+        match mmap(&fd, page + size, libc::PROT_READ, page) {
+            Ok(producer) => Ok(Self { epoll: epoll(&fd)?, _map: fd, consumer, producer, wrapped: Vec::new(), page, size }),
             Err(error) => {
                 // SAFETY: mapped above with this length, and not used any more.
                 unsafe { libc::munmap(consumer.as_ptr().cast(), page) };
@@ -86,10 +88,24 @@ impl Ring {
                     break 'more;
                 }
                 let bytes = (length & !DISCARD) as usize;
-                if length & DISCARD == 0 {
+                if length & DISCARD == 0 && at + HEADER + bytes <= self.size {
                     // SAFETY: the kernel wrote `bytes` bytes behind the header and will not touch them before the
-                    // consumer position passes them; the double mapping makes them contiguous.
-                    each(unsafe { std::slice::from_raw_parts(header.add(HEADER), bytes.min(self.size)) });
+                    // consumer position passes them; they end inside the mapping, as just compared.
+                    each(unsafe { std::slice::from_raw_parts(header.add(HEADER), bytes) });
+                    records += 1;
+                } else if length & DISCARD == 0 && bytes <= self.size {
+                    // The header is 8 bytes, aligned to 8, so it never wraps itself.
+                    let first = self.size - at - HEADER;
+                    self.wrapped.clear();
+                    // SAFETY: as above, in two parts: up to the end of the data area, and from its start.
+                    let parts = unsafe {
+                        let data = self.producer.as_ptr().add(self.page);
+                        let first = std::slice::from_raw_parts(header.add(HEADER), first);
+                        (first, std::slice::from_raw_parts(data, bytes - first.len()))
+                    };
+                    self.wrapped.extend_from_slice(parts.0);
+                    self.wrapped.extend_from_slice(parts.1);
+                    each(&self.wrapped);
                     records += 1;
                 }
                 position = position.wrapping_add((bytes + HEADER + 7) & !7);
@@ -112,7 +128,7 @@ impl Drop for Ring {
         // SAFETY: mapped in `map` with these lengths; nobody holds a reference any more.
         unsafe {
             libc::munmap(self.consumer.as_ptr().cast(), self.page);
-            libc::munmap(self.producer.as_ptr().cast(), self.page + 2 * self.size);
+            libc::munmap(self.producer.as_ptr().cast(), self.page + self.size);
         }
     }
 }

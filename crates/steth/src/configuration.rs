@@ -41,8 +41,8 @@ options! {
     store.bytes: u64 = 256 << 20;
     /// Bytes copied of the head of a response whose end is known from its head; 64 to 1024.
     capture.head: u32 = 1024;
-    /// Size of the kernel ring in KiB, a power of two. Twice as much address space is mapped, and is resident once used.
-    capture.ring_kib: u32 = 8192;
+    /// Size of the kernel ring in KiB, a power of two. All of it is resident memory once it was used.
+    capture.ring_kib: u32 = 16384;
     /// Protocols to analyse.
     capture.protocols: Vec<String> = Protocol::ALL.iter().map(|p| p.name().to_owned()).collect();
     /// Connections whose state is kept; beyond it, one that was not used lately is given up and counted.

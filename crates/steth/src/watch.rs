@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long = "for", value_parser = humantime::parse_duration)]
     time: Option<Duration>,
     /// Size of the kernel ring in KiB, a power of two
-    #[arg(long, default_value_t = 8192, value_parser = crate::ring_kib)]
+    #[arg(long, default_value_t = 16384, value_parser = crate::ring_kib)]
     ring: u32,
     /// Run this command and show it and its children only
     #[arg(last = true)]
