@@ -26,7 +26,9 @@ mod tests {
             format!("12:pids:/docker/{id}"),
             format!("0::/system.slice/docker-{id}.scope"),
             format!("1:name=systemd:/kubepods/besteffort/pod8ab2/{id}\n0::/"),
-            format!("0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod8.slice/cri-containerd-{id}.scope"),
+            format!(
+                "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod8.slice/cri-containerd-{id}.scope"
+            ),
             format!("0::/kubepods.slice/crio-{id}.scope"),
             format!("0::/machine.slice/libpod-{id}.scope/container"),
             format!("0::/system.slice/containerd.service/kubepods-pod8.slice:cri-containerd:{id}"),

@@ -52,13 +52,19 @@ pub enum ProbeError {
     #[error("steth reads system-call registers of x86-64 only; this machine is {0}")]
     Architecture(&'static str),
     /// Missing privileges.
-    #[error("no permission to load BPF programs: {0}. Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")]
+    #[error(
+        "no permission to load BPF programs: {0}. Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
+    )]
     Privileges(String),
     /// No kernel type information.
-    #[error("this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y")]
+    #[error(
+        "this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
     NoBtf,
     /// The sock tracepoints are missing.
-    #[error("this kernel has no tracepoint {0}; the sock tracepoints need Linux 6.3 or newer (this is {1}). `steth doctor` tells more")]
+    #[error(
+        "this kernel has no tracepoint {0}; the sock tracepoints need Linux 6.3 or newer (this is {1}). `steth doctor` tells more"
+    )]
     NoTracepoint(&'static str, String),
     /// The kernel refused a program or a map.
     #[error("the kernel refused {what}: {cause}{log}")]
@@ -279,9 +285,8 @@ impl Probe {
     /// The kernel's figures of every program.
     #[must_use]
     pub fn statistics(&self) -> Vec<ProgramStatistics> {
-        let ids: Vec<u32> = (self.skel.object().progs())
-            .filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok())
-            .collect();
+        let ids: Vec<u32> =
+            (self.skel.object().progs()).filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok()).collect();
         ProgInfoIter::default()
             .filter(|info| ids.contains(&info.id))
             .map(|info| ProgramStatistics {

@@ -47,7 +47,11 @@ pub fn checks() -> Vec<Check> {
             name,
             ok,
             found: if ok { format!("present: {purpose}") } else { format!("missing: {purpose}") },
-            fix: if ok { String::new() } else { "boot Linux 6.3 or newer; the hook families for older kernels are not built yet".into() },
+            fix: if ok {
+                String::new()
+            } else {
+                "boot Linux 6.3 or newer; the hook families for older kernels are not built yet".into()
+            },
         });
     }
     checks
@@ -91,7 +95,8 @@ fn privileges() -> Check {
             name: "privileges",
             ok: false,
             found,
-            fix: "sudo steth …, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(which steth)".into(),
+            fix: "sudo steth …, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(which steth)"
+                .into(),
         },
     }
 }
@@ -119,7 +124,11 @@ fn capabilities() -> Result<String, String> {
         .filter(|(capability, _)| !has(*capability))
         .map(|(_, name)| name)
         .collect();
-    if missing.is_empty() { Ok("CAP_BPF and CAP_PERFMON".into()) } else { Err(format!("{} missing", missing.join(" and "))) }
+    if missing.is_empty() {
+        Ok("CAP_BPF and CAP_PERFMON".into())
+    } else {
+        Err(format!("{} missing", missing.join(" and ")))
+    }
 }
 
 fn has_tracepoint(btf: &Btf<'_>, name: &str) -> bool {

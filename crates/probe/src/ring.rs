@@ -46,7 +46,9 @@ impl Ring {
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
         let consumer = mmap(&fd, page, libc::PROT_READ | libc::PROT_WRITE, 0)?;
         match mmap(&fd, page + size, libc::PROT_READ, page) {
-            Ok(producer) => Ok(Self { epoll: epoll(&fd)?, _map: fd, consumer, producer, wrapped: Vec::new(), page, size }),
+            Ok(producer) => {
+                Ok(Self { epoll: epoll(&fd)?, _map: fd, consumer, producer, wrapped: Vec::new(), page, size })
+            }
             Err(error) => {
                 // SAFETY: mapped above with this length, and not used any more.
                 unsafe { libc::munmap(consumer.as_ptr().cast(), page) };
@@ -68,9 +70,8 @@ impl Ring {
     pub(crate) fn drain(&mut self, mut each: impl FnMut(&[u8])) -> usize {
         // SAFETY: both pages are mapped for the life of `self`, aligned, and hold one word that both sides access
         // atomically (the kernel with smp_load_acquire and smp_store_release).
-        let (consumer, producer) = unsafe {
-            (&*self.consumer.as_ptr().cast::<AtomicUsize>(), &*self.producer.as_ptr().cast::<AtomicUsize>())
-        };
+        let (consumer, producer) =
+            unsafe { (&*self.consumer.as_ptr().cast::<AtomicUsize>(), &*self.producer.as_ptr().cast::<AtomicUsize>()) };
         let mut position = consumer.load(Ordering::Relaxed);
         let (mut given_back, mut records) = (position, 0);
         'more: loop {

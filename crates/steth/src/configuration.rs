@@ -74,10 +74,10 @@ macro_rules! section {
         }
     };
 }
-section!(Server { listen: SocketAddr, });
-section!(Store { data: PathBuf, bytes: u64, });
+section!(Server { listen: SocketAddr });
+section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
-section!(Limits { connections: usize, processes: usize, });
+section!(Limits { connections: usize, processes: usize });
 
 impl Configuration {
     /// Reads a file. Unknown keys and bad values are refused, with the place.
@@ -87,11 +87,12 @@ impl Configuration {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let configuration: Self = if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            Self::default()
-        } else {
-            serde_saphyr::from_str(text)?
-        };
+        let configuration: Self =
+            if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+                Self::default()
+            } else {
+                serde_saphyr::from_str(text)?
+            };
         configuration.check()?;
         Ok(configuration)
     }

@@ -25,7 +25,10 @@ pub(crate) fn run() -> ExitCode {
                 println!("          {:<22} {} instructions verified", program.name, program.verified_instructions);
             }
             println!("ok      {:<24} BPF ring buffer, socket-local storage, socket iterator", "maps");
-            println!("note    {:<24} socket functions (5.10 to 6.2) and syscall exit are not built yet", "other hook families");
+            println!(
+                "note    {:<24} socket functions (5.10 to 6.2) and syscall exit are not built yet",
+                "other hook families"
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -51,7 +51,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         write(record);
     });
     let flushed = writer.flush();
-    let what = || format!("writing {} failed after {records} records; what was written can be replayed", args.output.display());
+    let what = || {
+        format!("writing {} failed after {records} records; what was written can be replayed", args.output.display())
+    };
     if let Some(error) = failed {
         return Err(error).with_context(what);
     }

@@ -12,7 +12,9 @@ use steth_wire::Protocol;
 
 /// What to replay, and what to show of it.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  steth replay incident.steth --slow 100ms\n  steth replay capture.pcapng --json | jq .operation")]
+#[command(
+    after_help = "Examples:\n  steth replay incident.steth --slow 100ms\n  steth replay capture.pcapng --json | jq .operation"
+)]
 pub(crate) struct Args {
     /// A recording of `steth record`, a pcap or a pcapng
     file: PathBuf,
@@ -64,9 +66,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     } else {
         let limits = steth_pcap::Limits::default();
-        let summary = steth_pcap::replay(&bytes, &limits, &mut |record| pipeline.record(record)).with_context(|| {
-            format!("{} is neither a steth recording nor a pcap or pcapng file", args.file.display())
-        })?;
+        let summary =
+            steth_pcap::replay(&bytes, &limits, &mut |record| pipeline.record(record)).with_context(|| {
+                format!("{} is neither a steth recording nor a pcap or pcapng file", args.file.display())
+            })?;
         problem = summary.ended_early.as_ref().map(ToString::to_string);
         capture = serde_json::json!({ "packets": summary.stats.packets });
     }

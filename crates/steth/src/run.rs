@@ -19,7 +19,9 @@ use steth_wire::Protocol;
 
 /// Where from, where to.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  sudo steth run\n  steth run --print-config > steth.yaml && sudo steth run --config steth.yaml")]
+#[command(
+    after_help = "Examples:\n  sudo steth run\n  steth run --print-config > steth.yaml && sudo steth run --config steth.yaml"
+)]
 pub(crate) struct Args {
     /// Configuration file (YAML); every key is optional
     #[arg(long)]
@@ -107,7 +109,10 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     }
     let account = pipeline.account().to_json();
     server.stop();
-    eprintln!("steth: stopped; {} exchanges reported, {} lost", account["exchanges"]["reported"], account["exchanges"]["lost"]);
+    eprintln!(
+        "steth: stopped; {} exchanges reported, {} lost",
+        account["exchanges"]["reported"], account["exchanges"]["lost"]
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -128,7 +133,12 @@ fn health(
     add("steth_hook_runs_missed_total", "Program runs that the kernel skipped: events lost unseen.", vec![], missed);
     add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], failed_windows);
     let folded = "Exchanges or names that were folded to stay within a limit.";
-    add("steth_folded_total", folded, vec![("what", "window rows".into())], misplaced.folded_rows + misplaced.folded_operations);
+    add(
+        "steth_folded_total",
+        folded,
+        vec![("what", "window rows".into())],
+        misplaced.folded_rows + misplaced.folded_operations,
+    );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
     let (cpu, memory_bytes) = usage.read();
@@ -136,7 +146,10 @@ fn health(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
         uptime_seconds: started.elapsed().as_secs_f64(),
-        hooks: hooks.iter().map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() }).collect(),
+        hooks: hooks
+            .iter()
+            .map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() })
+            .collect(),
         cpu,
         memory_bytes,
         exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),
@@ -147,35 +160,52 @@ fn health(
 fn counters(account: &Account) -> Vec<steth_server::Counter> {
     let k = |index: usize| account.kernel[index];
     let rows = [
-        ("steth_chunks_total", "Sends and receives, by what became of them.", "state", vec![
-            ("seen", k(counter::SEEN_CHUNKS)),
-            ("reported", k(counter::REPORTED_CHUNKS)),
-            ("l4_only", k(counter::L4_CHUNKS)),
-            ("pending", k(counter::PENDING_CHUNKS)),
-            ("unread", k(counter::UNREAD_CHUNKS)),
-            ("ring_full", k(counter::DROPPED_CHUNKS)),
-            ("map_full", k(counter::MAP_FULL)),
-            ("unselected", k(counter::UNSELECTED)),
-        ]),
-        ("steth_bytes_total", "Bytes sent and received, by what became of them.", "state", vec![
-            ("seen", k(counter::SEEN_BYTES)),
-            ("captured", account.flow.captured),
-            ("skipped", k(counter::SKIPPED_BYTES)),
-            ("unread", k(counter::UNREAD_BYTES)),
-            ("l4_only", k(counter::L4_BYTES)),
-            ("ring_full", k(counter::DROPPED_BYTES)),
-            ("holes", account.flow.lost_bytes),
-            ("late", account.flow.late_bytes),
-        ]),
-        ("steth_records_total", "Records of the ring that were lost or made no sense.", "state", vec![
-            ("dropped", k(counter::DROPPED_RECORDS)),
-            ("malformed", account.malformed_records),
-        ]),
-        ("steth_connections_total", "Connections, by what became of them.", "state", vec![
-            ("seen", account.flow.connections),
-            ("evicted", account.flow.evicted),
-            ("vanished", account.flow.vanished),
-        ]),
+        (
+            "steth_chunks_total",
+            "Sends and receives, by what became of them.",
+            "state",
+            vec![
+                ("seen", k(counter::SEEN_CHUNKS)),
+                ("reported", k(counter::REPORTED_CHUNKS)),
+                ("l4_only", k(counter::L4_CHUNKS)),
+                ("pending", k(counter::PENDING_CHUNKS)),
+                ("unread", k(counter::UNREAD_CHUNKS)),
+                ("ring_full", k(counter::DROPPED_CHUNKS)),
+                ("map_full", k(counter::MAP_FULL)),
+                ("unselected", k(counter::UNSELECTED)),
+            ],
+        ),
+        (
+            "steth_bytes_total",
+            "Bytes sent and received, by what became of them.",
+            "state",
+            vec![
+                ("seen", k(counter::SEEN_BYTES)),
+                ("captured", account.flow.captured),
+                ("skipped", k(counter::SKIPPED_BYTES)),
+                ("unread", k(counter::UNREAD_BYTES)),
+                ("l4_only", k(counter::L4_BYTES)),
+                ("ring_full", k(counter::DROPPED_BYTES)),
+                ("holes", account.flow.lost_bytes),
+                ("late", account.flow.late_bytes),
+            ],
+        ),
+        (
+            "steth_records_total",
+            "Records of the ring that were lost or made no sense.",
+            "state",
+            vec![("dropped", k(counter::DROPPED_RECORDS)), ("malformed", account.malformed_records)],
+        ),
+        (
+            "steth_connections_total",
+            "Connections, by what became of them.",
+            "state",
+            vec![
+                ("seen", account.flow.connections),
+                ("evicted", account.flow.evicted),
+                ("vanished", account.flow.vanished),
+            ],
+        ),
     ];
     let mut counters: Vec<_> = (rows.into_iter())
         .flat_map(|(name, help, label, values)| {
@@ -209,7 +239,8 @@ impl Usage {
         let (user_seconds, system_seconds) = cpu_seconds();
         let total = user_seconds + system_seconds;
         let now = Instant::now();
-        let percent = self.last.map_or(0.0, |(at, before)| (total - before) / (now - at).as_secs_f64().max(1e-3) * 100.0);
+        let percent =
+            self.last.map_or(0.0, |(at, before)| (total - before) / (now - at).as_secs_f64().max(1e-3) * 100.0);
         self.last = Some((now, total));
         (Cpu { user_seconds, system_seconds, bpf_seconds: None, percent }, resident())
     }
@@ -230,7 +261,8 @@ fn cpu_seconds() -> (f64, f64) {
 /// Resident bytes (`VmRSS`, proc(5)).
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     kib.map_or(0, |kib: u64| kib * 1024)
 }
 

@@ -112,7 +112,8 @@ mod tests {
         for hour in 0..4 {
             store.write(&window((480_000 + hour) * HOUR));
         }
-        let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         assert!(names.len() < 4 && names.last().unwrap().ends_with("00480003.jsonl"), "{names:?}");
         let line = fs::read_to_string(path.join(names.last().unwrap())).unwrap();

@@ -13,7 +13,9 @@ use steth_wire::Protocol;
 
 /// What is to be watched.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  steth watch --port 6379 --slow 10ms\n  steth watch --json --for 10s > exchanges.jsonl\n  steth watch -- curl -s http://localhost/")]
+#[command(
+    after_help = "Examples:\n  steth watch --port 6379 --slow 10ms\n  steth watch --json --for 10s > exchanges.jsonl\n  steth watch -- curl -s http://localhost/"
+)]
 pub(crate) struct Args {
     /// Only this protocol (http, redis)
     #[arg(long)]
@@ -119,7 +121,8 @@ pub(crate) struct Printer {
 
 impl Printer {
     pub(crate) fn new(json: bool, slow: Option<Duration>) -> Self {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour =
+            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let slow = slow.map_or(0, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
         Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), broken: false }
     }

@@ -6,6 +6,7 @@ counts are those of the whole message on the wire, head and body. Every answer's
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -78,10 +79,11 @@ def connect(port):
 
 
 def note(operation, status, sent, received, outcome="answered", **more):
-    """Notes an exchange as the client knows it."""
+    """Notes an exchange as the client knows it. The operation is the agent's: a number in a path becomes {id}."""
     EXCHANGES.append(
         {
-            "operation": operation,
+            "operation": re.sub(r"/\d+", "/{id}", operation),
+            "path": operation.partition(" ")[2],
             "status": status,
             "request_bytes": sent,
             "response_bytes": received,
