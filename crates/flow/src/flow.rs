@@ -288,8 +288,8 @@ impl<S: Default> Flow<S> {
         if !force && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction])) {
             return;
         }
-        for direction in 0..2 {
-            miss(connection, direction, ends[direction], books.time, &mut self.counts, sink);
+        for (direction, end) in ends.into_iter().enumerate() {
+            miss(connection, direction, end, books.time, &mut self.counts, sink);
         }
         let end = if books.flags & (CLOSE_RESET_BY_PEER | CLOSE_RESET_BY_US) != 0 {
             End::Reset

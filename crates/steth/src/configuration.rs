@@ -62,7 +62,7 @@ pub(crate) struct Configuration {
 }
 
 macro_rules! section {
-    ($name:ident { $($key:ident: $type:ty,)* }) => {
+    ($name:ident { $($key:ident: $type:ty),* $(,)? }) => {
         /// One section of the file.
         #[derive(Clone, Debug, PartialEq, Deserialize)]
         #[serde(default, deny_unknown_fields)]

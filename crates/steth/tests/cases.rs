@@ -1,0 +1,117 @@
+//! Conversations with a hard spot in them, each on real sockets: what the agent reports is what the script says it did,
+//! exchange by exchange, on both sides, with nothing lost.
+
+mod lab;
+
+use lab::{Case, RedisServer, Seen, Steth, alone, wait_until};
+use serde_json::Value;
+use std::time::Duration;
+
+/// `operation status outcome request-bytes response-bytes` of each, sorted.
+fn lines<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut lines: Vec<_> = exchanges
+        .map(|e| {
+            let fields = ["operation", "status", "outcome", "request_bytes", "response_bytes"];
+            fields.map(|field| text(&e[field])).join(" ")
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Runs a case under the agent and compares. `sides` are those whose process the agent can see.
+fn play(name: &str, arguments: &[&str], sides: &[&str]) -> (Seen, Value) {
+    let case = Case::start(name, arguments);
+    let port = case.port().to_string();
+    let watched: &[&str] = if case.port() == 0 { &[] } else { &["--port", &port] };
+    let steth = Steth::watch(watched);
+    let report = case.go();
+    let said = report["exchanges"].as_array().expect("a list of exchanges").clone();
+    let mine = |e: &&Value| said.iter().any(|s| s["operation"] == e["operation"]);
+    let enough = said.len() * sides.len();
+    let limit = Duration::from_secs(3);
+    let begun = std::time::Instant::now();
+    while steth.exchanges().iter().filter(mine).count() < enough && begun.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let seen = steth.finish();
+    let expected = lines(said.iter());
+    assert!(!expected.is_empty(), "the case did nothing");
+    for side in sides {
+        assert_eq!(lines(seen.side(side).filter(mine)), expected, "{name}: {side} side\nledger {}", seen.ledger);
+    }
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{name}: {}", seen.ledger);
+    (seen, report)
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            root_or_skip!();
+            let _alone = alone();
+            play(stringify!($name), &[], &["client", "server"]);
+        })*
+    };
+}
+
+cases! {
+    at_once byte_at_a_time chunked_trailers dup expect_continue fd_reused fork_shared half_close head_with_length
+    older_than_the_agent one_byte_reads reset_mid_response scm_rights unanswered upgrade
+}
+
+#[test]
+fn every_call() {
+    root_or_skip!();
+    let _alone = alone();
+    play("every_call", &[], &["client", "server"]);
+}
+
+#[test]
+fn unix_sockets_have_both_ends() {
+    root_or_skip!();
+    let _alone = alone();
+    for name in ["unix_socket", "socketpair"] {
+        let (seen, report) = play(name, &[], &["client", "server"]);
+        let operation = &report["exchanges"][0]["operation"];
+        let first = seen.exchanges.iter().find(|e| &e["operation"] == operation).expect("compared above");
+        assert!(first["client"]["pid"].is_u64() || first["server"]["pid"].is_u64(), "{first}");
+    }
+}
+
+#[test]
+fn redis_cases() {
+    root_or_skip!();
+    let _alone = alone();
+    for name in ["redis_big_value", "redis_inline", "redis_pushes"] {
+        let redis = RedisServer::start();
+        play(name, &[&redis.port.to_string()], &["client", "server"]);
+    }
+}
+
+#[test]
+fn both_ends_are_named_and_share_sequence_numbers() {
+    root_or_skip!();
+    let _alone = alone();
+    let case = Case::start("at_once", &[]);
+    let steth = Steth::watch(&["--port", &case.port().to_string()]);
+    let (client, server) = (case.client_pid(), case.server_pid());
+    let said = case.go()["exchanges"].as_array().expect("a list").len();
+    wait_until("all exchanges are there", Duration::from_secs(5), || steth.exchanges().len() >= 2 * said);
+    let seen = steth.finish();
+    for exchange in &seen.exchanges {
+        assert_eq!(
+            (exchange["client"]["pid"].as_u64(), exchange["server"]["pid"].as_u64()),
+            (Some(client), Some(server))
+        );
+        assert!(exchange["client"]["process"].as_str().is_some_and(|name| name.starts_with("python")), "{exchange}");
+    }
+    let numbers = |side| {
+        let mut numbers: Vec<_> =
+            seen.side(side).map(|e| (e["request_seq"].as_u64(), e["response_seq"].as_u64())).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(numbers("client"), numbers("server"), "so the two records of one exchange can be joined");
+}

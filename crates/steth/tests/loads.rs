@@ -1,0 +1,179 @@
+//! Under load: the number of exchanges reported on each side is what the load tool says it did.
+
+mod lab;
+
+use lab::{Go, Java, Nginx, Node, Python, RedisServer, Seen, Steth, WrkPlan, ab, alone, curl, redis_benchmark, wrk};
+use serde_json::Value;
+use std::time::Duration;
+
+fn balanced(seen: &Seen) {
+    let ledger = &seen.ledger;
+    let number =
+        |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
+    assert_eq!(number("/exchanges/reported"), seen.exchanges.len() as u64, "what was printed is what was counted");
+    let accounted = ["reported", "l4_only", "pending", "lost"].map(|state| number(&format!("/chunks/{state}")));
+    assert_eq!(number("/chunks/seen"), accounted.iter().sum::<u64>(), "every chunk is accounted for: {ledger}");
+    assert_eq!(number("/chunks/received"), number("/chunks/reported"), "what went into the ring came out: {ledger}");
+    assert!(seen.status.success(), "{}", seen.errors);
+}
+
+fn nothing_lost(seen: &Seen) {
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}\n{}", seen.ledger, seen.errors);
+    assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
+    balanced(seen);
+}
+
+fn count(seen: &Seen, side: &str, is: impl Fn(&Value) -> bool) -> u64 {
+    seen.side(side).filter(|exchange| is(exchange)).count() as u64
+}
+
+#[test]
+fn ab_keep_alive_and_connection_per_request_are_counted_exactly() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let steth = Steth::watch(&["--port", &nginx.port.to_string()]);
+    for (path, keepalive) in [("/", true), ("/index.html", true), ("/", false)] {
+        assert_eq!(ab(nginx.port, path, 3000, 16, keepalive).requests, 3000);
+    }
+    assert_eq!(ab(nginx.port, "/status/503", 500, 4, true).requests, 500);
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    nothing_lost(&seen);
+    for side in ["client", "server"] {
+        assert_eq!(count(&seen, side, |e| e["status"] == 200), 9000);
+        assert_eq!(count(&seen, side, |e| e["status"] == 503 && e["error"] == true), 500);
+        assert_eq!(count(&seen, side, |e| e["operation"] == "GET /index.html"), 3000);
+    }
+    let sizes = |side| seen.side(side).map(|e| e["response_bytes"].as_u64().unwrap_or(0)).sum::<u64>();
+    assert_eq!(sizes("client"), sizes("server"));
+}
+
+#[test]
+fn wrk_is_counted_exactly_pipelined_too() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    for (path, pipeline, close) in [("/", 1, false), ("/", 8, false), ("/index.html", 8, false), ("/", 1, true)] {
+        let steth = Steth::watch(&["--port", &nginx.port.to_string()]);
+        let said = wrk(&WrkPlan { seconds: 1, connections: 4, pipeline, close, ..WrkPlan::new(nginx.port, path) });
+        assert_eq!(said.errors, 0);
+        steth.settle(Duration::from_millis(300));
+        let seen = steth.finish();
+        balanced(&seen);
+        assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
+        // wrk leaves in the middle of what is under way: that much more may have been answered than it counted.
+        let answered = count(&seen, "client", |e| e["outcome"] == "answered" && e["status"] == 200);
+        let slack = 4 * pipeline;
+        let what = format!("{path} pipeline {pipeline} close {close}: {said:?} {}", seen.ledger);
+        assert!((said.answered..=said.answered + slack).contains(&answered), "{answered}: {what}");
+        let served = count(&seen, "server", |e| e["status"] == 200);
+        assert!((said.answered..=said.issued).contains(&served), "{served}: {what}");
+        let total = seen.side("client").count() as u64;
+        assert!(total <= said.issued, "{total}: {what}");
+    }
+}
+
+#[test]
+fn redis_benchmark_is_counted_exactly_at_every_depth() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let steth = Steth::watch(&["--protocol", "redis", "--port", &redis.port.to_string()]);
+    let mut expected = std::collections::BTreeMap::<String, u64>::new();
+    for (clients, pipeline) in [(1, 1), (50, 1), (50, 16)] {
+        let said = redis_benchmark(redis.port, "get,set", 4000, clients, pipeline);
+        for (command, requests) in said.requests {
+            *expected.entry(command).or_default() += requests;
+        }
+        *expected.entry("CONFIG GET".into()).or_default() += said.config_gets;
+    }
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    nothing_lost(&seen);
+    for side in ["client", "server"] {
+        for (command, requests) in &expected {
+            let reported = count(&seen, side, |e| e["operation"] == command.as_str() && e["status"] == "OK");
+            assert_eq!(reported, *requests, "{command} on the {side} side");
+        }
+    }
+}
+
+#[test]
+fn servers_of_other_runtimes_are_counted_exactly() {
+    root_or_skip!();
+    let _alone = alone();
+    let (node, python, java, go) = (Node::start(), Python::start(), Java::start(), Go::start());
+    for (name, port) in [("node", node.port), ("python", python.port), ("java", java.port), ("go", go.port)] {
+        let steth = Steth::watch(&["--port", &port.to_string()]);
+        let said = ab(port, "/", 400, 4, name != "python");
+        assert_eq!((said.requests, said.failed), (400, 0), "{name}");
+        steth.settle(Duration::from_millis(300));
+        let seen = steth.finish();
+        nothing_lost(&seen);
+        for side in ["client", "server"] {
+            assert_eq!(count(&seen, side, |e| e["status"] == 200), 400, "{name}, {side} side");
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_too_small_loses_and_says_exactly_how_much() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let steth = Steth::watch(&["--ring", "4", "--port", &nginx.port.to_string()]);
+    let said = ab(nginx.port, "/", 20_000, 8, true);
+    assert_eq!(said.requests, 20_000);
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    balanced(&seen);
+    let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
+    assert!(lost > 0, "the ring was not small enough to prove anything");
+    // Both sides of 20,000 requests.
+    assert_eq!(seen.exchanges.len() as u64 + lost, 40_000, "{}", seen.ledger);
+    let lines = seen.errors.lines().filter(|line| line.contains("lost so far")).count();
+    assert_eq!(lines, 1, "one line a minute, not a flood: {}", seen.errors);
+}
+
+#[test]
+fn a_wait_of_fifty_milliseconds_is_reported_as_that() {
+    root_or_skip!();
+    let _alone = alone();
+    let python = Python::start();
+    let steth = Steth::watch(&["--port", &python.port.to_string()]);
+    for _ in 0..5 {
+        assert_eq!(curl(&[&format!("http://127.0.0.1:{}/slow", python.port)]).status, 200);
+    }
+    steth.wait_for_exchanges(10, Duration::from_secs(5));
+    let seen = steth.finish();
+    for side in ["client", "server"] {
+        // The best of five: on a busy machine the server itself may oversleep.
+        let best = seen.side(side).filter_map(|e| e["duration_ns"].as_u64()).min().expect("five exchanges");
+        assert!((49_000_000..=52_000_000).contains(&best), "{side}: {best} ns");
+    }
+}
+
+#[test]
+fn a_file_by_sendfile_ends_when_its_last_byte_left() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let steth = Steth::watch(&["--port", &nginx.port.to_string()]);
+    let begun = std::time::Instant::now();
+    // Slowed down by the reader, so that head and end lie far apart.
+    let got = curl(&["--limit-rate", "200M", "-o", "/dev/null", &format!("http://127.0.0.1:{}/big", nginx.port)]);
+    let took = begun.elapsed().as_nanos() as u64;
+    assert_eq!(got.status, 200);
+    steth.wait_for_exchanges(2, Duration::from_secs(10));
+    let seen = steth.finish();
+    for side in ["client", "server"] {
+        let exchange = seen.side(side).next().expect("one exchange a side");
+        assert!(exchange["response_bytes"].as_u64().is_some_and(|bytes| bytes > lab::servers::BIG), "{exchange}");
+        let duration = exchange["duration_ns"].as_u64().expect("a number");
+        let first = exchange["first_byte_ns"].as_u64().expect("a number");
+        assert!(first < duration / 4, "{exchange}");
+        assert!(duration <= took && duration > took / 3, "{side}: {duration} of {took} ns");
+    }
+    nothing_lost(&seen);
+}
