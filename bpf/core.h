@@ -245,7 +245,13 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 				c->offset[direction] = known;
 			}
 			end = extend(known, own);
-			/* A FIN takes a number too. */
+			/*
+			 * A FIN takes a number too, and a receive that reaches it takes it along. Where this end had sent its own FIN
+			 * before, no state tells of it: the socket's flag does.
+			 */
+			if (direction == STETH_RECEIVE && end - length != known && !c->end[STETH_RECEIVE] &&
+			    sk->sk_shutdown & RCV_SHUTDOWN)
+				c->end[STETH_RECEIVE] = extend(known, tp->rcv_nxt - 1);
 			if (c->end[direction] && end > c->end[direction])
 				end = c->end[direction];
 			opposite = extend(opposite, others);

@@ -51,6 +51,7 @@ enum {
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define RCV_SHUTDOWN 1
 #define ECONNREFUSED 111
 #define ECONNRESET 104
 #define ETIMEDOUT 110
@@ -109,6 +110,7 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	__u8 sk_shutdown;
 	struct pid *sk_peer_pid;
 	__u32 sk_pacing_status;
 };

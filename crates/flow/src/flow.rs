@@ -406,6 +406,22 @@ fn miss<S>(
     sink.segment(connection, direction as u8, &segment);
 }
 
+/// The announcement, which comes before every first chunk, was lost, and perhaps more with it: how much cannot be known, so
+/// the other direction gets a hole of one byte that says no more than that.
+#[cold]
+fn unannounced<S>(connection: &mut Connection<S>, other: usize, chunk: &Chunk, sink: &mut impl Sink<State = S>) {
+    connection.streams[other].place(chunk.opposite);
+    let segment = Segment {
+        offset: chunk.opposite.wrapping_sub(1),
+        opposite: chunk.offset,
+        time: chunk.time,
+        arrival: 0,
+        turn: false,
+        content: Content::Lost(1),
+    };
+    sink.segment(connection, other as u8, &segment);
+}
+
 /// Hands a chunk on. It is next, or what is missing before it has been declared.
 #[inline]
 fn deliver<S>(
@@ -421,6 +437,9 @@ fn deliver<S>(
     }
     if chunk.protocol != 0 {
         connection.protocol = chunk.protocol;
+    }
+    if connection.open.is_none() && !connection.streams[1 - direction].placed {
+        unannounced(connection, 1 - direction, chunk, sink);
     }
     connection.streams[1 - direction].place(chunk.opposite);
     let stream = &mut connection.streams[direction];

@@ -77,6 +77,13 @@ pub(crate) fn preconditions() -> Result<(), ProbeError> {
     Ok(())
 }
 
+/// How many agents have their programs in the kernel at this moment.
+#[must_use]
+pub fn agents() -> usize {
+    // The kernel keeps 15 characters of a name.
+    libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name.to_bytes() == b"sock_send_lengt").count()
+}
+
 fn architecture() -> Check {
     let arch = std::env::consts::ARCH;
     let ok = arch == "x86_64";

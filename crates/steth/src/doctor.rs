@@ -17,6 +17,7 @@ pub(crate) fn run() -> ExitCode {
         eprintln!("steth: {missing} of the above must be fixed before the agent can attach");
         return ExitCode::FAILURE;
     }
+    println!("note    {:<24} {}", "other agents", doctor::agents());
     // The only proof that it attaches is to attach.
     match Probe::attach(&Settings { ring_bytes: 64 * 1024, ..Settings::default() }) {
         Ok(probe) => {

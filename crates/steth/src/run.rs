@@ -75,17 +75,17 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     eprintln!("steth: watching with {} hooks; http://{}/", hooks.len(), server.address());
 
     let started = Instant::now();
-    let mut published = Instant::now();
+    let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
     let mut usage = Usage::default();
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
         agent.demote(pipeline.take_demotions());
         losses.look(|| pipeline.account());
-        if published.elapsed() < Duration::from_secs(1) {
+        if published.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
             continue;
         }
-        published = Instant::now();
+        published = Some(Instant::now());
         let now = now();
         let (counter, names) = pipeline.observer_and_names();
         while let Some(window) = counter.roll(now, names) {
