@@ -166,7 +166,8 @@ static __always_inline void flush_pending(struct connection *c, struct scratch *
 	}
 }
 
-static __always_inline void emit_books(struct sock *sk, struct connection *c, struct scratch *s, __u8 kind, __u64 now)
+static __always_inline void emit_books(struct sock *sk, struct connection *c, struct scratch *s, __u8 kind, __u64 sent,
+				       __u64 received, __u64 now)
 {
 	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
 	struct steth_books books = {
@@ -177,8 +178,8 @@ static __always_inline void emit_books(struct sock *sk, struct connection *c, st
 		.tgid = c->tgid,
 		.connection = c->id,
 		.time = now,
-		.sent = c->offset[STETH_SEND],
-		.received = c->offset[STETH_RECEIVE],
+		.sent = sent,
+		.received = received,
 		.calls = c->calls,
 		.error = sk->sk_err,
 	};

@@ -527,16 +527,29 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	__u64 sent, received;
 	struct tcp_sock *tp;
 	int error;
 
 	if (!c || !s || !(c->flags & CONNECTION_ANNOUNCED))
 		return;
-	if (!final && !abort) {
-		/* Both FINs are through, but the application may still read what waits in the queue: then the end is at its close. */
-		tp = bpf_skc_to_tcp_sock(sk);
-		if (tp && (__s32)(tp->rcv_nxt - tp->copied_seq) > 1)
-			return;
+	sent = c->offset[STETH_SEND];
+	received = c->offset[STETH_RECEIVE];
+	/*
+	 * Both FINs are through: the application may still read what waits in the queue, or be in the middle of it, so the end
+	 * comes with the socket's.
+	 */
+	if (c->flags & CONNECTION_CLOSED || (!final && !abort))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (abort && tp && c->flags & CONNECTION_PLACED && !tp->inet_conn.icsk_ulp_ops) {
+		/* A call in progress on another CPU has moved bytes that its hook will tell of in a moment. */
+		sent = extend(c->offset[STETH_SEND], tp->write_seq);
+		if (c->end[STETH_SEND] && sent > c->end[STETH_SEND])
+			sent = c->end[STETH_SEND];
+		received = extend(c->offset[STETH_RECEIVE], tp->copied_seq);
+		if (c->end[STETH_RECEIVE] && received > c->end[STETH_RECEIVE])
+			received = c->end[STETH_RECEIVE];
 	}
 	error = sk->sk_err;
 	if (error == ETIMEDOUT)
@@ -549,9 +562,8 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 		flush_pending(c, s, STETH_SEND);
 	if (c->pending_calls[STETH_RECEIVE])
 		flush_pending(c, s, STETH_RECEIVE);
-	emit_books(sk, c, s, STETH_CLOSE, bpf_ktime_get_ns());
-	c->flags &= ~CONNECTION_ANNOUNCED;
-	c->flags |= CONNECTION_L4;
+	emit_books(sk, c, s, STETH_CLOSE, sent, received, bpf_ktime_get_ns());
+	c->flags |= CONNECTION_CLOSED;
 }
 
 static __always_inline void on_reset_by_peer(struct sock *sk)
@@ -582,7 +594,7 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 			c->flags |= CONNECTION_L4;
 		bpf_map_delete_elem(&demoted, &id);
 	}
-	emit_books(sk, c, s, STETH_PROGRESS, now);
+	emit_books(sk, c, s, STETH_PROGRESS, c->offset[STETH_SEND], c->offset[STETH_RECEIVE], now);
 }
 
 #endif

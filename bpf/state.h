@@ -61,6 +61,7 @@ enum connection_flags {
 	CONNECTION_PLACED = 2,    /* the offsets are valid */
 	CONNECTION_MOVED = 4,     /* bytes have moved, last_direction is valid */
 	CONNECTION_L4 = 8,        /* no protocol after a few tries, or demoted by user space */
+	CONNECTION_CLOSED = 16,   /* STETH_CLOSE is in the ring */
 };
 
 struct connection {

@@ -81,7 +81,7 @@ pub(crate) fn preconditions() -> Result<(), ProbeError> {
 #[must_use]
 pub fn agents() -> usize {
     // The kernel keeps 15 characters of a name.
-    libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name.to_bytes() == b"sock_send_lengt").count()
+    libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name == "sock_send_lengt").count()
 }
 
 fn architecture() -> Check {

@@ -72,12 +72,14 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
-    eprintln!("steth: watching with {} hooks; http://{}/", hooks.len(), server.address());
-
     let started = Instant::now();
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
     let mut usage = Usage::default();
+    // Whoever reads the line below and asks gets an answer with something in it.
+    shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, 0, 0));
+    eprintln!("steth: watching with {} hooks; http://{}/", hooks.len(), server.address());
+
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
         agent.demote(pipeline.take_demotions());

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// `operation status outcome request-bytes response-bytes` of each, sorted. A script counts 1xx answers apart, the agent
-/// with the response they precede; a script writes the status of a Redis reply in lower case.
+/// with the response they precede; of a Redis reply a script knows only whether it is `ok` or an `error`.
 fn lines<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut lines: Vec<_> = exchanges
@@ -16,7 +16,13 @@ fn lines<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Vec<String> {
             let response = e["response_bytes"].as_u64().unwrap_or(0) + e["interim_bytes"].as_u64().unwrap_or(0);
             let [operation, status, outcome, request] =
                 ["operation", "status", "outcome", "request_bytes"].map(|field| text(&e[field]));
-            format!("{operation} {} {outcome} {request} {response}", status.replace("ok", "OK"))
+            let status = match status.as_str() {
+                "ok" | "OK" => "OK",
+                number if number.parse::<u16>().is_ok() => number,
+                "null" => "null",
+                _ => "error",
+            };
+            format!("{operation} {status} {outcome} {request} {response}")
         })
         .collect();
     lines.sort();
