@@ -37,7 +37,7 @@ test-unit: setup-build ## only what needs neither root nor servers
 	$(CARGO) test --workspace --lib --bins
 
 bench: setup-build setup-test ## what the agent costs (root; about ten minutes; docs/performance.md)
-	$(CARGO) bench -p steth
+	$(CARGO) bench -p steth --bench cost -- --write
 
 lint: setup-build ## formatting, clippy, documentation, scripts, dependency policy
 	$(CARGO) fmt --all -- --check

@@ -67,7 +67,7 @@ fn a_command_is_shown_with_its_children_and_nobody_else() {
     let _alone = alone();
     let nginx = Nginx::start();
     let url = format!("http://127.0.0.1:{}/", nginx.port);
-    let mut other = Process::spawn(
+    let other = Process::spawn(
         "noise",
         command("bash").args(["-c", &format!("while :; do curl -s -o /dev/null {url}noise; done")]),
         tempfile::tempdir().expect("a temporary directory").path(),
