@@ -37,8 +37,9 @@ impl Load {
              server {{ listen 127.0.0.1:{port} backlog=8192; location / {{ return 200 \"hello\"; }} }} }}\n"
         );
         std::fs::write(dir.path().join("nginx.conf"), configuration)?;
-        let server = Command::new("nginx").arg("-p").arg(dir.path()).args(["-e", "error.log", "-c", "nginx.conf"]);
-        let server = quiet(server)?;
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(dir.path()).args(["-e", "error.log", "-c", "nginx.conf"]);
+        let server = quiet(&mut command)?;
         let request = b"GET /some/path HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
         Self { name: "HTTP keep-alive", port, request, response: 0, server, _dir: dir }.ready()
     }
