@@ -34,8 +34,11 @@ fn row(out: &mut String, name: &str, values: Vec<f64>, unit: &str, target: Optio
     median
 }
 
+/// A program's name, nanoseconds in it, and runs.
+type Runs = Vec<(String, f64, f64)>;
+
 /// Nanoseconds and runs of each program while `act` runs with the kernel side attached.
-fn measured(settings: &Settings, act: impl FnOnce() -> u64) -> anyhow::Result<(u64, Vec<(String, f64, f64)>)> {
+fn measured(settings: &Settings, act: impl FnOnce() -> u64) -> anyhow::Result<(u64, Runs)> {
     let mut probe = Probe::attach(settings)?;
     let _statistics = Statistics::enable()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -149,13 +152,17 @@ fn live(out: &mut String, load: &Load) -> anyhow::Result<()> {
 fn untouched(out: &mut String) -> anyhow::Result<()> {
     let calls = || {
         let begun = std::time::Instant::now();
-        (0..2_000_000).for_each(|_| drop(std::hint::black_box(std::os::unix::process::parent_id())));
+        for _ in 0..2_000_000 {
+            std::hint::black_box(std::os::unix::process::parent_id());
+        }
         begun.elapsed().as_secs_f64()
     };
     let writes = || {
         let mut null = std::fs::File::options().write(true).open("/dev/null").expect("/dev/null");
         let begun = std::time::Instant::now();
-        (0..1_000_000).for_each(|_| drop(std::io::Write::write(&mut null, &[0; 64])));
+        for _ in 0..1_000_000 {
+            let _ = std::hint::black_box(std::io::Write::write(&mut null, &[0; 64]));
+        }
         begun.elapsed().as_secs_f64()
     };
     let (mut call_ratios, mut write_ratios) = (vec![], vec![]);
