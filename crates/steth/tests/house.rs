@@ -11,13 +11,14 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("ledger", &[]),
     ("event", &[]),
     ("probe", &["event", "ledger"]),
     ("pcap", &["event", "ledger"]),
     ("flow", &["event", "ledger"]),
     ("wire", &["ledger"]), // pure: neither processes nor events
+    ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
     ("window", &["ledger"]),
     ("server", &["ledger", "window"]),

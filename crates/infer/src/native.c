@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The kernel side's pure parts, compiled natively: what BPF runs is what the tests and the fuzzer run. */
+#include <stdbool.h>
+#include <string.h>
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+
+#include "policy.h"
+
+/* guess | protocol << 8 | request << 16 */
+__u32 steth_native_infer(const __u8 *bytes, __u32 length)
+{
+	struct steth_walk walk;
+
+	memset(&walk, 0xa5, sizeof(walk)); /* what lies behind the bytes must not matter */
+	walk.n = length < STETH_PREFIX ? length : STETH_PREFIX;
+	memcpy(walk.b, bytes, walk.n);
+	return steth_infer(&walk, ~0u);
+}
+
+/* Length of the head, 0 if its end was not found; `value` is Content-Length, or ~0 without one. */
+__u32 steth_native_scan(const __u8 *bytes, __u32 length, __u64 *value)
+{
+	struct steth_scan scan = { .length = length };
+
+	for (__u32 i = 0; i < length; i++)
+		if (steth_scan_byte(&scan, bytes[i]))
+			break;
+	*value = scan.value_seen ? scan.value : ~0ull;
+	return scan.head;
+}
