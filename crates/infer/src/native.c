@@ -1,5 +1,7 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The kernel side's pure parts, compiled natively: what BPF runs is what the tests and the fuzzer run. */
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/*
+ * The kernel side's pure parts, compiled natively: what BPF runs is what the tests and the fuzzer run.
+ */
 #include <stdbool.h>
 #include <string.h>
 
