@@ -2,9 +2,9 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=../../bpf");
-    println!("cargo:rerun-if-changed=src/native.c");
+    println!("cargo:rerun-if-changed=native/native.c");
     cc::Build::new()
-        .file("src/native.c")
+        .file("native/native.c")
         .include("../../bpf")
         .flag("-Wno-unused-parameter")
         .warnings_into_errors(true)
