@@ -15,9 +15,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// An exchange is complete.
+    /// An exchange is complete. One whose response passed unread, so that no byte of it tells the end, ends no earlier than
+    /// it starts.
     #[inline]
-    pub fn report(&mut self, exchange: Exchange) {
+    pub fn report(&mut self, mut exchange: Exchange) {
+        exchange.end = exchange.end.max(exchange.start);
         self.count.reported += 1;
         self.out.push(exchange);
     }
