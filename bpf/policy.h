@@ -40,10 +40,17 @@ struct steth_scan {
 	__u32 at;
 	__u32 line;       /* bytes in the current line, the line feed not counted */
 	__u32 matched;    /* of "content-length:" at the start of this line */
-	__u32 value_seen;
+	__u32 value_seen; /* a Content-Length was found that leaves no doubt; the first one, as in crates/wire */
 	__u64 value;      /* its number */
-	__u32 state;      /* 0: matching the name, 1: in the number, 2: other line */
+	__u32 state;      /* enum steth_scan_state */
 	__u32 head;       /* length of the head once its end was found */
+};
+
+enum steth_scan_state {
+	STETH_SCAN_NAME = 0, /* matching the name */
+	STETH_SCAN_NUMBER,   /* before or in the number */
+	STETH_SCAN_BEHIND,   /* blanks behind the number */
+	STETH_SCAN_OTHER,    /* nothing more of this line matters */
 };
 
 /* One byte of a head; 1 at its end. */
@@ -65,17 +72,36 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 	if (c == '\r')
 		return 0;
 	scan->line++;
-	if (scan->state == 0) {
-		if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != (__u8)name[scan->matched & 15]) {
-			scan->state = 2;
-		} else if (++scan->matched == 15) {
-			scan->state = 1;
-			scan->value = 0;
+	switch (scan->state) {
+	case STETH_SCAN_NAME:
+		if (scan->value_seen || (c >= 'A' && c <= 'Z' ? c | 0x20 : c) != (__u8)name[scan->matched & 15])
+			scan->state = STETH_SCAN_OTHER;
+		else if (++scan->matched == 15)
+			scan->state = STETH_SCAN_NUMBER;
+		break;
+	case STETH_SCAN_NUMBER:
+		if (c >= '0' && c <= '9') {
+			if (!scan->value_seen)
+				scan->value = 0;
 			scan->value_seen = 1;
+			if (scan->value < 1ull << 48)
+				scan->value = scan->value * 10 + (c - '0');
+			break;
 		}
-	} else if (scan->state == 1) {
-		if (c >= '0' && c <= '9' && scan->value < 1ull << 48)
-			scan->value = scan->value * 10 + (c - '0');
+		if (c == ' ' || c == '\t') {
+			if (scan->value_seen)
+				scan->state = STETH_SCAN_BEHIND;
+			break;
+		}
+		/* fallthrough */
+	case STETH_SCAN_BEHIND:
+		if (c == ' ' || c == '\t')
+			break;
+		/* "7, 7" is two equal fields made one (RFC 9110, 8.6). Anything else is no number: then the body is copied too. */
+		if (c != ',')
+			scan->value_seen = 0;
+		scan->state = STETH_SCAN_OTHER;
+		break;
 	}
 	return 0;
 }

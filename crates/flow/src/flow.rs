@@ -370,8 +370,20 @@ fn in_order<S>(connection: &Connection<S>, chunk: &Chunk) -> bool {
     connection.streams[direction].reached(chunk.offset) && connection.streams[1 - direction].reached(chunk.opposite)
 }
 
+/// What a chunk says of its connection. The sink must know it before the first segment, a hole too.
+#[inline]
+fn learn<S>(connection: &mut Connection<S>, chunk: &Chunk) {
+    if chunk.role != 0 {
+        (connection.role, connection.role_source) = (chunk.role, chunk.role_source);
+    }
+    if chunk.protocol != 0 {
+        connection.protocol = chunk.protocol;
+    }
+}
+
 /// Declares what this chunk shows to be missing.
 fn declare<S>(connection: &mut Connection<S>, chunk: &Chunk, counts: &mut Counts, sink: &mut impl Sink<State = S>) {
+    learn(connection, chunk);
     let direction = usize::from(chunk.direction & 1);
     // The other direction first: it moved before this chunk did. Only as far as no chunk is held that has the bytes.
     let other = 1 - direction;
@@ -432,12 +444,7 @@ fn deliver<S>(
     sink: &mut impl Sink<State = S>,
 ) {
     let direction = usize::from(chunk.direction & 1);
-    if chunk.role != 0 {
-        (connection.role, connection.role_source) = (chunk.role, chunk.role_source);
-    }
-    if chunk.protocol != 0 {
-        connection.protocol = chunk.protocol;
-    }
+    learn(connection, chunk);
     if connection.open.is_none() && !connection.streams[1 - direction].placed {
         unannounced(connection, 1 - direction, chunk, sink);
     }
