@@ -129,8 +129,12 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	}
 	bpf_get_current_comm(open.comm, sizeof(open.comm));
+	/* An announcement was lost before, and with it whatever followed: its positions are not where the connection began. */
+	open.reserved[0] = !!(c->flags & CONNECTION_UNTOLD);
 	if (!emit(s, &open, sizeof(open)))
 		c->flags |= CONNECTION_ANNOUNCED;
+	else
+		c->flags |= CONNECTION_UNTOLD;
 }
 
 /* Puts coalesced bytes into a record of their own. */

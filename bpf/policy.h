@@ -88,19 +88,14 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 				scan->value = scan->value * 10 + (c - '0');
 			break;
 		}
-		if (c == ' ' || c == '\t') {
-			if (scan->value_seen)
-				scan->state = STETH_SCAN_BEHIND;
+		if (!scan->value_seen && (c == ' ' || c == '\t'))
 			break;
-		}
 		/* fallthrough */
 	case STETH_SCAN_BEHIND:
-		if (c == ' ' || c == '\t')
-			break;
+		scan->state = c == ' ' || c == '\t' ? STETH_SCAN_BEHIND : STETH_SCAN_OTHER;
 		/* "7, 7" is two equal fields made one (RFC 9110, 8.6). Anything else is no number: then the body is copied too. */
-		if (c != ',')
+		if (scan->state == STETH_SCAN_OTHER && c != ',')
 			scan->value_seen = 0;
-		scan->state = STETH_SCAN_OTHER;
 		break;
 	}
 	return 0;

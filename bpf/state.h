@@ -61,6 +61,7 @@ enum connection_flags {
 	CONNECTION_PLACED = 2,    /* the offsets are valid */
 	CONNECTION_MOVED = 4,     /* bytes have moved, last_direction is valid */
 	CONNECTION_L4 = 8,        /* no protocol after a few tries, or demoted by user space */
+	CONNECTION_UNTOLD = 32,   /* an announcement did not fit into the ring */
 	CONNECTION_CLOSED = 16,   /* STETH_CLOSE is in the ring */
 };
 
@@ -160,6 +161,26 @@ struct scratch {
 	struct request_count requests;
 	struct steth_chunk chunk;
 	__u8 data[DATA_SPAN + DATA_MAX];
+	/*
+	 * No room, only a mention: what nothing in a map or a function's signature refers to is not in the object's BTF, where
+	 * the test `layout` in crates/probe looks for it.
+	 */
+	union {
+		struct steth_open open;
+		struct steth_chunk chunk;
+		struct steth_shutdown shutdown;
+		struct steth_books books;
+		struct steth_exec exec;
+		struct steth_exit exit;
+		enum steth_kind kind;
+		enum steth_direction direction;
+		enum steth_role role;
+		enum steth_role_source role_source;
+		enum steth_protocol protocol;
+		enum steth_chunk_flags chunk_flags;
+		enum steth_close_flags close_flags;
+		enum steth_counter counter;
+	} mentioned[0];
 };
 
 /*

@@ -16,13 +16,14 @@ fn main() {
         );
         process::exit(1);
     };
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("sock_tracepoints.skel.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let built = SkeletonBuilder::new()
         .source(bpf.join("sock_tracepoints.bpf.c"))
+        .obj(out.join("sock_tracepoints.bpf.o"))
         .clang(&clang)
         .clang_args(["-I".as_ref(), bpf.as_os_str()])
         .clang_args(["-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wall", "-Werror"])
-        .build_and_generate(&out);
+        .build_and_generate(out.join("sock_tracepoints.skel.rs"));
     if let Err(error) = built {
         println!("cargo:error=compiling the BPF programs with {clang} failed: {error:#}");
         process::exit(1);

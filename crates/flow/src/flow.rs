@@ -118,8 +118,11 @@ impl<S: Default> Flow<S> {
             connection.tgid = open.tgid;
         }
         connection.peer_tgid = open.peer_tgid;
-        connection.streams[0].place(open.sent);
-        connection.streams[1].place(open.received);
+        // After a lost announcement these are not the positions where the connection began.
+        if open.reserved[0] == 0 {
+            connection.streams[0].place(open.sent);
+            connection.streams[1].place(open.received);
+        }
         let (id, tgid) = (connection.id, connection.tgid);
         if let Some(tuple) = Tuple::of(open).filter(|_| open.role != ROLE_NETWORK) {
             self.by_tuple.insert(tuple, id);
@@ -445,7 +448,7 @@ fn deliver<S>(
 ) {
     let direction = usize::from(chunk.direction & 1);
     learn(connection, chunk);
-    if connection.open.is_none() && !connection.streams[1 - direction].placed {
+    if !connection.streams[1 - direction].placed {
         unannounced(connection, 1 - direction, chunk, sink);
     }
     connection.streams[1 - direction].place(chunk.opposite);

@@ -26,6 +26,13 @@ mod skeleton {
 
 pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, Settings};
 
+/// The compiled BPF object, for the test that compares its types with those of `steth-event`.
+#[doc(hidden)]
+#[must_use]
+pub fn object() -> &'static [u8] {
+    include_bytes!(concat!(env!("OUT_DIR"), "/sock_tracepoints.bpf.o"))
+}
+
 /// Makes the kernel measure the run time of every BPF program for as long as the value lives (`BPF_ENABLE_STATS`). It
 /// slows every program run down by about 60 ns, so it is for benchmarks.
 #[derive(Debug)]
