@@ -57,6 +57,7 @@ enum steth_scan_state {
 STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 {
 	static const char name[16] = "content-length:";
+	bool blank;
 
 	scan->at++;
 	if (c == '\n') {
@@ -69,9 +70,9 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 		scan->state = 0;
 		return 0;
 	}
-	if (c == '\r')
-		return 0;
-	scan->line++;
+	/* At the end of a line a part of it, elsewhere a blank; as in crates/wire. */
+	blank = c == ' ' || c == '\t' || c == '\r';
+	scan->line += c != '\r';
 	switch (scan->state) {
 	case STETH_SCAN_NAME:
 		if (scan->value_seen || (c >= 'A' && c <= 'Z' ? c | 0x20 : c) != (__u8)name[scan->matched & 15])
@@ -88,13 +89,13 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 				scan->value = scan->value * 10 + (c - '0');
 			break;
 		}
-		if (!scan->value_seen && (c == ' ' || c == '\t'))
+		if (!scan->value_seen && blank)
 			break;
 		/* fallthrough */
 	case STETH_SCAN_BEHIND:
-		scan->state = c == ' ' || c == '\t' ? STETH_SCAN_BEHIND : STETH_SCAN_OTHER;
+		scan->state = blank ? STETH_SCAN_BEHIND : STETH_SCAN_OTHER;
 		/* "7, 7" is two equal fields made one (RFC 9110, 8.6). Anything else is no number: then the body is copied too. */
-		if (scan->state == STETH_SCAN_OTHER && c != ',')
+		if (!blank && c != ',')
 			scan->value_seen = 0;
 		break;
 	}

@@ -196,7 +196,39 @@ def recording():
         save("recording", f"record_{name}", record)
 
 
+def infer():
+    """First messages, raw."""
+    messages = {
+        "http_get": b"GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
+        "http_absolute": b"GET http://example.org/ HTTP/1.1\r\n\r\n",
+        "http_connect": b"CONNECT [::1]:443 HTTP/1.1\r\n\r\n",
+        "http_options": b"OPTIONS * HTTP/1.1\r\n\r\n",
+        "http_response": b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 5\r\n\r\nhello",
+        "http_lengths": b"HTTP/1.1 200 OK\ncontent-LENGTH: \t5, 5 \nContent-Length: 6\n\nhello",
+        "http_odd_length": b"HTTP/1.1 200 OK\r\nContent-Length : 1\r\nContent-Length: +5\r\n\r\n",
+        "http_bare_cr": b"HTTP/1.1 200 OK\r\nCon\rtent-Length: 1\r\nContent-Length: 7\r8\r\n\r\n",
+        "redis_array": b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "redis_longest": b"*12345678\r\n$12345678\r\n",
+        "redis_too_long": b"*123456789\r\n",
+        "redis_inline": b"pInG\r\n",
+        "redis_inline_get": b"get key\r\n",
+        "redis_inline_full": b"SET key a-value-that-fills-the-prefix\r\n",
+        "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
+        "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xb9\x11",
+        "mysql": b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00\x5c\x4b",
+        "postgresql": b"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00shop\x00\x00",
+        "dns": b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00",
+        "kafka": b"\x00\x00\x00\x23\x00\x12\x00\x04\x00\x00\x00\x01\x00\x07console",
+        "smtp": b"220 mail.example.org ESMTP\r\n",
+        "memcached": b"get key:1\r\nset key 0 0 5\r\n",
+        "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04",
+    }
+    for name, message in messages.items():
+        save("infer", name, message)
+
+
 http()
+infer()
 redis()
 pcap()
 recording()

@@ -8,6 +8,7 @@
 
 pub mod conversation;
 pub mod http1;
+pub mod infer;
 pub mod pcap;
 pub mod recording;
 pub mod redis;
@@ -16,5 +17,10 @@ pub mod redis;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 4] =
-    [("http1", http1::run), ("pcap", pcap::run), ("recording", recording::run), ("redis", redis::run)];
+pub const TARGETS: [Target; 5] = [
+    ("http1", http1::run),
+    ("infer", infer::run),
+    ("pcap", pcap::run),
+    ("recording", recording::run),
+    ("redis", redis::run),
+];

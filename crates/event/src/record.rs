@@ -253,3 +253,155 @@ impl<'a> Event<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn filled(kind: u8, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        bytes[0] = kind;
+        bytes
+    }
+
+    fn chunk(length: u32, captured: u16, data: &[u8]) -> Vec<u8> {
+        let head = Chunk { kind: kind::CHUNK, length, captured, ..Chunk::default() };
+        [head.as_bytes(), data].concat()
+    }
+
+    fn exec(executable_length: u16, command_line_length: u16, strings: &[u8]) -> Vec<u8> {
+        let head = Exec { kind: kind::EXEC, executable_length, command_line_length, ..Exec::default() };
+        [head.as_bytes(), strings].concat()
+    }
+
+    const FIXED: [(u8, usize); 8] = [
+        (kind::OPEN, size_of::<Open>()),
+        (kind::SHUTDOWN, size_of::<Shutdown>()),
+        (kind::CLOSE, size_of::<Books>()),
+        (kind::PROGRESS, size_of::<Books>()),
+        (kind::EXIT, size_of::<Exit>()),
+        (kind::CLOCK, size_of::<Clock>()),
+        (kind::COUNTERS, size_of::<Counters>()),
+        (kind::TICK, size_of::<Tick>()),
+    ];
+
+    /// The kind that the variant stands for.
+    fn kind_of(event: &Event<'_>) -> u8 {
+        match event {
+            Event::Open(_) => kind::OPEN,
+            Event::Chunk(..) => kind::CHUNK,
+            Event::Shutdown(_) => kind::SHUTDOWN,
+            Event::Close(_) => kind::CLOSE,
+            Event::Progress(_) => kind::PROGRESS,
+            Event::Exec(..) => kind::EXEC,
+            Event::Exit(_) => kind::EXIT,
+            Event::Clock(_) => kind::CLOCK,
+            Event::Tick(_) => kind::TICK,
+            Event::Process(_) => kind::PROCESS,
+            Event::Counters(_) => kind::COUNTERS,
+        }
+    }
+
+    #[test]
+    fn each_kind_is_read_as_itself_and_refused_when_cut() {
+        let fixed = FIXED.map(|(kind, size)| filled(kind, size));
+        let process = Process { pid: 1, name: "a".to_owned(), ..Process::default() }.to_record();
+        let strings = exec(3, 2, b"/ba\0b");
+        for whole in fixed.into_iter().chain([chunk(9, 2, b"he"), strings]) {
+            assert_eq!(Event::parse(&whole).map(|event| kind_of(&event)), Ok(whole[0]));
+            let padded = [&whole[..], &[0; 7]].concat();
+            assert_eq!(Event::parse(&padded).map(|event| kind_of(&event)), Ok(whole[0]), "a frame's padding");
+            for end in 1..whole.len() {
+                let short = RecordError::Short { kind: whole[0], length: end };
+                assert_eq!(Event::parse(&whole[..end]).map(|_| ()), Err(short));
+            }
+        }
+        assert!(matches!(Event::parse(&process), Ok(Event::Process(p)) if p.pid == 1 && p.name == "a"));
+        assert!((1..process.len()).all(|end| Event::parse(&process[..end]).is_err()));
+    }
+
+    #[test]
+    fn fields_come_from_their_places() {
+        let mut bytes = filled(kind::SHUTDOWN, size_of::<Shutdown>());
+        bytes[1] = RECEIVE;
+        bytes[8..16].copy_from_slice(&7u64.to_le_bytes());
+        bytes[16..24].copy_from_slice(&8u64.to_le_bytes());
+        bytes[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
+        let Ok(Event::Shutdown(shutdown)) = Event::parse(&bytes) else { panic!("a shutdown") };
+        assert_eq!((shutdown.direction, shutdown.connection), (RECEIVE, 7));
+        assert_eq!((shutdown.time, shutdown.offset), (8, u64::MAX));
+    }
+
+    #[test]
+    fn strings_of_an_exec_are_told_apart() {
+        let bytes = exec(4, 5, b"/bina\0b c and more");
+        assert!(matches!(Event::parse(&bytes), Ok(Event::Exec(_, b"/bin", b"a\0b c"))));
+        assert!(matches!(Event::parse(&exec(0, 0, b"")), Ok(Event::Exec(_, b"", b""))));
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_true_are_refused() {
+        for (bytes, why) in [
+            (chunk(4, 5, b"12345"), "more captured than moved"),
+            (chunk(9, 5, b"1234"), "more captured than there is"),
+            (chunk(0, u16::MAX, b""), "much more"),
+            (exec(2, 0, b"a"), "an executable that is cut"),
+            (exec(1, 2, b"ab"), "a command line that is cut"),
+            (exec(u16::MAX, u16::MAX, b"ab"), "both"),
+        ] {
+            let short = RecordError::Short { kind: bytes[0], length: bytes.len() };
+            assert_eq!(Event::parse(&bytes).map(|_| ()), Err(short), "{why}");
+        }
+        assert!(matches!(Event::parse(&chunk(5, 5, b"12345")), Ok(Event::Chunk(_, b"12345"))));
+        assert!(matches!(Event::parse(&chunk(u32::MAX, 0, b"")), Ok(Event::Chunk(_, b""))));
+    }
+
+    #[test]
+    fn what_is_no_record_is_named() {
+        assert_eq!(Event::parse(b"").map(|_| ()), Err(RecordError::Short { kind: 0, length: 0 }));
+        let known = FIXED.map(|(kind, _)| kind);
+        let with_strings = [kind::CHUNK, kind::EXEC, kind::PROCESS];
+        for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind) && !with_strings.contains(kind)) {
+            assert_eq!(Event::parse(&filled(kind, 512)).map(|_| ()), Err(RecordError::Kind(kind)));
+        }
+        let process = [&filled(kind::PROCESS, 8)[..], b"{\"pid\":\"x\"}"].concat();
+        assert!(matches!(Event::parse(&process), Err(RecordError::Process(_))));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn any_bytes_are_a_record_or_an_error(kind in 0..24u8, mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(first) = bytes.first_mut() {
+                *first = kind;
+            }
+            match Event::parse(&bytes) {
+                Ok(Event::Chunk(chunk, data)) => {
+                    prop_assert_eq!(data.len(), usize::from(chunk.captured));
+                    prop_assert!(data.len() <= chunk.length as usize);
+                }
+                Ok(event) => prop_assert_eq!(kind_of(&event), kind),
+                Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn a_chunk_is_read_exactly_when_its_lengths_agree(
+            length in prop_oneof![0..40u32, any::<u32>()], captured in 0..40u16, there in 0..40usize,
+        ) {
+            let bytes = chunk(length, captured, &vec![b'x'; there]);
+            let agree = usize::from(captured) <= there && u32::from(captured) <= length;
+            prop_assert_eq!(Event::parse(&bytes).is_ok(), agree);
+        }
+
+        #[test]
+        fn a_chunk_survives_being_written(bytes in any::<[u8; size_of::<Chunk>()]>()) {
+            let chunk = zerocopy::transmute!(bytes);
+            let chunk = Chunk { kind: kind::CHUNK, captured: 0, ..chunk };
+            let read = Event::parse(chunk.as_bytes()).map(|event| matches!(event, Event::Chunk(c, b"") if c == chunk));
+            prop_assert_eq!(read, Ok(true));
+        }
+    }
+}

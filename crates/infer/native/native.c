@@ -13,24 +13,38 @@ typedef unsigned long long __u64;
 #include "policy.h"
 
 /* guess | protocol << 8 | request << 16 */
-__u32 steth_native_infer(const __u8 *bytes, __u32 length)
+__u32 steth_native_infer(const __u8 *bytes, __u32 length, __u32 enabled)
 {
 	struct steth_walk walk;
 
 	memset(&walk, 0xa5, sizeof(walk)); /* what lies behind the bytes must not matter */
 	walk.n = length < STETH_PREFIX ? length : STETH_PREFIX;
 	memcpy(walk.b, bytes, walk.n);
-	return steth_infer(&walk, ~0u);
+	return steth_infer(&walk, enabled);
+}
+
+/* The loop around steth_scan_byte() is scan_step()'s in core.h, which looks at the first STETH_SCAN_MAX bytes. */
+static struct steth_scan scan_head(const __u8 *bytes, __u32 length)
+{
+	struct steth_scan scan = { .length = length < STETH_SCAN_MAX ? length : STETH_SCAN_MAX };
+
+	while (scan.at < scan.length && !steth_scan_byte(&scan, bytes[scan.at]))
+		;
+	return scan;
 }
 
 /* Length of the head, 0 if its end was not found; `value` is Content-Length, or ~0 without one. */
 __u32 steth_native_scan(const __u8 *bytes, __u32 length, __u64 *value)
 {
-	struct steth_scan scan = { .length = length };
+	struct steth_scan scan = scan_head(bytes, length);
 
-	for (__u32 i = 0; i < length; i++)
-		if (steth_scan_byte(&scan, bytes[i]))
-			break;
 	*value = scan.value_seen ? scan.value : ~0ull;
 	return scan.head;
+}
+
+bool steth_native_want_more(const __u8 *bytes, __u32 length, __u32 total)
+{
+	struct steth_scan scan = scan_head(bytes, length);
+
+	return steth_want_more(&scan, total);
 }

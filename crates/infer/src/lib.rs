@@ -1,37 +1,53 @@
-//! The kernel side's inference code, compiled natively.
+//! The kernel side's inference and capture policy, compiled natively.
 //!
 //! ```text
 //! bpf/infer.h, policy.h --clang--> BPF object (what runs in the kernel)
 //!                       `--cc----> this crate --differential tests--> steth_wire::infer
+//!                                             `--fuzz target infer--'
 //! ```
 //!
-//! For tests only: the verifier proves that the BPF code is safe, these prove that it is right.
+//! For tests only: the verifier proves that the BPF code is safe, these prove that it is right. [`infer`] has a twin in
+//! Rust, which must answer alike for all bytes; [`scan`] and [`want_more`] decide which bodies are not copied.
 //!
 //! ```
+//! use steth_infer::{ALL, infer, scan, want_more};
 //! use steth_wire::infer::Guess;
-//! assert_eq!(steth_infer::infer(b"\x16\x03\x01"), Guess::No);
-//! assert_eq!(steth_infer::scan(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"), (38, Some(7)));
+//! assert_eq!(infer(b"\x16\x03\x01", ALL), Guess::No);
+//! let response = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
+//! assert_eq!(scan(response), (38, Some(7)));
+//! assert!(!want_more(response, 38 + 7)); // a body and nothing else
+//! assert!(want_more(response, 38 + 7 + 1)); // the next response has begun
 //! ```
 
 use steth_wire::Protocol;
 use steth_wire::infer::Guess;
 
 unsafe extern "C" {
-    fn steth_native_infer(bytes: *const u8, length: u32) -> u32;
+    fn steth_native_infer(bytes: *const u8, length: u32, enabled: u32) -> u32;
     fn steth_native_scan(bytes: *const u8, length: u32, value: *mut u64) -> u32;
+    fn steth_native_want_more(bytes: *const u8, length: u32, total: u32) -> bool;
 }
 
-/// What the kernel side guesses from the first bytes of a message.
+/// Bytes of a head that are scanned at most (`STETH_SCAN_MAX`).
+pub const SCAN_MAX: usize = 1024;
+
+/// Every protocol enabled.
+pub const ALL: u32 = u32::MAX;
+
+/// What the kernel side guesses from the first bytes of a message; `enabled` has a bit per protocol number.
+///
+/// # Panics
+/// When the answer is none that user space knows.
 #[must_use]
-pub fn infer(bytes: &[u8]) -> Guess {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+pub fn infer(bytes: &[u8], enabled: u32) -> Guess {
     // SAFETY: the function reads at most `length` bytes behind the pointer.
-    let guess = unsafe { steth_native_infer(bytes.as_ptr(), length) };
-    match (guess & 0xff, Protocol::from_number((guess >> 8 & 0xff) as u8)) {
-        (0, _) => Guess::No,
-        (1, _) => Guess::More,
-        (_, Some(protocol)) => Guess::Is { protocol, request: guess >> 16 & 1 == 1 },
-        (_, None) => Guess::No,
+    let guess = unsafe { steth_native_infer(bytes.as_ptr(), length(bytes), enabled) };
+    let [kind, number, request, rest] = guess.to_le_bytes();
+    match (kind, Protocol::from_number(number)) {
+        (0, None) if guess == 0 => Guess::No,
+        (1, None) if guess == 1 => Guess::More,
+        (2, Some(protocol)) if request <= 1 && rest == 0 => Guess::Is { protocol, request: request == 1 },
+        _ => panic!("the kernel side answers {guess:#x}"),
     }
 }
 
@@ -39,8 +55,18 @@ pub fn infer(bytes: &[u8]) -> Guess {
 #[must_use]
 pub fn scan(head: &[u8]) -> (u32, Option<u64>) {
     let mut value = 0;
-    let length = u32::try_from(head.len()).unwrap_or(u32::MAX);
     // SAFETY: the function reads at most `length` bytes behind the pointer and writes the one value.
-    let found = unsafe { steth_native_scan(head.as_ptr(), length, &raw mut value) };
+    let found = unsafe { steth_native_scan(head.as_ptr(), length(head), &raw mut value) };
     (found, (value != u64::MAX).then_some(value))
+}
+
+/// Whether the kernel side copies more of a call of `total` bytes than `head`, its first ones.
+#[must_use]
+pub fn want_more(head: &[u8], total: u32) -> bool {
+    // SAFETY: the function reads at most `length` bytes behind the pointer.
+    unsafe { steth_native_want_more(head.as_ptr(), length(head), total) }
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
