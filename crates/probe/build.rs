@@ -6,7 +6,9 @@ use std::process::Command;
 use std::{env, process};
 
 fn main() {
-    let bpf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf");
+    // Read when it runs: compiled in, it would name another checkout that shares the target directory.
+    let here = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let bpf = Path::new(&here).join("../../bpf");
     println!("cargo:rerun-if-changed={}", bpf.display());
     println!("cargo:rerun-if-env-changed=CLANG");
     let Some(clang) = clang() else {

@@ -14,7 +14,7 @@ pub(crate) fn run() -> ExitCode {
         }
     }
     if missing > 0 {
-        eprintln!("steth: {missing} of the above must be fixed before the agent can attach");
+        crate::say::say!("{missing} of the above must be fixed before the agent can attach");
         return ExitCode::FAILURE;
     }
     println!("note    {:<24} {}", "other agents", doctor::agents());
@@ -34,7 +34,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Err(error) => {
             println!("MISSING {:<24} {error}", "hook family");
-            eprintln!("steth: the programs do not attach; STETH_BPF_LOG=1 shows the verifier's whole log");
+            crate::say::say!("the programs do not attach; STETH_BPF_LOG=1 shows the verifier's whole log");
             ExitCode::FAILURE
         }
     }

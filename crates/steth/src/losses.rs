@@ -28,8 +28,8 @@ impl Log {
         let account = account();
         let lost = account.lost();
         if lost > self.lost {
-            eprintln!(
-                "steth: {} exchanges lost so far ({} ring records dropped); the ledger has the reasons",
+            crate::say::say!(
+                "{} exchanges lost so far ({} ring records dropped); the ledger has the reasons",
                 lost,
                 account.kernel[counter::DROPPED_RECORDS],
             );

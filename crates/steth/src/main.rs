@@ -13,6 +13,7 @@ mod print;
 mod record;
 mod replay;
 mod run;
+mod say;
 mod stop;
 mod store;
 mod watch;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         Command::Doctor => Ok(doctor::run()),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("steth: {error:#}");
+        crate::say::say!("{error:#}");
         ExitCode::FAILURE
     })
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
     let mut agent = Agent::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?;
-    eprintln!("steth: watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
+    crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);
     let mut write = |record: &[u8]| {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(error).with_context(what);
     }
     flushed.with_context(what)?;
-    eprintln!("steth: {records} records");
+    crate::say::say!("{records} records");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     printer.flush();
     printer.last(&ledger);
     if let Some(problem) = problem {
-        eprintln!("steth: {}: {problem}", args.file.display());
+        crate::say::say!("{}: {problem}", args.file.display());
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -78,7 +78,7 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let mut usage = Usage::default();
     // Whoever reads the line below and asks gets an answer with something in it.
     shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, 0, 0));
-    eprintln!("steth: watching with {} hooks; http://{}/", hooks.len(), server.address());
+    crate::say::say!("watching with {} hooks; http://{}/", hooks.len(), server.address());
 
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
@@ -111,9 +111,10 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     }
     let account = pipeline.account().to_json();
     server.stop();
-    eprintln!(
-        "steth: stopped; {} exchanges reported, {} lost",
-        account["exchanges"]["reported"], account["exchanges"]["lost"]
+    crate::say::say!(
+        "stopped; {} exchanges reported, {} lost",
+        account["exchanges"]["reported"],
+        account["exchanges"]["lost"]
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -40,7 +40,7 @@ impl Store {
                 self.failed += 1;
                 self.file = None;
                 if !std::mem::replace(&mut self.said, true) {
-                    eprintln!("steth: a window could not be kept in {}: {error}; trying on", self.directory.display());
+                    crate::say::say!("a window could not be kept in {}: {error}; trying on", self.directory.display());
                 }
             }
         }

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
     let mut child = start(args)?;
-    eprintln!("steth: watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
+    crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);
     let mut losses = crate::losses::Log::default();

@@ -196,6 +196,29 @@ fn without_privileges_it_says_so_in_one_line() {
 }
 
 #[test]
+fn nobody_reading_its_messages_does_not_end_the_agent() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let mut command = steth();
+    command.args(["watch", "--json", "--ring", "4", "--port", &nginx.port.to_string()]);
+    let mut agent =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
+    let mut first = String::new();
+    let errors = agent.stderr.take().expect("a pipe");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(errors), &mut first).expect("its first line");
+    assert!(first.contains("watching"), "{first}");
+    // The pipe is closed. What a ring of 4 KiB loses makes the agent speak, a second later at the latest.
+    for _ in 0..3 {
+        assert_eq!(ab(nginx.port, "/", 20_000, 8, true).failed, 0);
+    }
+    let ended = agent.try_wait().expect("a child of ours");
+    let _ = agent.kill();
+    let _ = agent.wait();
+    assert!(ended.is_none(), "the agent died of its own message: {ended:?}");
+}
+
+#[test]
 fn bad_input_gets_a_message_that_names_cause_and_fix() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("x");
