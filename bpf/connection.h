@@ -50,19 +50,28 @@ static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 	c->flags |= CONNECTION_PLACED;
 }
 
-static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
+#define TRANSPORT_OTHER 0xff
+
+/* `transport` of struct steth_open, or TRANSPORT_OTHER where there is no connection to follow. */
+static __always_inline __u8 transport_of(struct sock *sk)
 {
 	__u16 family = sk->__sk_common.skc_family, type = sk->sk_type, protocol = sk->sk_protocol;
-	struct connection *c;
-	__u8 transport;
 
 	if (family == AF_UNIX)
-		transport = type == SOCK_STREAM ? 0 : 1;
-	else if ((family == AF_INET || family == AF_INET6) && protocol == IPPROTO_TCP && type == SOCK_STREAM)
-		transport = IPPROTO_TCP;
-	else if ((family == AF_INET || family == AF_INET6) && protocol == IPPROTO_UDP)
-		transport = IPPROTO_UDP;
-	else
+		return type == SOCK_STREAM ? 0 : 1;
+	if (family != AF_INET && family != AF_INET6)
+		return TRANSPORT_OTHER;
+	if (protocol == IPPROTO_TCP && type == SOCK_STREAM)
+		return IPPROTO_TCP;
+	return protocol == IPPROTO_UDP ? IPPROTO_UDP : TRANSPORT_OTHER;
+}
+
+static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
+{
+	__u8 transport = transport_of(sk), family = sk->__sk_common.skc_family;
+	struct connection *c;
+
+	if (transport == TRANSPORT_OTHER)
 		return NULL;
 	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
@@ -137,6 +146,11 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		c->flags |= CONNECTION_UNTOLD;
 }
 
+/* Uncopied chunks below this size are put together, so that a caller that moves a byte a time costs a counter. */
+#define COALESCE_BELOW 4096
+#define COALESCE_BYTES (64 * 1024)
+#define COALESCE_NS (10 * 1000 * 1000)
+
 /* Puts coalesced bytes into a record of their own. */
 static __always_inline void flush_pending(struct connection *c, struct scratch *s, __u8 direction)
 {
@@ -155,6 +169,7 @@ static __always_inline void flush_pending(struct connection *c, struct scratch *
 		.role = c->role,
 		.role_source = c->role_source,
 		.lag_us = STETH_LAG_UNKNOWN,
+		.calls = calls,
 	};
 
 	c->pending_bytes[direction] = 0;

@@ -92,7 +92,7 @@ struct steth_chunk {
 	__u8 role_source;
 	/* A receive: microseconds from the arrival of the bytes to `time`. A send: from `time` to the end of the call. */
 	__u32 lag_us;
-	__u32 reserved;
+	__u32 calls; /* sends or receives in this record; more than one if coalesced */
 };
 
 struct steth_shutdown {
@@ -173,6 +173,8 @@ enum steth_counter {
 	STETH_UNSELECTED,       /* chunks on sockets that the verdict excludes */
 	STETH_PEEKS,            /* MSG_PEEK and error-queue reads: no data consumed */
 	STETH_VERDICTS_FULL,    /* processes whose inherited verdict found no room */
+	STETH_OTHER_CHUNKS,     /* on raw, ICMP, MPTCP, SCTP … sockets: there is no connection to follow */
+	STETH_OTHER_BYTES,
 	/* Ring full: exchanges whose request began in a dropped record, per protocol. */
 	STETH_DROPPED_REQUESTS,
 	STETH_COUNTERS = STETH_DROPPED_REQUESTS + STETH_PROTOCOL_COUNT,

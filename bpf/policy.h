@@ -13,11 +13,9 @@
 #define STETH_CALL_MAX 15360 /* most bytes copied of one call; DATA_MAX */
 
 /* Bytes that may be copied in one turn of a direction. */
-STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
+STETH_INLINE __u32 steth_turn_budget(__u8 protocol)
 {
 	switch (protocol) {
-	case STETH_PROTOCOL_HTTP1:
-		return STETH_CALL_MAX;
 	case STETH_PROTOCOL_REDIS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
 		return 4 * STETH_CALL_MAX;

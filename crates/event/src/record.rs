@@ -87,7 +87,9 @@ pub mod counter {
     pub const UNSELECTED: usize = 16;
     pub const PEEKS: usize = 17;
     pub const VERDICTS_FULL: usize = 18;
-    pub const DROPPED_REQUESTS: usize = 19;
+    pub const OTHER_CHUNKS: usize = 19;
+    pub const OTHER_BYTES: usize = 20;
+    pub const DROPPED_REQUESTS: usize = 21;
 }
 
 macro_rules! record {
@@ -118,7 +120,7 @@ record! {
     /// `struct steth_chunk`: bytes moved between a task and a socket. The captured ones follow.
     Chunk {
         kind: u8, direction: u8, protocol: u8, flags: u8, tgid: u32, connection: u64, time: u64, offset: u64,
-        opposite: u64, length: u32, captured: u16, role: u8, role_source: u8, lag_us: u32, reserved: u32,
+        opposite: u64, length: u32, captured: u16, role: u8, role_source: u8, lag_us: u32, calls: u32,
     }
 }
 record! {
@@ -158,7 +160,12 @@ record! {
 }
 record! {
     /// User space: the kernel side's counters, summed over the CPUs.
-    Counters { kind: u8, reserved: [u8; 7], values: [u64; COUNTERS], }
+    Counters {
+        kind: u8, reserved: [u8; 7],
+        /// Program runs that the kernel skipped because the same program was running on that CPU.
+        missed: u64,
+        values: [u64; COUNTERS],
+    }
 }
 
 /// One record.

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 /// First bytes of every recording.
 pub const MAGIC: &[u8; 8] = b"STETHREC";
 /// The version this code writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const HEADER: usize = 16;
 const FRAME: usize = 8;
 /// No record is longer: the largest capture is 16 KiB, a process description less.

@@ -1,12 +1,12 @@
 //! The table of connections, and the order of their chunks.
 
 use crate::connection::Held;
-use crate::{Connection, Content, End, Segment, Tuple};
+use crate::order::{declare, deliver, end_stream, in_order, miss};
+use crate::{Connection, End, Segment, Tuple};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use steth_event::{
-    Books, CHUNK_TURN, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, LAG_UNKNOWN, Open, ROLE_NETWORK,
-    Shutdown,
+    Books, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, Shutdown,
 };
 
 /// Who takes the ordered streams.
@@ -24,7 +24,7 @@ pub trait Sink {
 /// What the flow stage counts for the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Chunks that came.
+    /// Sends and receives in the chunks that came.
     pub chunks: u64,
     /// Bytes in them, captured or not.
     pub bytes: u64,
@@ -145,7 +145,7 @@ impl<S: Default> Flow<S> {
     /// Bytes have moved.
     #[inline]
     pub fn chunk(&mut self, chunk: &Chunk, data: &[u8], sink: &mut impl Sink<State = S>) {
-        self.counts.chunks += 1;
+        self.counts.chunks += u64::from(chunk.calls.max(1));
         self.counts.bytes += u64::from(chunk.length);
         self.counts.captured += data.len() as u64;
         self.now = self.now.max(chunk.time);
@@ -363,141 +363,5 @@ impl<S: Default> Flow<S> {
                 return self.remove(hand, End::Evicted, now, sink);
             }
         }
-    }
-}
-
-/// Whether this chunk is next: its own direction has come this far, and so had the other when it moved.
-#[inline]
-fn in_order<S>(connection: &Connection<S>, chunk: &Chunk) -> bool {
-    let direction = usize::from(chunk.direction & 1);
-    connection.streams[direction].reached(chunk.offset) && connection.streams[1 - direction].reached(chunk.opposite)
-}
-
-/// What a chunk says of its connection. The sink must know it before the first segment, a hole too.
-#[inline]
-fn learn<S>(connection: &mut Connection<S>, chunk: &Chunk) {
-    if chunk.role != 0 {
-        (connection.role, connection.role_source) = (chunk.role, chunk.role_source);
-    }
-    if chunk.protocol != 0 {
-        connection.protocol = chunk.protocol;
-    }
-}
-
-/// Declares what this chunk shows to be missing.
-fn declare<S>(connection: &mut Connection<S>, chunk: &Chunk, counts: &mut Counts, sink: &mut impl Sink<State = S>) {
-    learn(connection, chunk);
-    let direction = usize::from(chunk.direction & 1);
-    // The other direction first: it moved before this chunk did. Only as far as no chunk is held that has the bytes.
-    let other = 1 - direction;
-    let there = (connection.held.iter())
-        .filter(|held| usize::from(held.chunk.direction & 1) == other)
-        .map(|held| held.chunk.offset)
-        .min()
-        .unwrap_or(u64::MAX);
-    miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
-    miss(connection, direction, chunk.offset, chunk.time, counts, sink);
-}
-
-/// Bytes up to `end` will not come.
-fn miss<S>(
-    connection: &mut Connection<S>,
-    direction: usize,
-    end: u64,
-    time: u64,
-    counts: &mut Counts,
-    sink: &mut impl Sink<State = S>,
-) {
-    let stream = &mut connection.streams[direction];
-    if stream.reached(end) {
-        return;
-    }
-    let (offset, length) = (stream.expected, end - stream.expected);
-    stream.expected = end;
-    counts.holes += 1;
-    counts.lost_bytes += length;
-    let opposite = connection.streams[1 - direction].expected;
-    let segment = Segment { offset, opposite, time, arrival: 0, turn: false, content: Content::Lost(length) };
-    sink.segment(connection, direction as u8, &segment);
-}
-
-/// The announcement, which comes before every first chunk, was lost, and perhaps more with it: how much cannot be known, so
-/// the other direction gets a hole of one byte that says no more than that.
-#[cold]
-fn unannounced<S>(connection: &mut Connection<S>, other: usize, chunk: &Chunk, sink: &mut impl Sink<State = S>) {
-    connection.streams[other].place(chunk.opposite);
-    let segment = Segment {
-        offset: chunk.opposite.wrapping_sub(1),
-        opposite: chunk.offset,
-        time: chunk.time,
-        arrival: 0,
-        turn: false,
-        content: Content::Lost(1),
-    };
-    sink.segment(connection, other as u8, &segment);
-}
-
-/// Hands a chunk on. It is next, or what is missing before it has been declared.
-#[inline]
-fn deliver<S>(
-    connection: &mut Connection<S>,
-    chunk: &Chunk,
-    data: &[u8],
-    counts: &mut Counts,
-    sink: &mut impl Sink<State = S>,
-) {
-    let direction = usize::from(chunk.direction & 1);
-    learn(connection, chunk);
-    if !connection.streams[1 - direction].placed {
-        unannounced(connection, 1 - direction, chunk, sink);
-    }
-    connection.streams[1 - direction].place(chunk.opposite);
-    let stream = &mut connection.streams[direction];
-    stream.place(chunk.offset);
-    // What has been handed on already, or declared lost, is not taken back.
-    let late = stream.expected.saturating_sub(chunk.offset).min(chunk.length.into());
-    counts.late_bytes += late;
-    if late == u64::from(chunk.length) && late > 0 {
-        return;
-    }
-    let offset = chunk.offset + late;
-    stream.expected = chunk.offset + u64::from(chunk.length);
-    let data = data.get(late as usize..).unwrap_or_default();
-    let arrival = match chunk.lag_us {
-        LAG_UNKNOWN => 0,
-        lag if chunk.direction == steth_event::RECEIVE => chunk.time.saturating_sub(u64::from(lag) * 1000),
-        _ => 0,
-    };
-    let mut segment = Segment {
-        offset,
-        opposite: chunk.opposite,
-        time: chunk.time,
-        arrival,
-        turn: chunk.flags & CHUNK_TURN != 0 && late == 0,
-        content: Content::Captured(data),
-    };
-    if !data.is_empty() {
-        sink.segment(connection, chunk.direction & 1, &segment);
-        segment.turn = false;
-    }
-    let skipped = u64::from(chunk.length) - late - data.len() as u64;
-    if skipped > 0 {
-        segment.offset += data.len() as u64;
-        segment.content = Content::Skipped(skipped);
-        sink.segment(connection, chunk.direction & 1, &segment);
-    }
-    end_stream(connection, direction, sink);
-}
-
-/// Tells the sink of an end that has been reached.
-#[inline]
-fn end_stream<S>(connection: &mut Connection<S>, direction: usize, sink: &mut impl Sink<State = S>) {
-    let stream = &mut connection.streams[direction];
-    let Some((offset, time)) = stream.end else { return };
-    if !stream.ended && stream.reached(offset) {
-        stream.ended = true;
-        // Received bytes may be read long after the FIN came in.
-        let time = time.max(connection.last);
-        sink.shutdown(connection, direction as u8, time);
     }
 }

@@ -34,6 +34,7 @@
 
 mod connection;
 mod flow;
+mod order;
 mod stream;
 mod tuple;
 

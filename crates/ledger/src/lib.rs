@@ -49,10 +49,8 @@ reasons! {
     RingFull = "ring_full",
     /// Bytes between the request and its response are missing, so it cannot be said which response is whose.
     Hole = "hole",
-    /// The capture policy cut a message of unknown framing, and more followed behind the cut.
+    /// Bytes of unknown framing were not copied, by the capture policy or because they could not be read, and more followed.
     Truncated = "truncated",
-    /// The payload could not be read in the kernel.
-    Unread = "unread",
     /// The bytes are not what the protocol allows.
     Parse = "parse",
     /// A response whose request was not seen: it was sent before the agent attached.

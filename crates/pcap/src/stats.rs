@@ -18,7 +18,7 @@ pub(crate) enum Skip {
 /// Each packet is in exactly one place: `packets = tcp.segments + udp.datagrams + fragments.waited + skipped.total()`.
 /// Each byte of TCP payload as well: `tcp.bytes = tcp.delivered + tcp.retransmitted + tcp.out_of_window +
 /// tcp.after_close`. Checksums are not verified: on the sending host they are filled in by the card, behind the capture.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// In the file.
     pub packets: u64,
@@ -39,7 +39,7 @@ pub struct Stats {
 }
 
 /// Packets that were not used, by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Skipped {
     /// The interface's link type is not one that is read.
     pub link_type: u64,
@@ -75,7 +75,7 @@ impl Skipped {
 }
 
 /// IP fragments.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct FragmentStats {
     /// Fragments that were kept to wait for others; the last one of a datagram is counted with its transport.
     pub waited: u64,
@@ -86,7 +86,7 @@ pub struct FragmentStats {
 }
 
 /// TCP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct TcpStats {
     /// Segments, with and without payload.
     pub segments: u64,
@@ -121,7 +121,7 @@ pub struct TcpStats {
 }
 
 /// UDP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct UdpStats {
     /// Datagrams.
     pub datagrams: u64,

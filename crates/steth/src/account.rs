@@ -10,6 +10,7 @@ use steth_wire::Protocol;
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) kernel: [u64; COUNTERS],
+    pub(crate) hook_runs_missed: u64,
     pub(crate) flow: Counts,
     pub(crate) open_connections: usize,
     pub(crate) exchanges: [Exchanges; PROTOCOLS],
@@ -58,6 +59,7 @@ impl Account {
                 "unread": k(counter::UNREAD_CHUNKS),
                 "unselected": k(counter::UNSELECTED),
                 "peeked": k(counter::PEEKS),
+                "other_sockets": k(counter::OTHER_CHUNKS),
                 "lost": k(counter::DROPPED_CHUNKS) + k(counter::MAP_FULL),
                 "lost_by": { "ring_full": k(counter::DROPPED_CHUNKS), "map_full": k(counter::MAP_FULL) },
                 "received": self.flow.chunks,
@@ -66,6 +68,7 @@ impl Account {
             "bytes": {
                 "seen": k(counter::SEEN_BYTES),
                 "reported": k(counter::REPORTED_BYTES),
+                "received": self.flow.bytes,
                 "captured": self.flow.captured,
                 "l4_only": k(counter::L4_BYTES),
                 "pending": k(counter::PENDING_BYTES),
@@ -76,9 +79,11 @@ impl Account {
                 "holes": self.flow.lost_bytes,
                 "late": self.flow.late_bytes,
                 "unparsed": self.unparsed_bytes,
+                "other_sockets": k(counter::OTHER_BYTES),
             },
             "records": {
                 "dropped": k(counter::DROPPED_RECORDS),
+                "hook_runs_missed": self.hook_runs_missed,
                 "malformed": self.malformed_records,
             },
             "connections": {

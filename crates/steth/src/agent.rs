@@ -102,7 +102,12 @@ impl Agent {
     }
 
     fn counters(&self, each: &mut impl FnMut(&[u8])) {
-        let counters = Counters { kind: kind::COUNTERS, reserved: [0; 7], values: self.probe.counters() };
+        let counters = Counters {
+            kind: kind::COUNTERS,
+            reserved: [0; 7],
+            missed: self.probe.statistics().iter().map(|program| program.missed).sum(),
+            values: self.probe.counters(),
+        };
         each(counters.as_bytes());
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<&'a Open>,
+    /// What `open` calls local is the server, though this is nobody's end.
+    pub(crate) reversed: bool,
     pub(crate) client: Option<&'a Arc<Process>>,
     pub(crate) server: Option<&'a Arc<Process>>,
     pub(crate) client_pid: u32,
@@ -145,6 +147,7 @@ impl<O: Observer> Pipeline<O> {
     pub(crate) fn account(&self) -> Account {
         Account {
             kernel: self.kernel.values,
+            hook_runs_missed: self.kernel.missed,
             flow: self.flow.counts(),
             open_connections: self.flow.len(),
             exchanges: self.parse.counts,
@@ -179,6 +182,8 @@ pub(crate) struct Talk {
     /// No further attempt: the protocol is unknown, unwanted, or has agreed to become something else.
     deaf: bool,
     tries: u8,
+    /// A capture joined in mid-stream: who was taken for the client is the server.
+    reversed: bool,
     undecided: Option<Box<Undecided>>,
 }
 
@@ -228,7 +233,7 @@ impl<O: Observer> Sink for Parse<O> {
     }
 
     fn shutdown(&mut self, connection: &mut Connection<Talk>, direction: u8, time: u64) {
-        let towards = towards(connection.role, direction);
+        let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
     }
 
@@ -246,7 +251,7 @@ impl<O: Observer> Sink for Parse<O> {
 impl<O: Observer> Parse<O> {
     #[inline]
     fn feed(&mut self, connection: &mut Connection<Talk>, direction: u8, piece: &Piece<'_>) {
-        let towards = towards(connection.role, direction);
+        let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.feed(towards, piece, cx));
     }
 
@@ -270,7 +275,7 @@ impl<O: Observer> Parse<O> {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
             let mut cx = Context { names: &mut self.names, out: &mut self.out, count };
-            session.close(steth_wire::End::Evicted, connection_time(connection), &mut cx);
+            session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
         }
         self.hand_on(connection);
         connection.protocol = 0;
@@ -331,12 +336,8 @@ impl<O: Observer> Parse<O> {
         match infer(&known) {
             Guess::Is { protocol, request } => {
                 connection.protocol = protocol as u8;
-                if request != (towards(connection.role, direction) == Direction::Request) {
-                    // Who answers is the server, whatever the ports suggested. A network connection's directions are fixed
-                    // by its record, so this one is read the other way around by nobody: it stays unknown.
-                    connection.protocol = 0;
-                    connection.state.deaf = true;
-                }
+                // Who answers is the server, whatever the ports suggested.
+                connection.state.reversed = request != (direction == SEND);
             }
             Guess::More => {}
             Guess::No => {
@@ -392,6 +393,7 @@ impl<O: Observer> Parse<O> {
                 side,
                 connection: connection.id,
                 open: connection.open.as_ref(),
+                reversed: connection.state.reversed,
                 client: self.processes.get(client_pid),
                 server: self.processes.get(server_pid),
                 client_pid,
@@ -439,12 +441,73 @@ fn length(content: &Content<'_>) -> u64 {
     }
 }
 
-/// Which way bytes travel, from whose end they were seen. On the network, `SEND` is client to server.
+/// Which way bytes travel, from whose end they were seen. On the network, `SEND` is client to server, unless the reader of
+/// the capture took one for the other.
 #[inline]
-fn towards(role: u8, direction: u8) -> Direction {
-    if (role == ROLE_SERVER) == (direction == SEND) { Direction::Response } else { Direction::Request }
+fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
+    let server_sends = connection.role == ROLE_SERVER || connection.state.reversed;
+    if server_sends == (direction == SEND) { Direction::Response } else { Direction::Request }
 }
 
-fn connection_time(connection: &Connection<Talk>) -> u64 {
-    connection.last_time()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, RECEIVE, kind};
+
+    #[derive(Default)]
+    struct Keep(Vec<(String, Option<u16>)>);
+
+    impl Observer for Keep {
+        fn exchange(&mut self, seen: &Seen<'_>) {
+            let server = crate::print::ends(seen).1.port;
+            self.0.push((seen.names.get(seen.exchange.operation).to_owned(), server));
+        }
+    }
+
+    /// A capture that begins in the middle of a conversation between two unknown ports: the reader of the file took whoever
+    /// it saw first for the client, and that was the server.
+    #[test]
+    fn a_capture_that_begins_with_a_response_still_tells_client_from_server() {
+        let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Keep::default());
+        let open = Open {
+            kind: kind::OPEN,
+            family: 2,
+            transport: 6,
+            role: ROLE_NETWORK,
+            connection: 1,
+            local_port: 9001,
+            remote_port: 40_000,
+            ..Open::default()
+        };
+        pipeline.record(open.as_bytes());
+        let response: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let request: &[u8] = b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut at = [0u64; 2];
+        for (n, (direction, bytes)) in [(SEND, response), (RECEIVE, request), (SEND, response)].into_iter().enumerate()
+        {
+            let chunk = Chunk {
+                kind: kind::CHUNK,
+                direction,
+                flags: CHUNK_TURN,
+                connection: 1,
+                time: n as u64 + 1,
+                offset: at[usize::from(direction)],
+                opposite: at[usize::from(1 - direction)],
+                length: bytes.len() as u32,
+                captured: bytes.len() as u16,
+                role: ROLE_NETWORK,
+                ..Chunk::default()
+            };
+            at[usize::from(direction)] += bytes.len() as u64;
+            pipeline.record(&[chunk.as_bytes(), bytes].concat());
+        }
+        pipeline.finish();
+        assert_eq!(pipeline.observer().0, [("GET /late".to_owned(), Some(9001))]);
+        let account = pipeline.account();
+        assert_eq!(
+            account.of(Protocol::Http1).lost_by(steth_ledger::Lost::Orphan),
+            1,
+            "the response without its request"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
-use steth_event::{Open, Process, ROLE_NETWORK};
+use steth_event::{Open, Process};
 use steth_wire::{Side, Status, Value};
 
 /// Writes `{"type":"exchange",…}` and a newline.
@@ -72,19 +72,19 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
 }
 
 /// One end's address, as far as it is known.
-struct Address {
-    ip: Option<String>,
-    port: Option<u16>,
+pub(crate) struct Address {
+    pub(crate) ip: Option<String>,
+    pub(crate) port: Option<u16>,
 }
 
 /// Client's and server's address.
-fn ends(seen: &Seen<'_>) -> (Address, Address) {
+pub(crate) fn ends(seen: &Seen<'_>) -> (Address, Address) {
     let Some(open) = seen.open else {
         return (Address { ip: None, port: None }, Address { ip: None, port: None });
     };
     let local = Address { ip: ip(open, &open.local_address), port: port(open, open.local_port) };
     let remote = Address { ip: ip(open, &open.remote_address), port: port(open, open.remote_port) };
-    if seen.side == Side::Server && open.role != ROLE_NETWORK { (remote, local) } else { (local, remote) }
+    if seen.side == Side::Server || seen.reversed { (remote, local) } else { (local, remote) }
 }
 
 fn port(open: &Open, port: u16) -> Option<u16> {
@@ -184,16 +184,16 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
         clean(seen.names.get(e.operation)),
         clean(&status),
         if failed { " !" } else { "" },
-        Duration2(e.end.saturating_sub(e.start)),
+        Rounded(e.end.saturating_sub(e.start)),
         e.request_bytes,
         e.response_bytes,
     );
 }
 
 /// A duration with three significant digits.
-struct Duration2(u64);
+struct Rounded(u64);
 
-impl std::fmt::Display for Duration2 {
+impl std::fmt::Display for Rounded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ns = self.0 as f64;
         let (value, unit) = match self.0 {

@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     agent.finish(&mut |record| {
         write(record);
     });
+    let dropped = agent.probe().counters()[steth_event::counter::DROPPED_RECORDS];
     let flushed = writer.flush();
     let what = || {
         format!("writing {} failed after {records} records; what was written can be replayed", args.output.display())
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(error).with_context(what);
     }
     flushed.with_context(what)?;
-    crate::say::say!("{records} records");
+    crate::say::say!("{records} records, {dropped} did not fit into the ring");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -71,7 +71,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 format!("{} is neither a steth recording nor a pcap or pcapng file", args.file.display())
             })?;
         problem = summary.ended_early.as_ref().map(ToString::to_string);
-        capture = serde_json::json!({ "packets": summary.stats.packets });
+        for link in &summary.unsupported {
+            crate::say::say!("{}: {link}", args.file.display());
+        }
+        capture = serde_json::json!(summary.stats);
     }
     pipeline.finish();
     let mut ledger = pipeline.account().to_json();

@@ -77,7 +77,7 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let mut losses = losses::Log::default();
     let mut usage = Usage::default();
     // Whoever reads the line below and asks gets an answer with something in it.
-    shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, 0, 0));
+    shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, 0));
     crate::say::say!("watching with {} hooks; http://{}/", hooks.len(), server.address());
 
     while !stop.requested() {
@@ -97,9 +97,8 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
             shared.publish_finished(window);
         }
         shared.publish_current(counter.snapshot(now, names));
-        let missed = agent.probe().statistics().iter().map(|program| program.missed).sum();
         let failed_windows = store.as_ref().map_or(0, |store| store.failed);
-        shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, missed, failed_windows));
+        shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, failed_windows));
     }
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
@@ -124,7 +123,6 @@ fn health(
     hooks: &[String],
     usage: &mut Usage,
     started: Instant,
-    missed: u64,
     failed_windows: u64,
 ) -> Health {
     let account = pipeline.account();
@@ -133,7 +131,12 @@ fn health(
         counters.push(steth_server::Counter { name, help, kind: Kind::Counter, labels, value: value as f64 });
     };
     let (misplaced, entities) = pipeline.observer().limits();
-    add("steth_hook_runs_missed_total", "Program runs that the kernel skipped: events lost unseen.", vec![], missed);
+    add(
+        "steth_hook_runs_missed_total",
+        "Program runs that the kernel skipped: events lost unseen.",
+        vec![],
+        account.hook_runs_missed,
+    );
     add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], failed_windows);
     let folded = "Exchanges or names that were folded to stay within a limit.";
     add(
@@ -176,6 +179,7 @@ fn counters(account: &Account) -> Vec<steth_server::Counter> {
                 ("ring_full", k(counter::DROPPED_CHUNKS)),
                 ("map_full", k(counter::MAP_FULL)),
                 ("unselected", k(counter::UNSELECTED)),
+                ("other_sockets", k(counter::OTHER_CHUNKS)),
             ],
         ),
         (

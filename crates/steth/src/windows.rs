@@ -69,7 +69,8 @@ impl Observer for Counter {
             Some(open) => ((open.local_address, open.local_port), (open.remote_address, open.remote_port)),
             None => (([0; 16], 0), ([0; 16], 0)),
         };
-        let (client, server) = if seen.side == steth_wire::Side::Server { (remote, local) } else { (local, remote) };
+        let (client, server) =
+            if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
         let mut name = |process: Option<&Arc<Process>>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
                 return self.entities.intern(&process.name, self.latest);

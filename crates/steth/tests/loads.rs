@@ -13,7 +13,10 @@ fn balanced(seen: &Seen) {
     assert_eq!(number("/exchanges/reported"), seen.exchanges.len() as u64, "what was printed is what was counted");
     let accounted = ["reported", "l4_only", "pending", "lost"].map(|state| number(&format!("/chunks/{state}")));
     assert_eq!(number("/chunks/seen"), accounted.iter().sum::<u64>(), "every chunk is accounted for: {ledger}");
-    assert_eq!(number("/chunks/received"), number("/chunks/reported"), "what went into the ring came out: {ledger}");
+    for what in ["chunks", "bytes"] {
+        let (received, reported) = (number(&format!("/{what}/received")), number(&format!("/{what}/reported")));
+        assert_eq!(received, reported, "{what}: what went into the ring came out: {ledger}");
+    }
     assert!(seen.status.success(), "{}", seen.errors);
 }
 

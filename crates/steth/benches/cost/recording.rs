@@ -94,7 +94,7 @@ pub(crate) fn write(path: &Path, talk: Talk, exchanges: u64) -> anyhow::Result<(
                 role: ROLE_SERVER,
                 role_source: 1,
                 lag_us: 5,
-                reserved: 0,
+                calls: 1,
             };
             positions[place][here] += bytes.len() as u64;
             record.clear();
