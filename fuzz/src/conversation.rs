@@ -9,7 +9,7 @@
 //! bits 4-5   for 4 and 5: times 1, 256, 64 Ki, 16 Mi
 //! ```
 
-use steth_wire::{Bytes, Context, Direction, End, Exchange, Names, Piece, Protocol, Session};
+use steth_wire::{Bytes, Context, Direction, End, Exchange, Names, Piece, Protocol, Session, Statements};
 
 /// What came of a script.
 pub struct Played {
@@ -23,7 +23,8 @@ pub struct Played {
 /// changes nothing, every exchange was counted, and its end is not before its start.
 pub fn play(protocol: Protocol, script: &[u8]) -> Played {
     let (mut names, mut out, mut count) = (Names::default(), Vec::new(), steth_ledger::Exchanges::default());
-    let mut cx = Context { names: &mut names, out: &mut out, count: &mut count };
+    let mut statements = Statements::default();
+    let mut cx = Context { names: &mut names, statements: &mut statements, out: &mut out, count: &mut count };
     let mut session = Session::new(protocol);
     let (mut position, mut time, mut last) = ([0u64; 2], 0, None);
     let mut rest = script;

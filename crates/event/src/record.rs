@@ -60,7 +60,7 @@ pub const CLOSE_FIN_RECEIVED: u8 = 16;
 pub const CLOSE_REFUSED: u8 = 32;
 
 /// Number of protocols, the unknown one included (`STETH_PROTOCOL_COUNT`).
-pub const PROTOCOLS: usize = 3;
+pub const PROTOCOLS: usize = 6;
 
 /// Number of kernel counters (`STETH_COUNTERS`).
 pub const COUNTERS: usize = counter::DROPPED_REQUESTS + PROTOCOLS;

@@ -86,6 +86,9 @@ fn protocols_are_the_same() {
         let name = match protocol {
             Protocol::Http1 => "HTTP1",
             Protocol::Redis => "REDIS",
+            Protocol::Mysql => "MYSQL",
+            Protocol::Postgresql => "POSTGRESQL",
+            Protocol::Dns => "DNS",
         };
         (name, protocol as u64)
     }));

@@ -78,8 +78,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     (Protocol::Http, true) => {
                         (Status::code(if n % 2 == 0 { 503 } else { 502 }), if n % 2 == 0 { 3 } else { 2 })
                     }
-                    (Protocol::Redis, false) => (Status::NONE, 0),
-                    (Protocol::Redis, true) => (Status::word(1), 1),
+                    (_, false) => (Status::NONE, 0),
+                    (_, true) => (Status::word(1), 1),
                 };
                 let mut key = Key {
                     client: entities.intern(talk.0, at),

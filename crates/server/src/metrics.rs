@@ -10,37 +10,46 @@ use steth_window::{Cumulative, Key, Protocol, Series, Side};
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 struct Family {
-    protocol: Protocol,
+    /// All have the same buckets.
+    protocols: &'static [Protocol],
     side: Side,
     name: &'static str,
     help: &'static str,
 }
 
+const DATABASES: &[Protocol] = &[Protocol::Redis, Protocol::Mysql, Protocol::Postgresql];
+
 /// Observed packets ([`Side::Network`]) have no metric: they only occur when a recording is replayed.
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 5] = [
     Family {
-        protocol: Protocol::Http,
+        protocols: &[Protocol::Http],
         side: Side::Server,
         name: "http_server_request_duration_seconds",
         help: "Duration of HTTP requests as seen at the server's socket.",
     },
     Family {
-        protocol: Protocol::Http,
+        protocols: &[Protocol::Http],
         side: Side::Client,
         name: "http_client_request_duration_seconds",
         help: "Duration of HTTP requests as seen at the client's socket.",
     },
     Family {
-        protocol: Protocol::Redis,
+        protocols: DATABASES,
         side: Side::Client,
         name: "db_client_operation_duration_seconds",
         help: "Duration of database operations as seen at the client's socket.",
     },
     Family {
-        protocol: Protocol::Redis,
+        protocols: DATABASES,
         side: Side::Server,
         name: "db_server_operation_duration_seconds",
         help: "Duration of database operations as seen at the server's socket.",
+    },
+    Family {
+        protocols: &[Protocol::Dns],
+        side: Side::Client,
+        name: "dns_lookup_duration_seconds",
+        help: "Duration of DNS lookups as seen at the client's socket.",
     },
 ];
 
@@ -65,7 +74,7 @@ struct Histogram {
 /// Writes one family and returns how many of its series did not fit.
 fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> u64 {
     let mut series: BTreeMap<Labels, Histogram> = BTreeMap::new();
-    let wanted = |s: &&Series| s.labels.key.protocol == family.protocol && s.labels.key.side == family.side;
+    let wanted = |s: &&Series| family.protocols.contains(&s.labels.key.protocol) && s.labels.key.side == family.side;
     for one in cumulative.series().filter(wanted) {
         // Different keys may have the same labels (the server side does not tell ports apart): a series must be unique.
         let all = series.entry(labels(one)).or_default();
@@ -84,7 +93,7 @@ fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> 
             continue;
         }
         let seconds = histogram.sum as f64 / 1e9;
-        out.histogram(family.name, labels.as_str(), family.protocol.bounds(), &histogram.counts, seconds);
+        out.histogram(family.name, labels.as_str(), family.protocols[0].bounds(), &histogram.counts, seconds);
     }
     omitted
 }
@@ -110,6 +119,15 @@ fn labels(series: &Series) -> Labels {
             if key.failed() {
                 labels.add("db_response_status_code", &names.status);
             }
+        }
+        Protocol::Mysql | Protocol::Postgresql => {
+            labels.add("db_system_name", key.protocol.name()).add("db_query_summary", operation);
+            if key.failed() {
+                labels.add("db_response_status_code", &names.status);
+            }
+        }
+        Protocol::Dns => {
+            labels.add("dns_question_name", operation);
         }
     }
     labels.add("error_type", &names.error_type);

@@ -17,7 +17,7 @@ use steth_identity::Processes;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::infer::{Guess, PREFIX, infer};
-use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Session, Side, State};
+use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Session, Side, State, Statements};
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
@@ -72,6 +72,7 @@ impl<O: Observer> Pipeline<O> {
             flow: Flow::new(limits.connections),
             parse: Parse {
                 names: Names::default(),
+                statements: Statements::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
                 processes: Processes::new(limits.processes),
@@ -211,6 +212,7 @@ const TRIES: u8 = 8;
 
 struct Parse<O> {
     names: Names,
+    statements: Statements,
     out: Vec<Exchange>,
     counts: [Exchanges; PROTOCOLS],
     processes: Processes,
@@ -259,7 +261,10 @@ impl<O: Observer> Parse<O> {
     fn with_session(&mut self, connection: &mut Connection<Talk>, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
         let Some(session) = &mut connection.state.session else { return };
         let count = &mut self.counts[session.protocol() as usize];
-        act(session, &mut Context { names: &mut self.names, out: &mut self.out, count });
+        act(
+            session,
+            &mut Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count },
+        );
         let state = session.state();
         if !self.out.is_empty() {
             self.hand_on(connection);
@@ -274,7 +279,8 @@ impl<O: Observer> Parse<O> {
     fn part(&mut self, connection: &mut Connection<Talk>, state: State) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
-            let mut cx = Context { names: &mut self.names, out: &mut self.out, count };
+            let mut cx =
+                Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count };
             session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
         }
         self.hand_on(connection);

@@ -108,6 +108,9 @@ impl Observer for Counter {
             protocol: match e.protocol() {
                 steth_wire::Protocol::Http1 => Protocol::Http,
                 steth_wire::Protocol::Redis => Protocol::Redis,
+                steth_wire::Protocol::Mysql => Protocol::Mysql,
+                steth_wire::Protocol::Postgresql => Protocol::Postgresql,
+                steth_wire::Protocol::Dns => Protocol::Dns,
             },
         };
         let observation = Observation {

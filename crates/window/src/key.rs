@@ -28,6 +28,12 @@ pub enum Protocol {
     Http = 1,
     /// Redis.
     Redis = 2,
+    /// MySQL and MariaDB.
+    Mysql = 3,
+    /// PostgreSQL.
+    Postgresql = 4,
+    /// DNS.
+    Dns = 5,
 }
 
 impl Protocol {
@@ -37,6 +43,9 @@ impl Protocol {
         match self {
             Protocol::Http => "http",
             Protocol::Redis => "redis",
+            Protocol::Mysql => "mysql",
+            Protocol::Postgresql => "postgresql",
+            Protocol::Dns => "dns",
         }
     }
 
@@ -44,8 +53,8 @@ impl Protocol {
     #[must_use]
     pub fn bounds(self) -> Bounds {
         match self {
-            Protocol::Http => classic::WIDE,
-            Protocol::Redis => classic::DATABASE,
+            Protocol::Http | Protocol::Dns => classic::WIDE,
+            Protocol::Redis | Protocol::Mysql | Protocol::Postgresql => classic::DATABASE,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One exchange: a request and what became of it.
 
-use crate::{Name, Names, Protocol, http1, redis};
+use crate::{Name, Names, Protocol, dns, http1, mysql, postgresql, redis};
 
 /// Which end of the connection was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,12 @@ pub enum Attributes {
     Http1(http1::Attributes),
     /// Redis.
     Redis(redis::Attributes),
+    /// MySQL and MariaDB.
+    Mysql(mysql::Attributes),
+    /// PostgreSQL.
+    Postgresql(postgresql::Attributes),
+    /// DNS.
+    Dns(dns::Attributes),
 }
 
 /// A request and what became of it. Times are monotonic nanoseconds, sizes are bytes on the wire.
@@ -142,6 +148,9 @@ impl Exchange {
         match self.attributes {
             Attributes::Http1(_) => Protocol::Http1,
             Attributes::Redis(_) => Protocol::Redis,
+            Attributes::Mysql(_) => Protocol::Mysql,
+            Attributes::Postgresql(_) => Protocol::Postgresql,
+            Attributes::Dns(_) => Protocol::Dns,
         }
     }
 
@@ -155,6 +164,9 @@ impl Exchange {
         match self.attributes {
             Attributes::Http1(_) => http1::error_type(self.status, side),
             Attributes::Redis(_) => redis::error_type(self.status, names),
+            Attributes::Mysql(mysql) => mysql.error_type(self.status, names),
+            Attributes::Postgresql(postgresql) => postgresql.error_type(self.status, names),
+            Attributes::Dns(dns) => dns.error_type(self.status, names),
         }
     }
 
@@ -163,6 +175,9 @@ impl Exchange {
         match &self.attributes {
             Attributes::Http1(http) => http.each(self, side, names, each),
             Attributes::Redis(redis) => redis.each(self, names, each),
+            Attributes::Mysql(mysql) => mysql.each(self, names, each),
+            Attributes::Postgresql(postgresql) => postgresql.each(self, names, each),
+            Attributes::Dns(dns) => dns.each(self, names, each),
         }
         if let Some(error) = self.error_type(side, names) {
             each("error.type", Value::Text(error));

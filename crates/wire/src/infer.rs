@@ -134,7 +134,7 @@ mod tests {
             Guess::More => "more",
             Guess::Is { protocol: Protocol::Http1, request: true } => "http request",
             Guess::Is { protocol: Protocol::Http1, request: false } => "http response",
-            Guess::Is { protocol: Protocol::Redis, .. } => "redis",
+            Guess::Is { protocol, .. } => protocol.name(),
         }
     }
 

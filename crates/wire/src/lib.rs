@@ -11,9 +11,10 @@
 //! whatever give exchanges or a counted loss, never a panic, a loop or an unbounded allocation.
 //!
 //! ```
-//! use steth_wire::{Bytes, Context, Direction, Names, Piece, Protocol, Session};
-//! let (mut names, mut out, mut count) = (Names::default(), Vec::new(), Default::default());
-//! let mut cx = Context { names: &mut names, out: &mut out, count: &mut count };
+//! use steth_wire::{Bytes, Context, Direction, Names, Piece, Protocol, Session, Statements};
+//! let (mut names, mut statements) = (Names::default(), Statements::default());
+//! let (mut out, mut count) = (Vec::new(), Default::default());
+//! let mut cx = Context { names: &mut names, statements: &mut statements, out: &mut out, count: &mut count };
 //! let mut session = Session::new(Protocol::Redis);
 //! let piece = |bytes, time| Piece { bytes: Bytes::Captured(bytes), offset: 0, opposite: 0, time, arrival: 0, turn: true };
 //! session.feed(Direction::Request, &piece(b"*1\r\n$4\r\nPING\r\n", 10), &mut cx);
@@ -22,15 +23,19 @@
 //! assert_eq!((names.get(out[0].operation), out[0].end - out[0].start), ("PING", 15));
 //! ```
 
+pub mod dns;
 mod exchange;
 mod fifo;
 pub mod http1;
 pub mod infer;
+pub mod mysql;
 mod names;
 mod piece;
+pub mod postgresql;
 mod protocol;
 pub mod redis;
 mod session;
+pub mod sql;
 
 pub use exchange::{Attributes, Exchange, Outcome, Side, Status, Value};
 pub use fifo::{Claim, Cut, Fifo};
@@ -38,3 +43,4 @@ pub use names::{Name, Names};
 pub use piece::{Bytes, Direction, End, Piece};
 pub use protocol::Protocol;
 pub use session::{Context, Session, State};
+pub use sql::Statements;

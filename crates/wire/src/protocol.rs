@@ -8,11 +8,18 @@ pub enum Protocol {
     Http1 = 1,
     /// Redis: RESP2, RESP3 and inline commands.
     Redis = 2,
+    /// MySQL and MariaDB.
+    Mysql = 3,
+    /// PostgreSQL, protocol 3.
+    Postgresql = 4,
+    /// DNS over UDP and TCP.
+    Dns = 5,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Protocol; 2] = [Protocol::Http1, Protocol::Redis];
+    pub const ALL: [Protocol; 5] =
+        [Protocol::Http1, Protocol::Redis, Protocol::Mysql, Protocol::Postgresql, Protocol::Dns];
 
     /// The protocol with this number; `None` for 0 (not known) and numbers this version does not know.
     #[must_use]
@@ -26,6 +33,9 @@ impl Protocol {
         match self {
             Protocol::Http1 => "http",
             Protocol::Redis => "redis",
+            Protocol::Mysql => "mysql",
+            Protocol::Postgresql => "postgresql",
+            Protocol::Dns => "dns",
         }
     }
 }

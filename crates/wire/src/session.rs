@@ -1,6 +1,6 @@
 //! One connection's protocol state, whatever the protocol.
 
-use crate::{Direction, End, Exchange, Names, Piece, Protocol, http1, redis};
+use crate::{Direction, End, Exchange, Names, Piece, Protocol, Statements, dns, http1, mysql, postgresql, redis};
 use steth_ledger::{Exchanges, Lost};
 
 /// What a session needs from outside while it is fed.
@@ -8,6 +8,8 @@ use steth_ledger::{Exchanges, Lost};
 pub struct Context<'a> {
     /// Interned strings.
     pub names: &'a mut Names,
+    /// Digests of SQL texts seen before.
+    pub statements: &'a mut Statements,
     /// Where finished exchanges go.
     pub out: &'a mut Vec<Exchange>,
     /// The ledger's account of this protocol. `reported` is counted here too, by [`Context::report`].
@@ -48,6 +50,12 @@ pub enum Session {
     Http1(http1::Session),
     /// Redis.
     Redis(redis::Session),
+    /// MySQL and MariaDB.
+    Mysql(mysql::Session),
+    /// PostgreSQL.
+    Postgresql(postgresql::Session),
+    /// DNS.
+    Dns(dns::Session),
 }
 
 macro_rules! each {
@@ -55,6 +63,9 @@ macro_rules! each {
         match $session {
             Session::Http1($inner) => $body,
             Session::Redis($inner) => $body,
+            Session::Mysql($inner) => $body,
+            Session::Postgresql($inner) => $body,
+            Session::Dns($inner) => $body,
         }
     };
 }
@@ -66,6 +77,9 @@ impl Session {
         match protocol {
             Protocol::Http1 => Session::Http1(http1::Session::default()),
             Protocol::Redis => Session::Redis(redis::Session::default()),
+            Protocol::Mysql => Session::Mysql(mysql::Session::default()),
+            Protocol::Postgresql => Session::Postgresql(postgresql::Session::default()),
+            Protocol::Dns => Session::Dns(dns::Session::default()),
         }
     }
 
@@ -75,6 +89,9 @@ impl Session {
         match self {
             Session::Http1(_) => Protocol::Http1,
             Session::Redis(_) => Protocol::Redis,
+            Session::Mysql(_) => Protocol::Mysql,
+            Session::Postgresql(_) => Protocol::Postgresql,
+            Session::Dns(_) => Protocol::Dns,
         }
     }
 

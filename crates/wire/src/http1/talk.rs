@@ -9,6 +9,7 @@ use steth_ledger::{Exchanges, Lost};
 pub(super) struct Talk {
     pub(super) session: super::Session,
     pub(super) names: Names,
+    pub(super) statements: crate::Statements,
     pub(super) out: Vec<Exchange>,
     pub(super) count: Exchanges,
     pub(super) position: [u64; 2],
@@ -29,7 +30,12 @@ impl Talk {
         };
         self.last = Some(direction);
         self.position[direction as usize] += piece.len();
-        let mut cx = Context { names: &mut self.names, out: &mut self.out, count: &mut self.count };
+        let mut cx = Context {
+            names: &mut self.names,
+            statements: &mut self.statements,
+            out: &mut self.out,
+            count: &mut self.count,
+        };
         self.session.feed(direction, &piece, &mut cx);
         self
     }
@@ -53,13 +59,23 @@ impl Talk {
     }
     pub(super) fn shutdown(&mut self, direction: Direction) -> &mut Self {
         self.time += 1000;
-        let mut cx = Context { names: &mut self.names, out: &mut self.out, count: &mut self.count };
+        let mut cx = Context {
+            names: &mut self.names,
+            statements: &mut self.statements,
+            out: &mut self.out,
+            count: &mut self.count,
+        };
         self.session.shutdown(direction, self.time, &mut cx);
         self
     }
     pub(super) fn close(&mut self, end: End) -> &mut Self {
         self.time += 1000;
-        let mut cx = Context { names: &mut self.names, out: &mut self.out, count: &mut self.count };
+        let mut cx = Context {
+            names: &mut self.names,
+            statements: &mut self.statements,
+            out: &mut self.out,
+            count: &mut self.count,
+        };
         self.session.close(end, self.time, &mut cx);
         self.session.close(end, self.time, &mut cx);
         assert_eq!(self.session.pending(), 0);
@@ -92,7 +108,7 @@ impl Talk {
     pub(super) fn http(&self, at: usize) -> Attributes {
         match self.out[at].attributes {
             crate::Attributes::Http1(http) => http,
-            crate::Attributes::Redis(_) => panic!("not HTTP"),
+            _ => panic!("not HTTP"),
         }
     }
     pub(super) fn attributes(&self, at: usize, side: Side) -> Vec<String> {

@@ -8,6 +8,7 @@ use steth_ledger::{Exchanges, Lost};
 pub(super) struct Kit {
     pub(super) session: Session,
     pub(super) names: Names,
+    pub(super) statements: crate::Statements,
     pub(super) out: Vec<Exchange>,
     pub(super) count: Exchanges,
     pub(super) time: u64,
@@ -36,7 +37,12 @@ impl Kit {
             count.lost_by(Lost::Orphan) + truncated
         };
         let before = stray(&self.count);
-        let mut cx = Context { names: &mut self.names, out: &mut self.out, count: &mut self.count };
+        let mut cx = Context {
+            names: &mut self.names,
+            statements: &mut self.statements,
+            out: &mut self.out,
+            count: &mut self.count,
+        };
         self.session.feed(direction, &piece, &mut cx);
         self.strays += stray(&self.count) - before;
         self.at[mine] += piece.len();
@@ -55,7 +61,12 @@ impl Kit {
 
     pub(super) fn close(&mut self, end: End) {
         self.time += 1;
-        let mut cx = Context { names: &mut self.names, out: &mut self.out, count: &mut self.count };
+        let mut cx = Context {
+            names: &mut self.names,
+            statements: &mut self.statements,
+            out: &mut self.out,
+            count: &mut self.count,
+        };
         self.session.close(end, self.time, &mut cx);
     }
 

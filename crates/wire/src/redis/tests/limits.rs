@@ -53,13 +53,23 @@ fn behind_the_end_of_the_responses_nobody_waits() {
     kit.session.shutdown(
         Direction::Request,
         50,
-        &mut Context { names: &mut kit.names, out: &mut kit.out, count: &mut kit.count },
+        &mut Context {
+            names: &mut kit.names,
+            statements: &mut kit.statements,
+            out: &mut kit.out,
+            count: &mut kit.count,
+        },
     );
     assert_eq!(kit.out.len(), 0);
     kit.session.shutdown(
         Direction::Response,
         60,
-        &mut Context { names: &mut kit.names, out: &mut kit.out, count: &mut kit.count },
+        &mut Context {
+            names: &mut kit.names,
+            statements: &mut kit.statements,
+            out: &mut kit.out,
+            count: &mut kit.count,
+        },
     );
     assert_eq!((kit.out[0].outcome, kit.out[0].end), (Outcome::Unanswered, 60));
 }
