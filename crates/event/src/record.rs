@@ -195,6 +195,26 @@ pub enum Event<'a> {
     Counters(Box<Counters>),
 }
 
+/// The `time` of a record of the kernel side, by which records of several rings are merged; 0 if it has none.
+#[inline]
+#[must_use]
+pub fn time(record: &[u8]) -> u64 {
+    let at = match record.first() {
+        Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => std::mem::offset_of!(Chunk, time),
+        Some(&kind::OPEN) => std::mem::offset_of!(Open, time),
+        Some(&(kind::EXEC | kind::EXIT)) => std::mem::offset_of!(Exec, time),
+        _ => return 0,
+    };
+    record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+}
+
+// One place for the time of several kinds.
+const _: () = {
+    assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Books, time));
+    assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Shutdown, time));
+    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Exit, time));
+};
+
 /// Why a record could not be read.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RecordError {

@@ -19,12 +19,13 @@
 mod attach;
 pub mod doctor;
 mod ring;
+mod rings;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));
 }
 
-pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, Settings};
+pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

@@ -44,8 +44,8 @@ impl Run {
 }
 
 /// Loads the server while the benchmark itself has the programs attached and drains the ring.
-pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, empty: bool) -> anyhow::Result<Run> {
-    let mut probe = Probe::attach(&Settings { empty, ..Settings::default() })?;
+pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, last_stage: u32) -> anyhow::Result<Run> {
+    let mut probe = Probe::attach(&Settings { last_stage, ..Settings::default() })?;
     let names: Vec<_> = probe.hooks().collect();
     let _statistics = Statistics::enable()?;
     let before = probe.statistics();
