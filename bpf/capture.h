@@ -60,7 +60,11 @@ static __always_inline bool locate(struct scratch *s)
 	if (task->flags & PF_KTHREAD)
 		return false;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->cs != USER_CS)
+	/*
+	 * The result stands in `ax` once the call is done (entry_SYSCALL_64, do_syscall_64). What runs then is task work, of io_uring
+	 * for example, and the registers are of a call that has nothing to do with it.
+	 */
+	if (regs->cs != USER_CS || regs->ax != (unsigned long)-ENOSYS)
 		return false;
 	si = regs->si;
 	from->buffer = NULL;

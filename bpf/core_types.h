@@ -56,6 +56,7 @@ enum {
 #define ECONNREFUSED 111
 #define ECONNRESET 104
 #define ETIMEDOUT 110
+#define ENOSYS 38
 
 enum {
 	TCP_ESTABLISHED = 1,
@@ -153,6 +154,7 @@ struct linux_binprm {
 /* x86-64: what is left of the registers with which the task entered the kernel. */
 struct pt_regs {
 	unsigned long r10;
+	unsigned long ax;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;

@@ -66,8 +66,18 @@ macro_rules! cases {
 }
 
 cases! {
-    at_once byte_at_a_time chunked_trailers dup expect_continue fd_reused fork_shared half_close head_with_length
+    at_once bodiless_pipeline byte_at_a_time chunked_trailers deep_pipeline dup expect_continue fd_reused fork_shared half_close head_with_length
     older_than_the_agent one_byte_reads reset_mid_response scm_rights unanswered upgrade
+}
+
+#[test]
+fn upload() {
+    root_or_skip!();
+    let _alone = alone();
+    let (seen, _) = play("upload", &[], &["client", "server"]);
+    let captured = seen.ledger["bytes"]["captured"].as_u64().expect("a number");
+    // Three bodies of a mebibyte, at two ends.
+    assert!(captured < 1 << 20, "bodies are not copied: {}", seen.ledger);
 }
 
 /// What the kernel side cannot read: no buffer of the caller holds the bytes.
