@@ -18,6 +18,7 @@
 
 mod attach;
 pub mod doctor;
+mod inventory;
 mod ring;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
@@ -25,6 +26,7 @@ mod skeleton {
 }
 
 pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, Settings};
+pub use inventory::Inventory;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]
