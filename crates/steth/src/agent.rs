@@ -1,12 +1,13 @@
 //! The live source: kernel side, drain, and the looks at the machine that turn its records into a whole stream.
 //!
 //! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
-//! processes as they are first seen, ticks where the ring was empty, and the kernel's counters.
+//! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
+use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
 use steth_identity::Resolver;
-use steth_probe::{Demotion, Probe, ProbeError, Settings};
+use steth_probe::{Demotion, Probe};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
 const LOOK: Duration = Duration::from_millis(25);
@@ -17,6 +18,8 @@ const SWEEP_SOON: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 /// Processes that the resolver remembers.
 const PROCESSES: usize = 16_384;
+/// At the end, so long for look-ups that are still under way.
+const LAST_LOOK_UPS: Duration = Duration::from_millis(50);
 
 /// The attached agent.
 pub(crate) struct Agent {
@@ -28,19 +31,15 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Attaches.
-    pub(crate) fn attach(settings: &Settings) -> Result<Self, ProbeError> {
-        let probe = Probe::attach(settings)?;
+    /// Takes over from here.
+    pub(crate) fn start(probe: Probe) -> anyhow::Result<Self> {
+        let resolver = Resolver::start(PROCESSES).context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
-        Ok(Self { probe, resolver: Resolver::new(PROCESSES), clock_read: None, counters_read: now, swept: now })
+        Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })
     }
 
     pub(crate) fn probe(&self) -> &Probe {
         &self.probe
-    }
-
-    pub(crate) fn probe_mut(&mut self) -> &mut Probe {
-        &mut self.probe
     }
 
     /// Gives connections up.
@@ -50,7 +49,8 @@ impl Agent {
         }
     }
 
-    /// Waits a little, then hands on everything that has come.
+    /// Waits a little, then hands on everything that has come. What was found out about processes comes before the tick, on
+    /// which exchanges that wait for it go on.
     pub(crate) fn turn(&mut self, each: &mut impl FnMut(&[u8])) {
         self.probe.wait(LOOK);
         if self.clock_read.is_none_or(|at| at.elapsed() >= SECOND) {
@@ -69,6 +69,7 @@ impl Agent {
             self.counters_read = Instant::now();
             self.counters(each);
         }
+        self.looked_up(Duration::ZERO, each);
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
     }
 
@@ -80,6 +81,7 @@ impl Agent {
         // More than one drain's worth may be waiting.
         while self.drain(each) > 0 {}
         self.counters(each);
+        self.looked_up(LAST_LOOK_UPS, each);
         let now = monotonic();
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
     }
@@ -90,6 +92,14 @@ impl Agent {
             enrich(resolver, record, each);
             each(record);
         })
+    }
+
+    /// Hands on who processes are, waiting so long in all for what is still being looked up.
+    fn looked_up(&mut self, patience: Duration, each: &mut impl FnMut(&[u8])) {
+        let until = Instant::now() + patience;
+        while let Some(process) = self.resolver.answer(until.saturating_duration_since(Instant::now())) {
+            each(&process.to_record());
+        }
     }
 
     /// Whether every socket was asked and no answer was lost.
@@ -112,7 +122,7 @@ impl Agent {
     }
 }
 
-/// Before the first record of a process goes a record that says who it is.
+/// Before the first record of a process goes a record that says who it is, as far as that is known by then.
 #[inline]
 fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.

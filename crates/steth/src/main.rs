@@ -8,6 +8,7 @@ mod agent;
 mod configuration;
 mod doctor;
 mod losses;
+mod naming;
 mod pipeline;
 mod print;
 mod record;

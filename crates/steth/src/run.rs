@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
-use steth_probe::Settings;
+use steth_probe::{Probe, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
 
@@ -63,12 +63,13 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let server = Server::start(configuration.server.listen, shared.clone())?;
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
-    let mut agent = Agent::attach(&Settings {
+    let probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         protocols,
         ..Settings::default()
     })?;
+    let mut agent = Agent::start(probe)?;
     let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
@@ -147,6 +148,18 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add(
+        "steth_look_ups_refused_total",
+        "Processes that were not looked up in /proc when first seen, because too many others were waiting.",
+        vec![],
+        account.look_ups_refused,
+    );
+    add(
+        "steth_named_late_total",
+        "Exchanges that went on before the look-up of one of their processes had ended.",
+        vec![],
+        account.named_late,
+    );
     let (cpu, memory_bytes) = usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),

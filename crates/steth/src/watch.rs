@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
-use steth_probe::Settings;
+use steth_probe::{Probe, Settings};
 use steth_wire::Protocol;
 
 /// What is to be watched.
@@ -59,13 +59,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         adopt_children: !args.command.is_empty(),
         ..Settings::default()
     };
-    let mut agent = Agent::attach(&settings)?;
+    let mut probe = Probe::attach(&settings)?;
     if let Some(pid) = args.pid {
         anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
-        agent.probe_mut().select(pid)?;
+        probe.select(pid)?;
     }
     let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
     let mut child = start(args)?;
+    let mut agent = Agent::start(probe)?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);
