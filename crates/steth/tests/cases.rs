@@ -144,7 +144,10 @@ fn both_ends_are_named_and_share_sequence_numbers() {
             (exchange["client"]["pid"].as_u64(), exchange["server"]["pid"].as_u64()),
             (Some(client), Some(server))
         );
-        assert!(exchange["client"]["process"].as_str().is_some_and(|name| name.starts_with("python")), "{exchange}");
+        for end in ["client", "server"] {
+            let name = exchange[end]["process"].as_str();
+            assert!(name.is_some_and(|name| name.starts_with("python")), "{end} of {exchange}");
+        }
     }
     let numbers = |side| {
         let mut numbers: Vec<_> =
