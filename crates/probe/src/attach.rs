@@ -2,12 +2,12 @@
 
 use crate::ring::Ring;
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
-use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Iter, Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramInput};
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
@@ -249,14 +249,14 @@ impl Probe {
         Ok(())
     }
 
-    /// Gives a connection up; takes effect at the next sweep. A full table forgets the request, and the connection goes
-    /// on costing what it costs.
-    pub fn demote(&mut self, connection: u64, demotion: Demotion) {
+    /// Gives a connection up; takes effect at the next sweep. False: the table is full, and the connection goes on costing
+    /// what it costs.
+    pub fn demote(&mut self, connection: u64, demotion: Demotion) -> bool {
         let value: u32 = match demotion {
             Demotion::Opaque => 1,
             Demotion::InferAgain => 2,
         };
-        let _ = self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY);
+        self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY).is_ok()
     }
 
     /// Whether some socket holds bytes back that only a sweep would report; asking takes the wish back.
@@ -285,18 +285,18 @@ impl Probe {
     /// The kernel's figures of every program.
     #[must_use]
     pub fn statistics(&self) -> Vec<ProgramStatistics> {
-        let ids: Vec<u32> =
-            (self.skel.object().progs()).filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok()).collect();
-        ProgInfoIter::default()
-            .filter(|info| ids.contains(&info.id))
-            .map(|info| ProgramStatistics {
-                name: info.name.to_string_lossy().into_owned(),
+        // By the descriptors that are held: to find programs by their ids would take CAP_SYS_ADMIN.
+        let figures = |program: libbpf_rs::Program<'_>| {
+            let info = information(program.as_fd())?;
+            Some(ProgramStatistics {
+                name: program.name().to_string_lossy().into_owned(),
                 run_ns: info.run_time_ns,
                 runs: info.run_cnt,
                 missed: info.recursion_misses,
                 verified_instructions: info.verified_insns,
             })
-            .collect()
+        };
+        self.skel.object().progs().filter_map(figures).collect()
     }
 
     /// Takes all hooks away. What is in the ring can still be drained.
@@ -314,6 +314,17 @@ impl Probe {
 
 const CAPTURE: u32 = 1;
 const IGNORE: u32 = 2;
+
+fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
+    let mut length = size_of::<bpf_prog_info>() as u32;
+    // SAFETY: all-zero is a valid value of this plain C struct, and asks for no further buffers; the kernel fills in at
+    // most `length` bytes of it.
+    unsafe {
+        let mut info: bpf_prog_info = std::mem::zeroed();
+        let error = bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length);
+        (error == 0).then_some(info)
+    }
+}
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
 fn kernel_tgid() -> Result<u32, ProbeError> {

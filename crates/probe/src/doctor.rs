@@ -2,6 +2,7 @@
 //! makes before it loads anything.
 
 use crate::ProbeError;
+use crate::privileges::{Capabilities, Capability};
 use libbpf_rs::btf::Btf;
 use std::path::Path;
 
@@ -32,9 +33,6 @@ pub const TRACEPOINTS: [(&str, &str); 9] = [
 ];
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-const CAP_SYS_ADMIN: u32 = 21;
 
 /// All checks, in the order in which they matter.
 #[must_use]
@@ -102,8 +100,7 @@ fn privileges() -> Check {
             name: "privileges",
             ok: false,
             found,
-            fix: "sudo steth …, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(which steth)"
-                .into(),
+            fix: "sudo steth …, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep $(which steth)".into(),
         },
     }
 }
@@ -117,22 +114,14 @@ fn type_information() -> Check {
 
 /// What we have, or what is missing.
 fn capabilities() -> Result<String, String> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = (status.lines())
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 == 1;
-    if has(CAP_SYS_ADMIN) {
-        return Ok("CAP_SYS_ADMIN".into());
+    let held = Capabilities::held();
+    if held.has(Capability::SysAdmin) {
+        return Ok(Capability::SysAdmin.name().into());
     }
-    let missing: Vec<_> = [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")]
-        .into_iter()
-        .filter(|(capability, _)| !has(*capability))
-        .map(|(_, name)| name)
-        .collect();
+    let needed = [Capability::Bpf, Capability::Perfmon];
+    let missing: Vec<_> = needed.into_iter().filter(|one| !held.has(*one)).map(Capability::name).collect();
     if missing.is_empty() {
-        Ok("CAP_BPF and CAP_PERFMON".into())
+        Ok(needed.map(Capability::name).join(" and "))
     } else {
         Err(format!("{} missing", missing.join(" and ")))
     }

@@ -19,6 +19,7 @@
 mod attach;
 pub mod doctor;
 mod inventory;
+pub mod privileges;
 mod ring;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {

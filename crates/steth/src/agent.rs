@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
 use steth_identity::Resolver;
+use steth_probe::privileges::{self, Capabilities, Capability};
 use steth_probe::{Demotion, Probe};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
@@ -31,8 +32,16 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Takes over from here.
-    pub(crate) fn start(probe: Probe) -> anyhow::Result<Self> {
+    /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
+    pub(crate) fn start(probe: Probe, more: &[Capability]) -> anyhow::Result<Self> {
+        // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
+        let keep = [&[Capability::SysPtrace], more].concat();
+        if let Err(error) = privileges::keep_only(&keep) {
+            crate::say::say!(
+                "privileges could not be given up ({error}); the agent goes on with {}",
+                Capabilities::held()
+            );
+        }
         let resolver = Resolver::start(PROCESSES).context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
         Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })

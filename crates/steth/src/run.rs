@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
+use steth_probe::privileges::Capabilities;
 use steth_probe::{Probe, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
@@ -60,7 +61,7 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let protocols = configuration.protocols()?;
     let shared = Arc::new(Shared::new(now(), Retention::default()));
     // The address first: it fails for reasons that a person can mend at once.
-    let server = Server::start(configuration.server.listen, shared.clone())?;
+    let server = Server::bind(configuration.server.listen)?;
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
     let probe = Probe::attach(&Settings {
@@ -69,7 +70,9 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
         protocols,
         ..Settings::default()
     })?;
-    let mut agent = Agent::start(probe)?;
+    let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
+    // Threads have the privileges of whoever starts them, so this one starts now.
+    let server = server.serve(shared.clone())?;
     let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
@@ -169,6 +172,7 @@ fn health(
             .iter()
             .map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() })
             .collect(),
+        capabilities: Capabilities::held().names(),
         cpu,
         memory_bytes,
         exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),

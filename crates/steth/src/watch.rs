@@ -66,7 +66,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
     let mut child = start(args)?;
-    let mut agent = Agent::start(probe)?;
+    // After the command has started: it runs with the privileges of whoever typed it.
+    let mut agent = Agent::start(probe, &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             break;
         }
         if let Some(running) = &mut child
-            && let Some(ended) = running.try_wait().context("waiting for the command")?
+            && let Some(ended) = running.0.try_wait().context("waiting for the command")?
         {
             child = None;
             let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0));
@@ -89,10 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     // Ctrl-c reaches the command too; --for ends it, since it was started for this.
-    if let Some(mut running) = child {
-        let _ = running.kill();
-        let _ = running.wait();
-    }
+    drop(child);
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
     let ledger = pipeline.account().to_json();
@@ -100,7 +98,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(status)
 }
 
-fn start(args: &Args) -> anyhow::Result<Option<Child>> {
+/// The command, which ends with the watch if not before.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<Option<Running>> {
     let Some((program, arguments)) = args.command.split_first() else { return Ok(None) };
     let mut command = Command::new(program);
     command.args(arguments);
@@ -108,7 +116,7 @@ fn start(args: &Args) -> anyhow::Result<Option<Child>> {
         // Standard output belongs to the JSON lines.
         command.stdout(std::io::stderr());
     }
-    Ok(Some(command.spawn().with_context(|| format!("cannot run {program:?}"))?))
+    Ok(Some(Running(command.spawn().with_context(|| format!("cannot run {program:?}"))?)))
 }
 
 /// Prints exchanges to standard output, a buffer at a time.
