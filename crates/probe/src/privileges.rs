@@ -69,6 +69,12 @@ impl Capabilities {
     }
 }
 
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
+        Self(capabilities.into_iter().fold(0, |bits, capability| bits | 1 << (capability as u32)))
+    }
+}
+
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names();
@@ -84,8 +90,8 @@ impl fmt::Display for Capabilities {
 /// # Errors
 /// When the kernel refuses; a sandbox may forbid the calls. What was given up by then stays given up.
 pub fn keep_only(keep: &[Capability]) -> io::Result<()> {
-    let wanted = keep.iter().fold(0, |bits, capability| bits | 1u64 << (*capability as u32));
-    let kept = Capabilities::read("CapPrm:").0 & wanted;
+    let wanted: Capabilities = keep.iter().copied().collect();
+    let kept = Capabilities::read("CapPrm:").0 & wanted.0;
     // SAFETY: numbers only.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     // SAFETY: numbers only.

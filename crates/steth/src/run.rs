@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         configuration.store.data.clone_from(data);
     }
     if args.print_config {
-        print!("{}", configuration.print());
+        crate::say::print(configuration.print().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     observe(&configuration)

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
     let ledger = pipeline.account().to_json();
-    pipeline.observer().last(&ledger);
+    pipeline.observer().last(&ledger)?;
     Ok(status)
 }
 
@@ -125,7 +125,9 @@ pub(crate) struct Printer {
     colour: bool,
     slow: u64,
     buffer: Vec<u8>,
-    broken: bool,
+    /// Nobody reads any more, or the output cannot be written: there is no point in going on.
+    closed: bool,
+    failed: Option<anyhow::Error>,
 }
 
 impl Printer {
@@ -133,21 +135,29 @@ impl Printer {
         let colour =
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let slow = slow.map_or(0, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
-        Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), broken: false }
+        Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), closed: false, failed: None }
     }
 
-    /// Writes out what is buffered. False: nobody reads any more.
+    /// Writes out what is buffered. False: it is closed.
     pub(crate) fn flush(&mut self) -> bool {
-        if !self.buffer.is_empty() && !self.broken {
+        if !self.buffer.is_empty() && !self.closed {
             let mut out = std::io::stdout().lock();
-            self.broken = out.write_all(&self.buffer).and_then(|()| out.flush()).is_err();
+            match crate::say::written(out.write_all(&self.buffer).and_then(|()| out.flush())) {
+                Ok(read) => self.closed = !read,
+                Err(error) => (self.closed, self.failed) = (true, Some(error)),
+            }
         }
         self.buffer.clear();
-        !self.broken
+        !self.closed
     }
 
-    /// The last line: the ledger.
-    pub(crate) fn last(&mut self, ledger: &serde_json::Value) {
+    /// Whether anybody still reads.
+    pub(crate) fn open(&self) -> bool {
+        !self.closed
+    }
+
+    /// The last line: the ledger. An error if any of the output could not be written.
+    pub(crate) fn last(&mut self, ledger: &serde_json::Value) -> anyhow::Result<()> {
         if self.json {
             let _ = writeln!(self.buffer, "{ledger}");
         } else {
@@ -155,6 +165,7 @@ impl Printer {
             let _ = writeln!(self.buffer, "{} exchanges, {} lost", exchanges["reported"], exchanges["lost"]);
         }
         self.flush();
+        self.failed.take().map_or(Ok(()), Err)
     }
 }
 
