@@ -35,6 +35,14 @@ impl Resolver {
         Self::with_reader(maximum, procfs::read)
     }
 
+    /// Where /proc has other ids than the kernel's records: it would tell of strangers. What the records tell remains.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn without_proc(maximum: usize) -> std::io::Result<Self> {
+        Self::with_reader(maximum, |_| None)
+    }
+
     fn with_reader(maximum: usize, read: impl Fn(u32) -> Option<Process> + Send + 'static) -> std::io::Result<Self> {
         let hasher = || FixedState::with_seed(0x6964);
         Ok(Self {

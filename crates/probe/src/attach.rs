@@ -109,6 +109,7 @@ pub struct Probe {
     ring: Ring,
     skel: SockTracepointsSkel<'static>,
     possible_cpus: usize,
+    same_pids: bool,
 }
 
 impl std::fmt::Debug for Probe {
@@ -163,7 +164,8 @@ impl Probe {
         rodata.wakeup_bytes = (settings.ring_bytes / 8).clamp(4096, 128 * 1024);
         rodata.empty = settings.empty;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        rodata.self_tgid = kernel_tgid()?;
+        let tgid = kernel_tgid()?;
+        rodata.self_tgid = tgid;
         open.maps.ring.set_max_entries(settings.ring_bytes).map_err(refused("the size of the ring"))?;
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
@@ -197,7 +199,8 @@ impl Probe {
         .map_err(refused("to attach a program"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
-        Ok(Self { links, sweep: Some(sweep), ring, skel, possible_cpus })
+        let same_pids = tgid == std::process::id();
+        Ok(Self { links, sweep: Some(sweep), ring, skel, possible_cpus, same_pids })
     }
 
     fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -303,6 +306,13 @@ impl Probe {
     pub fn detach(&mut self) {
         self.links.clear();
         self.sweep = None;
+    }
+
+    /// Whether a process has the same id in the records as in /proc. Not so in a container with a pid namespace of its own,
+    /// where /proc/7 is another process than the kernel's number 7.
+    #[must_use]
+    pub fn same_pids(&self) -> bool {
+        self.same_pids
     }
 
     /// Number of CPUs that the kernel may bring up.

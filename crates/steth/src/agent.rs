@@ -22,6 +22,10 @@ const PROCESSES: usize = 16_384;
 /// At the end, so long for look-ups that are still under way.
 const LAST_LOOK_UPS: Duration = Duration::from_millis(50);
 
+/// What to say where /proc shows other process ids than the kernel has.
+pub(crate) const OTHER_PIDS: &str = "this is a pid namespace of its own: processes have the kernel's ids and names here, \
+    without container and command line; give the container the host's (docker run --pid=host, hostPID: true)";
+
 /// The attached agent.
 pub(crate) struct Agent {
     probe: Probe,
@@ -42,7 +46,13 @@ impl Agent {
                 Capabilities::held()
             );
         }
-        let resolver = Resolver::start(PROCESSES).context("cannot start the thread that looks processes up")?;
+        let resolver = if probe.same_pids() {
+            Resolver::start(PROCESSES)
+        } else {
+            crate::say::say!("{OTHER_PIDS}");
+            Resolver::without_proc(PROCESSES)
+        };
+        let resolver = resolver.context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
         Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })
     }

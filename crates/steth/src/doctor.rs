@@ -37,6 +37,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let attached = Probe::attach(&Settings { ring_bytes: 64 * 1024, ..Settings::default() });
     match &attached {
         Ok(probe) => {
+            if !probe.same_pids() {
+                line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");
+            }
             let programs = probe.statistics();
             line(
                 &mut text,

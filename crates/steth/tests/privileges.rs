@@ -161,3 +161,34 @@ fn the_capabilities_that_doctor_names_are_enough() {
         assert!(!output.status.success() && errors.contains(&left_out.to_uppercase()), "without {left_out}: {errors}");
     }
 }
+
+/// In a pid namespace of its own, /proc/N is not the kernel's process N. Here N is nginx to the kernel and `sleep` in /proc.
+#[test]
+fn a_stranger_with_the_same_id_in_another_namespace_is_not_taken_for_the_server() {
+    root_or_skip!();
+    let _alone = alone();
+    let (nginx, dir) = (Nginx::start(), tempfile::tempdir().expect("a temporary directory"));
+    let worker = nginx.workers()[0];
+    let inside = format!(
+        "echo {} > /proc/sys/kernel/ns_last_pid; sleep 60 & sleep 0.2; test -d /proc/{worker} || exit 9; \
+         exec {} watch --json --port {}",
+        worker - 1,
+        env!("CARGO_BIN_EXE_steth"),
+        nginx.port,
+    );
+    let mut unshare = command("unshare");
+    let unshare = unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &inside]);
+    let agent = Process::spawn("namespaced", unshare, dir.path());
+    agent.wait_for("it is watching", Duration::from_secs(20), || agent.errors().contains("watching"));
+    assert!(agent.errors().contains("pid namespace of its own"), "{}", agent.errors());
+    assert_eq!(ab(nginx.port, "/", 20, 1, true).requests, 20);
+    let of_worker = || -> Vec<Value> {
+        let output = agent.output();
+        let exchanges = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        exchanges.filter(|e| e["server"]["pid"] == worker).collect()
+    };
+    wait_until("its exchanges are printed", Duration::from_secs(5), || of_worker().len() >= 20);
+    for exchange in of_worker() {
+        assert_eq!(exchange["server"]["process"], "nginx", "{exchange}");
+    }
+}
