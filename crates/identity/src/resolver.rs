@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_slow_proc_holds_nobody_up_and_too_many_questions_are_refused() {
-        let (open, gate) = mpsc::channel::<()>();
+        let (open, gate) = mpsc::sync_channel::<()>(0);
         let read = move |pid| {
             let _ = gate.recv();
             Some(named(pid, "read"))
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_answer_about_an_earlier_image_is_not_given() {
-        let (open, gate) = mpsc::channel::<()>();
+        let (open, gate) = mpsc::sync_channel::<()>(0);
         let read = move |_| gate.recv().ok().and(None);
         let mut resolver = Resolver::with_reader(10, read).unwrap();
         resolver.first_sight(7, Some(b"before"));
