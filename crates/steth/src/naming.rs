@@ -28,10 +28,16 @@ pub(crate) struct Waiting {
     pub(crate) since: Option<u64>,
 }
 
+fn under_way(process: Option<&Arc<Process>>) -> bool {
+    process.is_some_and(|process| process.look_up == LookUp::UnderWay)
+}
+
 /// Who the processes are, and what waits for knowing better.
 pub(crate) struct Naming {
     processes: Processes,
     waiting: VecDeque<Waiting>,
+    /// Processes that are being looked up: never fewer; more, once one of them was evicted.
+    under_way: u64,
     refused: u64,
     late: u64,
 }
@@ -39,7 +45,7 @@ pub(crate) struct Naming {
 impl Naming {
     /// Remembers so many processes.
     pub(crate) fn new(processes: usize) -> Self {
-        Self { processes: Processes::new(processes), waiting: VecDeque::new(), refused: 0, late: 0 }
+        Self { processes: Processes::new(processes), waiting: VecDeque::new(), under_way: 0, refused: 0, late: 0 }
     }
 
     /// Who this is, as far as is known by now.
@@ -51,11 +57,8 @@ impl Naming {
     /// Whether an exchange between these two is to wait.
     #[inline]
     pub(crate) fn wait_for(&self, pids: [u32; 2]) -> bool {
-        pids.into_iter().any(|pid| self.under_way(pid))
-    }
-
-    fn under_way(&self, pid: u32) -> bool {
-        self.processes.get(pid).is_some_and(|process| process.look_up == LookUp::UnderWay)
+        // Nearly always it is: whoever has talked a while is known.
+        self.under_way > 0 && pids.into_iter().any(|pid| under_way(self.processes.get(pid)))
     }
 
     /// Holds an exchange back; gives it back at once if there is no place.
@@ -80,6 +83,11 @@ impl Naming {
     /// A process was looked up, or is being looked up.
     pub(crate) fn insert(&mut self, process: Process) {
         self.refused += u64::from(process.look_up == LookUp::Refused);
+        match (process.look_up == LookUp::UnderWay, under_way(self.processes.get(process.pid))) {
+            (true, false) => self.under_way += 1,
+            (false, true) => self.under_way -= 1,
+            _ => {}
+        }
         self.processes.insert(process);
     }
 

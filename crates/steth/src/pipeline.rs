@@ -397,32 +397,45 @@ impl<O: Observer> Parse<O> {
             Side::Server => (connection.peer_tgid, connection.tgid),
             Side::Network => (0, 0),
         };
-        let (naming, observer, names) = (&mut self.naming, &mut self.observer, &self.names);
-        let wait = naming.wait_for([client_pid, server_pid]);
-        let (id, open, reversed, clock) = (connection.id, &connection.open, connection.state.reversed, self.clock);
+        if self.naming.wait_for([client_pid, server_pid]) {
+            return self.hold(connection, side, client_pid, server_pid);
+        }
+        let (client, server) = (self.naming.get(client_pid), self.naming.get(server_pid));
         for exchange in self.out.drain(..) {
-            if wait {
-                let (connection, open, since) = (id, *open, None);
-                let waiting =
-                    Waiting { exchange, side, connection, open, reversed, client_pid, server_pid, clock, since };
-                if let Some(waiting) = naming.hold(waiting) {
-                    observer.exchange(&seen(&waiting, naming, names));
-                }
-                continue;
-            }
-            observer.exchange(&Seen {
+            self.observer.exchange(&Seen {
                 exchange: &exchange,
                 side,
-                connection: id,
-                open: open.as_ref(),
-                reversed,
-                client: naming.get(client_pid),
-                server: naming.get(server_pid),
+                connection: connection.id,
+                open: connection.open.as_ref(),
+                reversed: connection.state.reversed,
+                client,
+                server,
                 client_pid,
                 server_pid,
-                names,
-                clock,
+                names: &self.names,
+                clock: self.clock,
             });
+        }
+    }
+
+    /// One of the two processes is being looked up.
+    #[cold]
+    fn hold(&mut self, connection: &Connection<Talk>, side: Side, client_pid: u32, server_pid: u32) {
+        for exchange in self.out.drain(..) {
+            let refused = self.naming.hold(Waiting {
+                exchange,
+                side,
+                connection: connection.id,
+                open: connection.open,
+                reversed: connection.state.reversed,
+                client_pid,
+                server_pid,
+                clock: self.clock,
+                since: None,
+            });
+            if let Some(waiting) = refused {
+                self.observer.exchange(&seen(&waiting, &self.naming, &self.names));
+            }
         }
     }
 
