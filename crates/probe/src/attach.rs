@@ -3,12 +3,12 @@
 use crate::ring::Ring;
 use crate::rings::Rings;
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
-use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramInput};
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
@@ -110,6 +110,7 @@ pub struct Probe {
     rings: Rings,
     skel: SockTracepointsSkel<'static>,
     possible_cpus: usize,
+    same_pids: bool,
 }
 
 impl std::fmt::Debug for Probe {
@@ -168,7 +169,8 @@ impl Probe {
         rodata.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
         rodata.last_stage = settings.last_stage;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        rodata.self_tgid = kernel_tgid()?;
+        let tgid = kernel_tgid()?;
+        rodata.self_tgid = tgid;
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -200,7 +202,8 @@ impl Probe {
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
-        Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus })
+        let same_pids = tgid == std::process::id();
+        Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }
 
     fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -252,14 +255,14 @@ impl Probe {
         Ok(())
     }
 
-    /// Gives a connection up; takes effect at the next sweep. A full table forgets the request, and the connection goes
-    /// on costing what it costs.
-    pub fn demote(&mut self, connection: u64, demotion: Demotion) {
+    /// Gives a connection up; takes effect at the next sweep. False: the table is full, and the connection goes on costing
+    /// what it costs.
+    pub fn demote(&mut self, connection: u64, demotion: Demotion) -> bool {
         let value: u32 = match demotion {
             Demotion::Opaque => 1,
             Demotion::InferAgain => 2,
         };
-        let _ = self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY);
+        self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY).is_ok()
     }
 
     /// Whether some socket holds bytes back that only a sweep would report; asking takes the wish back.
@@ -288,24 +291,31 @@ impl Probe {
     /// The kernel's figures of every program.
     #[must_use]
     pub fn statistics(&self) -> Vec<ProgramStatistics> {
-        let ids: Vec<u32> =
-            (self.skel.object().progs()).filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok()).collect();
-        ProgInfoIter::default()
-            .filter(|info| ids.contains(&info.id))
-            .map(|info| ProgramStatistics {
-                name: info.name.to_string_lossy().into_owned(),
+        // By the descriptors that are held: to find programs by their ids would take CAP_SYS_ADMIN.
+        let figures = |program: libbpf_rs::Program<'_>| {
+            let info = information(program.as_fd())?;
+            Some(ProgramStatistics {
+                name: program.name().to_string_lossy().into_owned(),
                 run_ns: info.run_time_ns,
                 runs: info.run_cnt,
                 missed: info.recursion_misses,
                 verified_instructions: info.verified_insns,
             })
-            .collect()
+        };
+        self.skel.object().progs().filter_map(figures).collect()
     }
 
     /// Takes all hooks away. What is in the ring can still be drained.
     pub fn detach(&mut self) {
         self.links.clear();
         self.sweep = None;
+    }
+
+    /// Whether a process has the same id in the records as in /proc. Not so in a container with a pid namespace of its own,
+    /// where /proc/7 is another process than the kernel's number 7.
+    #[must_use]
+    pub fn same_pids(&self) -> bool {
+        self.same_pids
     }
 
     /// Number of CPUs that the kernel may bring up.
@@ -344,6 +354,17 @@ fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
 
 const CAPTURE: u32 = 1;
 const IGNORE: u32 = 2;
+
+fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
+    let mut length = size_of::<bpf_prog_info>() as u32;
+    // SAFETY: all-zero is a valid value of this plain C struct, and asks for no further buffers; the kernel fills in at
+    // most `length` bytes of it.
+    unsafe {
+        let mut info: bpf_prog_info = std::mem::zeroed();
+        let error = bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length);
+        (error == 0).then_some(info)
+    }
+}
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
 fn kernel_tgid() -> Result<u32, ProbeError> {

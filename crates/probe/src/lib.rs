@@ -18,6 +18,8 @@
 
 mod attach;
 pub mod doctor;
+mod inventory;
+pub mod privileges;
 mod ring;
 mod rings;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
@@ -26,6 +28,7 @@ mod skeleton {
 }
 
 pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
+pub use inventory::Inventory;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

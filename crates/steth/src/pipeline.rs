@@ -8,12 +8,12 @@
 //! processes included, came as a record.
 
 use crate::account::Account;
+use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
 use steth_event::{
     Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
 };
 use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
-use steth_identity::Processes;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::infer::{Guess, PREFIX, infer};
@@ -74,7 +74,7 @@ impl<O: Observer> Pipeline<O> {
                 names: Names::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
-                processes: Processes::new(limits.processes),
+                naming: Naming::new(limits.processes),
                 demotions: Vec::new(),
                 unparsed: 0,
                 clock: 0,
@@ -115,9 +115,15 @@ impl<O: Observer> Pipeline<O> {
             Event::Tick(tick) => {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+                let ready = self.parse.naming.tick(tick.time);
+                self.parse.release(ready);
             }
             Event::Clock(clock) => self.parse.clock = clock.offset,
-            Event::Process(process) => self.parse.processes.insert(*process),
+            Event::Process(process) => {
+                let earlier = self.parse.naming.before(&process);
+                self.parse.release(earlier);
+                self.parse.naming.insert(*process);
+            }
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Exit(_) => {}
@@ -127,6 +133,8 @@ impl<O: Observer> Pipeline<O> {
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
     pub(crate) fn finish(&mut self) {
         self.flow.finish(self.last, &mut self.parse);
+        let rest = self.parse.naming.finish();
+        self.parse.release(rest);
     }
 
     pub(crate) fn observer(&mut self) -> &mut O {
@@ -154,7 +162,9 @@ impl<O: Observer> Pipeline<O> {
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
             names_folded: self.parse.names.folded(),
-            processes_evicted: self.parse.processes.evicted(),
+            processes_evicted: self.parse.naming.evicted(),
+            look_ups_refused: self.parse.naming.refused(),
+            named_late: self.parse.naming.late(),
         }
     }
 }
@@ -213,7 +223,7 @@ struct Parse<O> {
     names: Names,
     out: Vec<Exchange>,
     counts: [Exchanges; PROTOCOLS],
-    processes: Processes,
+    naming: Naming,
     demotions: Vec<(u64, Demotion)>,
     unparsed: u64,
     clock: u64,
@@ -387,6 +397,10 @@ impl<O: Observer> Parse<O> {
             Side::Server => (connection.peer_tgid, connection.tgid),
             Side::Network => (0, 0),
         };
+        if self.naming.wait_for([client_pid, server_pid]) {
+            return self.hold(connection, side, client_pid, server_pid);
+        }
+        let (client, server) = (self.naming.get(client_pid), self.naming.get(server_pid));
         for exchange in self.out.drain(..) {
             self.observer.exchange(&Seen {
                 exchange: &exchange,
@@ -394,14 +408,57 @@ impl<O: Observer> Parse<O> {
                 connection: connection.id,
                 open: connection.open.as_ref(),
                 reversed: connection.state.reversed,
-                client: self.processes.get(client_pid),
-                server: self.processes.get(server_pid),
+                client,
+                server,
                 client_pid,
                 server_pid,
                 names: &self.names,
                 clock: self.clock,
             });
         }
+    }
+
+    /// One of the two processes is being looked up.
+    #[cold]
+    fn hold(&mut self, connection: &Connection<Talk>, side: Side, client_pid: u32, server_pid: u32) {
+        for exchange in self.out.drain(..) {
+            let refused = self.naming.hold(Waiting {
+                exchange,
+                side,
+                connection: connection.id,
+                open: connection.open,
+                reversed: connection.state.reversed,
+                client_pid,
+                server_pid,
+                clock: self.clock,
+                since: None,
+            });
+            if let Some(waiting) = refused {
+                self.observer.exchange(&seen(&waiting, &self.naming, &self.names));
+            }
+        }
+    }
+
+    fn release(&mut self, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            self.observer.exchange(&seen(&waiting, &self.naming, &self.names));
+        }
+    }
+}
+
+fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
+    Seen {
+        exchange: &waiting.exchange,
+        side: waiting.side,
+        connection: waiting.connection,
+        open: waiting.open.as_ref(),
+        reversed: waiting.reversed,
+        client: naming.get(waiting.client_pid),
+        server: naming.get(waiting.server_pid),
+        client_pid: waiting.client_pid,
+        server_pid: waiting.server_pid,
+        names,
+        clock: waiting.clock,
     }
 }
 
