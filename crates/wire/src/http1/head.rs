@@ -174,25 +174,22 @@ impl Fields {
         // The names that matter have their first letter and the place of their colon to themselves, nearly; so all other
         // lines are done with two looks.
         let Some(first) = line.first() else { return };
-        let (known, name): (Known, &[u8]) = match first | 0x20 {
-            b'c' if line.get(14) == Some(&b':') => (Known::Length, b"content-length"),
-            b'h' if line.get(4) == Some(&b':') => (Known::Host, b"host"),
-            b't' if line.get(17) == Some(&b':') => (Known::Coding, b"transfer-encoding"),
-            b't' if line.get(11) == Some(&b':') => (Known::Traceparent, b"traceparent"),
-            b'e' if line.get(6) == Some(&b':') => (Known::Expect, b"expect"),
+        let (known, value) = match first | 0x20 {
+            b'c' if line.get(14) == Some(&b':') => (Known::Length, field(line, b"Content-Length", b"content-length")),
+            b'h' if line.get(4) == Some(&b':') => (Known::Host, field(line, b"Host", b"host")),
+            b't' if line.get(17) == Some(&b':') => {
+                (Known::Coding, field(line, b"Transfer-Encoding", b"transfer-encoding"))
+            }
+            b't' if line.get(11) == Some(&b':') => (Known::Traceparent, field(line, b"Traceparent", b"traceparent")),
+            b'e' if line.get(6) == Some(&b':') => (Known::Expect, field(line, b"Expect", b"expect")),
             // Obsolete line folding (RFC 9112 §5.2): the value goes on.
             _ if matches!(first, b' ' | b'\t') => return self.value(self.last, line, names),
-            _ => {
-                self.last = Known::Other;
-                return;
-            }
+            _ => (Known::Other, None),
         };
         self.last = Known::Other;
-        if let Some((field, value)) = line.split_at_checked(name.len())
-            && field.eq_ignore_ascii_case(name)
-        {
+        if let Some(value) = value {
             self.last = known;
-            self.value(known, value.get(1..).unwrap_or_default(), names);
+            self.value(known, value, names);
         }
     }
 
@@ -204,8 +201,8 @@ impl Fields {
         match field {
             Known::Length if self.length.is_none() => {
                 // `5, 5` is what a recipient may make of two equal fields (RFC 9110 §8.6).
-                let digits = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-                self.length = decimal(digits);
+                let first = || value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+                self.length = decimal(value).or_else(|| decimal(first()));
             }
             Known::Coding => {
                 let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
@@ -218,6 +215,14 @@ impl Fields {
             _ => {}
         }
     }
+}
+
+/// What stands behind the name and its colon, if that is the name. It comes in these two forms nearly always, and both
+/// are compared as a few words; any other mixture of cases takes a look at each letter.
+#[inline]
+fn field<'a, const N: usize>(line: &'a [u8], usual: &[u8; N], lower: &[u8; N]) -> Option<&'a [u8]> {
+    let (name, value) = line.split_first_chunk()?;
+    (name == usual || name == lower || name.eq_ignore_ascii_case(lower)).then(|| value.get(1..).unwrap_or_default())
 }
 
 /// A number of digits only, that fits.

@@ -5,6 +5,7 @@ mod gap;
 use super::attributes::Method;
 use super::body::{Body, Progress};
 use super::head::{Fields, Partial, RequestLine, may_be_request, request_line, target_host};
+use super::lines::Lines;
 use super::route::Route;
 use super::{At, Session};
 use crate::{Attributes, Bytes, Context, Cut, Exchange, Name, Outcome, Piece, Status};
@@ -198,22 +199,16 @@ impl Session {
                     self.request_begins(piece, at as u64, fresh);
                 }
                 At::Line | At::Fields => {
-                    let Some(end) = memchr(b'\n', rest) else {
-                        self.requests.partial.append(rest);
-                        if self.requests.at == At::Line && !may_be_request(self.requests.partial.as_bytes()) {
-                            self.request_garbage(cx);
-                        }
-                        break;
-                    };
-                    let line = rest.get(..end).unwrap_or_default();
-                    at += end + 1;
-                    let position = piece.offset + at as u64;
                     if self.requests.partial.is_empty() {
-                        self.request_head_line(line, position, piece.time, cx);
-                    } else {
-                        let line = self.requests.partial.complete(line);
-                        self.request_head_line(&line, position, piece.time, cx);
+                        at += self.request_head(rest, piece.offset + at as u64, piece.time, cx);
+                    } else if let Some(end) = memchr(b'\n', rest) {
+                        at += end + 1;
+                        let line = self.requests.partial.complete(rest.get(..end).unwrap_or_default());
+                        self.request_head_line(&line, piece.offset + at as u64, piece.time, cx);
                         self.requests.partial.recycle(line);
+                    } else {
+                        at = bytes.len();
+                        self.request_head_goes_on(rest, cx);
                     }
                 }
                 At::Body => {
@@ -263,6 +258,27 @@ impl Session {
             minor: None,
             traceparent: None,
         };
+    }
+
+    /// The head in progress, from the beginning of a line on. Gives the number of bytes that belong to it.
+    fn request_head(&mut self, bytes: &[u8], position: u64, time: u64, cx: &mut Context<'_>) -> usize {
+        let mut lines = Lines::of(bytes);
+        while matches!(self.requests.at, At::Line | At::Fields) {
+            let Some(line) = lines.next() else {
+                self.request_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
+                return bytes.len();
+            };
+            self.request_head_line(line, position + lines.taken() as u64, time, cx);
+        }
+        lines.taken()
+    }
+
+    /// The beginning of a line whose end has not come, or more of it.
+    fn request_head_goes_on(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        self.requests.partial.append(bytes);
+        if self.requests.at == At::Line && !may_be_request(self.requests.partial.as_bytes()) {
+            self.request_garbage(cx);
+        }
     }
 
     #[inline]
