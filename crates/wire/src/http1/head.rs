@@ -114,9 +114,18 @@ pub(super) fn may_be_request(line: &[u8]) -> bool {
 /// A `tchar` (RFC 9110 §5.6.2).
 #[inline]
 fn is_token(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+'
-        | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    TOKENS[usize::from(byte)]
 }
+
+const TOKENS: [bool; 256] = {
+    let (mut tokens, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        tokens[byte] = matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&'
+            | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    tokens
+};
 
 /// The status code of a status line (RFC 9112 §4), of which the reason phrase may be missing.
 pub(super) fn status_line(line: &[u8]) -> Option<u16> {
@@ -140,7 +149,7 @@ pub(super) fn may_be_response(line: &[u8]) -> bool {
 }
 
 /// The fields that matter, of one head.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Fields {
     /// Content-Length; the first one if there are several.
     pub(super) length: Option<u64>,
@@ -154,6 +163,8 @@ pub(super) struct Fields {
     pub(super) traceparent: Option<[u8; TRACEPARENT]>,
     /// What the last line was, for the one that continues it.
     last: Known,
+    /// The host of the heads before.
+    last_host: Name,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,6 +179,13 @@ enum Known {
 }
 
 impl Fields {
+    /// A new head begins.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        (self.length, self.chunked, self.coded, self.expects) = (None, false, false, false);
+        (self.host, self.traceparent, self.last) = (None, None, Known::Other);
+    }
+
     /// A line behind the first one, without its line feed.
     #[inline]
     pub(super) fn line(&mut self, line: &[u8], names: &mut Names) {
@@ -209,7 +227,12 @@ impl Fields {
                 self.chunked = last.eq_ignore_ascii_case(b"chunked");
                 self.coded = !last.eq_ignore_ascii_case(b"identity");
             }
-            Known::Host if self.host.is_none() => self.host = Some(host(value, names)),
+            // A connection mostly names the same host over and over.
+            Known::Host if self.host.is_none() && names.is(self.last_host, value) => self.host = Some(self.last_host),
+            Known::Host if self.host.is_none() => {
+                let name = host(value, names);
+                (self.host, self.last_host) = (Some(name), name);
+            }
             Known::Expect => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
             Known::Traceparent if self.traceparent.is_none() => self.traceparent = traceparent(value),
             _ => {}

@@ -240,7 +240,7 @@ impl Session {
         let requests = &mut self.requests;
         requests.at = At::Line;
         requests.early = false;
-        requests.fields = Fields::default();
+        requests.fields.clear();
         // While a response is in progress, where it ends is certain, and it is not here.
         requests.turn = turn && !self.responses.in_progress();
         requests.request = Request {
@@ -326,8 +326,7 @@ impl Session {
 
     fn request_head_ends(&mut self, position: u64, time: u64, cx: &mut Context<'_>) {
         let requests = &mut self.requests;
-        let fields = requests.fields;
-        let request = &mut requests.request;
+        let (fields, request) = (&requests.fields, &mut requests.request);
         request.end = time;
         request.bytes = position.saturating_sub(request.offset);
         request.host = fields.host.unwrap_or(Name::EMPTY);
@@ -339,7 +338,7 @@ impl Session {
             (_, Fields { chunked: true, .. }) => (Some(Body::chunked()), At::Body),
             // Another coding last: no server can find the end either.
             (_, Fields { coded: true, .. }) => (None, At::Join),
-            (_, Fields { length: Some(length @ 1..), .. }) => (Some(Body::length(length)), At::Body),
+            (_, Fields { length: Some(length @ 1..), .. }) => (Some(Body::length(*length)), At::Body),
             _ => (None, At::Start),
         };
         request.size = body.is_none().then_some(0);

@@ -154,7 +154,7 @@ impl Session {
 
     fn response_begins(&mut self, offset: u64, time: u64, cx: &mut Context<'_>) {
         self.responses.at = At::Line;
-        self.responses.fields = Fields::default();
+        self.responses.fields.clear();
         // Behind an interim response the final one answers the same request.
         if let Some(answer) = &mut self.responses.current {
             answer.first_byte = time;
