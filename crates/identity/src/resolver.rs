@@ -12,15 +12,23 @@ pub struct Resolver {
     /// What exec records said of processes that have not used a socket yet.
     images: HashMap<u32, Process, FixedState>,
     maximum: usize,
-    last: u32,
+    /// Some of `known`, each at a place of its own: under load a few processes take turns.
+    recent: [u32; RECENT],
 }
+
+const RECENT: usize = 64;
 
 impl Resolver {
     /// Remembers at most `maximum` processes.
     #[must_use]
     pub fn new(maximum: usize) -> Self {
         let hasher = || FixedState::with_seed(0x6964);
-        Self { known: HashSet::with_hasher(hasher()), images: HashMap::with_hasher(hasher()), maximum, last: 0 }
+        Self {
+            known: HashSet::with_hasher(hasher()),
+            images: HashMap::with_hasher(hasher()),
+            maximum,
+            recent: [0; RECENT],
+        }
     }
 
     /// The process has a new image: what was known of it is void.
@@ -50,18 +58,20 @@ impl Resolver {
 
     fn forget(&mut self, tgid: u32) {
         self.known.remove(&tgid);
-        if self.last == tgid {
-            self.last = 0;
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if *recent == tgid {
+            *recent = 0;
         }
     }
 
     /// Who this is, if it has not been asked before. `comm`: the kernel's name for the task, should nothing else be known.
     #[inline]
     pub fn first_sight(&mut self, tgid: u32, comm: Option<&[u8]>) -> Option<Process> {
-        if tgid == self.last || tgid == 0 {
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if tgid == *recent || tgid == 0 {
             return None;
         }
-        self.last = tgid;
+        *recent = tgid;
         if self.known.contains(&tgid) {
             return None;
         }
@@ -73,6 +83,8 @@ impl Resolver {
         if self.known.len() >= self.maximum {
             // Asking again costs a read of /proc; keeping every process that ever was would have no end.
             self.known.clear();
+            self.recent = [0; RECENT];
+            self.recent[tgid as usize % RECENT] = tgid;
         }
         self.known.insert(tgid);
         let image = self.images.remove(&tgid);
