@@ -150,7 +150,9 @@ impl Printer {
 }
 
 impl Observer for Printer {
-    fn exchange(&mut self, seen: &Seen<'_>) {
+    type Memo = ();
+
+    fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
         if seen.exchange.end.saturating_sub(seen.exchange.start) < self.slow {
             return;
         }
