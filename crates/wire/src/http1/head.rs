@@ -1,6 +1,7 @@
 //! The lines of a head (RFC 9112 §2 to §5). Only fields that frame the message or name its target are read.
 
 use super::attributes::TRACEPARENT;
+use super::lines::Lines;
 use super::route::absolute;
 use crate::{Name, Names};
 use memchr::memchr;
@@ -186,8 +187,20 @@ impl Fields {
         (self.host, self.traceparent, self.last) = (None, None, Known::Other);
     }
 
-    /// A line behind the first one, without its line feed.
+    /// The lines up to the empty one that ends the head. False: that one has not come.
     #[inline]
+    pub(super) fn read(&mut self, lines: &mut Lines<'_>, names: &mut Names) -> bool {
+        for line in lines {
+            if matches!(line, b"" | b"\r") {
+                return true;
+            }
+            self.line(line, names);
+        }
+        false
+    }
+
+    /// A line behind the first one, without its line feed.
+    #[inline(always)]
     pub(super) fn line(&mut self, line: &[u8], names: &mut Names) {
         // The names that matter have their first letter and the place of their colon to themselves, nearly; so all other
         // lines are done with two looks.

@@ -263,14 +263,21 @@ impl Session {
     /// The head in progress, from the beginning of a line on. Gives the number of bytes that belong to it.
     fn request_head(&mut self, bytes: &[u8], position: u64, time: u64, cx: &mut Context<'_>) -> usize {
         let mut lines = Lines::of(bytes);
-        while matches!(self.requests.at, At::Line | At::Fields) {
-            let Some(line) = lines.next() else {
-                self.request_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
-                return bytes.len();
-            };
-            self.request_head_line(line, position + lines.taken() as u64, time, cx);
+        loop {
+            match self.requests.at {
+                At::Line => match lines.next() {
+                    Some(line) => self.request_line(line, cx),
+                    None => break,
+                },
+                At::Fields if self.requests.fields.read(&mut lines, cx.names) => {
+                    self.request_head_ends(position + lines.taken() as u64, time, cx);
+                }
+                At::Fields => break,
+                _ => return lines.taken(),
+            }
         }
-        lines.taken()
+        self.request_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
+        bytes.len()
     }
 
     /// The beginning of a line whose end has not come, or more of it.
@@ -281,7 +288,7 @@ impl Session {
         }
     }
 
-    #[inline]
+    /// A line that was split over pieces.
     fn request_head_line(&mut self, line: &[u8], position: u64, time: u64, cx: &mut Context<'_>) {
         if self.requests.at == At::Line {
             self.request_line(line, cx);

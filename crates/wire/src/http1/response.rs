@@ -190,14 +190,24 @@ impl Session {
     /// The head in progress, from the beginning of a line on. Gives the number of bytes that belong to it.
     fn response_head(&mut self, bytes: &[u8], position: u64, time: u64, cx: &mut Context<'_>) -> usize {
         let mut lines = Lines::of(bytes);
-        while matches!(self.responses.at, At::Line | At::Fields) && self.over == Over::No {
-            let Some(line) = lines.next() else {
-                self.response_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
-                return bytes.len();
-            };
-            self.response_head_line(line, position + lines.taken() as u64, time, cx);
+        loop {
+            match self.responses.at {
+                At::Line => match lines.next() {
+                    Some(line) => self.response_line(line, cx),
+                    None => break,
+                },
+                At::Fields if self.responses.fields.read(&mut lines, cx.names) => {
+                    self.response_head_ends(position + lines.taken() as u64, time, cx);
+                }
+                At::Fields => break,
+                _ => return lines.taken(),
+            }
+            if self.over != Over::No {
+                return lines.taken();
+            }
         }
-        lines.taken()
+        self.response_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
+        bytes.len()
     }
 
     /// The beginning of a line whose end has not come, or more of it.
@@ -208,7 +218,7 @@ impl Session {
         }
     }
 
-    #[inline]
+    /// A line that was split over pieces.
     fn response_head_line(&mut self, line: &[u8], position: u64, time: u64, cx: &mut Context<'_>) {
         if self.responses.at == At::Line {
             self.response_line(line, cx);
