@@ -19,12 +19,15 @@ pub struct Resolver {
     /// What is known of processes whose question found no room.
     refused: HashMap<u32, Process, FixedState>,
     maximum: usize,
-    last: u32,
+    /// Some of `known`, each at a place of its own: under load a few processes take turns.
+    recent: [u32; RECENT],
     reader: Reader,
     /// Which question about a process is the valid one. An answer to another is about an earlier life of the id.
     asked: HashMap<u32, u64, FixedState>,
     questions: u64,
 }
+
+const RECENT: usize = 64;
 
 impl Resolver {
     /// Remembers at most `maximum` processes.
@@ -50,7 +53,7 @@ impl Resolver {
             images: HashMap::with_hasher(hasher()),
             refused: HashMap::with_hasher(hasher()),
             maximum,
-            last: 0,
+            recent: [0; RECENT],
             reader: Reader::start(read)?,
             asked: HashMap::with_hasher(hasher()),
             questions: 0,
@@ -86,8 +89,9 @@ impl Resolver {
     fn forget(&mut self, tgid: u32) {
         self.known.remove(&tgid);
         self.refused.remove(&tgid);
-        if self.last == tgid {
-            self.last = 0;
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if *recent == tgid {
+            *recent = 0;
         }
     }
 
@@ -95,10 +99,11 @@ impl Resolver {
     /// should nothing else be known. The name may be empty; the answer to the question that was asked may have one.
     #[inline]
     pub fn first_sight(&mut self, tgid: u32, comm: Option<&[u8]>) -> Option<Process> {
-        if tgid == self.last || tgid == 0 {
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if tgid == *recent || tgid == 0 {
             return None;
         }
-        self.last = tgid;
+        *recent = tgid;
         if self.known.contains(&tgid) {
             return if self.refused.is_empty() { None } else { self.ask_again(tgid) };
         }
@@ -111,6 +116,8 @@ impl Resolver {
             // Asking again costs a read of /proc; keeping every process that ever was would have no end.
             self.known.clear();
             self.refused.clear();
+            self.recent = [0; RECENT];
+            self.recent[tgid as usize % RECENT] = tgid;
         }
         self.known.insert(tgid);
         let process = self.images.remove(&tgid).unwrap_or_else(|| {
@@ -124,7 +131,7 @@ impl Resolver {
     #[cold]
     fn ask_again(&mut self, tgid: u32) -> Option<Process> {
         if !self.reader.has_room() {
-            self.last = 0;
+            self.recent[tgid as usize % RECENT] = 0;
             return None;
         }
         let process = self.refused.remove(&tgid)?;
@@ -138,7 +145,7 @@ impl Resolver {
             self.asked.insert(pid, self.questions);
             Process { look_up: LookUp::UnderWay, ..known }
         } else {
-            self.last = 0;
+            self.recent[pid as usize % RECENT] = 0;
             self.refused.insert(pid, known.clone());
             Process { look_up: LookUp::Refused, ..known }
         }

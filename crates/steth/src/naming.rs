@@ -54,6 +54,12 @@ impl Naming {
         self.processes.get(pid).filter(|process| !process.name.is_empty())
     }
 
+    /// Changes with every change of what is known.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.processes.version()
+    }
+
     /// Whether an exchange between these two is to wait.
     #[inline]
     pub(crate) fn wait_for(&self, pids: [u32; 2]) -> bool {
@@ -152,8 +158,10 @@ mod tests {
     struct Names(Vec<Option<String>>);
 
     impl Observer for Names {
-        fn exchange(&mut self, seen: &Seen<'_>) {
-            self.0.push(seen.server.map(|process| process.name.clone()));
+        type Memo = ();
+
+        fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
+            self.0.push(seen.server().map(|process| process.name.clone()));
         }
     }
 

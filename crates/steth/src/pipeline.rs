@@ -9,9 +9,8 @@
 
 use crate::account::Account;
 use crate::naming::{Naming, Waiting};
-use std::sync::Arc;
 use steth_event::{
-    Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
+    Chunk, Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
 };
 use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
 use steth_ledger::Exchanges;
@@ -21,8 +20,10 @@ use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Se
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
+    /// What it keeps of each connection.
+    type Memo: Default;
     /// An exchange is complete.
-    fn exchange(&mut self, seen: &Seen<'_>);
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
 }
 
 /// An exchange with everything that is known around it.
@@ -33,13 +34,22 @@ pub(crate) struct Seen<'a> {
     pub(crate) open: Option<&'a Open>,
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
-    pub(crate) client: Option<&'a Arc<Process>>,
-    pub(crate) server: Option<&'a Arc<Process>>,
+    pub(crate) processes: &'a Naming,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
     pub(crate) names: &'a Names,
     /// Add to a time of the exchange to get nanoseconds since 1970.
     pub(crate) clock: u64,
+}
+
+impl Seen<'_> {
+    pub(crate) fn client(&self) -> Option<&Process> {
+        self.processes.get(self.client_pid).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn server(&self) -> Option<&Process> {
+        self.processes.get(self.server_pid).map(AsRef::as_ref)
+    }
 }
 
 /// Limits of the pipeline; each has a counter in the ledger.
@@ -58,8 +68,8 @@ impl Default for Limits {
 }
 
 /// All stages, joined.
-pub(crate) struct Pipeline<O> {
-    flow: Flow<Talk>,
+pub(crate) struct Pipeline<O: Observer> {
+    flow: Flow<Talk<O::Memo>>,
     parse: Parse<O>,
     kernel: Counters,
     malformed: u64,
@@ -90,6 +100,19 @@ impl<O: Observer> Pipeline<O> {
     /// One record. A malformed one is counted, and changes nothing else.
     #[inline]
     pub(crate) fn record(&mut self, bytes: &[u8]) {
+        if let Some((chunk, data)) = Chunk::in_place(bytes) {
+            return self.chunk(chunk, data);
+        }
+        self.other(bytes);
+    }
+
+    #[inline]
+    fn chunk(&mut self, chunk: &Chunk, data: &[u8]) {
+        self.last = self.last.max(chunk.time);
+        self.flow.chunk(chunk, data, &mut self.parse);
+    }
+
+    fn other(&mut self, bytes: &[u8]) {
         match Event::parse(bytes) {
             Ok(event) => self.event(event),
             Err(error) => self.malformed(&error),
@@ -101,13 +124,9 @@ impl<O: Observer> Pipeline<O> {
         self.malformed += 1;
     }
 
-    #[inline]
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Chunk(chunk, data) => {
-                self.last = self.last.max(chunk.time);
-                self.flow.chunk(&chunk, data, &mut self.parse);
-            }
+            Event::Chunk(chunk, data) => self.chunk(&chunk, data),
             Event::Open(open) => self.flow.open(&open, &mut self.parse),
             Event::Shutdown(shutdown) => self.flow.shutdown(&shutdown, &mut self.parse),
             Event::Close(books) => self.flow.close(&books, &mut self.parse),
@@ -187,7 +206,7 @@ impl Selected {
 
 /// What is kept of a connection between flow and wire.
 #[derive(Debug, Default)]
-pub(crate) struct Talk {
+pub(crate) struct Talk<M> {
     session: Option<Session>,
     /// No further attempt: the protocol is unknown, unwanted, or has agreed to become something else.
     deaf: bool,
@@ -195,6 +214,7 @@ pub(crate) struct Talk {
     /// A capture joined in mid-stream: who was taken for the client is the server.
     reversed: bool,
     undecided: Option<Box<Undecided>>,
+    memo: M,
 }
 
 /// The first bytes of a message, too few to tell its protocol.
@@ -232,22 +252,22 @@ struct Parse<O> {
 }
 
 impl<O: Observer> Sink for Parse<O> {
-    type State = Talk;
+    type State = Talk<O::Memo>;
 
     #[inline]
-    fn segment(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn segment(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         if connection.state.session.is_none() && !self.begin(connection, direction, segment) {
             return;
         }
         self.feed(connection, direction, &piece(segment));
     }
 
-    fn shutdown(&mut self, connection: &mut Connection<Talk>, direction: u8, time: u64) {
+    fn shutdown(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, time: u64) {
         let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
     }
 
-    fn closed(&mut self, connection: &mut Connection<Talk>, end: End, time: u64) {
+    fn closed(&mut self, connection: &mut Connection<Talk<O::Memo>>, end: End, time: u64) {
         let end = match end {
             End::Closed => steth_wire::End::Closed,
             End::Reset => steth_wire::End::Reset,
@@ -260,13 +280,17 @@ impl<O: Observer> Sink for Parse<O> {
 
 impl<O: Observer> Parse<O> {
     #[inline]
-    fn feed(&mut self, connection: &mut Connection<Talk>, direction: u8, piece: &Piece<'_>) {
+    fn feed(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, piece: &Piece<'_>) {
         let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.feed(towards, piece, cx));
     }
 
     #[inline]
-    fn with_session(&mut self, connection: &mut Connection<Talk>, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
+    fn with_session(
+        &mut self,
+        connection: &mut Connection<Talk<O::Memo>>,
+        act: impl FnOnce(&mut Session, &mut Context<'_>),
+    ) {
         let Some(session) = &mut connection.state.session else { return };
         let count = &mut self.counts[session.protocol() as usize];
         act(session, &mut Context { names: &mut self.names, out: &mut self.out, count });
@@ -281,7 +305,7 @@ impl<O: Observer> Parse<O> {
 
     /// The session has had enough.
     #[cold]
-    fn part(&mut self, connection: &mut Connection<Talk>, state: State) {
+    fn part(&mut self, connection: &mut Connection<Talk<O::Memo>>, state: State) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
             let mut cx = Context { names: &mut self.names, out: &mut self.out, count };
@@ -297,7 +321,7 @@ impl<O: Observer> Parse<O> {
 
     /// Without a session: whether there is one now.
     #[cold]
-    fn begin(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) -> bool {
+    fn begin(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) -> bool {
         if connection.state.deaf {
             self.unparsed += length(&segment.content);
             return false;
@@ -329,7 +353,7 @@ impl<O: Observer> Parse<O> {
     }
 
     /// Packets from a file have not been through the kernel side: the same inference, here.
-    fn infer(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn infer(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         let Content::Captured(bytes) = segment.content else {
             connection.state.undecided = None;
             return;
@@ -358,7 +382,7 @@ impl<O: Observer> Parse<O> {
         }
     }
 
-    fn keep(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn keep(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         let Content::Captured(bytes) = segment.content else {
             self.unparsed += length(&segment.content);
             return;
@@ -386,7 +410,7 @@ impl<O: Observer> Parse<O> {
         ));
     }
 
-    fn hand_on(&mut self, connection: &Connection<Talk>) {
+    fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
         let side = match connection.role {
             ROLE_CLIENT => Side::Client,
             ROLE_SERVER => Side::Server,
@@ -400,27 +424,27 @@ impl<O: Observer> Parse<O> {
         if self.naming.wait_for([client_pid, server_pid]) {
             return self.hold(connection, side, client_pid, server_pid);
         }
-        let (client, server) = (self.naming.get(client_pid), self.naming.get(server_pid));
-        for exchange in self.out.drain(..) {
-            self.observer.exchange(&Seen {
-                exchange: &exchange,
+        for exchange in &self.out {
+            let seen = Seen {
+                exchange,
                 side,
                 connection: connection.id,
                 open: connection.open.as_ref(),
                 reversed: connection.state.reversed,
-                client,
-                server,
+                processes: &self.naming,
                 client_pid,
                 server_pid,
                 names: &self.names,
                 clock: self.clock,
-            });
+            };
+            self.observer.exchange(&seen, &mut connection.state.memo);
         }
+        self.out.clear();
     }
 
     /// One of the two processes is being looked up.
     #[cold]
-    fn hold(&mut self, connection: &Connection<Talk>, side: Side, client_pid: u32, server_pid: u32) {
+    fn hold(&mut self, connection: &Connection<Talk<O::Memo>>, side: Side, client_pid: u32, server_pid: u32) {
         for exchange in self.out.drain(..) {
             let refused = self.naming.hold(Waiting {
                 exchange,
@@ -434,14 +458,14 @@ impl<O: Observer> Parse<O> {
                 since: None,
             });
             if let Some(waiting) = refused {
-                self.observer.exchange(&seen(&waiting, &self.naming, &self.names));
+                self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
             }
         }
     }
 
     fn release(&mut self, waiting: Vec<Waiting>) {
         for waiting in waiting {
-            self.observer.exchange(&seen(&waiting, &self.naming, &self.names));
+            self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }
 }
@@ -453,8 +477,7 @@ fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<
         connection: waiting.connection,
         open: waiting.open.as_ref(),
         reversed: waiting.reversed,
-        client: naming.get(waiting.client_pid),
-        server: naming.get(waiting.server_pid),
+        processes: naming,
         client_pid: waiting.client_pid,
         server_pid: waiting.server_pid,
         names,
@@ -501,7 +524,7 @@ fn length(content: &Content<'_>) -> u64 {
 /// Which way bytes travel, from whose end they were seen. On the network, `SEND` is client to server, unless the reader of
 /// the capture took one for the other.
 #[inline]
-fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
+fn towards<M>(connection: &Connection<Talk<M>>, direction: u8) -> Direction {
     let server_sends = connection.role == ROLE_SERVER || connection.state.reversed;
     if server_sends == (direction == SEND) { Direction::Response } else { Direction::Request }
 }
@@ -509,13 +532,15 @@ fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, RECEIVE, kind};
+    use steth_event::{CHUNK_TURN, IntoBytes as _, RECEIVE, kind};
 
     #[derive(Default)]
     struct Keep(Vec<(String, Option<u16>)>);
 
     impl Observer for Keep {
-        fn exchange(&mut self, seen: &Seen<'_>) {
+        type Memo = ();
+
+        fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
             let server = crate::print::ends(seen).1.port;
             self.0.push((seen.names.get(seen.exchange.operation).to_owned(), server));
         }

@@ -46,10 +46,12 @@ impl Output {
 }
 
 impl Observer for Output {
+    type Memo = ();
+
     #[inline]
-    fn exchange(&mut self, seen: &Seen<'_>) {
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut ()) {
         if let Output::Print(printer) = self {
-            printer.exchange(seen);
+            printer.exchange(seen, memo);
         }
     }
 }

@@ -171,7 +171,9 @@ impl Printer {
 }
 
 impl Observer for Printer {
-    fn exchange(&mut self, seen: &Seen<'_>) {
+    type Memo = ();
+
+    fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
         if seen.exchange.end.saturating_sub(seen.exchange.start) < self.slow {
             return;
         }
