@@ -60,11 +60,16 @@ static __always_inline bool locate(struct scratch *s)
 	if (task->flags & PF_KTHREAD)
 		return false;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->cs != USER_CS)
+	/*
+	 * The result stands in `ax` once the call is done (entry_SYSCALL_64, do_syscall_64). What runs then is task work, of io_uring
+	 * for example, and the registers are of a call that has nothing to do with it.
+	 */
+	if (regs->cs != USER_CS || regs->ax != (unsigned long)-ENOSYS)
 		return false;
 	si = regs->si;
 	from->buffer = NULL;
 	from->vector = NULL;
+	from->loaded = 0;
 	switch (regs->orig_ax) {
 	case SYS_read:
 	case SYS_write:
@@ -99,26 +104,35 @@ static long copy_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
 	struct source *from = &s->from;
-	struct iovec segment;
-	__u32 take, to;
+	const struct iovec *segment;
+	__u32 take, to, next;
 
 	if (from->segment >= from->segments || from->done >= from->want)
 		return 1;
-	if (bpf_probe_read_user(&segment, sizeof(segment), from->vector + from->segment))
-		return 1;
-	from->segment++;
-	if (from->skip >= segment.iov_len) {
-		from->skip -= segment.iov_len;
+	next = from->segment++;
+	/* Some of the vector at a time, and those once for all copies of a call: each read costs the same, however short. */
+	if (next / IOVECS_READ + 1 != from->loaded) {
+		__u64 count = from->segments - next;
+
+		if (count > IOVECS_READ)
+			count = IOVECS_READ;
+		if (bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from->vector + next))
+			return 1;
+		from->loaded = next / IOVECS_READ + 1;
+	}
+	segment = &s->segments[next & (IOVECS_READ - 1)];
+	if (from->skip >= segment->iov_len) {
+		from->skip -= segment->iov_len;
 		return 0;
 	}
 	take = from->want - from->done;
-	if (take > segment.iov_len - from->skip)
-		take = segment.iov_len - from->skip;
+	if (take > segment->iov_len - from->skip)
+		take = segment->iov_len - from->skip;
 	to = (from->at + from->done) & (DATA_SPAN - 1);
 	barrier_var(take);
 	if (take == 0 || take > DATA_MAX)
 		return 1;
-	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment.iov_base + from->skip))
+	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment->iov_base + from->skip))
 		return 1;
 	from->skip = 0;
 	from->done += take;

@@ -140,7 +140,8 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 	bpf_get_current_comm(open.comm, sizeof(open.comm));
 	/* An announcement was lost before, and with it whatever followed: its positions are not where the connection began. */
 	open.reserved[0] = !!(c->flags & CONNECTION_UNTOLD);
-	if (!emit(s, &open, sizeof(open)))
+	c->ring = bpf_get_smp_processor_id() & ring_mask;
+	if (!emit(s, c->ring, &open, sizeof(open)))
 		c->flags |= CONNECTION_ANNOUNCED;
 	else
 		c->flags |= CONNECTION_UNTOLD;
@@ -176,7 +177,7 @@ static __always_inline void flush_pending(struct connection *c, struct scratch *
 	c->pending_calls[direction] = 0;
 	count(s, STETH_PENDING_CHUNKS, -(__u64)calls);
 	count(s, STETH_PENDING_BYTES, -(__u64)bytes);
-	if (emit(s, &chunk, sizeof(chunk))) {
+	if (emit(s, c->ring, &chunk, sizeof(chunk))) {
 		count(s, STETH_DROPPED_CHUNKS, calls);
 		count(s, STETH_DROPPED_BYTES, bytes);
 	} else {
@@ -209,7 +210,7 @@ static __always_inline void emit_books(struct sock *sk, struct connection *c, st
 		books.retransmitted = tp->total_retrans;
 		books.srtt_us = tp->srtt_us >> 3;
 	}
-	emit(s, &books, sizeof(books));
+	emit(s, c->ring, &books, sizeof(books));
 }
 
 #endif

@@ -10,30 +10,141 @@
 
 #include "lifecycle.h"
 #include "message.h"
+#include "position.h"
+
+/* A call on a socket that there is no state for. */
+static __always_inline void transfer_untracked(struct sock *sk, struct scratch *s, __u32 length)
+{
+	if (transport_of(sk) == TRANSPORT_OTHER) {
+		count(s, STETH_OTHER_CHUNKS, 1);
+		count(s, STETH_OTHER_BYTES, length);
+		return;
+	}
+	count(s, STETH_SEEN_CHUNKS, 1);
+	count(s, STETH_SEEN_BYTES, length);
+	count(s, STETH_MAP_FULL, 1);
+	count(s, STETH_MAP_FULL_BYTES, length);
+}
+
+/* Bytes that no record is made of. */
+static __always_inline void transfer_l4(struct connection *c, struct scratch *s, struct transfer *t)
+{
+	c->offset[t->direction] = t->end;
+	count(s, STETH_L4_CHUNKS, 1);
+	count(s, STETH_L4_BYTES, t->length);
+}
+
+/* The first bytes of a direction since the other one moved. */
+static __always_inline void begin_turn(struct connection *c, struct scratch *s, __u8 direction, bool request)
+{
+	if (c->pending_calls[!direction])
+		flush_pending(c, s, !direction);
+	c->last_direction = direction;
+	c->flags |= CONNECTION_MOVED;
+	c->prefix_length[direction] = 0;
+	c->budget[direction] = steth_turn_budget(c->protocol, request);
+	c->body_end[direction] = 0;
+}
+
+static __always_inline bool is_request(struct connection *c, __u8 direction)
+{
+	return (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
+}
+
+/* Adds an uncopied call to those that wait for a record. False: it wants one of its own. */
+static __always_inline bool coalesce(struct connection *c, struct scratch *s, struct transfer *t)
+{
+	__u8 direction = t->direction;
+
+	if (t->length >= COALESCE_BELOW || t->start != t->known)
+		return false;
+	if (!c->pending_calls[direction])
+		c->pending_since[direction] = t->time;
+	c->pending_until[direction] = t->time;
+	c->pending_calls[direction]++;
+	c->pending_bytes[direction] += t->length;
+	c->offset[direction] = t->end;
+	count(s, STETH_PENDING_CHUNKS, 1);
+	count(s, STETH_PENDING_BYTES, t->length);
+	if (c->pending_bytes[direction] >= COALESCE_BYTES || t->time - c->pending_since[direction] >= COALESCE_NS)
+		flush_pending(c, s, direction);
+	else if (!control.sweep_wanted)
+		control.sweep_wanted = 1;
+	return true;
+}
+
+/* Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. */
+static __always_inline void report(struct connection *c, struct scratch *s, struct transfer *t, __u8 flags, __u32 body,
+				   __u32 captured)
+{
+	__u32 length = t->length;
+	struct further further = { s, c };
+
+	s->chunk.kind = STETH_CHUNK;
+	s->chunk.direction = t->direction;
+	s->chunk.protocol = c->protocol;
+	s->chunk.role = c->role;
+	s->chunk.role_source = c->role_source;
+	s->chunk.tgid = c->tgid;
+	s->chunk.connection = c->id;
+	s->chunk.time = t->time;
+	s->chunk.opposite = t->opposite;
+	s->chunk.calls = 1;
+	c->offset[t->direction] = t->end;
+	if ((__s64)(t->start - t->known) > 0) {
+		/* Bytes that passed no hook: spliced out of the socket. Seen now, from the offset. */
+		__u64 gap = t->start - t->known;
+
+		s->chunk.flags = STETH_CHUNK_UNREAD | flags;
+		s->chunk.captured = 0;
+		s->chunk.offset = t->known;
+		s->chunk.length = gap > 0xffffffff ? 0xffffffff : gap;
+		s->chunk.lag_us = STETH_LAG_UNKNOWN;
+		count(s, STETH_SEEN_CHUNKS, 1);
+		count(s, STETH_SEEN_BYTES, s->chunk.length);
+		emit_chunk(s, c);
+		flags &= ~STETH_CHUNK_TURN;
+	}
+	s->chunk.lag_us = t->lag;
+	s->chunk.offset = t->start;
+	if (body && captured) {
+		s->chunk.flags = flags;
+		s->chunk.captured = 0;
+		s->chunk.length = body;
+		count(s, STETH_SEEN_CHUNKS, 1);
+		emit_chunk(s, c);
+		flags &= ~STETH_CHUNK_TURN;
+		s->chunk.offset += body;
+		length -= body;
+	}
+	s->chunk.flags = flags;
+	s->chunk.captured = captured;
+	if (captured < STETH_CALL_MAX || captured == length || !c->budget[t->direction]) {
+		s->chunk.length = length;
+		emit_chunk(s, c);
+		return;
+	}
+	s->chunk.length = captured;
+	s->rest = length - captured;
+	s->skip += captured;
+	STETH_LOOP(STETH_TURN_MAX / STETH_CALL_MAX, further_step, &further);
+}
 
 /* `length` bytes have moved between the current task and the socket. */
 static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 length)
 {
-	struct scratch *s = scratch_of(IN_TASK);
+	struct transfer t = { .length = length, .direction = direction, .lag = STETH_LAG_UNKNOWN };
 	struct connection *c = connection_in_task(sk);
-	__u64 now, end, start, known, opposite, arrival, departed;
-	__u8 other = !direction, flags = 0;
-	__u32 captured = 0, body = 0, lag = STETH_LAG_UNKNOWN;
+	struct scratch *s = scratch_of(IN_TASK);
+	__u32 captured = 0, body = 0;
 	struct tcp_sock *tp = NULL;
 	bool turn, request;
+	__u8 flags = 0;
 
-	if (!s)
+	if (!s || last_stage < STAGE_POSITION)
 		return;
 	if (!c) {
-		if (transport_of(sk) == TRANSPORT_OTHER) {
-			count(s, STETH_OTHER_CHUNKS, 1);
-			count(s, STETH_OTHER_BYTES, length);
-		} else {
-			count(s, STETH_SEEN_CHUNKS, 1);
-			count(s, STETH_SEEN_BYTES, length);
-			count(s, STETH_MAP_FULL, 1);
-			count(s, STETH_MAP_FULL_BYTES, length);
-		}
+		transfer_untracked(sk, s, length);
 		return;
 	}
 	if (c->verdict != VERDICT_CAPTURE) {
@@ -50,82 +161,25 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		count(s, STETH_L4_BYTES, length);
 		return;
 	}
-
-	/* Position. A TLS layer in the kernel makes the sequence numbers count its records: count by ourselves then. */
-	known = *(volatile __u64 *)&c->offset[direction];
-	opposite = *(volatile __u64 *)&c->offset[other];
-	if (c->transport == IPPROTO_TCP) {
+	if (c->transport == IPPROTO_TCP)
 		tp = bpf_skc_to_tcp_sock(sk);
-		if (tp && !tp->inet_conn.icsk_ulp_ops) {
-			__u32 own = direction == STETH_SEND ? tp->write_seq : tp->copied_seq;
-			__u32 others = direction == STETH_SEND ? tp->copied_seq : tp->write_seq;
-
-			if (!(c->flags & CONNECTION_PLACED)) {
-				place(c, tp);
-				opposite = c->offset[other];
-				known = c->offset[direction] - length;
-				c->offset[direction] = known;
-			}
-			end = extend(known, own);
-			/*
-			 * A FIN takes a number too, and a receive that reaches it takes it along. Where this end had sent its own FIN
-			 * before, no state tells of it: the socket's flag does.
-			 */
-			if (direction == STETH_RECEIVE && end - length != known && !c->end[STETH_RECEIVE] &&
-			    sk->sk_shutdown & RCV_SHUTDOWN)
-				c->end[STETH_RECEIVE] = extend(known, tp->rcv_nxt - 1);
-			if (c->end[direction] && end > c->end[direction])
-				end = c->end[direction];
-			opposite = extend(opposite, others);
-			if (c->end[other] && opposite > c->end[other])
-				opposite = c->end[other];
-		} else {
-			end = known + length;
-		}
-	} else {
-		end = known + length;
-	}
-	start = end - length;
-
-	/* Time: when the bytes left, or when the application had them. */
-	if (direction == STETH_SEND) {
-		departed = tp ? tp->tcp_wstamp_ns : 0;
-		if (departed > c->departed && !sk->sk_pacing_status) {
-			now = departed;
-		} else {
-			now = bpf_ktime_get_ns();
-			if (departed > c->departed && departed <= now) {
-				lag = (now - departed) / 1000;
-				now = departed;
-			}
-		}
-		c->departed = departed;
-	} else {
-		now = bpf_ktime_get_ns();
-		arrival = c->arrival;
-		if (arrival && arrival <= now && now - arrival < 0xfffffffeull * 1000)
-			lag = (now - arrival) / 1000;
-		c->arrival = 0;
-	}
-
+	find_position(sk, tp, c, &t);
+	if (last_stage < STAGE_TIME)
+		goto done;
+	find_time(tp, c, &t);
+	if (last_stage < STAGE_LOCATE)
+		goto done;
+	request = is_request(c, direction);
 	turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction;
 	if (turn) {
-		if (c->pending_calls[other])
-			flush_pending(c, s, other);
-		c->last_direction = direction;
-		c->flags |= CONNECTION_MOVED;
-		c->prefix_length[direction] = 0;
-		c->budget[direction] = steth_turn_budget(c->protocol);
-		c->body_end[direction] = 0;
+		begin_turn(c, s, direction, request);
 		flags |= STETH_CHUNK_TURN;
 	}
-
-	/* Payload. */
+	s->start = t.start;
+	s->skip = 0;
 	if (!c->protocol) {
 		if (!turn && !c->prefix_length[direction]) {
-			c->offset[direction] = end;
-			count(s, STETH_L4_CHUNKS, 1);
-			count(s, STETH_L4_BYTES, length);
+			transfer_l4(c, s, &t);
 			return;
 		}
 		if (locate(s))
@@ -133,24 +187,18 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		else if (++c->tries >= TRIES_MAX)
 			c->flags |= CONNECTION_L4;
 		if (!captured) {
-			c->offset[direction] = end;
-			count(s, STETH_L4_CHUNKS, 1);
-			count(s, STETH_L4_BYTES, length);
+			transfer_l4(c, s, &t);
 			return;
 		}
-		if (c->protocol) {
-			request = (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
-			s->start = start;
-			s->skip = 0;
-			captured = capture(c, s, length, direction, request);
-		}
+		if (c->protocol)
+			captured = capture(c, s, length, direction, is_request(c, direction));
 	} else {
-		request = (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
-		if (start < c->body_end[direction])
-			body = c->body_end[direction] < end ? c->body_end[direction] - start : length;
+		if (t.start < c->body_end[direction])
+			body = c->body_end[direction] < t.end ? c->body_end[direction] - t.start : length;
 		if (body < length && (c->budget[direction] || (!request && c->protocol == STETH_PROTOCOL_HTTP1))) {
 			if (locate(s)) {
-				s->start = start;
+				if (last_stage < STAGE_COPY)
+					goto done;
 				s->skip = body;
 				captured = capture(c, s, length, direction, request);
 				if (!captured && c->budget[direction])
@@ -159,71 +207,19 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 				flags |= STETH_CHUNK_UNREAD;
 			}
 		}
-		if (!captured && !turn && length < COALESCE_BELOW && start == known) {
-			if (!c->pending_calls[direction])
-				c->pending_since[direction] = now;
-			c->pending_until[direction] = now;
-			c->pending_calls[direction]++;
-			c->pending_bytes[direction] += length;
-			c->offset[direction] = end;
-			count(s, STETH_PENDING_CHUNKS, 1);
-			count(s, STETH_PENDING_BYTES, length);
-			if (c->pending_bytes[direction] >= COALESCE_BYTES ||
-			    now - c->pending_since[direction] >= COALESCE_NS)
-				flush_pending(c, s, direction);
-			else if (!control.sweep_wanted)
-				control.sweep_wanted = 1;
+		if (!captured && !turn && coalesce(c, s, &t))
 			return;
-		}
 	}
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce(sk, c, s, now);
-
-	s->chunk.kind = STETH_CHUNK;
-	s->chunk.direction = direction;
-	s->chunk.protocol = c->protocol;
-	s->chunk.role = c->role;
-	s->chunk.role_source = c->role_source;
-	s->chunk.tgid = c->tgid;
-	s->chunk.connection = c->id;
-	s->chunk.time = now;
-	s->chunk.opposite = opposite;
-	s->chunk.calls = 1;
-	c->offset[direction] = end;
-	if ((__s64)(start - known) > 0) {
-		/* Bytes that passed no hook: spliced out of the socket. Seen now, from the offset. */
-		__u64 gap = start - known;
-
-		s->chunk.flags = STETH_CHUNK_UNREAD | flags;
-		s->chunk.captured = 0;
-		s->chunk.offset = known;
-		s->chunk.length = gap > 0xffffffff ? 0xffffffff : gap;
-		s->chunk.lag_us = STETH_LAG_UNKNOWN;
-		count(s, STETH_SEEN_CHUNKS, 1);
-		count(s, STETH_SEEN_BYTES, s->chunk.length);
-		emit_chunk(s, c);
-		flags &= ~STETH_CHUNK_TURN;
-	}
-	s->chunk.lag_us = lag;
-	if (body && captured) {
-		/* The end of a body, not copied, with another message behind it: a record for each. */
-		s->chunk.flags = flags;
-		s->chunk.captured = 0;
-		s->chunk.offset = start;
-		s->chunk.length = body;
-		count(s, STETH_SEEN_CHUNKS, 1);
-		emit_chunk(s, c);
-		flags &= ~STETH_CHUNK_TURN;
-		start += body;
-		length -= body;
-	}
-	s->chunk.flags = flags;
-	s->chunk.captured = captured;
-	s->chunk.offset = start;
-	s->chunk.length = length;
-	emit_chunk(s, c);
+		announce(sk, c, s, t.time);
+	if (last_stage < STAGE_EMIT)
+		goto done;
+	report(c, s, &t, flags, body, captured);
+	return;
+done:
+	c->offset[direction] = t.end;
 }
 
 /* A sendmsg has returned. */

@@ -29,6 +29,7 @@ typedef _Bool bool;
 enum bpf_map_type_used {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -55,6 +56,7 @@ enum {
 #define ECONNREFUSED 111
 #define ECONNRESET 104
 #define ETIMEDOUT 110
+#define ENOSYS 38
 
 enum {
 	TCP_ESTABLISHED = 1,
@@ -123,6 +125,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 rcv_nxt;
 	__u64 tcp_wstamp_ns;
+	__u64 tcp_clock_cache;
 	__u64 tcp_mstamp;
 	__u32 srtt_us;
 	__u32 segs_out;
@@ -151,6 +154,7 @@ struct linux_binprm {
 /* x86-64: what is left of the registers with which the task entered the kernel. */
 struct pt_regs {
 	unsigned long r10;
+	unsigned long ax;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;

@@ -20,7 +20,7 @@ static __always_inline void emit_shutdown(struct connection *c, struct scratch *
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (c->flags & CONNECTION_ANNOUNCED)
-		emit(s, &shutdown, sizeof(shutdown));
+		emit(s, c->ring, &shutdown, sizeof(shutdown));
 }
 
 /* A connect was issued, in the connecting task. */

@@ -78,7 +78,7 @@ static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
 	/* The mask is for the verifier: DATA_MAX is below it. */
 	__u32 captured = s->chunk.captured & (DATA_SPAN - 1), length = s->chunk.length;
 
-	if (emit(s, &s->chunk, sizeof(s->chunk) + captured)) {
+	if (emit(s, c->ring, &s->chunk, sizeof(s->chunk) + captured)) {
 		count_dropped(s, c);
 		return;
 	}
@@ -126,7 +126,8 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 			c->role = role;
 			c->role_source = STETH_ROLE_REQUEST;
 		}
-		c->budget[0] = c->budget[1] = steth_turn_budget(c->protocol);
+		c->budget[STETH_SEND] = steth_turn_budget(c->protocol, role == STETH_ROLE_CLIENT);
+		c->budget[STETH_RECEIVE] = steth_turn_budget(c->protocol, role == STETH_ROLE_SERVER);
 		return got;
 	}
 	default:
@@ -136,11 +137,47 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 	}
 }
 
+/* Whether the bytes at s->data begin a message of this direction. */
+static __always_inline bool is_head(struct scratch *s, __u8 protocol, bool request)
+{
+	__u32 guess;
+
+	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
+	s->walk.n = STETH_PREFIX;
+	guess = steth_infer(&s->walk, 1u << protocol);
+	return STETH_GUESS(guess) == STETH_GUESS_IS && STETH_GUESS_REQUEST(guess) == request;
+}
+
+/*
+ * More came in one call than is copied of a head. Where the head tells the body's length, the body need not be copied.
+ * Returns how much of the call's `length` bytes is wanted.
+ */
+static __always_inline __u32 want_behind_head(struct connection *c, struct scratch *s, __u32 captured, __u32 length,
+					      __u8 direction, bool request, __u32 *budget)
+{
+	__u64 body;
+
+	if (!is_head(s, c->protocol, request))
+		return STETH_CALL_MAX;
+	__builtin_memset(&s->scan, 0, sizeof(s->scan));
+	s->scan.length = captured;
+	STETH_LOOP(STETH_SCAN_MAX, scan_step, &s);
+	body = steth_body(&s->scan, s->data, request, c->flags & CONNECTION_HEADS);
+	if (body == STETH_BODY_UNKNOWN)
+		return STETH_CALL_MAX;
+	body += s->scan.head;
+	c->body_end[direction] = s->start + s->skip + body;
+	if (body >= length)
+		return captured;
+	/* Another message begins in this call, and perhaps many. */
+	*budget = STETH_TURN_MAX;
+	return STETH_CALL_MAX;
+}
+
 /* Copies what the policy wants of bytes [s->skip, length) of this call to s->data. Returns how many were copied. */
 __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, __u32 length, __u8 direction, bool request)
 {
 	__u32 budget, first, want, captured, skip;
-	bool head;
 
 	if (!c || !s)
 		return 0;
@@ -150,38 +187,66 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	direction &= 1;
 	length -= skip;
 	budget = c->budget[direction];
-	first = steth_first_copy(c->protocol, request, capture_head);
+	first = steth_first_copy(c->protocol, capture_head);
 	if (!budget) {
 		/* A pipelined response that begins with this call begins a budget too. */
 		if (request || c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
 		    steth_starts(s->data, 8, "HTTP/1.", 7) != 1)
 			return 0;
-		budget = steth_turn_budget(c->protocol);
+		budget = steth_turn_budget(c->protocol, request);
 	}
 	want = length < first ? length : first;
 	if (want > budget)
 		want = budget;
 	captured = copy(s, 0, skip, want);
+	if (request && c->protocol == STETH_PROTOCOL_HTTP1 && s->data[0] == 'H' && s->data[1] == 'E')
+		c->flags |= CONNECTION_HEADS;
 	if (captured == first && captured < length && first < STETH_CALL_MAX) {
-		head = steth_starts(s->data, 8, "HTTP/1.", 7) == 1;
-		if (head) {
-			__builtin_memset(&s->scan, 0, sizeof(s->scan));
-			s->scan.length = captured;
-			STETH_LOOP(STETH_SCAN_MAX, scan_step, &s);
-			if (s->scan.head && s->scan.value_seen)
-				c->body_end[direction] = s->start + skip + s->scan.head + s->scan.value;
-		}
-		/* Not a head: a body of unknown length, or one that ends in here with another response behind it. */
-		if (!head || steth_want_more(&s->scan, length)) {
-			want = length < STETH_CALL_MAX ? length : STETH_CALL_MAX;
-			if (want > budget)
-				want = budget;
-			if (want > captured)
-				captured += copy(s, captured, skip + captured, want - captured);
-		}
+		want = want_behind_head(c, s, captured, length, direction, request, &budget);
+		if (want > length)
+			want = length;
+		if (want > budget)
+			want = budget;
+		if (want > captured)
+			captured += copy(s, captured, skip + captured, want - captured);
 	}
 	c->budget[direction] = budget > captured ? budget - captured : 0;
 	return captured;
+}
+
+/* A call that brings more than one record holds. */
+struct further {
+	struct scratch *s;
+	struct connection *c;
+};
+
+/* Sends the record that is ready, and makes the next one ready. */
+static long further_step(__u64 i, struct further *call)
+{
+	struct connection *c = call->c;
+	struct scratch *s = call->s;
+	__u32 direction = s->chunk.direction & 1, budget, want, captured;
+
+	budget = c->budget[direction];
+	if (!s->rest || !budget || s->chunk.captured < s->chunk.length) {
+		s->chunk.length += s->rest;
+		emit_chunk(s, c);
+		return 1;
+	}
+	emit_chunk(s, c);
+	count(s, STETH_SEEN_CHUNKS, 1);
+	want = s->rest < STETH_CALL_MAX ? s->rest : STETH_CALL_MAX;
+	if (want > budget)
+		want = budget;
+	captured = copy(s, 0, s->skip, want);
+	s->chunk.flags = captured ? 0 : STETH_CHUNK_UNREAD;
+	s->chunk.offset += s->chunk.length;
+	s->chunk.captured = captured;
+	s->chunk.length = captured ? captured : s->rest;
+	s->rest -= s->chunk.length;
+	s->skip += captured;
+	c->budget[direction] = budget - captured;
+	return 0;
 }
 
 #endif

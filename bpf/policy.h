@@ -10,25 +10,26 @@
 
 #include "infer.h"
 
-#define STETH_CALL_MAX 15360 /* most bytes copied of one call; DATA_MAX */
+#define STETH_CALL_MAX 15360                 /* most bytes in one record; DATA_MAX */
+#define STETH_TURN_MAX (4 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction */
 
 /* Bytes that may be copied in one turn of a direction. */
-STETH_INLINE __u32 steth_turn_budget(__u8 protocol)
+STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 {
 	switch (protocol) {
 	case STETH_PROTOCOL_REDIS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
-		return 4 * STETH_CALL_MAX;
+		return STETH_TURN_MAX;
 	default:
-		return STETH_CALL_MAX;
+		/* Requests are nearly all head. A response gets more once it is seen to be several. */
+		return request ? STETH_TURN_MAX : STETH_CALL_MAX;
 	}
 }
 
-/* Bytes to be copied of one call before steth_want_more() is asked. */
-STETH_INLINE __u32 steth_first_copy(__u8 protocol, bool request, __u32 head)
+/* Bytes copied of one call before its head is looked at for where the body ends. */
+STETH_INLINE __u32 steth_first_copy(__u8 protocol, __u32 head)
 {
-	/* A request is nearly always a head, or several. A response is nearly always a head and a body. */
-	return protocol == STETH_PROTOCOL_HTTP1 && !request ? head : STETH_CALL_MAX;
+	return protocol == STETH_PROTOCOL_HTTP1 ? head : STETH_CALL_MAX;
 }
 
 #define STETH_SCAN_MAX 1024
@@ -37,9 +38,11 @@ struct steth_scan {
 	__u32 length;     /* bytes there are */
 	__u32 at;
 	__u32 line;       /* bytes in the current line, the line feed not counted */
-	__u32 matched;    /* of "content-length:" at the start of this line */
+	__u32 matched;    /* of a name at the start of this line */
+	__u32 coding;     /* the name is "transfer-encoding:", else "content-length:" */
 	__u32 value_seen; /* a Content-Length was found that leaves no doubt; the first one, as in crates/wire */
 	__u64 value;      /* its number */
+	__u32 coded;      /* a Transfer-Encoding was found: the body's end is in the body */
 	__u32 state;      /* enum steth_scan_state */
 	__u32 head;       /* length of the head once its end was found */
 };
@@ -51,10 +54,27 @@ enum steth_scan_state {
 	STETH_SCAN_OTHER,    /* nothing more of this line matters */
 };
 
+/* A byte of a name, by which the line is told. */
+STETH_INLINE void steth_scan_name(struct steth_scan *scan, __u8 c)
+{
+	static const char length[16] = "content-length:", coding[32] = "transfer-encoding:";
+
+	c = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+	if (!scan->matched)
+		scan->coding = c == 't';
+	if (c != (__u8)(scan->coding ? coding[scan->matched & 31] : length[scan->matched & 15])) {
+		scan->state = STETH_SCAN_OTHER;
+	} else if (++scan->matched == 18) {
+		scan->coded = 1;
+		scan->state = STETH_SCAN_OTHER;
+	} else if (scan->matched == 15 && !scan->coding) {
+		scan->state = scan->value_seen ? STETH_SCAN_OTHER : STETH_SCAN_NUMBER;
+	}
+}
+
 /* One byte of a head; 1 at its end. */
 STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 {
-	static const char name[16] = "content-length:";
 	bool blank;
 
 	scan->at++;
@@ -73,10 +93,7 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 	scan->line += c != '\r';
 	switch (scan->state) {
 	case STETH_SCAN_NAME:
-		if (scan->value_seen || (c >= 'A' && c <= 'Z' ? c | 0x20 : c) != (__u8)name[scan->matched & 15])
-			scan->state = STETH_SCAN_OTHER;
-		else if (++scan->matched == 15)
-			scan->state = STETH_SCAN_NUMBER;
+		steth_scan_name(scan, c);
 		break;
 	case STETH_SCAN_NUMBER:
 		if (c >= '0' && c <= '9') {
@@ -100,15 +117,22 @@ STETH_INLINE int steth_scan_byte(struct steth_scan *scan, __u8 c)
 	return 0;
 }
 
+#define STETH_BODY_UNKNOWN (~0ull)
+
 /*
- * A response of `total` bytes, of which the head's first `scan->length` were looked at: is the rest of this call wanted?
- * Not if the rest is the body of this response and nothing else.
+ * Length of the body behind a head that was scanned (RFC 9112, 6.3), or STETH_BODY_UNKNOWN where the head does not tell.
+ * `b` has the head's first twelve bytes. `heads`: HEAD is used on this connection, so a length may be of no body.
  */
-STETH_INLINE bool steth_want_more(const struct steth_scan *scan, __u32 total)
+STETH_INLINE __u64 steth_body(const struct steth_scan *scan, const __u8 *b, bool request, bool heads)
 {
-	if (!scan->head || !scan->value_seen)
-		return true;
-	return scan->head + scan->value < total;
+	if (!scan->head || scan->head < 12 || scan->coded)
+		return STETH_BODY_UNKNOWN;
+	if (request)
+		return scan->value_seen ? scan->value : 0;
+	/* "HTTP/1.1 204": no body, whatever the fields say. */
+	if (b[9] == '1' || (b[9] == '2' && b[10] == '0' && b[11] == '4') || (b[9] == '3' && b[10] == '0' && b[11] == '4'))
+		return 0;
+	return scan->value_seen && !heads ? scan->value : STETH_BODY_UNKNOWN;
 }
 
 #endif

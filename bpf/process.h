@@ -52,7 +52,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	}
 	if (text > EXECUTABLE_MAX + COMMAND_LINE_MAX)
 		return;
-	emit(s, record, sizeof(record->exec) + text);
+	emit(s, 0, record, sizeof(record->exec) + text);
 }
 
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
@@ -84,7 +84,7 @@ static __always_inline void on_exit(struct task_struct *task)
 		return;
 	record.time = bpf_ktime_get_ns();
 	bpf_map_delete_elem(&verdicts, &record.tgid);
-	emit(s, &record, sizeof(record));
+	emit(s, 0, &record, sizeof(record));
 }
 
 #endif

@@ -18,7 +18,7 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_send(sk, ret);
 	return 0;
 }
@@ -26,7 +26,7 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_receive(sk, ret, flags);
 	return 0;
 }
@@ -34,7 +34,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_arrival(sk);
 	return 0;
 }
@@ -42,7 +42,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
-	if (empty || sk->sk_protocol != IPPROTO_TCP)
+	if (last_stage == STAGE_HOOK || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
@@ -70,7 +70,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_close(sk, false, true);
 	return 0;
 }
@@ -78,7 +78,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_reset_by_peer(sk);
 	return 0;
 }
@@ -86,7 +86,7 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_process_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_exec(task, binary);
 	return 0;
 }
@@ -94,7 +94,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, int old_pid, struct l
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_fork(parent, child);
 	return 0;
 }
@@ -102,7 +102,7 @@ int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(sched_process_exit, struct task_struct *task)
 {
-	if (!empty)
+	if (last_stage > STAGE_HOOK)
 		on_exit(task);
 	return 0;
 }

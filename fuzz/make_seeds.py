@@ -3,9 +3,10 @@
 a format; the result is the same every time."""
 
 import pathlib
+import re
 import struct
 
-HOME = pathlib.Path(__file__).parent / "seeds"
+HOME = pathlib.Path(__file__).resolve().parent / "seeds"
 REQUEST, RESPONSE, SHUTDOWN, CLOSE = 0, 1, 12, 14
 
 
@@ -161,8 +162,11 @@ def pcap():
 
 
 def recording():
+    reader = (HOME.parent.parent / "crates/event/src/recording.rs").read_text()
+    version = int(re.search(r"const VERSION: u32 = (\d+);", reader)[1])
+
     def file(*records):
-        out = b"STETHREC" + struct.pack("<II", 1, 0)
+        out = b"STETHREC" + struct.pack("<II", version, 0)
         for record in records:
             out += struct.pack("<II", len(record), 0) + record + b"\0" * (-len(record) % 8)
         return out
@@ -183,7 +187,7 @@ def recording():
     executed = struct.pack("<B3xI2Q2HI", 6, 42, 100, 90, len(executable), len(line), 1) + executable + line
     ended = struct.pack("<B3xIQ", 7, 42, 4000)
     clock = struct.pack("<B7x2Q", 16, 1000, 1_700_000_000_000_000_000)
-    process = b"\x11" + b"\0" * 7 + b'{"pid":42,"started":90,"name":"curl","executable":"/usr/bin/curl","command_line":"curl -s","container":"abc"}'
+    process = b"\x11" + b"\0" * 7 + b'{"pid":42,"started":90,"name":"curl","executable":"/usr/bin/curl","command_line":"curl -s","container":"abc","look_up":"under_way"}'
     counters = struct.pack("<B7x32Q", 18, *range(32))
     tick = struct.pack("<B7xQ", 19, 5000)
     request = chunk(0, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -1,7 +1,9 @@
-//! Runs a target on changed seeds for a while: `mutate TARGET [--seconds N] [--seed N]`, or once: `mutate TARGET --input FILE`.
+//! Runs a target on changed seeds: `mutate TARGET [--executions N] [--seconds N] [--seed N|random]`, until either limit is
+//! reached; or once: `mutate TARGET --input FILE`.
 //!
 //! Stable Rust, no coverage. A panic, or an input that takes longer than a second, ends the run with the input saved in
-//! `fuzz/artifacts`. The same seed gives the same inputs.
+//! `fuzz/artifacts`. The same seed gives the same inputs in the same order, so with `--executions` a run is the same on
+//! every machine; a slower one that runs into `--seconds` has tried the first of them.
 
 mod mutation;
 
@@ -38,14 +40,15 @@ fn run() -> Result<(), String> {
     let (name, target) = TARGETS
         .into_iter()
         .find(|(known, _)| *known == name)
-        .ok_or(format!("usage: mutate TARGET [--seconds N] [--seed N] [--input FILE]; targets: {names}"))?;
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
-    let (mut seconds, mut seed) = (10, clock);
+        .ok_or(format!("usage: mutate TARGET [--executions N] [--seconds N] [--seed N|random] [--input FILE]; targets: {names}"))?;
+    let (mut executions, mut seconds, mut seed) = (u64::MAX, 10, 1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or(format!("{argument} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|e| format!("{argument} {value}: {e}"));
         match argument.as_str() {
+            "--executions" => executions = number()?,
             "--seconds" => seconds = number()?,
+            "--seed" if value == "random" => seed = clock(),
             "--seed" => seed = number()?,
             "--input" => {
                 target(&fs::read(&value).map_err(|e| format!("{value}: {e}"))?);
@@ -55,10 +58,14 @@ fn run() -> Result<(), String> {
             other => return Err(format!("unknown option {other}")),
         }
     }
-    attack(name, target, Duration::from_secs(seconds), seed)
+    attack(name, target, executions, Duration::from_secs(seconds), seed)
 }
 
-fn attack(name: &str, target: fn(&[u8]), long: Duration, seed: u64) -> Result<(), String> {
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()))
+}
+
+fn attack(name: &str, target: fn(&[u8]), most: u64, long: Duration, seed: u64) -> Result<(), String> {
     let seeds = seeds(name)?;
     let running: Running = Arc::new(Mutex::new((Instant::now(), Vec::new())));
     thread::spawn({
@@ -67,19 +74,20 @@ fn attack(name: &str, target: fn(&[u8]), long: Duration, seed: u64) -> Result<()
     });
     let mut random = Random(seed);
     let begun = Instant::now();
-    let mut executions = 0;
+    let mut executions = 0u64;
     for input in &seeds {
         execute(name, target, input, &running).map_err(|reason| format!("{reason} (an unchanged seed)"))?;
         executions += 1;
     }
-    while begun.elapsed() < long {
+    while executions < most && begun.elapsed() < long {
         let mut input = seeds[random.below(seeds.len())].clone();
         let other = &seeds[random.below(seeds.len())];
         mutate(&mut input, other, &mut random);
         execute(name, target, &input, &running).map_err(|reason| format!("{reason} (--seed {seed})"))?;
         executions += 1;
     }
-    println!("{name}: {executions} executions in {} s from {} seeds, --seed {seed}", long.as_secs(), seeds.len());
+    let (took, count) = (begun.elapsed().as_secs_f64(), seeds.len());
+    println!("{name}: {executions} executions in {took:.1} s from {count} seeds, --seed {seed}");
     Ok(())
 }
 

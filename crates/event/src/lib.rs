@@ -26,6 +26,6 @@ mod process;
 mod record;
 pub mod recording;
 
-pub use process::Process;
+pub use process::{LookUp, Process};
 pub use record::*;
 pub use zerocopy::IntoBytes;

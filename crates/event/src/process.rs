@@ -1,4 +1,4 @@
-//! What is known of a process, as identity found it when the process was first seen.
+//! What is known of a process: at once from the kernel's records, and completely once /proc was read.
 
 use crate::{RecordError, kind};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,31 @@ pub struct Process {
     /// Container id, from the cgroup path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Whether more is to come.
+    #[serde(skip_serializing_if = "LookUp::is_done")]
+    pub look_up: LookUp,
+}
+
+/// How far the look at a process has come. The kernel's own records name most processes at once; /proc tells the rest, and
+/// may take its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookUp {
+    /// This is the last word. Without a name: the process was gone before anybody could tell.
+    #[default]
+    Done,
+    /// /proc is being read; another record of this process follows.
+    UnderWay,
+    /// Too many others were waiting to be looked up: this is what the kernel's records told. It is tried again when the
+    /// process is seen another time.
+    Refused,
+}
+
+impl LookUp {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    fn is_done(&self) -> bool {
+        *self == Self::Done
+    }
 }
 
 impl Process {

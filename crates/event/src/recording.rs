@@ -141,6 +141,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A seed of another version would attack nothing but the version check. `fuzz/make_seeds.py` makes it anew.
+    #[test]
+    fn the_fuzz_seed_is_a_recording_of_this_version() {
+        let seed = include_bytes!("../../../fuzz/seeds/recording/conversation");
+        let records = Reader::new(seed).unwrap().map(|frame| crate::Event::parse(frame.unwrap()).map(drop));
+        assert_eq!(records.collect::<Result<Vec<()>, _>>().map(|all| all.len()), Ok(11));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..20)) {

@@ -1,22 +1,30 @@
 //! Who is behind a process id.
 //!
 //! ```text
-//! drain --[ tgid ]--> Resolver (/proc, exec records) --[ Process record ]--> recording, Processes --> exchange
+//! drain --[ tgid, exec, exit ]--> Resolver --[ Process record, at once: what the kernel has told ]--> recording, Processes
+//!                                  |    ^
+//!                            queue '-> thread, /proc --[ Process record, later: all that is known ]--> the same
 //! ```
 //!
 //! [`Resolver`] works next to the drain and looks at the live machine, once per process; what it finds becomes a record of
 //! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask.
 //!
 //! ```
+//! use std::time::Duration;
+//! use steth_event::LookUp;
 //! use steth_identity::Resolver;
-//! let mut resolver = Resolver::new(100);
+//! let mut resolver = Resolver::start(100)?;
 //! let me = resolver.first_sight(std::process::id(), None).expect("seen for the first time");
-//! assert!(!me.name.is_empty());
-//! assert!(resolver.first_sight(std::process::id(), None).is_none(), "known by now");
+//! assert_eq!(me.look_up, LookUp::UnderWay);
+//! assert!(resolver.first_sight(std::process::id(), None).is_none(), "asked by now");
+//! let me = resolver.answer(Duration::from_secs(10)).expect("an answer");
+//! assert!(me.look_up == LookUp::Done && !me.name.is_empty());
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 mod cgroup;
 mod procfs;
+mod reader;
 mod resolver;
 mod table;
 

@@ -21,6 +21,7 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
         executable,
         command_line: join(&command_line),
         container: container_id(&cgroup).map(str::to_owned),
+        ..Process::default()
     })
 }
 

@@ -1,31 +1,69 @@
-//! Looks a process up when it is first seen.
+//! Names a process when it is first seen.
 
 use crate::procfs;
+use crate::reader::{Question, Reader};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use steth_event::{Exec, Process};
+use std::time::Duration;
+use steth_event::{Exec, LookUp, Process};
 
 /// Finds out, on the live machine, who a process is: once, when one of its sockets first moves bytes.
+///
+/// It lives on the drain's thread and never waits: what the kernel's records tell it gives at once; /proc is read by a
+/// thread of its own, whose findings are collected with [`Resolver::answer`].
 #[derive(Debug)]
 pub struct Resolver {
     known: HashSet<u32, FixedState>,
     /// What exec records said of processes that have not used a socket yet.
     images: HashMap<u32, Process, FixedState>,
+    /// What is known of processes whose question found no room.
+    refused: HashMap<u32, Process, FixedState>,
     maximum: usize,
-    last: u32,
+    /// Some of `known`, each at a place of its own: under load a few processes take turns.
+    recent: [u32; RECENT],
+    reader: Reader,
+    /// Which question about a process is the valid one. An answer to another is about an earlier life of the id.
+    asked: HashMap<u32, u64, FixedState>,
+    questions: u64,
 }
+
+const RECENT: usize = 64;
 
 impl Resolver {
     /// Remembers at most `maximum` processes.
-    #[must_use]
-    pub fn new(maximum: usize) -> Self {
+    ///
+    /// # Errors
+    /// When the thread that reads /proc cannot be started.
+    pub fn start(maximum: usize) -> std::io::Result<Self> {
+        Self::with_reader(maximum, procfs::read)
+    }
+
+    /// Where /proc has other ids than the kernel's records: it would tell of strangers. What the records tell remains.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn without_proc(maximum: usize) -> std::io::Result<Self> {
+        Self::with_reader(maximum, |_| None)
+    }
+
+    fn with_reader(maximum: usize, read: impl Fn(u32) -> Option<Process> + Send + 'static) -> std::io::Result<Self> {
         let hasher = || FixedState::with_seed(0x6964);
-        Self { known: HashSet::with_hasher(hasher()), images: HashMap::with_hasher(hasher()), maximum, last: 0 }
+        Ok(Self {
+            known: HashSet::with_hasher(hasher()),
+            images: HashMap::with_hasher(hasher()),
+            refused: HashMap::with_hasher(hasher()),
+            maximum,
+            recent: [0; RECENT],
+            reader: Reader::start(read)?,
+            asked: HashMap::with_hasher(hasher()),
+            questions: 0,
+        })
     }
 
     /// The process has a new image: what was known of it is void.
     pub fn exec(&mut self, exec: &Exec, executable: &[u8], command_line: &[u8]) {
         self.forget(exec.tgid);
+        self.asked.remove(&exec.tgid);
         if self.images.len() >= self.maximum {
             // Most of them have ended without ever using a socket; the rest is found in /proc.
             self.images.clear();
@@ -37,12 +75,12 @@ impl Resolver {
             name: procfs::name(&executable, command_line, ""),
             executable,
             command_line: procfs::join(command_line),
-            container: None,
+            ..Process::default()
         };
         self.images.insert(exec.tgid, process);
     }
 
-    /// The process has ended; its id may be used again.
+    /// The process has ended; its id may be used again. What is being found out about it is still worth knowing.
     pub fn exit(&mut self, tgid: u32) {
         self.forget(tgid);
         self.images.remove(&tgid);
@@ -50,69 +88,166 @@ impl Resolver {
 
     fn forget(&mut self, tgid: u32) {
         self.known.remove(&tgid);
-        if self.last == tgid {
-            self.last = 0;
+        self.refused.remove(&tgid);
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if *recent == tgid {
+            *recent = 0;
         }
     }
 
-    /// Who this is, if it has not been asked before. `comm`: the kernel's name for the task, should nothing else be known.
+    /// Who this is as far as the kernel has told, if it has not been asked before. `comm`: the kernel's name for the task,
+    /// should nothing else be known. The name may be empty; the answer to the question that was asked may have one.
     #[inline]
     pub fn first_sight(&mut self, tgid: u32, comm: Option<&[u8]>) -> Option<Process> {
-        if tgid == self.last || tgid == 0 {
+        let recent = &mut self.recent[tgid as usize % RECENT];
+        if tgid == *recent || tgid == 0 {
             return None;
         }
-        self.last = tgid;
+        *recent = tgid;
         if self.known.contains(&tgid) {
-            return None;
+            return if self.refused.is_empty() { None } else { self.ask_again(tgid) };
         }
-        self.look_up(tgid, comm)
+        Some(self.introduce(tgid, comm))
     }
 
     #[cold]
-    fn look_up(&mut self, tgid: u32, comm: Option<&[u8]>) -> Option<Process> {
+    fn introduce(&mut self, tgid: u32, comm: Option<&[u8]>) -> Process {
         if self.known.len() >= self.maximum {
             // Asking again costs a read of /proc; keeping every process that ever was would have no end.
             self.known.clear();
+            self.refused.clear();
+            self.recent = [0; RECENT];
+            self.recent[tgid as usize % RECENT] = tgid;
         }
         self.known.insert(tgid);
-        let image = self.images.remove(&tgid);
-        let live = procfs::read(tgid);
-        match (live, image) {
-            (Some(live), Some(image)) => Some(Process { started: image.started, ..live }),
-            (Some(live), None) => Some(live),
-            (None, Some(image)) => Some(image),
-            (None, None) => {
-                let name = comm.map(|comm| {
-                    let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
-                    String::from_utf8_lossy(&comm[..end]).into_owned()
-                })?;
-                Some(Process { pid: tgid, name, ..Process::default() })
+        let process = self.images.remove(&tgid).unwrap_or_else(|| {
+            let comm = comm.unwrap_or_default();
+            let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
+            Process { pid: tgid, name: String::from_utf8_lossy(&comm[..end]).into_owned(), ..Process::default() }
+        });
+        self.ask(process)
+    }
+
+    #[cold]
+    fn ask_again(&mut self, tgid: u32) -> Option<Process> {
+        if !self.reader.has_room() {
+            self.recent[tgid as usize % RECENT] = 0;
+            return None;
+        }
+        let process = self.refused.remove(&tgid)?;
+        Some(self.ask(process))
+    }
+
+    fn ask(&mut self, known: Process) -> Process {
+        let pid = known.pid;
+        self.questions += 1;
+        if self.reader.ask(Question { number: self.questions, known: known.clone() }) {
+            self.asked.insert(pid, self.questions);
+            Process { look_up: LookUp::UnderWay, ..known }
+        } else {
+            self.recent[pid as usize % RECENT] = 0;
+            self.refused.insert(pid, known.clone());
+            Process { look_up: LookUp::Refused, ..known }
+        }
+    }
+
+    /// The next process that was looked up; waits so long if some are under way and none has come.
+    pub fn answer(&mut self, patience: Duration) -> Option<Process> {
+        while let Some(answer) = self.reader.answer(patience) {
+            let pid = answer.process.pid;
+            if self.asked.get(&pid) == Some(&answer.number) {
+                self.asked.remove(&pid);
+                return Some(answer.process);
             }
         }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn named(pid: u32, name: &str) -> Process {
+        Process { pid, name: name.into(), ..Process::default() }
+    }
 
     #[test]
     fn a_process_that_is_gone_is_known_by_its_image_and_else_by_its_name() {
-        let mut resolver = Resolver::new(10);
+        let mut resolver = Resolver::start(10).unwrap();
         let exec = Exec { tgid: u32::MAX - 1, started: 5, ..Exec::default() };
         resolver.exec(&exec, b"/usr/bin/curl", b"curl\0-s\0http://x/\0");
-        let process = resolver.first_sight(u32::MAX - 1, None).unwrap();
+        let first = resolver.first_sight(u32::MAX - 1, None).unwrap();
+        assert_eq!((first.name.as_str(), first.look_up), ("curl", LookUp::UnderWay), "at once");
+        let process = resolver.answer(LONG).unwrap();
         assert_eq!((process.name.as_str(), process.command_line.as_str()), ("curl", "curl -s http://x/"));
-        let process = resolver.first_sight(u32::MAX - 2, Some(b"worker\0\0\0")).unwrap();
-        assert_eq!(process.name, "worker");
+        assert_eq!(process.look_up, LookUp::Done);
+        assert_eq!(resolver.first_sight(u32::MAX - 2, Some(b"worker\0\0\0")).unwrap().name, "worker");
+        assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 2, "worker"));
+        assert_eq!(resolver.first_sight(u32::MAX - 3, None).unwrap().name, "");
+        assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 3, ""), "whoever waits for it need not wait on");
     }
 
     #[test]
     fn a_reused_id_is_looked_up_again() {
-        let mut resolver = Resolver::new(10);
+        let mut resolver = Resolver::start(10).unwrap();
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"a")).is_some());
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"a")).is_none());
         resolver.exit(u32::MAX - 1);
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"b")).is_some());
+    }
+
+    #[test]
+    fn a_slow_proc_holds_nobody_up_and_too_many_questions_are_refused() {
+        let (open, gate) = mpsc::sync_channel::<()>(0);
+        let read = move |pid| {
+            let _ = gate.recv();
+            Some(named(pid, "read"))
+        };
+        let mut resolver = Resolver::with_reader(100_000, read).unwrap();
+        let begun = std::time::Instant::now();
+        let mut refused = 0;
+        for pid in 1..=10_000 {
+            let process = resolver.first_sight(pid, Some(b"comm")).unwrap();
+            refused += u32::from(process.look_up == LookUp::Refused);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!((5_000..9_999).contains(&refused), "the queue is bounded, and not tiny: {refused}");
+        assert_eq!(resolver.answer(Duration::ZERO), None);
+        drop(open);
+        let answers = std::iter::from_fn(|| resolver.answer(LONG)).inspect(|p| assert_eq!(p.name, "read")).count();
+        assert_eq!(answers as u32 + refused, 10_000, "every question is answered or refused");
+        // With room again, the next look at a process that was refused asks again, and once.
+        assert_eq!(resolver.first_sight(10_000, None).unwrap().look_up, LookUp::UnderWay);
+        assert_eq!(resolver.answer(LONG).unwrap().name, "read");
+        assert_eq!(resolver.first_sight(10_000, None), None);
+    }
+
+    #[test]
+    fn an_answer_about_an_earlier_image_is_not_given() {
+        let (open, gate) = mpsc::sync_channel::<()>(0);
+        let read = move |_| gate.recv().ok().and(None);
+        let mut resolver = Resolver::with_reader(10, read).unwrap();
+        resolver.first_sight(7, Some(b"before"));
+        resolver.exec(&Exec { tgid: 7, started: 5, ..Exec::default() }, b"/bin/after", b"after\0");
+        assert_eq!(resolver.first_sight(7, None).unwrap().name, "after");
+        drop(open);
+        assert_eq!(resolver.answer(LONG).unwrap().name, "after");
+        assert_eq!(resolver.answer(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn who_has_the_id_now_is_not_who_had_it_when_it_started_at_another_time() {
+        let read = |pid| Some(Process { started: 9_000_000_000, ..named(pid, "stranger") });
+        let mut resolver = Resolver::with_reader(10, read).unwrap();
+        for (pid, started, name) in [(7, 5_000_000_000, "mine"), (8, 9_004_000_000, "stranger")] {
+            resolver.exec(&Exec { tgid: pid, started, ..Exec::default() }, b"/bin/mine", b"mine\0");
+            resolver.first_sight(pid, None);
+            let process = resolver.answer(LONG).unwrap();
+            assert_eq!((process.name.as_str(), process.started), (name, started), "the exact start stays");
+        }
     }
 }

@@ -13,6 +13,7 @@ pub struct Processes {
     order: VecDeque<u32>,
     maximum: usize,
     evicted: u64,
+    version: u64,
 }
 
 impl Processes {
@@ -20,12 +21,13 @@ impl Processes {
     #[must_use]
     pub fn new(maximum: usize) -> Self {
         let by_id = HashMap::with_hasher(FixedState::with_seed(0x7072));
-        Self { by_id, order: VecDeque::new(), maximum: maximum.max(1), evicted: 0 }
+        Self { by_id, order: VecDeque::new(), maximum: maximum.max(1), evicted: 0, version: 0 }
     }
 
     /// A process was looked up; it replaces an earlier one with the same id.
     pub fn insert(&mut self, process: Process) {
         let pid = process.pid;
+        self.version += 1;
         if self.by_id.insert(pid, Arc::new(process)).is_none() {
             self.order.push_back(pid);
             if self.order.len() > self.maximum
@@ -41,6 +43,12 @@ impl Processes {
     #[must_use]
     pub fn get(&self, pid: u32) -> Option<&Arc<Process>> {
         self.by_id.get(&pid)
+    }
+
+    /// Changes with every change of the table: while it stays, whoever remembers an answer need not ask again.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Entries that made room for others.

@@ -42,9 +42,10 @@ __u32 steth_native_scan(const __u8 *bytes, __u32 length, __u64 *value)
 	return scan.head;
 }
 
-bool steth_native_want_more(const __u8 *bytes, __u32 length, __u32 total)
+/* Length of the body behind the head, ~0 if the head does not tell. */
+__u64 steth_native_body(const __u8 *bytes, __u32 length, bool request, bool heads)
 {
 	struct steth_scan scan = scan_head(bytes, length);
 
-	return steth_want_more(&scan, total);
+	return steth_body(&scan, bytes, request, heads);
 }

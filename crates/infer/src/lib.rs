@@ -7,16 +7,16 @@
 //! ```
 //!
 //! For tests only: the verifier proves that the BPF code is safe, these prove that it is right. [`infer`] has a twin in
-//! Rust, which must answer alike for all bytes; [`scan`] and [`want_more`] decide which bodies are not copied.
+//! Rust, which must answer alike for all bytes; [`scan`] and [`body`] decide which bodies are not copied.
 //!
 //! ```
-//! use steth_infer::{ALL, infer, scan, want_more};
+//! use steth_infer::{ALL, body, infer, scan};
 //! use steth_wire::infer::Guess;
 //! assert_eq!(infer(b"\x16\x03\x01", ALL), Guess::No);
 //! let response = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
 //! assert_eq!(scan(response), (38, Some(7)));
-//! assert!(!want_more(response, 38 + 7)); // a body and nothing else
-//! assert!(want_more(response, 38 + 7 + 1)); // the next response has begun
+//! assert_eq!(body(response, false, false), Some(7));
+//! assert_eq!(body(response, false, true), None); // it may answer a HEAD
 //! ```
 
 use steth_wire::Protocol;
@@ -25,7 +25,7 @@ use steth_wire::infer::Guess;
 unsafe extern "C" {
     fn steth_native_infer(bytes: *const u8, length: u32, enabled: u32) -> u32;
     fn steth_native_scan(bytes: *const u8, length: u32, value: *mut u64) -> u32;
-    fn steth_native_want_more(bytes: *const u8, length: u32, total: u32) -> bool;
+    fn steth_native_body(bytes: *const u8, length: u32, request: bool, heads: bool) -> u64;
 }
 
 /// Bytes of a head that are scanned at most (`STETH_SCAN_MAX`).
@@ -60,11 +60,12 @@ pub fn scan(head: &[u8]) -> (u32, Option<u64>) {
     (found, (value != u64::MAX).then_some(value))
 }
 
-/// Whether the kernel side copies more of a call of `total` bytes than `head`, its first ones.
+/// Length of the body behind a head, so far as the head tells. `heads`: HEAD is used on the connection.
 #[must_use]
-pub fn want_more(head: &[u8], total: u32) -> bool {
+pub fn body(head: &[u8], request: bool, heads: bool) -> Option<u64> {
     // SAFETY: the function reads at most `length` bytes behind the pointer.
-    unsafe { steth_native_want_more(head.as_ptr(), length(head), total) }
+    let body = unsafe { steth_native_body(head.as_ptr(), length(head), request, heads) };
+    (body != u64::MAX).then_some(body)
 }
 
 fn length(bytes: &[u8]) -> u32 {

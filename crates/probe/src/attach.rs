@@ -1,13 +1,14 @@
 //! Loading, attaching, and talking to the kernel side.
 
 use crate::ring::Ring;
+use crate::rings::Rings;
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
-use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramInput};
+use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramInput};
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
@@ -15,7 +16,7 @@ use steth_event::COUNTERS;
 /// What is decided before the programs are loaded.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Size of the ring in bytes; a power of two, at least a page.
+    /// Size of all rings together in bytes; a power of two, at least a page.
     pub ring_bytes: u32,
     /// Bytes copied of a response whose end is known from its head (`capture.head`), 64 to 1024.
     pub capture_head: u32,
@@ -27,8 +28,8 @@ pub struct Settings {
     pub port: u16,
     /// Select the children of this process, and theirs.
     pub adopt_children: bool,
-    /// Programs return at once: what the hooks themselves cost. For the benchmark.
-    pub empty: bool,
+    /// How far programs go: `enum stage` of `bpf/state.h`. For the benchmark.
+    pub last_stage: u32,
 }
 
 impl Default for Settings {
@@ -40,7 +41,7 @@ impl Default for Settings {
             observe_all: true,
             port: 0,
             adopt_children: false,
-            empty: false,
+            last_stage: STAGES - 1,
         }
     }
 }
@@ -106,9 +107,10 @@ pub struct ProgramStatistics {
 pub struct Probe {
     links: Vec<Link>,
     sweep: Option<Link>,
-    ring: Ring,
+    rings: Rings,
     skel: SockTracepointsSkel<'static>,
     possible_cpus: usize,
+    same_pids: bool,
 }
 
 impl std::fmt::Debug for Probe {
@@ -154,17 +156,21 @@ impl Probe {
 
         // The skeleton borrows the object; both live as long as the process needs them, and there are few.
         let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
         let mut open = SockTracepointsSkelBuilder::default().open(object).map_err(refused("the object"))?;
         let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
             return Err(Self::broken("the object has no settings section"));
         };
         rodata.capture_head = settings.capture_head.clamp(64, 1024);
         rodata.protocols = settings.protocols;
-        rodata.wakeup_bytes = (settings.ring_bytes / 8).clamp(4096, 128 * 1024);
-        rodata.empty = settings.empty;
+        let rings = rings(settings.ring_bytes, possible_cpus);
+        let ring_bytes = settings.ring_bytes / rings;
+        rodata.ring_mask = rings - 1;
+        rodata.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
+        rodata.last_stage = settings.last_stage;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        rodata.self_tgid = kernel_tgid()?;
-        open.maps.ring.set_max_entries(settings.ring_bytes).map_err(refused("the size of the ring"))?;
+        let tgid = kernel_tgid()?;
+        rodata.self_tgid = tgid;
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -175,8 +181,8 @@ impl Probe {
         } else {
             return Err(Self::broken("the object has no control section"));
         }
-        let ring = Ring::map(skel.maps.ring.as_fd(), settings.ring_bytes as usize)
-            .map_err(|e| Self::broken(&format!("mapping the ring: {e}")))?;
+        let rings = (0..rings).map(|n| ring(&skel.maps.rings, n, ring_bytes)).collect::<Result<Vec<_>, _>>()?;
+        let rings = Rings::new(rings).map_err(|e| Self::broken(&format!("waiting for the rings: {e}")))?;
 
         let progs = &skel.progs;
         let links = [
@@ -196,8 +202,8 @@ impl Probe {
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
-        let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
-        Ok(Self { links, sweep: Some(sweep), ring, skel, possible_cpus })
+        let same_pids = tgid == std::process::id();
+        Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }
 
     fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -208,15 +214,15 @@ impl Probe {
         ProbeError::Refused { what: "the setup", cause: cause.to_owned(), log: String::new() }
     }
 
-    /// Waits until much is waiting in the ring, at most so long.
+    /// Waits until much is waiting in a ring, at most so long.
     pub fn wait(&self, timeout: Duration) {
-        self.ring.wait(timeout);
+        self.rings.wait(timeout);
     }
 
     /// Hands every record that is complete to `each`, in place. Returns how many there were.
     #[inline]
     pub fn drain(&mut self, each: impl FnMut(&[u8])) -> usize {
-        self.ring.drain(each)
+        self.rings.drain(each)
     }
 
     /// The kernel side's counters, summed over the CPUs (`steth_event::counter`).
@@ -249,14 +255,14 @@ impl Probe {
         Ok(())
     }
 
-    /// Gives a connection up; takes effect at the next sweep. A full table forgets the request, and the connection goes
-    /// on costing what it costs.
-    pub fn demote(&mut self, connection: u64, demotion: Demotion) {
+    /// Gives a connection up; takes effect at the next sweep. False: the table is full, and the connection goes on costing
+    /// what it costs.
+    pub fn demote(&mut self, connection: u64, demotion: Demotion) -> bool {
         let value: u32 = match demotion {
             Demotion::Opaque => 1,
             Demotion::InferAgain => 2,
         };
-        let _ = self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY);
+        self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY).is_ok()
     }
 
     /// Whether some socket holds bytes back that only a sweep would report; asking takes the wish back.
@@ -285,24 +291,31 @@ impl Probe {
     /// The kernel's figures of every program.
     #[must_use]
     pub fn statistics(&self) -> Vec<ProgramStatistics> {
-        let ids: Vec<u32> =
-            (self.skel.object().progs()).filter_map(|p| libbpf_rs::Program::id_from_fd(p.as_fd()).ok()).collect();
-        ProgInfoIter::default()
-            .filter(|info| ids.contains(&info.id))
-            .map(|info| ProgramStatistics {
-                name: info.name.to_string_lossy().into_owned(),
+        // By the descriptors that are held: to find programs by their ids would take CAP_SYS_ADMIN.
+        let figures = |program: libbpf_rs::Program<'_>| {
+            let info = information(program.as_fd())?;
+            Some(ProgramStatistics {
+                name: program.name().to_string_lossy().into_owned(),
                 run_ns: info.run_time_ns,
                 runs: info.run_cnt,
                 missed: info.recursion_misses,
                 verified_instructions: info.verified_insns,
             })
-            .collect()
+        };
+        self.skel.object().progs().filter_map(figures).collect()
     }
 
     /// Takes all hooks away. What is in the ring can still be drained.
     pub fn detach(&mut self) {
         self.links.clear();
         self.sweep = None;
+    }
+
+    /// Whether a process has the same id in the records as in /proc. Not so in a container with a pid namespace of its own,
+    /// where /proc/7 is another process than the kernel's number 7.
+    #[must_use]
+    pub fn same_pids(&self) -> bool {
+        self.same_pids
     }
 
     /// Number of CPUs that the kernel may bring up.
@@ -312,8 +325,46 @@ impl Probe {
     }
 }
 
+/// Number of stages that a transfer goes through (`enum stage` of `bpf/state.h`).
+pub const STAGES: u32 = 7;
+/// `RINGS_MAX` of `bpf/state.h`.
+const RINGS_MAX: u32 = 8;
+/// A smaller one would be full before the reader comes round.
+const RING_MIN: u32 = 1 << 20;
+
+/// How many rings share `bytes`: one for each CPU, so far as each is large enough and there are not too many.
+fn rings(bytes: u32, cpus: usize) -> u32 {
+    let cpus = u32::try_from(cpus).unwrap_or(RINGS_MAX).clamp(1, RINGS_MAX);
+    let wanted = cpus.min((bytes / RING_MIN).max(1));
+    1 << wanted.ilog2()
+}
+
+/// Makes a ring and puts it where the programs find it.
+fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
+    let refused = |error: libbpf_rs::Error| Probe::refused("a ring", &error);
+    let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as libbpf_rs::libbpf_sys::size_t,
+        ..Default::default()
+    };
+    let map = MapHandle::create(MapType::RingBuf, Some("ring"), 0, 0, bytes, &options).map_err(refused)?;
+    rings.update(&n.to_ne_bytes(), &map.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
+    let fd = map.as_fd().try_clone_to_owned().map_err(|e| Probe::broken(&format!("a ring: {e}")))?;
+    Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
+}
+
 const CAPTURE: u32 = 1;
 const IGNORE: u32 = 2;
+
+fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
+    let mut length = size_of::<bpf_prog_info>() as u32;
+    // SAFETY: all-zero is a valid value of this plain C struct, and asks for no further buffers; the kernel fills in at
+    // most `length` bytes of it.
+    unsafe {
+        let mut info: bpf_prog_info = std::mem::zeroed();
+        let error = bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length);
+        (error == 0).then_some(info)
+    }
+}
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
 fn kernel_tgid() -> Result<u32, ProbeError> {
@@ -324,7 +375,6 @@ fn kernel_tgid() -> Result<u32, ProbeError> {
         let only = program.name() == "whoami";
         program.set_autoload(only);
     }
-    open.maps.ring.set_max_entries(4096).map_err(refused)?;
     let skel = open.load().map_err(refused)?;
     let output = skel.progs.whoami.test_run(ProgramInput::default()).map_err(refused)?;
     Ok(output.return_value)

@@ -1,7 +1,8 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::ProbeError;
+use crate::privileges::{Capabilities, Capability};
+use crate::{Inventory, ProbeError};
 use libbpf_rs::btf::Btf;
 use std::path::Path;
 
@@ -10,12 +11,35 @@ use std::path::Path;
 pub struct Check {
     /// What was looked at.
     pub name: &'static str,
-    /// Whether it is as needed.
-    pub ok: bool,
+    /// How it is.
+    pub state: State,
     /// What was found.
     pub found: String,
     /// What to do about it; empty if nothing.
     pub fix: String,
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As needed.
+    Ok,
+    /// The agent attaches without it, and is less than it could be.
+    Note,
+    /// The agent does not attach without it.
+    Missing,
+    /// Cannot be told before something else is there.
+    Unknown,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, found: found.into(), fix: String::new() }
+    }
+
+    fn missing(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, state: State::Missing, found: found.into(), fix: fix.into() }
+    }
 }
 
 /// Tracepoints of the first hook family, with what each is for.
@@ -32,43 +56,26 @@ pub const TRACEPOINTS: [(&str, &str); 9] = [
 ];
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-const CAP_SYS_ADMIN: u32 = 21;
 
 /// All checks, in the order in which they matter.
 #[must_use]
 pub fn checks() -> Vec<Check> {
-    let mut checks = vec![architecture(), kernel(), privileges(), type_information()];
-    let btf = Btf::from_vmlinux().ok();
-    for (name, purpose) in TRACEPOINTS {
-        let ok = btf.as_ref().is_some_and(|btf| has_tracepoint(btf, name));
-        checks.push(Check {
-            name,
-            ok,
-            found: if ok { format!("present: {purpose}") } else { format!("missing: {purpose}") },
-            fix: if ok {
-                String::new()
-            } else {
-                "boot Linux 6.3 or newer; the hook families for older kernels are not built yet".into()
-            },
-        });
-    }
+    let mut checks = vec![architecture(std::env::consts::ARCH), kernel(), privileges(Capabilities::held())];
+    checks.push(type_information());
+    checks.extend(tracepoints(kernel_types().as_ref()));
     checks
 }
 
 /// The same, as the error of the first one that fails.
 pub(crate) fn preconditions() -> Result<(), ProbeError> {
-    if std::env::consts::ARCH != "x86_64" {
-        return Err(ProbeError::Architecture(std::env::consts::ARCH));
-    }
+    supported(std::env::consts::ARCH)?;
     if !Path::new(BTF).exists() {
         return Err(ProbeError::NoBtf);
     }
-    if let Err(missing) = capabilities() {
+    if let Err(missing) = enough(Capabilities::held()) {
         return Err(ProbeError::Privileges(missing));
     }
-    let btf = Btf::from_vmlinux().map_err(|_| ProbeError::NoBtf)?;
+    let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
     for (name, _) in TRACEPOINTS {
         if !has_tracepoint(&btf, name) {
             return Err(ProbeError::NoTracepoint(name, release()));
@@ -77,62 +84,107 @@ pub(crate) fn preconditions() -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// How many agents have their programs in the kernel at this moment.
-#[must_use]
-pub fn agents() -> usize {
-    // The kernel keeps 15 characters of a name.
-    libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name == "sock_send_lengt").count()
+fn supported(architecture: &'static str) -> Result<(), ProbeError> {
+    if architecture == "x86_64" { Ok(()) } else { Err(ProbeError::Architecture(architecture)) }
 }
 
-fn architecture() -> Check {
-    let arch = std::env::consts::ARCH;
-    let ok = arch == "x86_64";
-    let fix = if ok { String::new() } else { "run it on x86-64; other registers are not read yet".into() };
-    Check { name: "architecture", ok, found: arch.into(), fix }
+/// The processes that have an agent's programs in the kernel at this moment, this one excepted.
+#[must_use]
+pub fn agents() -> Vec<u32> {
+    // The kernel keeps 15 characters of a name.
+    let programs = libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name == "sock_send_lengt");
+    let agents = Inventory { programs: programs.map(|info| info.id).collect(), ..Inventory::default() };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let holds = |pid: &u32| Inventory::of_process(*pid).is_ok_and(|its| !its.common(&agents).is_empty());
+    let mut pids: Vec<u32> = pids.filter(|pid| *pid != std::process::id()).filter(holds).collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn architecture(name: &'static str) -> Check {
+    match supported(name) {
+        Ok(()) => Check::ok("architecture", name),
+        Err(_) => {
+            Check::missing("architecture", name, "run it on x86-64; registers of other machines are not read yet")
+        }
+    }
 }
 
 fn kernel() -> Check {
-    Check { name: "kernel", ok: true, found: release(), fix: String::new() }
+    Check::ok("kernel", format!("{} (the hooks below came with Linux 6.3)", release()))
 }
 
-fn privileges() -> Check {
-    match capabilities() {
-        Ok(found) => Check { name: "privileges", ok: true, found, fix: String::new() },
-        Err(found) => Check {
+fn privileges(held: Capabilities) -> Check {
+    let setcap = "run it with sudo, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep $(command -v steth)";
+    match enough(held) {
+        Err(found) => Check::missing("privileges", found, setcap),
+        Ok(found) if held.has(Capability::SysPtrace) => {
+            Check::ok("privileges", format!("{found}; once attached, only {} is kept", Capability::SysPtrace.name()))
+        }
+        Ok(found) => Check {
             name: "privileges",
-            ok: false,
-            found,
-            fix: "sudo steth …, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(which steth)"
-                .into(),
+            state: State::Note,
+            found: format!(
+                "{found}, but not {}: some processes of other users go by the kernel's short name",
+                Capability::SysPtrace.name()
+            ),
+            fix: setcap.into(),
         },
     }
 }
 
 fn type_information() -> Check {
-    let ok = Path::new(BTF).exists();
-    let found = if ok { BTF.to_owned() } else { format!("{BTF} is missing") };
-    let fix = if ok { String::new() } else { "use a kernel built with CONFIG_DEBUG_INFO_BTF=y".into() };
-    Check { name: "type information (BTF)", ok, found, fix }
+    let name = "type information (BTF)";
+    if Path::new(BTF).exists() {
+        Check::ok(name, BTF)
+    } else {
+        let found = format!("{BTF} is not there");
+        Check::missing(name, found, "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount /sys")
+    }
+}
+
+fn tracepoints(types: Option<&Btf<'_>>) -> Vec<Check> {
+    let Some(types) = types else {
+        let found = "cannot be told without type information".to_owned();
+        return vec![Check { name: "tracepoints", state: State::Unknown, found, fix: String::new() }];
+    };
+    let missing: Vec<_> = (TRACEPOINTS.into_iter().filter(|(name, _)| !has_tracepoint(types, name)))
+        .map(|(name, purpose)| {
+            Check::missing(
+                name,
+                format!("this kernel has no such tracepoint; it tells of {purpose}"),
+                "boot Linux 6.3 or newer; hooks for older kernels are not built yet",
+            )
+        })
+        .collect();
+    if missing.is_empty() {
+        vec![Check::ok("tracepoints", format!("all {} are there", TRACEPOINTS.len()))]
+    } else {
+        missing
+    }
+}
+
+/// The kernel's type information. Nothing of what libbpf thinks of its absence goes to standard error: it is said here.
+fn kernel_types() -> Option<Btf<'static>> {
+    if !Path::new(BTF).exists() {
+        return None;
+    }
+    let before = libbpf_rs::set_print(None);
+    let types = Btf::from_vmlinux().ok();
+    libbpf_rs::set_print(before);
+    types
 }
 
 /// What we have, or what is missing.
-fn capabilities() -> Result<String, String> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = (status.lines())
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 == 1;
-    if has(CAP_SYS_ADMIN) {
-        return Ok("CAP_SYS_ADMIN".into());
+fn enough(held: Capabilities) -> Result<String, String> {
+    if held.has(Capability::SysAdmin) {
+        return Ok(Capability::SysAdmin.name().into());
     }
-    let missing: Vec<_> = [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")]
-        .into_iter()
-        .filter(|(capability, _)| !has(*capability))
-        .map(|(_, name)| name)
-        .collect();
+    let needed = [Capability::Bpf, Capability::Perfmon];
+    let missing: Vec<_> = needed.into_iter().filter(|one| !held.has(*one)).map(Capability::name).collect();
     if missing.is_empty() {
-        Ok("CAP_BPF and CAP_PERFMON".into())
+        Ok(needed.map(Capability::name).join(" and "))
     } else {
         Err(format!("{} missing", missing.join(" and ")))
     }
@@ -145,4 +197,40 @@ fn has_tracepoint(btf: &Btf<'_>, name: &str) -> bool {
 
 fn release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_architecture_is_refused_in_one_line_that_names_it() {
+        for name in ["aarch64", "riscv64"] {
+            let error = supported(name).expect_err("only x86-64 is read").to_string();
+            assert!(error.contains(name) && error.contains("x86-64") && error.lines().count() == 1, "{error}");
+            let check = architecture(name);
+            assert!(check.state == State::Missing && check.found == name && !check.fix.is_empty(), "{check:?}");
+        }
+        assert!(supported("x86_64").is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_called_missing() {
+        let checks = tracepoints(None);
+        assert!(checks.len() == 1 && checks[0].state == State::Unknown, "{checks:?}");
+    }
+
+    #[test]
+    fn the_last_privilege_is_for_names_only() {
+        let with = |capabilities: &[Capability]| privileges(capabilities.iter().copied().collect());
+        let states = [
+            with(&[]),
+            with(&[Capability::Bpf]),
+            with(&[Capability::Bpf, Capability::Perfmon]),
+            with(&[Capability::Bpf, Capability::Perfmon, Capability::SysPtrace]),
+            with(&[Capability::SysAdmin, Capability::SysPtrace]),
+        ]
+        .map(|check| check.state);
+        assert_eq!(states, [State::Missing, State::Missing, State::Note, State::Ok, State::Ok]);
+    }
 }

@@ -18,13 +18,17 @@
 
 mod attach;
 pub mod doctor;
+mod inventory;
+pub mod privileges;
 mod ring;
+mod rings;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));
 }
 
-pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, Settings};
+pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
+pub use inventory::Inventory;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

@@ -128,6 +128,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             kernel: "6.12.9".to_owned(),
             uptime_seconds: (at - started) as f64 / 1e9,
             hooks: ["sock_send_length", "sock_recv_length", "inet_sock_set_state", "tcp_destroy_sock"].map(hook).into(),
+            capabilities: vec!["CAP_SYS_PTRACE".to_owned()],
             cpu: Cpu { user_seconds: 1.9, system_seconds: 0.6, bpf_seconds: Some(0.9), percent: 0.34 },
             memory_bytes: 31_400_000,
             exchanges: [("http", http), ("redis", redis)].into(),

@@ -15,6 +15,8 @@ pub struct Health {
     pub uptime_seconds: f64,
     /// What was hooked, and what could not be.
     pub hooks: Vec<Hook>,
+    /// Capabilities that the agent has kept after attaching, by the names of capabilities(7).
+    pub capabilities: Vec<String>,
     /// CPU time used by the agent.
     pub cpu: Cpu,
     /// Resident memory of the agent in bytes.

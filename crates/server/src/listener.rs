@@ -50,11 +50,14 @@ pub enum ServerError {
 
 /// The HTTP server.
 #[derive(Debug)]
-pub struct Server;
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
 
 impl Server {
-    /// Binds to a loopback address and serves from a thread of its own until [`Handle::stop`].
-    pub fn start(listen: SocketAddr, shared: Arc<Shared>) -> Result<Handle, ServerError> {
+    /// Takes a loopback address, without serving yet: what fails here a person can mend at once.
+    pub fn bind(listen: SocketAddr) -> Result<Self, ServerError> {
         if !listen.ip().to_canonical().is_loopback() {
             return Err(ServerError::NotLoopback(listen));
         }
@@ -62,6 +65,18 @@ impl Server {
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves from a thread of its own, with the privileges of the calling one, until [`Handle::stop`].
+    pub fn serve(self, shared: Arc<Shared>) -> Result<Handle, ServerError> {
+        let Self { listener, address } = self;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
         let (stop, stopped) = watch::channel(());
@@ -73,6 +88,11 @@ impl Server {
         };
         std::thread::Builder::new().name("steth-server".to_owned()).spawn(serve).map_err(ServerError::Thread)?;
         Ok(Handle { address, stop: Some(stop), finished })
+    }
+
+    /// Binds and serves.
+    pub fn start(listen: SocketAddr, shared: Arc<Shared>) -> Result<Handle, ServerError> {
+        Self::bind(listen)?.serve(shared)
     }
 }
 

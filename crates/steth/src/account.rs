@@ -18,6 +18,8 @@ pub(crate) struct Account {
     pub(crate) malformed_records: u64,
     pub(crate) names_folded: u64,
     pub(crate) processes_evicted: u64,
+    pub(crate) look_ups_refused: u64,
+    pub(crate) named_late: u64,
 }
 
 impl Account {
@@ -96,6 +98,8 @@ impl Account {
             "limits": {
                 "names_folded": self.names_folded,
                 "processes_evicted": self.processes_evicted,
+                "look_ups_refused": self.look_ups_refused,
+                "named_late": self.named_late,
                 "verdicts_full": k(counter::VERDICTS_FULL),
             },
         })

@@ -1,12 +1,14 @@
 //! The live source: kernel side, drain, and the looks at the machine that turn its records into a whole stream.
 //!
 //! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
-//! processes as they are first seen, ticks where the ring was empty, and the kernel's counters.
+//! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
+use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
 use steth_identity::Resolver;
-use steth_probe::{Demotion, Probe, ProbeError, Settings};
+use steth_probe::privileges::{self, Capabilities, Capability};
+use steth_probe::{Demotion, Probe};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
 const LOOK: Duration = Duration::from_millis(25);
@@ -17,6 +19,12 @@ const SWEEP_SOON: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 /// Processes that the resolver remembers.
 const PROCESSES: usize = 16_384;
+/// At the end, so long for look-ups that are still under way.
+const LAST_LOOK_UPS: Duration = Duration::from_millis(50);
+
+/// What to say where /proc shows other process ids than the kernel has.
+pub(crate) const OTHER_PIDS: &str = "this is a pid namespace of its own: processes have the kernel's ids and names here, \
+    without container and command line; give the container the host's (docker run --pid=host, hostPID: true)";
 
 /// The attached agent.
 pub(crate) struct Agent {
@@ -28,19 +36,29 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Attaches.
-    pub(crate) fn attach(settings: &Settings) -> Result<Self, ProbeError> {
-        let probe = Probe::attach(settings)?;
+    /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
+    pub(crate) fn start(probe: Probe, more: &[Capability]) -> anyhow::Result<Self> {
+        // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
+        let keep = [&[Capability::SysPtrace], more].concat();
+        if let Err(error) = privileges::keep_only(&keep) {
+            crate::say::say!(
+                "privileges could not be given up ({error}); the agent goes on with {}",
+                Capabilities::held()
+            );
+        }
+        let resolver = if probe.same_pids() {
+            Resolver::start(PROCESSES)
+        } else {
+            crate::say::say!("{OTHER_PIDS}");
+            Resolver::without_proc(PROCESSES)
+        };
+        let resolver = resolver.context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
-        Ok(Self { probe, resolver: Resolver::new(PROCESSES), clock_read: None, counters_read: now, swept: now })
+        Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })
     }
 
     pub(crate) fn probe(&self) -> &Probe {
         &self.probe
-    }
-
-    pub(crate) fn probe_mut(&mut self) -> &mut Probe {
-        &mut self.probe
     }
 
     /// Gives connections up.
@@ -50,7 +68,8 @@ impl Agent {
         }
     }
 
-    /// Waits a little, then hands on everything that has come.
+    /// Waits a little, then hands on everything that has come. What was found out about processes comes before the tick, on
+    /// which exchanges that wait for it go on.
     pub(crate) fn turn(&mut self, each: &mut impl FnMut(&[u8])) {
         self.probe.wait(LOOK);
         if self.clock_read.is_none_or(|at| at.elapsed() >= SECOND) {
@@ -69,6 +88,7 @@ impl Agent {
             self.counters_read = Instant::now();
             self.counters(each);
         }
+        self.looked_up(Duration::ZERO, each);
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
     }
 
@@ -80,6 +100,7 @@ impl Agent {
         // More than one drain's worth may be waiting.
         while self.drain(each) > 0 {}
         self.counters(each);
+        self.looked_up(LAST_LOOK_UPS, each);
         let now = monotonic();
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
     }
@@ -90,6 +111,14 @@ impl Agent {
             enrich(resolver, record, each);
             each(record);
         })
+    }
+
+    /// Hands on who processes are, waiting so long in all for what is still being looked up.
+    fn looked_up(&mut self, patience: Duration, each: &mut impl FnMut(&[u8])) {
+        let until = Instant::now() + patience;
+        while let Some(process) = self.resolver.answer(until.saturating_duration_since(Instant::now())) {
+            each(&process.to_record());
+        }
     }
 
     /// Whether every socket was asked and no answer was lost.
@@ -112,7 +141,7 @@ impl Agent {
     }
 }
 
-/// Before the first record of a process goes a record that says who it is.
+/// Before the first record of a process goes a record that says who it is, as far as that is known by then.
 #[inline]
 fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.

@@ -1,41 +1,87 @@
 //! `steth doctor`: what this kernel allows, what would be chosen and why, and what fixes the rest.
+//!
+//! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
+use crate::say;
+use std::fmt::Write as _;
 use std::process::ExitCode;
-use steth_probe::{Probe, Settings, doctor};
+use steth_probe::doctor::{self, State};
+use steth_probe::{Probe, Settings};
 
-pub(crate) fn run() -> ExitCode {
-    let mut missing = 0;
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let (mut text, mut missing) = (String::new(), 0);
     for check in doctor::checks() {
-        let mark = if check.ok { "ok     " } else { "MISSING" };
-        println!("{mark} {:<24} {}", check.name, check.found);
-        if !check.ok {
-            missing += 1;
-            println!("        fix: {}", check.fix);
-        }
+        missing += u32::from(check.state == State::Missing);
+        line(&mut text, check.state, check.name, &check.found, &check.fix);
     }
     if missing > 0 {
-        crate::say::say!("{missing} of the above must be fixed before the agent can attach");
-        return ExitCode::FAILURE;
+        let _ = match missing {
+            1 => writeln!(text, "\nsteth cannot watch this machine yet: fix what is MISSING above"),
+            _ => writeln!(text, "\nsteth cannot watch this machine yet: fix the {missing} that are MISSING above"),
+        };
+        say::print(text.as_bytes())?;
+        return Ok(ExitCode::FAILURE);
     }
-    println!("note    {:<24} {}", "other agents", doctor::agents());
+    let others = doctor::agents();
+    let found = match &others[..] {
+        [] => "none".to_owned(),
+        pids => {
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+            format!("process {}; each sees everything, and each costs", pids.join(", "))
+        }
+    };
+    line(&mut text, if others.is_empty() { State::Ok } else { State::Note }, "other agents", &found, "");
+    say::print(text.as_bytes())?;
+    text.clear();
     // The only proof that it attaches is to attach.
-    match Probe::attach(&Settings { ring_bytes: 64 * 1024, ..Settings::default() }) {
+    let attached = Probe::attach(&Settings { ring_bytes: 64 * 1024, ..Settings::default() });
+    match &attached {
         Ok(probe) => {
-            println!("ok      {:<24} sock tracepoints, chosen because all of them load and attach", "hook family");
-            for program in probe.statistics() {
-                println!("          {:<22} {} instructions verified", program.name, program.verified_instructions);
+            if !probe.same_pids() {
+                line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");
             }
-            println!("ok      {:<24} BPF ring buffer, socket-local storage, socket iterator", "maps");
-            println!(
-                "note    {:<24} socket functions (5.10 to 6.2) and syscall exit are not built yet",
-                "other hook families"
+            let programs = probe.statistics();
+            line(
+                &mut text,
+                State::Ok,
+                "hooks",
+                "sock tracepoints: all programs load and attach (and are gone again)",
+                "",
             );
-            ExitCode::SUCCESS
+            if let Some(largest) = programs.iter().max_by_key(|program| program.verified_instructions) {
+                let found = format!(
+                    "at most {} of the {VERIFIER_LIMIT} steps that the kernel allows ({})",
+                    largest.verified_instructions, largest.name
+                );
+                line(&mut text, State::Ok, "verifier", &found, "");
+            }
+            let _ = writeln!(text, "\nsteth can watch this machine: sudo steth watch");
         }
         Err(error) => {
-            println!("MISSING {:<24} {error}", "hook family");
-            crate::say::say!("the programs do not attach; STETH_BPF_LOG=1 shows the verifier's whole log");
-            ExitCode::FAILURE
+            let fix = "STETH_BPF_LOG=1 steth doctor shows all that the kernel said; please report it";
+            line(&mut text, State::Missing, "hooks", &error.to_string(), fix);
+            let _ = writeln!(text, "\nsteth cannot watch this machine: its programs do not attach, see MISSING above");
         }
+    }
+    let code = if attached.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    drop(attached);
+    say::print(text.as_bytes())?;
+    Ok(code)
+}
+
+/// Instructions that the verifier follows before it gives up (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const VERIFIER_LIMIT: u32 = 1_000_000;
+
+fn line(text: &mut String, state: State, name: &str, found: &str, fix: &str) {
+    let mark = match state {
+        State::Ok => "ok",
+        State::Note => "note",
+        State::Missing => "MISSING",
+        State::Unknown => "?",
+    };
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "{mark:<8}{name:<24}{found}");
+    if !fix.is_empty() {
+        let _ = writeln!(text, "{:<8}{:<24}-> {fix}", "", "");
     }
 }

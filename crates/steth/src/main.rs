@@ -8,6 +8,7 @@ mod agent;
 mod configuration;
 mod doctor;
 mod losses;
+mod naming;
 mod pipeline;
 mod print;
 mod record;
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Record(args) => record::run(args),
         Command::Replay(args) => replay::run(args),
-        Command::Doctor => Ok(doctor::run()),
+        Command::Doctor => doctor::run(),
     };
     result.unwrap_or_else(|error| {
         crate::say::say!("{error:#}");

@@ -8,12 +8,11 @@
 //! processes included, came as a record.
 
 use crate::account::Account;
-use std::sync::Arc;
+use crate::naming::{Naming, Waiting};
 use steth_event::{
-    Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
+    Chunk, Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
 };
 use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
-use steth_identity::Processes;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::infer::{Guess, PREFIX, infer};
@@ -21,8 +20,10 @@ use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Se
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
+    /// What it keeps of each connection.
+    type Memo: Default;
     /// An exchange is complete.
-    fn exchange(&mut self, seen: &Seen<'_>);
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
 }
 
 /// An exchange with everything that is known around it.
@@ -33,13 +34,22 @@ pub(crate) struct Seen<'a> {
     pub(crate) open: Option<&'a Open>,
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
-    pub(crate) client: Option<&'a Arc<Process>>,
-    pub(crate) server: Option<&'a Arc<Process>>,
+    pub(crate) processes: &'a Naming,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
     pub(crate) names: &'a Names,
     /// Add to a time of the exchange to get nanoseconds since 1970.
     pub(crate) clock: u64,
+}
+
+impl Seen<'_> {
+    pub(crate) fn client(&self) -> Option<&Process> {
+        self.processes.get(self.client_pid).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn server(&self) -> Option<&Process> {
+        self.processes.get(self.server_pid).map(AsRef::as_ref)
+    }
 }
 
 /// Limits of the pipeline; each has a counter in the ledger.
@@ -58,8 +68,8 @@ impl Default for Limits {
 }
 
 /// All stages, joined.
-pub(crate) struct Pipeline<O> {
-    flow: Flow<Talk>,
+pub(crate) struct Pipeline<O: Observer> {
+    flow: Flow<Talk<O::Memo>>,
     parse: Parse<O>,
     kernel: Counters,
     malformed: u64,
@@ -75,7 +85,7 @@ impl<O: Observer> Pipeline<O> {
                 statements: Statements::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
-                processes: Processes::new(limits.processes),
+                naming: Naming::new(limits.processes),
                 demotions: Vec::new(),
                 unparsed: 0,
                 clock: 0,
@@ -91,6 +101,19 @@ impl<O: Observer> Pipeline<O> {
     /// One record. A malformed one is counted, and changes nothing else.
     #[inline]
     pub(crate) fn record(&mut self, bytes: &[u8]) {
+        if let Some((chunk, data)) = Chunk::in_place(bytes) {
+            return self.chunk(chunk, data);
+        }
+        self.other(bytes);
+    }
+
+    #[inline]
+    fn chunk(&mut self, chunk: &Chunk, data: &[u8]) {
+        self.last = self.last.max(chunk.time);
+        self.flow.chunk(chunk, data, &mut self.parse);
+    }
+
+    fn other(&mut self, bytes: &[u8]) {
         match Event::parse(bytes) {
             Ok(event) => self.event(event),
             Err(error) => self.malformed(&error),
@@ -102,13 +125,9 @@ impl<O: Observer> Pipeline<O> {
         self.malformed += 1;
     }
 
-    #[inline]
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Chunk(chunk, data) => {
-                self.last = self.last.max(chunk.time);
-                self.flow.chunk(&chunk, data, &mut self.parse);
-            }
+            Event::Chunk(chunk, data) => self.chunk(&chunk, data),
             Event::Open(open) => self.flow.open(&open, &mut self.parse),
             Event::Shutdown(shutdown) => self.flow.shutdown(&shutdown, &mut self.parse),
             Event::Close(books) => self.flow.close(&books, &mut self.parse),
@@ -116,9 +135,15 @@ impl<O: Observer> Pipeline<O> {
             Event::Tick(tick) => {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+                let ready = self.parse.naming.tick(tick.time);
+                self.parse.release(ready);
             }
             Event::Clock(clock) => self.parse.clock = clock.offset,
-            Event::Process(process) => self.parse.processes.insert(*process),
+            Event::Process(process) => {
+                let earlier = self.parse.naming.before(&process);
+                self.parse.release(earlier);
+                self.parse.naming.insert(*process);
+            }
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Exit(_) => {}
@@ -128,6 +153,8 @@ impl<O: Observer> Pipeline<O> {
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
     pub(crate) fn finish(&mut self) {
         self.flow.finish(self.last, &mut self.parse);
+        let rest = self.parse.naming.finish();
+        self.parse.release(rest);
     }
 
     pub(crate) fn observer(&mut self) -> &mut O {
@@ -155,7 +182,9 @@ impl<O: Observer> Pipeline<O> {
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
             names_folded: self.parse.names.folded(),
-            processes_evicted: self.parse.processes.evicted(),
+            processes_evicted: self.parse.naming.evicted(),
+            look_ups_refused: self.parse.naming.refused(),
+            named_late: self.parse.naming.late(),
         }
     }
 }
@@ -178,7 +207,7 @@ impl Selected {
 
 /// What is kept of a connection between flow and wire.
 #[derive(Debug, Default)]
-pub(crate) struct Talk {
+pub(crate) struct Talk<M> {
     session: Option<Session>,
     /// No further attempt: the protocol is unknown, unwanted, or has agreed to become something else.
     deaf: bool,
@@ -186,6 +215,7 @@ pub(crate) struct Talk {
     /// A capture joined in mid-stream: who was taken for the client is the server.
     reversed: bool,
     undecided: Option<Box<Undecided>>,
+    memo: M,
 }
 
 /// The first bytes of a message, too few to tell its protocol.
@@ -215,7 +245,7 @@ struct Parse<O> {
     statements: Statements,
     out: Vec<Exchange>,
     counts: [Exchanges; PROTOCOLS],
-    processes: Processes,
+    naming: Naming,
     demotions: Vec<(u64, Demotion)>,
     unparsed: u64,
     clock: u64,
@@ -224,22 +254,22 @@ struct Parse<O> {
 }
 
 impl<O: Observer> Sink for Parse<O> {
-    type State = Talk;
+    type State = Talk<O::Memo>;
 
     #[inline]
-    fn segment(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn segment(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         if connection.state.session.is_none() && !self.begin(connection, direction, segment) {
             return;
         }
         self.feed(connection, direction, &piece(segment));
     }
 
-    fn shutdown(&mut self, connection: &mut Connection<Talk>, direction: u8, time: u64) {
+    fn shutdown(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, time: u64) {
         let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
     }
 
-    fn closed(&mut self, connection: &mut Connection<Talk>, end: End, time: u64) {
+    fn closed(&mut self, connection: &mut Connection<Talk<O::Memo>>, end: End, time: u64) {
         let end = match end {
             End::Closed => steth_wire::End::Closed,
             End::Reset => steth_wire::End::Reset,
@@ -252,13 +282,17 @@ impl<O: Observer> Sink for Parse<O> {
 
 impl<O: Observer> Parse<O> {
     #[inline]
-    fn feed(&mut self, connection: &mut Connection<Talk>, direction: u8, piece: &Piece<'_>) {
+    fn feed(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, piece: &Piece<'_>) {
         let towards = towards(connection, direction);
         self.with_session(connection, |session, cx| session.feed(towards, piece, cx));
     }
 
     #[inline]
-    fn with_session(&mut self, connection: &mut Connection<Talk>, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
+    fn with_session(
+        &mut self,
+        connection: &mut Connection<Talk<O::Memo>>,
+        act: impl FnOnce(&mut Session, &mut Context<'_>),
+    ) {
         let Some(session) = &mut connection.state.session else { return };
         let count = &mut self.counts[session.protocol() as usize];
         act(
@@ -276,7 +310,7 @@ impl<O: Observer> Parse<O> {
 
     /// The session has had enough.
     #[cold]
-    fn part(&mut self, connection: &mut Connection<Talk>, state: State) {
+    fn part(&mut self, connection: &mut Connection<Talk<O::Memo>>, state: State) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
             let mut cx =
@@ -293,7 +327,7 @@ impl<O: Observer> Parse<O> {
 
     /// Without a session: whether there is one now.
     #[cold]
-    fn begin(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) -> bool {
+    fn begin(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) -> bool {
         if connection.state.deaf {
             self.unparsed += length(&segment.content);
             return false;
@@ -325,7 +359,7 @@ impl<O: Observer> Parse<O> {
     }
 
     /// Packets from a file have not been through the kernel side: the same inference, here.
-    fn infer(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn infer(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         let Content::Captured(bytes) = segment.content else {
             connection.state.undecided = None;
             return;
@@ -354,7 +388,7 @@ impl<O: Observer> Parse<O> {
         }
     }
 
-    fn keep(&mut self, connection: &mut Connection<Talk>, direction: u8, segment: &Segment<'_>) {
+    fn keep(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
         let Content::Captured(bytes) = segment.content else {
             self.unparsed += length(&segment.content);
             return;
@@ -382,7 +416,7 @@ impl<O: Observer> Parse<O> {
         ));
     }
 
-    fn hand_on(&mut self, connection: &Connection<Talk>) {
+    fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
         let side = match connection.role {
             ROLE_CLIENT => Side::Client,
             ROLE_SERVER => Side::Server,
@@ -393,21 +427,67 @@ impl<O: Observer> Parse<O> {
             Side::Server => (connection.peer_tgid, connection.tgid),
             Side::Network => (0, 0),
         };
-        for exchange in self.out.drain(..) {
-            self.observer.exchange(&Seen {
-                exchange: &exchange,
+        if self.naming.wait_for([client_pid, server_pid]) {
+            return self.hold(connection, side, client_pid, server_pid);
+        }
+        for exchange in &self.out {
+            let seen = Seen {
+                exchange,
                 side,
                 connection: connection.id,
                 open: connection.open.as_ref(),
                 reversed: connection.state.reversed,
-                client: self.processes.get(client_pid),
-                server: self.processes.get(server_pid),
+                processes: &self.naming,
                 client_pid,
                 server_pid,
                 names: &self.names,
                 clock: self.clock,
-            });
+            };
+            self.observer.exchange(&seen, &mut connection.state.memo);
         }
+        self.out.clear();
+    }
+
+    /// One of the two processes is being looked up.
+    #[cold]
+    fn hold(&mut self, connection: &Connection<Talk<O::Memo>>, side: Side, client_pid: u32, server_pid: u32) {
+        for exchange in self.out.drain(..) {
+            let refused = self.naming.hold(Waiting {
+                exchange,
+                side,
+                connection: connection.id,
+                open: connection.open,
+                reversed: connection.state.reversed,
+                client_pid,
+                server_pid,
+                clock: self.clock,
+                since: None,
+            });
+            if let Some(waiting) = refused {
+                self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+            }
+        }
+    }
+
+    fn release(&mut self, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+        }
+    }
+}
+
+fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
+    Seen {
+        exchange: &waiting.exchange,
+        side: waiting.side,
+        connection: waiting.connection,
+        open: waiting.open.as_ref(),
+        reversed: waiting.reversed,
+        processes: naming,
+        client_pid: waiting.client_pid,
+        server_pid: waiting.server_pid,
+        names,
+        clock: waiting.clock,
     }
 }
 
@@ -450,7 +530,7 @@ fn length(content: &Content<'_>) -> u64 {
 /// Which way bytes travel, from whose end they were seen. On the network, `SEND` is client to server, unless the reader of
 /// the capture took one for the other.
 #[inline]
-fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
+fn towards<M>(connection: &Connection<Talk<M>>, direction: u8) -> Direction {
     let server_sends = connection.role == ROLE_SERVER || connection.state.reversed;
     if server_sends == (direction == SEND) { Direction::Response } else { Direction::Request }
 }
@@ -458,13 +538,15 @@ fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, RECEIVE, kind};
+    use steth_event::{CHUNK_TURN, IntoBytes as _, RECEIVE, kind};
 
     #[derive(Default)]
     struct Keep(Vec<(String, Option<u16>)>);
 
     impl Observer for Keep {
-        fn exchange(&mut self, seen: &Seen<'_>) {
+        type Memo = ();
+
+        fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
             let server = crate::print::ends(seen).1.port;
             self.0.push((seen.names.get(seen.exchange.operation).to_owned(), server));
         }

@@ -19,9 +19,9 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         seen.side.name(),
     );
     let (client, server) = ends(seen);
-    end(to, &client, seen.client_pid, seen.client.map(AsRef::as_ref));
+    end(to, &client, seen.client_pid, seen.client());
     to.extend_from_slice(br#","server":"#);
-    end(to, &server, seen.server_pid, seen.server.map(AsRef::as_ref));
+    end(to, &server, seen.server_pid, seen.server());
     to.extend_from_slice(br#","operation":"#);
     text(to, seen.names.get(e.operation));
     to.extend_from_slice(br#","status":"#);
@@ -158,8 +158,8 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
         }
         name
     };
-    let client = name(seen.client.map(AsRef::as_ref), &client, seen.client_pid);
-    let server = name(seen.server.map(AsRef::as_ref), &server, seen.server_pid);
+    let client = name(seen.client(), &client, seen.client_pid);
+    let server = name(seen.server(), &server, seen.server_pid);
     let status = match e.status {
         Status::Unknown => e.outcome.name().to_owned(),
         Status::Code(code) => code.to_string(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use steth_event::recording::Writer;
-use steth_probe::Settings;
+use steth_probe::{Probe, Settings};
 
 /// Where to and how long.
 #[derive(clap::Args, Debug)]
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
-    let mut agent = Agent::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?;
+    let mut agent =
+        Agent::start(Probe::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?, &[])?;
     crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);

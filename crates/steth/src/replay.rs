@@ -38,11 +38,20 @@ enum Output {
     Count(Printer),
 }
 
+impl Output {
+    fn printer(&mut self) -> &mut Printer {
+        let (Output::Print(printer) | Output::Count(printer)) = self;
+        printer
+    }
+}
+
 impl Observer for Output {
+    type Memo = ();
+
     #[inline]
-    fn exchange(&mut self, seen: &Seen<'_>) {
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut ()) {
         if let Output::Print(printer) = self {
-            printer.exchange(seen);
+            printer.exchange(seen, memo);
         }
     }
 }
@@ -59,6 +68,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut capture = serde_json::Value::Null;
     if bytes.starts_with(MAGIC) {
         for frame in Reader::new(&bytes).with_context(|| args.file.display().to_string())? {
+            if !pipeline.observer().printer().open() {
+                break;
+            }
             match frame {
                 Ok(record) => pipeline.record(record),
                 Err(error) => problem = Some(error.to_string()),
@@ -81,9 +93,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !capture.is_null() {
         ledger["capture"] = capture;
     }
-    let (Output::Print(printer) | Output::Count(printer)) = pipeline.observer();
+    let printer = pipeline.observer().printer();
     printer.flush();
-    printer.last(&ledger);
+    printer.last(&ledger)?;
     if let Some(problem) = problem {
         crate::say::say!("{}: {problem}", args.file.display());
         return Ok(ExitCode::FAILURE);

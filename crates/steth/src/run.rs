@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
-use steth_probe::Settings;
+use steth_probe::privileges::Capabilities;
+use steth_probe::{Probe, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
 
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         configuration.store.data.clone_from(data);
     }
     if args.print_config {
-        print!("{}", configuration.print());
+        crate::say::print(configuration.print().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     observe(&configuration)
@@ -60,15 +61,18 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let protocols = configuration.protocols()?;
     let shared = Arc::new(Shared::new(now(), Retention::default()));
     // The address first: it fails for reasons that a person can mend at once.
-    let server = Server::start(configuration.server.listen, shared.clone())?;
+    let server = Server::bind(configuration.server.listen)?;
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
-    let mut agent = Agent::attach(&Settings {
+    let probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         protocols,
         ..Settings::default()
     })?;
+    let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
+    // Threads have the privileges of whoever starts them, so this one starts now.
+    let server = server.serve(shared.clone())?;
     let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
@@ -147,6 +151,18 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add(
+        "steth_look_ups_refused_total",
+        "Processes that were not looked up in /proc when first seen, because too many others were waiting.",
+        vec![],
+        account.look_ups_refused,
+    );
+    add(
+        "steth_named_late_total",
+        "Exchanges that went on before the look-up of one of their processes had ended.",
+        vec![],
+        account.named_late,
+    );
     let (cpu, memory_bytes) = usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,6 +172,7 @@ fn health(
             .iter()
             .map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() })
             .collect(),
+        capabilities: Capabilities::held().names(),
         cpu,
         memory_bytes,
         exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),

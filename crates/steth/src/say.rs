@@ -1,10 +1,10 @@
-//! Messages for people, on standard error.
+//! Messages for people, on standard error, and what a command was asked for, on standard output.
 //!
-//! `eprintln!` panics when nobody reads standard error any more (a closed pipe, a full disk behind a redirection), and a
+//! `eprintln!` and `println!` panic when nobody reads any more (a closed pipe, a full disk behind a redirection), and a
 //! release build aborts on a panic. An agent must outlive its audience.
 
 use std::fmt::Arguments;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 
 /// Writes `steth: …` and a newline, or nothing if that is not possible.
 pub(crate) fn line(message: Arguments<'_>) {
@@ -19,3 +19,18 @@ macro_rules! say {
     };
 }
 pub(crate) use say;
+
+/// Writes to standard output at once. A reader that has left has what it wanted; anything else is an error.
+pub(crate) fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(text).and_then(|()| out.flush())).map(drop)
+}
+
+/// What became of a write to standard output: whether anybody still reads.
+pub(crate) fn written(result: io::Result<()>) -> anyhow::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
+    }
+}

@@ -5,8 +5,9 @@
 use anyhow::Context as _;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use steth_probe::privileges::{Capability, effective_user};
 use steth_window::Window;
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -30,6 +31,12 @@ impl Store {
         }
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).with_context(what)?;
         Ok(Self { directory: directory.to_owned(), budget, file: None, failed: 0, said: false })
+    }
+
+    /// What writing will need once privileges are given up. Root's own directory needs nothing.
+    pub(crate) fn needs(&self) -> &'static [Capability] {
+        let foreign = fs::metadata(&self.directory).is_ok_and(|directory| directory.uid() != effective_user());
+        if foreign { &[Capability::DacOverride] } else { &[] }
     }
 
     /// Appends a window.

@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
-use steth_probe::Settings;
+use steth_probe::{Probe, Settings};
 use steth_wire::Protocol;
 
 /// What is to be watched.
@@ -59,13 +59,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         adopt_children: !args.command.is_empty(),
         ..Settings::default()
     };
-    let mut agent = Agent::attach(&settings)?;
+    let mut probe = Probe::attach(&settings)?;
     if let Some(pid) = args.pid {
+        anyhow::ensure!(probe.same_pids(), "--pid would select a stranger: {}", crate::agent::OTHER_PIDS);
         anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
-        agent.probe_mut().select(pid)?;
+        probe.select(pid)?;
     }
     let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
     let mut child = start(args)?;
+    // After the command has started: it runs with the privileges of whoever typed it.
+    let mut agent = Agent::start(probe, &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);
@@ -79,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             break;
         }
         if let Some(running) = &mut child
-            && let Some(ended) = running.try_wait().context("waiting for the command")?
+            && let Some(ended) = running.0.try_wait().context("waiting for the command")?
         {
             child = None;
             let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0));
@@ -88,18 +91,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     // Ctrl-c reaches the command too; --for ends it, since it was started for this.
-    if let Some(mut running) = child {
-        let _ = running.kill();
-        let _ = running.wait();
-    }
+    drop(child);
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
     let ledger = pipeline.account().to_json();
-    pipeline.observer().last(&ledger);
+    pipeline.observer().last(&ledger)?;
     Ok(status)
 }
 
-fn start(args: &Args) -> anyhow::Result<Option<Child>> {
+/// The command, which ends with the watch if not before.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<Option<Running>> {
     let Some((program, arguments)) = args.command.split_first() else { return Ok(None) };
     let mut command = Command::new(program);
     command.args(arguments);
@@ -107,7 +117,7 @@ fn start(args: &Args) -> anyhow::Result<Option<Child>> {
         // Standard output belongs to the JSON lines.
         command.stdout(std::io::stderr());
     }
-    Ok(Some(command.spawn().with_context(|| format!("cannot run {program:?}"))?))
+    Ok(Some(Running(command.spawn().with_context(|| format!("cannot run {program:?}"))?)))
 }
 
 /// Prints exchanges to standard output, a buffer at a time.
@@ -116,7 +126,9 @@ pub(crate) struct Printer {
     colour: bool,
     slow: u64,
     buffer: Vec<u8>,
-    broken: bool,
+    /// Nobody reads any more, or the output cannot be written: there is no point in going on.
+    closed: bool,
+    failed: Option<anyhow::Error>,
 }
 
 impl Printer {
@@ -124,21 +136,29 @@ impl Printer {
         let colour =
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let slow = slow.map_or(0, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
-        Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), broken: false }
+        Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), closed: false, failed: None }
     }
 
-    /// Writes out what is buffered. False: nobody reads any more.
+    /// Writes out what is buffered. False: it is closed.
     pub(crate) fn flush(&mut self) -> bool {
-        if !self.buffer.is_empty() && !self.broken {
+        if !self.buffer.is_empty() && !self.closed {
             let mut out = std::io::stdout().lock();
-            self.broken = out.write_all(&self.buffer).and_then(|()| out.flush()).is_err();
+            match crate::say::written(out.write_all(&self.buffer).and_then(|()| out.flush())) {
+                Ok(read) => self.closed = !read,
+                Err(error) => (self.closed, self.failed) = (true, Some(error)),
+            }
         }
         self.buffer.clear();
-        !self.broken
+        !self.closed
     }
 
-    /// The last line: the ledger.
-    pub(crate) fn last(&mut self, ledger: &serde_json::Value) {
+    /// Whether anybody still reads.
+    pub(crate) fn open(&self) -> bool {
+        !self.closed
+    }
+
+    /// The last line: the ledger. An error if any of the output could not be written.
+    pub(crate) fn last(&mut self, ledger: &serde_json::Value) -> anyhow::Result<()> {
         if self.json {
             let _ = writeln!(self.buffer, "{ledger}");
         } else {
@@ -146,11 +166,14 @@ impl Printer {
             let _ = writeln!(self.buffer, "{} exchanges, {} lost", exchanges["reported"], exchanges["lost"]);
         }
         self.flush();
+        self.failed.take().map_or(Ok(()), Err)
     }
 }
 
 impl Observer for Printer {
-    fn exchange(&mut self, seen: &Seen<'_>) {
+    type Memo = ();
+
+    fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
         if seen.exchange.end.saturating_sub(seen.exchange.start) < self.slow {
             return;
         }

@@ -5,7 +5,7 @@ use crate::print;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use steth_event::Process;
-use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
 use steth_wire::Names;
 
 /// Numbers from here on are of the observer's own table of names.
@@ -61,17 +61,44 @@ fn resolve<'a>(names: &'a Names, words: &'a Names, number: u32) -> &'a str {
     if number & OWN == 0 { names.by_number(number) } else { words.by_number(number & !OWN) }
 }
 
-impl Observer for Counter {
-    fn exchange(&mut self, seen: &Seen<'_>) {
-        let e = seen.exchange;
-        let end = e.end.wrapping_add(seen.clock);
+/// The two ends of a connection, as they were named last, and what that followed from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    client: EntityId,
+    server: EntityId,
+    server_port: u16,
+    announced: bool,
+    side: steth_wire::Side,
+    reversed: bool,
+    pids: (u32, u32),
+    processes: u64,
+    /// When they were named: an entity that is not named for long may be forgotten.
+    named: u64,
+}
+
+/// Names are good for so long: far less than [`Entities::IDLE`].
+const GOOD: u64 = 10_000_000_000;
+
+impl Ends {
+    fn hold(&self, seen: &Seen<'_>, now: u64) -> bool {
+        self.pids == (seen.client_pid, seen.server_pid)
+            && self.processes == seen.processes.version()
+            && self.announced == seen.open.is_some()
+            && (self.side, self.reversed) == (seen.side, seen.reversed)
+            && now.abs_diff(self.named) < GOOD
+    }
+}
+
+impl Counter {
+    #[cold]
+    fn ends(&mut self, seen: &Seen<'_>) -> Ends {
         let (local, remote) = match seen.open {
             Some(open) => ((open.local_address, open.local_port), (open.remote_address, open.remote_port)),
             None => (([0; 16], 0), ([0; 16], 0)),
         };
         let (client, server) =
             if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
-        let mut name = |process: Option<&Arc<Process>>, address: &[u8; 16], port: u16| {
+        let mut name = |process: Option<&Process>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
                 return self.entities.intern(&process.name, self.latest);
             }
@@ -84,14 +111,43 @@ impl Observer for Counter {
             }
             self.entities.intern(&self.text, self.latest)
         };
-        let (client, server_entity) = (name(seen.client, &client.0, 0), name(seen.server, &server.0, server.1));
+        Ends {
+            client: name(seen.client(), &client.0, 0),
+            server: name(seen.server(), &server.0, server.1),
+            server_port: server.1,
+            announced: seen.open.is_some(),
+            side: seen.side,
+            reversed: seen.reversed,
+            pids: (seen.client_pid, seen.server_pid),
+            processes: seen.processes.version(),
+            named: self.latest,
+        }
+    }
+}
+
+impl Observer for Counter {
+    type Memo = Option<Ends>;
+
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Option<Ends>) {
+        let e = seen.exchange;
+        let end = e.end.wrapping_add(seen.clock);
+        let ends = match memo {
+            Some(ends) if ends.hold(seen, self.latest) => *ends,
+            _ => {
+                let ends = self.ends(seen);
+                // A name that did not fit is asked for, and counted, every time.
+                let folded = [ends.client, ends.server].contains(&EntityId::OTHER);
+                *memo = (!folded).then_some(ends);
+                ends
+            }
+        };
         let error_type = match e.error_type(seen.side, seen.names) {
             Some(error) => self.words.intern(error.as_bytes()).number() | OWN,
             None => 0,
         };
         let key = Key {
-            client,
-            server: server_entity,
+            client: ends.client,
+            server: ends.server,
             operation: e.operation.number(),
             status: match e.status {
                 steth_wire::Status::Unknown => Status::NONE,
@@ -99,7 +155,7 @@ impl Observer for Counter {
                 steth_wire::Status::Word(word) => Status::word(word.number()),
             },
             error_type,
-            server_port: server.1,
+            server_port: ends.server_port,
             side: match seen.side {
                 steth_wire::Side::Client => Side::Client,
                 steth_wire::Side::Server => Side::Server,

@@ -30,28 +30,34 @@ fn lines<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Vec<String> {
 }
 
 /// Runs a case under the agent and compares. `sides` are those whose process the agent can see.
-fn play(name: &str, arguments: &[&str], sides: &[&str]) -> (Seen, Value) {
+///
+/// Only the case itself is watched, by its port or, where it has none, by an agent for each of its two processes: on a
+/// machine-wide watch, "nothing lost" would be a statement about everybody else's conversations too.
+fn play(name: &str, arguments: &[&str], sides: &[&str]) -> (Vec<Value>, Value) {
     let case = Case::start(name, arguments);
-    let port = case.port().to_string();
-    let watched: &[&str] = if case.port() == 0 { &[] } else { &["--port", &port] };
-    let steth = Steth::watch(watched);
+    let agents: Vec<Steth> = match case.port() {
+        0 => [case.client_pid(), case.server_pid()].map(|pid| Steth::watch(&["--pid", &pid.to_string()])).into(),
+        port => vec![Steth::watch(&["--port", &port.to_string()])],
+    };
     let report = case.go();
     let said = report["exchanges"].as_array().expect("a list of exchanges").clone();
     let mine = |e: &&Value| said.iter().any(|s| s["operation"] == e["operation"]);
     let enough = said.len() * sides.len();
     let limit = Duration::from_secs(3);
     let begun = std::time::Instant::now();
-    while steth.exchanges().iter().filter(mine).count() < enough && begun.elapsed() < limit {
+    while agents.iter().flat_map(Steth::exchanges).filter(|e| mine(&e)).count() < enough && begun.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let seen = steth.finish();
+    let seen: Vec<Seen> = agents.into_iter().map(Steth::finish).collect();
     let expected = lines(said.iter());
     assert!(!expected.is_empty(), "the case did nothing");
+    let ledgers = || seen.iter().map(|seen| seen.ledger.to_string()).collect::<Vec<_>>().join("\n");
     for side in sides {
-        assert_eq!(lines(seen.side(side).filter(mine)), expected, "{name}: {side} side\nledger {}", seen.ledger);
+        let of_side = seen.iter().flat_map(|seen| seen.side(side)).filter(mine);
+        assert_eq!(lines(of_side), expected, "{name}: {side} side\n{}", ledgers());
     }
-    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{name}: {}", seen.ledger);
-    (seen, report)
+    assert!(seen.iter().all(|seen| seen.ledger["exchanges"]["lost"] == 0), "{name}: {}", ledgers());
+    (seen.into_iter().flat_map(|seen| seen.exchanges).collect(), report)
 }
 
 macro_rules! cases {
@@ -66,8 +72,27 @@ macro_rules! cases {
 }
 
 cases! {
-    at_once byte_at_a_time chunked_trailers dup expect_continue fd_reused fork_shared half_close head_with_length
-    older_than_the_agent one_byte_reads reset_mid_response scm_rights unanswered upgrade
+    at_once bodiless_pipeline byte_at_a_time chunked_trailers deep_pipeline dup expect_continue fd_reused fork_shared
+    half_close head_with_length older_than_the_agent one_byte_reads reset_mid_response scm_rights unanswered upgrade
+}
+
+#[test]
+fn upload() {
+    root_or_skip!();
+    let _alone = alone();
+    let case = Case::start("upload", &[]);
+    let steth = Steth::watch(&["--port", &case.port().to_string()]);
+    let report = case.go();
+    let said = report["exchanges"].as_array().expect("a list of exchanges");
+    steth.wait_for_exchanges(2 * said.len(), Duration::from_secs(5));
+    let seen = steth.finish();
+    for side in ["client", "server"] {
+        assert_eq!(lines(seen.side(side)), lines(said.iter()), "{side}");
+    }
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
+    let captured = seen.ledger["bytes"]["captured"].as_u64().expect("a number");
+    // Three bodies of a mebibyte, at two ends.
+    assert!(captured < 1 << 20, "bodies are not copied: {}", seen.ledger);
 }
 
 /// What the kernel side cannot read: no buffer of the caller holds the bytes.
@@ -108,7 +133,7 @@ fn unix_sockets_have_both_ends() {
     for name in ["unix_socket", "socketpair"] {
         let (seen, report) = play(name, &[], &["client", "server"]);
         let operation = &report["exchanges"][0]["operation"];
-        let first = seen.exchanges.iter().find(|e| &e["operation"] == operation).expect("compared above");
+        let first = seen.iter().find(|e| &e["operation"] == operation).expect("compared above");
         assert!(first["client"]["pid"].is_u64() || first["server"]["pid"].is_u64(), "{first}");
     }
 }
@@ -138,7 +163,10 @@ fn both_ends_are_named_and_share_sequence_numbers() {
             (exchange["client"]["pid"].as_u64(), exchange["server"]["pid"].as_u64()),
             (Some(client), Some(server))
         );
-        assert!(exchange["client"]["process"].as_str().is_some_and(|name| name.starts_with("python")), "{exchange}");
+        for end in ["client", "server"] {
+            let name = exchange[end]["process"].as_str();
+            assert!(name.is_some_and(|name| name.starts_with("python")), "{end} of {exchange}");
+        }
     }
     let numbers = |side| {
         let mut numbers: Vec<_> =

@@ -2,7 +2,10 @@
 
 mod lab;
 
-use lab::{Go, Java, Nginx, Node, Python, RedisServer, Seen, Steth, WrkPlan, ab, alone, curl, redis_benchmark, wrk};
+use lab::{
+    Go, Java, Nginx, Node, Python, RedisServer, Seen, Steth, WrkPlan, ab, alone, curl, redis_benchmark,
+    redis_benchmark_of, wrk,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -99,6 +102,62 @@ fn redis_benchmark_is_counted_exactly_at_every_depth() {
             let reported = count(&seen, side, |e| e["operation"] == command.as_str() && e["status"] == "OK");
             assert_eq!(reported, *requests, "{command} on the {side} side");
         }
+    }
+}
+
+#[test]
+fn redis_pipelines_of_several_records_a_call_are_counted_exactly() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let steth = Steth::watch(&["--protocol", "redis", "--port", &redis.port.to_string()]);
+    // 400 commands of about 130 bytes in each write; the server reads 16 KiB at a time.
+    let said = redis_benchmark_of(redis.port, "set,get", 4000, 4, 400, 100);
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    nothing_lost(&seen);
+    for side in ["client", "server"] {
+        for (command, requests) in &said.requests {
+            let reported = count(&seen, side, |e| e["operation"] == command.as_str() && e["status"] == "OK");
+            assert_eq!(reported, *requests, "{command} on the {side} side");
+        }
+    }
+}
+
+#[test]
+fn pipelines_beyond_the_capture_limit_are_declared() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let steth = Steth::watch(&["--protocol", "redis", "--port", &redis.port.to_string()]);
+    // 2000 commands, 260 KB: four times what is copied of one turn.
+    let said = redis_benchmark_of(redis.port, "set", 8000, 2, 2000, 100);
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    balanced(&seen);
+    assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
+    for side in ["client", "server"] {
+        let reported = count(&seen, side, |e| e["operation"] == "SET");
+        assert!(reported <= said.requests["SET"], "{reported} on the {side} side");
+    }
+    let truncated = seen.ledger.pointer("/exchanges/lost_by/truncated").and_then(Value::as_u64);
+    assert!(truncated > Some(0), "what was cut is declared: {}", seen.ledger);
+}
+
+#[test]
+fn both_ends_of_short_connections_are_named() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let steth = Steth::watch(&["--port", &nginx.port.to_string()]);
+    assert_eq!(ab(nginx.port, "/", 2000, 8, false).requests, 2000);
+    steth.settle(Duration::from_millis(300));
+    let seen = steth.finish();
+    nothing_lost(&seen);
+    for side in ["client", "server"] {
+        let named = count(&seen, side, |e| e["client"]["process"] == "ab" && e["server"]["process"] == "nginx");
+        // A client that is put off the CPU inside its first send is told of only after its server has answered: seldom.
+        assert!(named >= 1980, "{named} on the {side} side");
     }
 }
 

@@ -61,18 +61,18 @@ fn a_time_limit_ends_the_watch_by_itself() {
 fn sockets_of_other_kinds_are_not_called_lost() {
     root_or_skip!();
     let _alone = alone();
-    let agent = Steth::watch(&[]);
     // An echo request to this machine: a checksum of its header, then the kernel's answer.
     let script = "import socket\n\
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n\
         s.settimeout(5)\n\
         s.sendto(bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0]), ('127.0.0.1', 0))\n\
         s.recv(100)\n";
-    let ping = Command::new(lab::runtimes::python()).args(["-c", script]).output().expect("python runs");
+    let python = lab::runtimes::python();
+    let ping = steth().args(["watch", "--json", "--"]).arg(python).args(["-c", script]).output().expect("it runs");
     assert!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stderr));
-    let seen = agent.finish();
-    assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
-    assert!(seen.ledger["chunks"]["other_sockets"].as_u64() >= Some(2), "{}", seen.ledger);
+    let ledger = objects(&ping.stdout).pop().expect("a ledger");
+    assert_eq!(ledger["chunks"]["lost"], 0, "{ledger}");
+    assert!(ledger["chunks"]["other_sockets"].as_u64() >= Some(2), "{ledger}");
 }
 
 #[test]

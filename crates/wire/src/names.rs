@@ -2,10 +2,11 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 /// A string in a [`Names`] table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(u32);
 
 impl Name {
@@ -44,9 +45,9 @@ impl Names {
     #[inline]
     pub fn intern(&mut self, bytes: &[u8]) -> Name {
         let bytes = &bytes[..bytes.len().min(Self::MAX_LENGTH)];
-        let hash = self.hasher.hash_one(bytes);
-        let (text, ends) = (&self.text, &self.ends);
-        if let Some(&n) = self.index.find(hash, |&n| slice(text, ends, n).as_bytes() == bytes) {
+        let hash = hash(&self.hasher, bytes);
+        let (text, ends) = (self.text.as_bytes(), &self.ends);
+        if let Some(&n) = self.index.find(hash, |&n| text.get(range(ends, n)) == Some(bytes)) {
             return Name(n);
         }
         self.insert(bytes, hash)
@@ -77,8 +78,15 @@ impl Names {
         self.text.push_str(&clean);
         self.ends.push(self.text.len() as u32);
         let Self { index, text, ends, hasher, .. } = self;
-        index.insert_unique(hash, n, |&n| hasher.hash_one(slice(text, ends, n).as_bytes()));
+        index.insert_unique(hash, n, |&n| self::hash(hasher, slice(text, ends, n).as_bytes()));
         Name(n)
+    }
+
+    /// Whether `name` stands for exactly these bytes: cheaper than to intern them, where it mostly does.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, name: Name, bytes: &[u8]) -> bool {
+        self.text.as_bytes().get(range(&self.ends, name.0)) == Some(bytes)
     }
 
     /// The string.
@@ -115,11 +123,25 @@ impl Default for Names {
     }
 }
 
-fn slice<'a>(text: &'a str, ends: &[u32], n: u32) -> &'a str {
+/// One string at a time is hashed, so its end needs no mark of its own.
+#[inline]
+fn hash(hasher: &FixedState, bytes: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// Where the n-th string is in the text.
+#[inline]
+fn range(ends: &[u32], n: u32) -> Range<usize> {
     let n = n as usize;
-    let start = if n == 0 { 0 } else { ends.get(n - 1).copied().unwrap_or(0) as usize };
-    let end = ends.get(n).copied().unwrap_or(start as u32) as usize;
-    &text[start..end]
+    let start = if n == 0 { 0 } else { ends.get(n - 1).copied().unwrap_or(0) };
+    let end = ends.get(n).copied().unwrap_or(start);
+    start as usize..end as usize
+}
+
+fn slice<'a>(text: &'a str, ends: &[u32], n: u32) -> &'a str {
+    text.get(range(ends, n)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::load::{self, Pace};
 use crate::servers::Server;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use steth_probe::{Probe, ProgramStatistics, Settings, Statistics};
+use steth_probe::{Probe, Settings, Statistics};
 
 /// What one program did during a load.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +44,8 @@ impl Run {
 }
 
 /// Loads the server while the benchmark itself has the programs attached and drains the ring.
-pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, empty: bool) -> anyhow::Result<Run> {
-    let mut probe = Probe::attach(&Settings { empty, ..Settings::default() })?;
-    let names: Vec<_> = probe.hooks().collect();
+pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, last_stage: u32) -> anyhow::Result<Run> {
+    let mut probe = Probe::attach(&Settings { last_stage, ..Settings::default() })?;
     let _statistics = Statistics::enable()?;
     let before = probe.statistics();
     let stop = AtomicBool::new(false);
@@ -64,14 +63,9 @@ pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, empty: bool) -> any
         done
     })?;
     let programs = probe.statistics().into_iter().zip(before).map(|(after, before)| Program {
-        name: full_name(&names, &after),
         nanoseconds: (after.run_ns - before.run_ns) as f64,
         runs: (after.runs - before.runs) as f64,
+        name: after.name,
     });
     Ok(Run { programs: programs.collect(), observed: done.exchanges as f64 * 2.0 })
-}
-
-/// The kernel keeps fifteen bytes of a name.
-fn full_name(names: &[String], program: &ProgramStatistics) -> String {
-    names.iter().find(|name| name.starts_with(&program.name)).unwrap_or(&program.name).clone()
 }

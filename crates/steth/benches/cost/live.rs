@@ -7,6 +7,7 @@ use crate::load::{self, Done, Pace};
 use crate::report::{Report, Target, number, spread};
 use crate::servers::Server;
 use std::time::Duration;
+use steth_probe::STAGES;
 
 /// A load under the eyes of the agent.
 struct Observed {
@@ -51,7 +52,7 @@ struct Round {
 }
 
 fn round(server: &Server, pace: Pace, seconds: f64, backwards: bool) -> anyhow::Result<Round> {
-    let hooks = |empty| hooks::run(server, pace, seconds, empty);
+    let hooks = |empty| hooks::run(server, pace, seconds, if empty { 0 } else { STAGES - 1 });
     let load = || load::run(server, pace, seconds);
     Ok(if backwards {
         let (with, without) = (observe(server, pace, seconds)?, load()?);
@@ -76,10 +77,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, server: &Server, pace: P
     let cpu = |round: &Round| round.with.cpu.total / round.with.ends() / 1000.0;
     let net = |round: &Round| round.full.net(&round.empty);
 
-    let title = match pace {
-        Pace::Highest => format!("{}, the highest rate", server.workload.title()),
-        Pace::Fixed(rate) => format!("{}, {} exchanges/s", server.workload.title(), number(f64::from(rate))),
-    };
+    let title = format!("{}, {}", server.workload.title(), pace.title());
     report.section(&title);
     let us = "µs/exchange";
     report.row("BPF, net", us, &all(&net), Some(Target::AtMost(1.0)));

@@ -3,6 +3,7 @@
 
 use crate::generator;
 use crate::process::{CLIENT_CPU, Guarded, pinned};
+use crate::report::number;
 use crate::servers::Server;
 use serde::{Deserialize, Serialize};
 use std::io::Read as _;
@@ -15,6 +16,15 @@ pub(crate) enum Pace {
     Highest,
     /// So many a second over all connections, each due at its own time.
     Fixed(u32),
+}
+
+impl Pace {
+    pub(crate) fn title(self) -> String {
+        match self {
+            Pace::Highest => "the highest rate".to_owned(),
+            Pace::Fixed(rate) => format!("{} exchanges/s", number(f64::from(rate))),
+        }
+    }
 }
 
 /// What a load did.

@@ -1,7 +1,7 @@
 //! What the agent costs: `make bench` (root).
 //!
 //! ```text
-//! cost [--quick] [--write] [SECTION…]      sections: http file redis untouched memory replay; none: all
+//! cost [--quick] [--write] [SECTION…]      sections: http file redis stages untouched memory replay; none: all
 //! ```
 //!
 //! `--write` puts the figures into `docs/performance.md`, which also says how each is measured; `--quick` takes fewer and
@@ -19,6 +19,7 @@ mod recording;
 mod replay;
 mod report;
 mod servers;
+mod stages;
 mod untouched;
 
 use load::Pace;
@@ -42,7 +43,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 6] = ["http", "file", "redis", "untouched", "memory", "replay"];
+const SECTIONS: [&str; 7] = ["http", "file", "redis", "stages", "untouched", "memory", "replay"];
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
@@ -69,6 +70,14 @@ fn main() -> anyhow::Result<()> {
             let server = Server::start(workload)?;
             for pace in [Pace::Highest, Pace::Fixed(20_000)] {
                 live::measure(&mut report, &plan, &server, pace)?;
+            }
+        }
+    }
+    if wanted("stages") {
+        for workload in [Workload::Http, Workload::Redis] {
+            let server = Server::start(workload)?;
+            for pace in [Pace::Highest, Pace::Fixed(20_000)] {
+                stages::measure(&mut report, &plan, &server, pace)?;
             }
         }
     }

@@ -139,9 +139,21 @@ pub struct RedisBenchmark {
 
 /// Runs `redis-benchmark -t tests -n requests -c clients -P pipeline`. The number of requests holds for each test.
 pub fn redis_benchmark(port: u16, tests: &str, requests: u64, clients: u64, pipeline: u64) -> RedisBenchmark {
+    redis_benchmark_of(port, tests, requests, clients, pipeline, 3)
+}
+
+/// The same with values of `size` bytes.
+pub fn redis_benchmark_of(
+    port: u16,
+    tests: &str,
+    requests: u64,
+    clients: u64,
+    pipeline: u64,
+    size: u64,
+) -> RedisBenchmark {
     let mut command = command("redis-benchmark");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", tests, "-n", &requests.to_string()]);
-    command.args(["-c", &clients.to_string(), "-P", &pipeline.to_string()]);
+    command.args(["-c", &clients.to_string(), "-P", &pipeline.to_string(), "-d", &size.to_string()]);
     let (output, _) = run("redis-benchmark", &mut command, LIMIT);
     let (mut test, mut counts) = ("", BTreeMap::new());
     for line in output.lines().flat_map(|line| line.rsplit('\r').next()) {

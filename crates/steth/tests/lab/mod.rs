@@ -22,7 +22,7 @@ pub mod servers;
 pub mod steth;
 
 pub use case::Case;
-pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, wrk};
+pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use policy::{Alone, alone};
 pub use process::{Process, free_port, wait_until};
 pub use redis::RedisServer;

@@ -1,6 +1,7 @@
 //! The lines of a head (RFC 9112 §2 to §5). Only fields that frame the message or name its target are read.
 
 use super::attributes::TRACEPARENT;
+use super::lines::Lines;
 use super::route::absolute;
 use crate::{Name, Names};
 use memchr::memchr;
@@ -114,9 +115,18 @@ pub(super) fn may_be_request(line: &[u8]) -> bool {
 /// A `tchar` (RFC 9110 §5.6.2).
 #[inline]
 fn is_token(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+'
-        | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    TOKENS[usize::from(byte)]
 }
+
+const TOKENS: [bool; 256] = {
+    let (mut tokens, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        tokens[byte] = matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&'
+            | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    tokens
+};
 
 /// The status code of a status line (RFC 9112 §4), of which the reason phrase may be missing.
 pub(super) fn status_line(line: &[u8]) -> Option<u16> {
@@ -140,7 +150,7 @@ pub(super) fn may_be_response(line: &[u8]) -> bool {
 }
 
 /// The fields that matter, of one head.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Fields {
     /// Content-Length; the first one if there are several.
     pub(super) length: Option<u64>,
@@ -154,6 +164,8 @@ pub(super) struct Fields {
     pub(super) traceparent: Option<[u8; TRACEPARENT]>,
     /// What the last line was, for the one that continues it.
     last: Known,
+    /// The host of the heads before.
+    last_host: Name,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,31 +180,47 @@ enum Known {
 }
 
 impl Fields {
-    /// A line behind the first one, without its line feed.
+    /// A new head begins.
     #[inline]
+    pub(super) fn clear(&mut self) {
+        (self.length, self.chunked, self.coded, self.expects) = (None, false, false, false);
+        (self.host, self.traceparent, self.last) = (None, None, Known::Other);
+    }
+
+    /// The lines up to the empty one that ends the head. False: that one has not come.
+    #[inline]
+    pub(super) fn read(&mut self, lines: &mut Lines<'_>, names: &mut Names) -> bool {
+        for line in lines {
+            if matches!(line, b"" | b"\r") {
+                return true;
+            }
+            self.line(line, names);
+        }
+        false
+    }
+
+    /// A line behind the first one, without its line feed.
+    #[inline(always)]
     pub(super) fn line(&mut self, line: &[u8], names: &mut Names) {
         // The names that matter have their first letter and the place of their colon to themselves, nearly; so all other
         // lines are done with two looks.
         let Some(first) = line.first() else { return };
-        let (known, name): (Known, &[u8]) = match first | 0x20 {
-            b'c' if line.get(14) == Some(&b':') => (Known::Length, b"content-length"),
-            b'h' if line.get(4) == Some(&b':') => (Known::Host, b"host"),
-            b't' if line.get(17) == Some(&b':') => (Known::Coding, b"transfer-encoding"),
-            b't' if line.get(11) == Some(&b':') => (Known::Traceparent, b"traceparent"),
-            b'e' if line.get(6) == Some(&b':') => (Known::Expect, b"expect"),
+        let (known, value) = match first | 0x20 {
+            b'c' if line.get(14) == Some(&b':') => (Known::Length, field(line, b"Content-Length", b"content-length")),
+            b'h' if line.get(4) == Some(&b':') => (Known::Host, field(line, b"Host", b"host")),
+            b't' if line.get(17) == Some(&b':') => {
+                (Known::Coding, field(line, b"Transfer-Encoding", b"transfer-encoding"))
+            }
+            b't' if line.get(11) == Some(&b':') => (Known::Traceparent, field(line, b"Traceparent", b"traceparent")),
+            b'e' if line.get(6) == Some(&b':') => (Known::Expect, field(line, b"Expect", b"expect")),
             // Obsolete line folding (RFC 9112 §5.2): the value goes on.
             _ if matches!(first, b' ' | b'\t') => return self.value(self.last, line, names),
-            _ => {
-                self.last = Known::Other;
-                return;
-            }
+            _ => (Known::Other, None),
         };
         self.last = Known::Other;
-        if let Some((field, value)) = line.split_at_checked(name.len())
-            && field.eq_ignore_ascii_case(name)
-        {
+        if let Some(value) = value {
             self.last = known;
-            self.value(known, value.get(1..).unwrap_or_default(), names);
+            self.value(known, value, names);
         }
     }
 
@@ -204,20 +232,33 @@ impl Fields {
         match field {
             Known::Length if self.length.is_none() => {
                 // `5, 5` is what a recipient may make of two equal fields (RFC 9110 §8.6).
-                let digits = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-                self.length = decimal(digits);
+                let first = || value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+                self.length = decimal(value).or_else(|| decimal(first()));
             }
             Known::Coding => {
                 let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
                 self.chunked = last.eq_ignore_ascii_case(b"chunked");
                 self.coded = !last.eq_ignore_ascii_case(b"identity");
             }
-            Known::Host if self.host.is_none() => self.host = Some(host(value, names)),
+            // A connection mostly names the same host over and over.
+            Known::Host if self.host.is_none() && names.is(self.last_host, value) => self.host = Some(self.last_host),
+            Known::Host if self.host.is_none() => {
+                let name = host(value, names);
+                (self.host, self.last_host) = (Some(name), name);
+            }
             Known::Expect => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
             Known::Traceparent if self.traceparent.is_none() => self.traceparent = traceparent(value),
             _ => {}
         }
     }
+}
+
+/// What stands behind the name and its colon, if that is the name. It comes in these two forms nearly always, and both
+/// are compared as a few words; any other mixture of cases takes a look at each letter.
+#[inline]
+fn field<'a, const N: usize>(line: &'a [u8], usual: &[u8; N], lower: &[u8; N]) -> Option<&'a [u8]> {
+    let (name, value) = line.split_first_chunk()?;
+    (name == usual || name == lower || name.eq_ignore_ascii_case(lower)).then(|| value.get(1..).unwrap_or_default())
 }
 
 /// A number of digits only, that fits.

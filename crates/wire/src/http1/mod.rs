@@ -23,6 +23,7 @@ mod answer;
 mod attributes;
 mod body;
 mod head;
+mod lines;
 mod request;
 mod response;
 mod route;

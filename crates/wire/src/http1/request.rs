@@ -5,6 +5,7 @@ mod gap;
 use super::attributes::Method;
 use super::body::{Body, Progress};
 use super::head::{Fields, Partial, RequestLine, may_be_request, request_line, target_host};
+use super::lines::Lines;
 use super::route::Route;
 use super::{At, Session};
 use crate::{Attributes, Bytes, Context, Cut, Exchange, Name, Outcome, Piece, Status};
@@ -198,22 +199,16 @@ impl Session {
                     self.request_begins(piece, at as u64, fresh);
                 }
                 At::Line | At::Fields => {
-                    let Some(end) = memchr(b'\n', rest) else {
-                        self.requests.partial.append(rest);
-                        if self.requests.at == At::Line && !may_be_request(self.requests.partial.as_bytes()) {
-                            self.request_garbage(cx);
-                        }
-                        break;
-                    };
-                    let line = rest.get(..end).unwrap_or_default();
-                    at += end + 1;
-                    let position = piece.offset + at as u64;
                     if self.requests.partial.is_empty() {
-                        self.request_head_line(line, position, piece.time, cx);
-                    } else {
-                        let line = self.requests.partial.complete(line);
-                        self.request_head_line(&line, position, piece.time, cx);
+                        at += self.request_head(rest, piece.offset + at as u64, piece.time, cx);
+                    } else if let Some(end) = memchr(b'\n', rest) {
+                        at += end + 1;
+                        let line = self.requests.partial.complete(rest.get(..end).unwrap_or_default());
+                        self.request_head_line(&line, piece.offset + at as u64, piece.time, cx);
                         self.requests.partial.recycle(line);
+                    } else {
+                        at = bytes.len();
+                        self.request_head_goes_on(rest, cx);
                     }
                 }
                 At::Body => {
@@ -245,7 +240,7 @@ impl Session {
         let requests = &mut self.requests;
         requests.at = At::Line;
         requests.early = false;
-        requests.fields = Fields::default();
+        requests.fields.clear();
         // While a response is in progress, where it ends is certain, and it is not here.
         requests.turn = turn && !self.responses.in_progress();
         requests.request = Request {
@@ -265,7 +260,35 @@ impl Session {
         };
     }
 
-    #[inline]
+    /// The head in progress, from the beginning of a line on. Gives the number of bytes that belong to it.
+    fn request_head(&mut self, bytes: &[u8], position: u64, time: u64, cx: &mut Context<'_>) -> usize {
+        let mut lines = Lines::of(bytes);
+        loop {
+            match self.requests.at {
+                At::Line => match lines.next() {
+                    Some(line) => self.request_line(line, cx),
+                    None => break,
+                },
+                At::Fields if self.requests.fields.read(&mut lines, cx.names) => {
+                    self.request_head_ends(position + lines.taken() as u64, time, cx);
+                }
+                At::Fields => break,
+                _ => return lines.taken(),
+            }
+        }
+        self.request_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
+        bytes.len()
+    }
+
+    /// The beginning of a line whose end has not come, or more of it.
+    fn request_head_goes_on(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        self.requests.partial.append(bytes);
+        if self.requests.at == At::Line && !may_be_request(self.requests.partial.as_bytes()) {
+            self.request_garbage(cx);
+        }
+    }
+
+    /// A line that was split over pieces.
     fn request_head_line(&mut self, line: &[u8], position: u64, time: u64, cx: &mut Context<'_>) {
         if self.requests.at == At::Line {
             self.request_line(line, cx);
@@ -310,8 +333,7 @@ impl Session {
 
     fn request_head_ends(&mut self, position: u64, time: u64, cx: &mut Context<'_>) {
         let requests = &mut self.requests;
-        let fields = requests.fields;
-        let request = &mut requests.request;
+        let (fields, request) = (&requests.fields, &mut requests.request);
         request.end = time;
         request.bytes = position.saturating_sub(request.offset);
         request.host = fields.host.unwrap_or(Name::EMPTY);
@@ -323,7 +345,7 @@ impl Session {
             (_, Fields { chunked: true, .. }) => (Some(Body::chunked()), At::Body),
             // Another coding last: no server can find the end either.
             (_, Fields { coded: true, .. }) => (None, At::Join),
-            (_, Fields { length: Some(length @ 1..), .. }) => (Some(Body::length(length)), At::Body),
+            (_, Fields { length: Some(length @ 1..), .. }) => (Some(Body::length(*length)), At::Body),
             _ => (None, At::Start),
         };
         request.size = body.is_none().then_some(0);

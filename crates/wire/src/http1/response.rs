@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::attributes::Method;
 use super::body::{Body, Progress};
 use super::head::{Fields, Partial, may_be_response, status_line};
+use super::lines::Lines;
 use super::{At, Ending, Over, Session};
 use crate::{Bytes, Claim, Context, Cut, Outcome, Piece};
 use memchr::memchr;
@@ -96,22 +97,16 @@ impl Session {
                     self.response_begins(piece.offset + at as u64, piece.time, cx);
                 }
                 At::Line | At::Fields => {
-                    let Some(end) = memchr(b'\n', rest) else {
-                        self.responses.partial.append(rest);
-                        if self.responses.at == At::Line && !may_be_response(self.responses.partial.as_bytes()) {
-                            self.response_garbage(cx);
-                        }
-                        break;
-                    };
-                    let line = rest.get(..end).unwrap_or_default();
-                    at += end + 1;
-                    let position = piece.offset + at as u64;
                     if self.responses.partial.is_empty() {
-                        self.response_head_line(line, position, piece.time, cx);
-                    } else {
-                        let line = self.responses.partial.complete(line);
-                        self.response_head_line(&line, position, piece.time, cx);
+                        at += self.response_head(rest, piece.offset + at as u64, piece.time, cx);
+                    } else if let Some(end) = memchr(b'\n', rest) {
+                        at += end + 1;
+                        let line = self.responses.partial.complete(rest.get(..end).unwrap_or_default());
+                        self.response_head_line(&line, piece.offset + at as u64, piece.time, cx);
                         self.responses.partial.recycle(line);
+                    } else {
+                        at = bytes.len();
+                        self.response_head_goes_on(rest, cx);
                     }
                     if self.over != Over::No {
                         return;
@@ -159,7 +154,7 @@ impl Session {
 
     fn response_begins(&mut self, offset: u64, time: u64, cx: &mut Context<'_>) {
         self.responses.at = At::Line;
-        self.responses.fields = Fields::default();
+        self.responses.fields.clear();
         // Behind an interim response the final one answers the same request.
         if let Some(answer) = &mut self.responses.current {
             answer.first_byte = time;
@@ -192,7 +187,38 @@ impl Session {
         });
     }
 
-    #[inline]
+    /// The head in progress, from the beginning of a line on. Gives the number of bytes that belong to it.
+    fn response_head(&mut self, bytes: &[u8], position: u64, time: u64, cx: &mut Context<'_>) -> usize {
+        let mut lines = Lines::of(bytes);
+        loop {
+            match self.responses.at {
+                At::Line => match lines.next() {
+                    Some(line) => self.response_line(line, cx),
+                    None => break,
+                },
+                At::Fields if self.responses.fields.read(&mut lines, cx.names) => {
+                    self.response_head_ends(position + lines.taken() as u64, time, cx);
+                }
+                At::Fields => break,
+                _ => return lines.taken(),
+            }
+            if self.over != Over::No {
+                return lines.taken();
+            }
+        }
+        self.response_head_goes_on(bytes.get(lines.taken()..).unwrap_or_default(), cx);
+        bytes.len()
+    }
+
+    /// The beginning of a line whose end has not come, or more of it.
+    fn response_head_goes_on(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        self.responses.partial.append(bytes);
+        if self.responses.at == At::Line && !may_be_response(self.responses.partial.as_bytes()) {
+            self.response_garbage(cx);
+        }
+    }
+
+    /// A line that was split over pieces.
     fn response_head_line(&mut self, line: &[u8], position: u64, time: u64, cx: &mut Context<'_>) {
         if self.responses.at == At::Line {
             self.response_line(line, cx);

@@ -26,9 +26,8 @@ impl Route {
         route.push(method);
         if let Some(target) = target {
             route.push(b" ");
-            let path = path(target);
-            // What ends a path is behind it, so the path is whole even if the target is not.
-            route.template(path, whole || !target.ends_with(path));
+            // What ends a path is in front of what follows it, so the path may be whole even if the target is not.
+            route.template(absolute(target).map_or(target, |(_, rest)| rest), whole);
         }
         route
     }
@@ -59,45 +58,37 @@ impl Route {
         }
     }
 
-    fn template(&mut self, path: &[u8], whole: bool) {
-        if path == b"*" {
+    /// `target` is what follows the authority, if there was one.
+    fn template(&mut self, target: &[u8], whole: bool) {
+        if matches!(target, [b'*'] | [b'*', b'?' | b'#', ..]) {
             self.push(b"*");
             return;
         }
-        let mut rest = path.strip_prefix(b"/").unwrap_or(path);
-        let parameters = memchr::memchr(b';', path).is_some();
+        let mut at = usize::from(target.starts_with(b"/"));
         for count in 0.. {
-            let end = memchr::memchr(b'/', rest);
-            let (segment, behind) = rest.split_at(end.unwrap_or(rest.len()));
-            if count == SEGMENTS || (end.is_none() && !whole) {
+            let rest = target.get(at..).unwrap_or_default();
+            let look = Look::at(rest);
+            let (segment, behind) = rest.split_at(look.length);
+            if count == SEGMENTS || (behind.is_empty() && !whole) {
                 return self.fold();
             }
-            // Matrix parameters are values like a query (`;jsessionid=…`).
-            let segment = match parameters {
-                true => segment.split(|byte| *byte == b';').next().unwrap_or_default(),
-                false => segment,
-            };
+            let (segment, class) = look.class(segment);
             let before = self.length;
-            let (name, suffix) = class(segment);
-            if !(self.push(b"/") && self.push(name) && self.push(suffix)) {
+            let fits = match (class, at.checked_sub(1)) {
+                (Class::Word, Some(slash)) => self.push(target.get(slash..at + segment.len()).unwrap_or_default()),
+                (Class::Word, None) => self.push(b"/") && self.push(segment),
+                (Class::Value(name, ending), _) => self.push(b"/") && self.push(name) && self.push(ending),
+            };
+            if !fits {
                 self.length = before;
                 return self.fold();
             }
-            match behind.split_first() {
-                Some((_, next)) => rest = next,
-                None => return,
+            if behind.first() != Some(&b'/') {
+                return;
             }
+            at += look.length + 1;
         }
     }
-}
-
-/// The path of a request target (RFC 9112 §3.2): without query and fragment, and without the origin of an absolute one.
-fn path(target: &[u8]) -> &[u8] {
-    let path = match absolute(target) {
-        Some((_, path)) => path,
-        None => target,
-    };
-    path.get(..memchr::memchr2(b'?', b'#', path).unwrap_or(path.len())).unwrap_or_default()
 }
 
 /// Authority and rest of an absolute target (`http://example.org/path`).
@@ -111,27 +102,100 @@ pub(super) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some(rest.split_at(end))
 }
 
+/// A segment with so many marks is a headline.
+const MARKS: usize = 5;
+
 const ID: &[u8] = b"{id}";
 const DATE: &[u8] = b"{date}";
 
-/// What stands for a segment, and the extension behind it.
-fn class(segment: &[u8]) -> (&[u8], &[u8]) {
+/// What a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class<'a> {
+    /// A word: it stays.
+    Word,
+    /// A value: what stands for it, and the extension behind that.
+    Value(&'static [u8], &'a [u8]),
+}
+
+/// What one look at each byte tells of a segment.
+#[derive(Clone, Copy)]
+struct Look {
+    length: usize,
+    /// The kinds of its bytes.
+    kinds: u8,
+    marks: usize,
+}
+
+const LOWER: u8 = 1;
+const DIGIT: u8 = 2;
+const MARK: u8 = 4;
+/// What begins matrix parameters, which are values like a query (`;jsessionid=…`).
+const PARAMETERS: u8 = 8;
+const ANY: u8 = 16;
+/// What ends a segment (RFC 3986 §3.3).
+const END: u8 = 0;
+
+const KINDS: [u8; 256] = {
+    let (mut kinds, mut byte) = ([ANY; 256], 0);
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' => LOWER,
+            b'0'..=b'9' => DIGIT,
+            b'.' | b'-' | b'_' => MARK,
+            b';' => PARAMETERS,
+            b'/' | b'?' | b'#' => END,
+            _ => ANY,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+impl Look {
+    #[inline]
+    fn at(bytes: &[u8]) -> Self {
+        let mut look = Self { length: 0, kinds: 0, marks: 0 };
+        for byte in bytes {
+            let kind = KINDS[usize::from(*byte)];
+            if kind == END {
+                break;
+            }
+            look.length += 1;
+            look.kinds |= kind;
+            look.marks += usize::from(kind == MARK);
+        }
+        look
+    }
+
+    /// The segment without its parameters, and what it is.
+    #[inline]
+    fn class(self, segment: &[u8]) -> (&[u8], Class<'_>) {
+        if self.kinds & PARAMETERS != 0 {
+            let segment = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+            return Self::at(segment).class(segment);
+        }
+        // Most segments are words, file names or numbers: what `judge` says too, after many more looks.
+        let class = if self.kinds & !(LOWER | MARK) == 0 && self.marks < MARKS && self.length <= 20 {
+            Class::Word
+        } else if self.kinds == DIGIT {
+            Class::Value(ID, b"")
+        } else {
+            judge(segment)
+        };
+        (segment, class)
+    }
+}
+
+fn judge(segment: &[u8]) -> Class<'_> {
     if segment.len() > LONGEST {
-        return (ID, b"");
-    }
-    // Most segments are words or numbers, which one look at each byte tells.
-    if segment.len() <= 20 && segment.iter().all(u8::is_ascii_lowercase) {
-        return (segment, b"");
-    }
-    if segment.iter().all(u8::is_ascii_digit) {
-        return (ID, b"");
+        return Class::Value(ID, b"");
     }
     if is_version(segment) {
-        return (segment, b"");
+        return Class::Word;
     }
     let whole = Counts::of(segment);
     if is_date(segment) {
-        return (DATE, b"");
+        return Class::Value(DATE, b"");
     }
     // A file name keeps its extension: `/photos/{id}.jpg`.
     if let Some(dot) = memchr::memrchr(b'.', segment) {
@@ -141,10 +205,10 @@ fn class(segment: &[u8]) -> (&[u8], &[u8]) {
             && extension.iter().any(u8::is_ascii_alphabetic)
             && whole.strange == 0;
         if kept && !stem.is_empty() {
-            return (if Counts::of(stem).is_value(stem) { ID } else { stem }, extension);
+            return if Counts::of(stem).is_value(stem) { Class::Value(ID, extension) } else { Class::Word };
         }
     }
-    (if whole.is_value(segment) { ID } else { segment }, b"")
+    if whole.is_value(segment) { Class::Value(ID, b"") } else { Class::Word }
 }
 
 /// `v1`, `v2beta1`, `v1.2`.
@@ -230,7 +294,7 @@ impl Counts {
             // No word is that long without a mark or a capital.
             || (length > 24 && (letters == self.lower || letters == self.upper) && self.marks == 0)
             // A headline: `how-to-do-this-and-that-in-rust`.
-            || self.marks >= 5
+            || self.marks >= MARKS
     }
 }
 
@@ -314,6 +378,13 @@ mod tests {
             assert_eq!(route(path), expected, "{path}");
         }
         assert_eq!(route(&format!("/x/{}", "ab-".repeat(22))), "/x/{id}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_quick_look_says_what_the_thorough_one_says(segment in "[a-z._-]{0,20}|[0-9]{1,70}|[a-z0-9.-]{0,6}") {
+            proptest::prop_assert_eq!(Look::at(segment.as_bytes()).class(segment.as_bytes()).1, judge(segment.as_bytes()));
+        }
     }
 
     #[test]

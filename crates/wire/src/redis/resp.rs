@@ -49,6 +49,15 @@ pub(super) enum Header {
 /// search for the line's end first.
 #[inline]
 pub(super) fn header(bytes: &[u8]) -> Header {
+    let digit = |byte: u8| u64::from(byte - b'0');
+    match *bytes {
+        // Counts and lengths below a hundred: nearly all of them.
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => return Header::Is(Number::Of(digit(a)), 3),
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            return Header::Is(Number::Of(digit(a) * 10 + digit(b)), 4);
+        }
+        _ => {}
+    }
     let mut value = 0u64;
     for (at, &byte) in bytes.iter().enumerate() {
         match byte {

@@ -4,6 +4,7 @@ A case prints {"port", "client_pid", "server_pid"}, waits for a line on stdin, t
 counts are those of the whole message on the wire, head and body. Every answer's body ends in the pid that gave it.
 """
 
+import ctypes
 import json
 import os
 import re
@@ -26,6 +27,8 @@ def fork(run, *arguments):
     pid = os.fork()
     if pid == 0:
         status = 1
+        # Should the case fail, whoever reads its output must not wait for this child to end.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         try:
             run(*arguments)
             status = 0

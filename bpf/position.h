@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Where in its direction a transfer is, and when it was: out of the kernel's own books of the socket.
+ */
+#ifndef STETH_POSITION_H
+#define STETH_POSITION_H
+
+#include "connection.h"
+
+/* Bytes that have moved in one call. */
+struct transfer {
+	__u64 start;     /* position of the first byte */
+	__u64 end;       /* behind the last one */
+	__u64 known;     /* where this direction was before, by what was seen; less than `start` where bytes passed no hook */
+	__u64 opposite;  /* where the other direction is */
+	__u64 time;
+	__u32 length;
+	__u32 lag;       /* microseconds from arrival to `time`; STETH_LAG_UNKNOWN */
+	__u8 direction;
+};
+
+/* `tp`: NULL where there are no sequence numbers to go by. */
+static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, struct connection *c, struct transfer *t)
+{
+	__u8 direction = t->direction, other = !direction;
+	__u32 own, others;
+
+	/* Two threads may use the two directions at once: what is compared is read once. */
+	t->known = *(volatile __u64 *)&c->offset[direction];
+	t->opposite = *(volatile __u64 *)&c->offset[other];
+	/* A TLS layer in the kernel makes the sequence numbers count its records: count by ourselves then. */
+	if (!tp || tp->inet_conn.icsk_ulp_ops) {
+		t->end = t->known + t->length;
+		t->start = t->known;
+		return;
+	}
+	own = direction == STETH_SEND ? tp->write_seq : tp->copied_seq;
+	others = direction == STETH_SEND ? tp->copied_seq : tp->write_seq;
+	if (!(c->flags & CONNECTION_PLACED)) {
+		place(c, tp);
+		t->opposite = c->offset[other];
+		t->known = c->offset[direction] - t->length;
+		c->offset[direction] = t->known;
+	}
+	t->end = extend(t->known, own);
+	/*
+	 * A FIN takes a number too, and a receive that reaches it takes it along. Where this end had sent its own FIN before, no
+	 * state tells of it: the socket's flag does.
+	 */
+	if (direction == STETH_RECEIVE && t->end - t->length != t->known && !c->end[STETH_RECEIVE] &&
+	    sk->sk_shutdown & RCV_SHUTDOWN)
+		c->end[STETH_RECEIVE] = extend(t->known, tp->rcv_nxt - 1);
+	if (c->end[direction] && t->end > c->end[direction])
+		t->end = c->end[direction];
+	t->opposite = extend(t->opposite, others);
+	if (c->end[other] && t->opposite > c->end[other])
+		t->opposite = c->end[other];
+	t->start = t->end - t->length;
+}
+
+/*
+ * When the bytes left, or when the application had them. TCP looks at the clock in both cases, and keeps what it saw
+ * (tcp_mstamp_refresh(), the clock of bpf_ktime_get_ns()): 35 ns less than a look of our own.
+ */
+static __always_inline void find_time(struct tcp_sock *tp, struct connection *c, struct transfer *t)
+{
+	__u64 arrival, departed;
+
+	if (t->direction == STETH_SEND) {
+		departed = tp ? tp->tcp_wstamp_ns : 0;
+		/* Something has left since the last send: at the clock's last reading, whatever pacing made of the stamp. */
+		t->time = departed > c->departed ? tp->tcp_clock_cache : bpf_ktime_get_ns();
+		c->departed = departed;
+		return;
+	}
+	arrival = c->arrival;
+	c->arrival = 0;
+	/* tcp_rcv_space_adjust() reads the clock behind our hook, but not before the connection has a round-trip time. */
+	if (tp && arrival && tp->tcp_clock_cache > arrival)
+		t->time = tp->tcp_clock_cache;
+	else
+		t->time = bpf_ktime_get_ns();
+	if (arrival && arrival <= t->time && t->time - arrival < 0xfffffffeull * 1000)
+		t->lag = (t->time - arrival) / 1000;
+}
+
+#endif

@@ -1,0 +1,259 @@
+//! Exchanges wait here, for 50 ms at most, while a process of theirs is being looked up.
+//!
+//! The first record of a process comes with what the kernel told ([`LookUp::UnderWay`]); what /proc says follows, usually
+//! before the next tick. All times are those of the stream, so a replay waits exactly as the live agent did.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use steth_event::{LookUp, Open, Process};
+use steth_identity::Processes;
+use steth_wire::{Exchange, Side};
+
+/// From the first tick that sees the exchange. The tick after that releases it; the drain makes one every 25 ms or sooner.
+const PATIENCE: u64 = 25_000_000;
+/// More do not wait: they go on with what is known.
+const PLACES: usize = 4096;
+
+/// An exchange that waits, with what was known around it.
+pub(crate) struct Waiting {
+    pub(crate) exchange: Exchange,
+    pub(crate) side: Side,
+    pub(crate) connection: u64,
+    pub(crate) open: Option<Open>,
+    pub(crate) reversed: bool,
+    pub(crate) client_pid: u32,
+    pub(crate) server_pid: u32,
+    pub(crate) clock: u64,
+    /// The first tick that saw it; `None` as yet.
+    pub(crate) since: Option<u64>,
+}
+
+fn under_way(process: Option<&Arc<Process>>) -> bool {
+    process.is_some_and(|process| process.look_up == LookUp::UnderWay)
+}
+
+/// Who the processes are, and what waits for knowing better.
+pub(crate) struct Naming {
+    processes: Processes,
+    waiting: VecDeque<Waiting>,
+    /// Processes that are being looked up: never fewer; more, once one of them was evicted.
+    under_way: u64,
+    refused: u64,
+    late: u64,
+}
+
+impl Naming {
+    /// Remembers so many processes.
+    pub(crate) fn new(processes: usize) -> Self {
+        Self { processes: Processes::new(processes), waiting: VecDeque::new(), under_way: 0, refused: 0, late: 0 }
+    }
+
+    /// Who this is, as far as is known by now.
+    #[inline]
+    pub(crate) fn get(&self, pid: u32) -> Option<&Arc<Process>> {
+        self.processes.get(pid).filter(|process| !process.name.is_empty())
+    }
+
+    /// Changes with every change of what is known.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.processes.version()
+    }
+
+    /// Whether an exchange between these two is to wait.
+    #[inline]
+    pub(crate) fn wait_for(&self, pids: [u32; 2]) -> bool {
+        // Nearly always it is: whoever has talked a while is known.
+        self.under_way > 0 && pids.into_iter().any(|pid| under_way(self.processes.get(pid)))
+    }
+
+    /// Holds an exchange back; gives it back at once if there is no place.
+    pub(crate) fn hold(&mut self, waiting: Waiting) -> Option<Waiting> {
+        if self.waiting.len() >= PLACES {
+            self.late += 1;
+            return Some(waiting);
+        }
+        self.waiting.push_back(waiting);
+        None
+    }
+
+    /// What has to go on before this record of a process counts: a new life of an id must not name the old one's exchanges.
+    pub(crate) fn before(&mut self, process: &Process) -> Vec<Waiting> {
+        if process.look_up == LookUp::Done || self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let pid = process.pid;
+        self.take(|waiting| waiting.client_pid == pid || waiting.server_pid == pid)
+    }
+
+    /// A process was looked up, or is being looked up.
+    pub(crate) fn insert(&mut self, process: Process) {
+        self.refused += u64::from(process.look_up == LookUp::Refused);
+        match (process.look_up == LookUp::UnderWay, under_way(self.processes.get(process.pid))) {
+            (true, false) => self.under_way += 1,
+            (false, true) => self.under_way -= 1,
+            _ => {}
+        }
+        self.processes.insert(process);
+    }
+
+    /// What need not wait any longer, or has waited long enough.
+    pub(crate) fn tick(&mut self, time: u64) -> Vec<Waiting> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        for waiting in self.waiting.iter_mut().rev().take_while(|waiting| waiting.since.is_none()) {
+            waiting.since = Some(time);
+        }
+        self.take(|waiting| waiting.since.is_some_and(|since| time.saturating_sub(since) >= PATIENCE))
+    }
+
+    /// Everything: the stream has ended.
+    pub(crate) fn finish(&mut self) -> Vec<Waiting> {
+        self.take(|_| true)
+    }
+
+    /// Takes out what is known by now, and what `also` names; in the order in which it came.
+    fn take(&mut self, also: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let (mut out, mut stay) = (Vec::new(), VecDeque::new());
+        for waiting in std::mem::take(&mut self.waiting) {
+            if !self.wait_for([waiting.client_pid, waiting.server_pid]) {
+                out.push(waiting);
+            } else if also(&waiting) {
+                self.late += 1;
+                out.push(waiting);
+            } else {
+                stay.push_back(waiting);
+            }
+        }
+        self.waiting = stay;
+        out
+    }
+
+    /// Processes that made room for others.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.processes.evicted()
+    }
+
+    /// Look-ups that found the queue full.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Exchanges that went on before the look-up of one of their processes had ended.
+    pub(crate) fn late(&self) -> u64 {
+        self.late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
+    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, RECEIVE, ROLE_SERVER, SEND, Tick, kind};
+
+    const SERVER: u32 = 70;
+
+    #[derive(Default)]
+    struct Names(Vec<Option<String>>);
+
+    impl Observer for Names {
+        type Memo = ();
+
+        fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
+            self.0.push(seen.server().map(|process| process.name.clone()));
+        }
+    }
+
+    fn process(name: &str, look_up: LookUp) -> Vec<u8> {
+        Process { pid: SERVER, name: name.to_owned(), look_up, ..Process::default() }.to_record()
+    }
+
+    fn tick(milliseconds: u64) -> Vec<u8> {
+        Tick { kind: kind::TICK, time: milliseconds * 1_000_000, ..Tick::default() }.as_bytes().to_vec()
+    }
+
+    /// One exchange, seen at the server's end.
+    fn exchange(connection: u64) -> [Vec<u8>; 3] {
+        let open = Open { kind: kind::OPEN, role: ROLE_SERVER, tgid: SERVER, connection, ..Open::default() };
+        let chunk = |direction, bytes: &[u8], opposite| {
+            let chunk = Chunk {
+                kind: kind::CHUNK,
+                direction,
+                protocol: 1,
+                flags: CHUNK_TURN,
+                tgid: SERVER,
+                connection,
+                time: 1,
+                opposite,
+                length: bytes.len() as u32,
+                captured: bytes.len() as u16,
+                role: ROLE_SERVER,
+                ..Chunk::default()
+            };
+            [chunk.as_bytes(), bytes].concat()
+        };
+        let (request, response) = (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n");
+        [open.as_bytes().to_vec(), chunk(RECEIVE, request, 0), chunk(SEND, response, request.len() as u64)]
+    }
+
+    fn play(records: impl IntoIterator<Item = Vec<u8>>) -> (Pipeline<Names>, Vec<Option<String>>) {
+        let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Names::default());
+        records.into_iter().for_each(|record| pipeline.record(&record));
+        let names = pipeline.observer().0.clone();
+        (pipeline, names)
+    }
+
+    fn name(name: &str) -> Option<String> {
+        Some(name.to_owned())
+    }
+
+    #[test]
+    fn an_exchange_waits_for_the_name_that_is_being_looked_up() {
+        let begin = [vec![process("MainThread", LookUp::UnderWay)], exchange(1).into(), vec![tick(100)]].concat();
+        let (_, names) = play(begin.clone());
+        assert_eq!(names, []);
+        let (_, names) = play([begin.clone(), vec![process("node", LookUp::Done), tick(110)]].concat());
+        assert_eq!(names, [name("node")]);
+        let (pipeline, names) = play([begin.clone(), vec![tick(110), tick(124)]].concat());
+        assert_eq!((names, pipeline.account().named_late), (vec![], 0));
+        let (pipeline, names) = play([begin.clone(), vec![tick(110), tick(125)]].concat());
+        assert_eq!((names, pipeline.account().named_late), (vec![name("MainThread")], 1), "not for ever");
+        let (mut pipeline, _) = play(begin);
+        pipeline.finish();
+        assert_eq!(pipeline.observer().0, [name("MainThread")], "nothing is lost at the end");
+    }
+
+    #[test]
+    fn who_is_known_or_never_will_be_does_not_wait() {
+        for (first, expected) in [
+            (process("nginx", LookUp::Done), name("nginx")),
+            (process("nginx", LookUp::Refused), name("nginx")),
+            (process("", LookUp::Done), None),
+            (tick(1), None),
+        ] {
+            let (_, names) = play([vec![first], exchange(1).into()].concat());
+            assert_eq!(names, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_new_image_does_not_name_the_exchanges_of_the_old_one() {
+        let old = [vec![process("sh", LookUp::UnderWay)], exchange(1).into()].concat();
+        let new = [vec![process("curl", LookUp::UnderWay)], exchange(2).into()].concat();
+        let (_, names) = play([old, new, vec![process("curl", LookUp::Done), tick(5)]].concat());
+        assert_eq!(names, [name("sh"), name("curl")]);
+    }
+
+    #[test]
+    fn more_than_there_is_place_for_go_on_with_what_is_known() {
+        let mut records = vec![process("sh", LookUp::UnderWay)];
+        let more = 10;
+        records.extend((0..PLACES as u64 + more).flat_map(exchange));
+        let (mut pipeline, names) = play(records);
+        assert_eq!(names.len() as u64, more);
+        assert_eq!(pipeline.account().named_late, more);
+        pipeline.finish();
+        assert_eq!(pipeline.observer().0.len() as u64, PLACES as u64 + more);
+    }
+}
