@@ -1,6 +1,13 @@
 //! SQL digests and summaries, by a tokenizer.
 
+mod class;
+mod lex;
+mod reading;
+mod split;
+
 use crate::{Name, Names};
+
+pub use split::{statements, statements_of};
 
 /// Which language's lexical rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
