@@ -8,6 +8,7 @@
 use super::Dialect;
 use super::class::{self, Class};
 use super::reading::{self, Reading};
+use std::ops::Range;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -403,6 +404,24 @@ impl<'a> Lexer<'a> {
         self.executable = true;
         self.at = at.min(self.text.len());
         Comment::Passed
+    }
+}
+
+/// Copies the white space between two tokens, without the comments.
+pub(super) fn white_space(text: &[u8], dialect: Dialect, gap: Range<usize>, to: &mut Vec<u8>) {
+    let mut lexer = Lexer { at: gap.start, ..Lexer::new(text, false, dialect) };
+    while lexer.at < gap.end {
+        let byte = lexer.peek(lexer.at);
+        if class::of(byte) == Class::Space {
+            to.push(byte);
+            lexer.at += 1;
+            continue;
+        }
+        // What ends here began before the gap.
+        lexer.executable = byte == b'*';
+        if !matches!(lexer.comment(byte), Comment::Passed) {
+            return;
+        }
     }
 }
 
