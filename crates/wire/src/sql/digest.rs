@@ -247,6 +247,9 @@ impl Writer<'_, '_> {
         if self.rows != Rows::None && self.depth < self.row && !matches!(token.kind, Kind::Open | Kind::Comma) {
             self.leave_rows();
         }
+        if self.session == Session::Next {
+            self.session = Session::No;
+        }
         match token.kind {
             // One string after another is one string.
             Kind::Text if self.before == Before::String => self.end = token.end,
