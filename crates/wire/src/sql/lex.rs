@@ -159,7 +159,12 @@ impl<'a> Lexer<'a> {
                 match self.peek(end + 1) {
                     b'\'' => self.string(end + 1, None),
                     b'"' => self.quoted(end + 1, b'"'),
-                    _ => Kind::Word,
+                    _ => {
+                        if end + 1 == self.text.len() {
+                            self.at = end + 1; // the quote may follow
+                        }
+                        Kind::Word
+                    }
                 }
             }
             _ => Kind::Word,
