@@ -391,7 +391,7 @@ impl Writer<'_, '_> {
             self.out.extend_from_slice(bytes);
             self.semicolons = if token.kind == Kind::Semicolon { self.semicolons + 1 } else { 0 };
             if self.form == Form::Digest {
-                if self.out.len() <= MAX - MARK.len() - 1 {
+                if self.out.len() < MAX - MARK.len() {
                     self.settled = self.out.len();
                 }
                 // What is in a list may still go.

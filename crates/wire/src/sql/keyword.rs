@@ -165,12 +165,19 @@ pub(super) fn find(word: &[u8]) -> (Key, &'static [u8], bool) {
     };
     let mut slot = hash(*first, *second, *last, word.len());
     while let Some(entry) = WORDS.get(usize::from(TABLE[slot]).wrapping_sub(1)) {
-        if entry.word.eq_ignore_ascii_case(word) {
+        if same(entry.word, word) {
             return (entry.key, entry.word, entry.reserved);
         }
         slot = (slot + 1) % SLOTS;
     }
     (Key::None, b"", false)
+}
+
+/// Whether the word is this keyword, in any case. Keywords are letters and `_`, and of the bytes of a word only a letter or
+/// `_` differs from one of those in nothing but bit 5.
+#[inline]
+fn same(keyword: &[u8], word: &[u8]) -> bool {
+    keyword.len() == word.len() && keyword.iter().zip(word).all(|(k, w)| (k ^ w) & 0xdf == 0)
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(super) struct Token {
 pub(super) struct Lexer<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
+    /// Where the last token begins.
+    pub(super) start: usize,
     pub(super) dialect: Dialect,
     /// The text is whole.
     pub(super) complete: bool,
@@ -62,7 +64,7 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a [u8], complete: bool, dialect: Dialect) -> Self {
         let reading = Reading::default();
-        Self { text, at: 0, dialect, complete, reading, unfinished: false, executable: false }
+        Self { text, at: 0, start: 0, dialect, complete, reading, unfinished: false, executable: false }
     }
 
     #[inline]
@@ -74,6 +76,13 @@ impl<'a> Lexer<'a> {
     /// The next token. White space and comments are passed over.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Token> {
+        let kind = self.advance()?;
+        Some(Token { kind, start: self.start, end: self.at })
+    }
+
+    /// Its kind alone, which fits into a register: a whole token would be written byte by byte and read as one, for which
+    /// a processor waits longer than all else takes.
+    fn advance(&mut self) -> Option<Kind> {
         loop {
             let start = self.at;
             let first = *self.text.get(start)?;
@@ -118,15 +127,17 @@ impl<'a> Lexer<'a> {
                 }
             };
             if self.executable && !matches!(kind, Kind::Word | Kind::Doubt) && self.crosses(start) {
-                return Some(Token { kind: self.doubt(), start, end: self.at });
+                self.start = start;
+                return Some(self.doubt());
             }
-            return Some(Token { kind, start, end: self.at });
+            self.start = start;
+            return Some(kind);
         }
     }
 
     /// A server that does not execute `/*! … */` ends it at the first `*/`, within quotes too.
     fn crosses(&self, start: usize) -> bool {
-        memchr::memmem::find(self.text.get(start..self.at).unwrap_or_default(), b"*/").is_some()
+        comment_end(self.text.get(start..self.at).unwrap_or_default()).is_some()
     }
 
     fn doubt(&mut self) -> Kind {
@@ -136,11 +147,9 @@ impl<'a> Lexer<'a> {
 
     /// The end of a run of word bytes.
     #[inline]
-    fn word_end(&self, mut at: usize) -> usize {
-        while class::in_word(self.peek(at)) {
-            at += 1;
-        }
-        at
+    fn word_end(&self, at: usize) -> usize {
+        let rest = self.text.get(at..).unwrap_or_default();
+        rest.iter().position(|byte| !class::in_word(*byte)).map_or(self.text.len(), |length| at + length)
     }
 
     #[inline]
@@ -362,8 +371,8 @@ impl<'a> Lexer<'a> {
                 if self.peek(start + 2 + mariadb) == b'!' {
                     return self.executable_comment(start + 3 + mariadb);
                 }
-                match memchr::memmem::find(self.text.get(start + 2..).unwrap_or_default(), b"*/") {
-                    Some(length) => self.at = start + 2 + length + 2,
+                match comment_end(self.text.get(start + 2..).unwrap_or_default()) {
+                    Some(length) => self.at = start + 2 + length,
                     None => self.unfinished_comment(),
                 }
             }
@@ -420,6 +429,11 @@ impl<'a> Lexer<'a> {
         self.at = at.min(self.text.len());
         Comment::Passed
     }
+}
+
+/// Where the first `*/` ends.
+fn comment_end(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'/', text).find(|at| *at > 0 && text.get(at - 1) == Some(&b'*')).map(|at| at + 1)
 }
 
 /// Copies the white space between two tokens, without the comments.
