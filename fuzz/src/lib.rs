@@ -12,15 +12,17 @@ pub mod infer;
 pub mod pcap;
 pub mod recording;
 pub mod redis;
+pub mod sql;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("http1", http1::run),
     ("infer", infer::run),
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),
+    ("sql", sql::run),
 ];

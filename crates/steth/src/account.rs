@@ -17,6 +17,7 @@ pub(crate) struct Account {
     pub(crate) unparsed_bytes: u64,
     pub(crate) malformed_records: u64,
     pub(crate) names_folded: u64,
+    pub(crate) digests_folded: u64,
     pub(crate) processes_evicted: u64,
     pub(crate) look_ups_refused: u64,
     pub(crate) named_late: u64,
@@ -97,6 +98,7 @@ impl Account {
             },
             "limits": {
                 "names_folded": self.names_folded,
+                "digests_folded": self.digests_folded,
                 "processes_evicted": self.processes_evicted,
                 "look_ups_refused": self.look_ups_refused,
                 "named_late": self.named_late,

@@ -182,6 +182,7 @@ impl<O: Observer> Pipeline<O> {
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
             names_folded: self.parse.names.folded(),
+            digests_folded: self.parse.statements.folded(),
             processes_evicted: self.parse.naming.evicted(),
             look_ups_refused: self.parse.naming.refused(),
             named_late: self.parse.naming.late(),

@@ -151,6 +151,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "digests".into())], account.digests_folded);
     add(
         "steth_look_ups_refused_total",
         "Processes that were not looked up in /proc when first seen, because too many others were waiting.",
