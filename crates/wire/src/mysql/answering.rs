@@ -76,7 +76,7 @@ impl Session {
 
     /// The request whose answer begins at `offset`.
     #[inline]
-    fn claim(&mut self, offset: u64, cx: &mut Context<'_>) -> Claim<Request> {
+    pub(super) fn claim(&mut self, offset: u64, cx: &mut Context<'_>) -> Claim<Request> {
         if self.fifo.responses_cut().is_none() {
             return self.fifo.claim(offset, |_, _| {});
         }

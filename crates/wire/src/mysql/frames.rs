@@ -155,22 +155,17 @@ impl Way {
     /// A frame is over: what was not unpacked is passed on as missing.
     fn end(&mut self, direction: Direction, session: &mut Session, cx: &mut Context<'_>) {
         let missing = u64::from(self.unpacked.saturating_sub(self.passed));
-        if missing > 0 {
+        let [_, _, _, sequence, ..] = self.header;
+        let unread =
+            direction == Direction::Request && self.passed == 0 && sequence == 0 && self.cut != Some(Cut::Lost);
+        if missing > 0 && !(unread && session.unread_command(&self.run, cx)) {
             let gap = if self.cut == Some(Cut::Lost) { Bytes::Lost(missing) } else { Bytes::Skipped(missing) };
             self.pass_on(direction, gap, session, cx);
         }
         self.unpacked = 0;
     }
 
-    fn miss(
-        &mut self,
-        direction: Direction,
-        n: u64,
-        cut: Cut,
-        run: Run,
-        session: &mut Session,
-        cx: &mut Context<'_>,
-    ) {
+    fn miss(&mut self, direction: Direction, n: u64, cut: Cut, run: Run, session: &mut Session, cx: &mut Context<'_>) {
         let inside = n.min(self.left.into());
         self.left -= inside as u32;
         self.run.time = run.time;

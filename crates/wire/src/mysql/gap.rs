@@ -6,10 +6,9 @@
 use super::attributes::Answer;
 use super::command::Command;
 use super::packet::Run;
-use super::reply::Verdict;
 use super::request::{Commands, Request, Trust};
 use super::{Phase, STRIKES, Session};
-use crate::{Context, Cut, End, Fifo, Outcome, State};
+use crate::{Claim, Context, Cut, End, Fifo, Outcome, State};
 use steth_ledger::Lost;
 
 /// The worse of two: of lost bytes less is known than of skipped ones.
@@ -51,15 +50,7 @@ impl Session {
             } else if cut == Cut::Skipped && !begun {
                 self.commands.current.truncated = true;
                 self.commands.current.extend(run.behind(n), run.time);
-                let before = self.fifo.len();
-                self.command(cx);
-                if self.fifo.len() > before
-                    && let Some(request) = self.fifo.back_mut()
-                {
-                    // It is longer than one packet, and how many there are was not seen.
-                    request.sequence = 0;
-                    self.open_end = true;
-                }
+                self.open_command(cx);
             } else {
                 cx.lose(if cut == Cut::Lost { Lost::Hole } else { Lost::Truncated });
             }
@@ -80,13 +71,8 @@ impl Session {
     /// Whether requests can be read again from here.
     pub(super) fn requests_go_on(&mut self, run: &Run, bytes: &[u8], cx: &mut Context<'_>) -> bool {
         let blind = matches!(self.commands.trust, Trust::Blind(_));
-        let turn = run.turn && (self.deaf || self.pending() == 0) && self.is_calm(run);
-        if turn && self.commands.idle() && Commands::begins(bytes, false) {
-            self.commands.trust = Trust::Paired;
-            self.commands.garbage = false;
-            self.commands.turn = self.deaf || self.packets.idle();
-            self.open_end = false;
-            self.fifo.requests_resumed();
+        if self.may_resume(run) && Commands::begins(bytes, false) {
+            self.resume_requests();
             return true;
         }
         if self.commands.trust == Trust::Blind(Cut::Lost) && Commands::begins(bytes, true) {
@@ -104,6 +90,58 @@ impl Session {
             self.extend(run, bytes.len() as u64);
         }
         !blind
+    }
+
+    /// Whether a command that begins here can be paired again.
+    fn may_resume(&self, run: &Run) -> bool {
+        run.turn && (self.deaf || self.pending() == 0) && self.commands.idle() && self.is_calm(run)
+    }
+
+    fn resume_requests(&mut self) {
+        self.commands.trust = Trust::Paired;
+        self.commands.garbage = false;
+        self.commands.turn = self.deaf || self.packets.idle();
+        self.open_end = false;
+        self.fifo.requests_resumed();
+    }
+
+    /// A command's first frame could not be unpacked: of the command is known that it is one, and no more. False if not
+    /// even that is.
+    pub(super) fn unread_command(&mut self, run: &Run, cx: &mut Context<'_>) -> bool {
+        self.end_perhaps(cx);
+        if self.dialogue || self.state != State::Parsing {
+            return false;
+        }
+        if run.turn {
+            self.turn(run, cx);
+        }
+        if self.commands.trust != Trust::Paired && self.may_resume(run) {
+            self.resume_requests();
+        }
+        if self.commands.trust != Trust::Paired || !self.commands.idle() {
+            return false;
+        }
+        #[cfg(test)]
+        self.count_begun();
+        let turn = std::mem::take(&mut self.commands.turn);
+        self.commands.current = Request { truncated: true, ..Request::begin(Command::UNSEEN, run, turn) };
+        self.commands.current.extend(run.behind(0), run.time);
+        self.open_command(cx);
+        self.requests_blind(Cut::Skipped);
+        true
+    }
+
+    /// The command in progress waits for its answer, though there may be more of it.
+    fn open_command(&mut self, cx: &mut Context<'_>) {
+        let before = self.fifo.len();
+        self.command(cx);
+        if self.fifo.len() > before
+            && let Some(request) = self.fifo.back_mut()
+        {
+            // How many packets there are was not seen.
+            request.sequence = 0;
+            self.open_end = true;
+        }
     }
 
     /// More of the command that was taken for pending before its end was seen.
@@ -132,15 +170,35 @@ impl Session {
         self.strike(0, cx);
     }
 
+    /// A command follows one whose name is missing, so that it is not known whether the next answer is that one's: it may be
+    /// one of those that have none.
+    #[cold]
+    pub(super) fn doubt(&mut self, cx: &mut Context<'_>) {
+        let mut fifo = std::mem::take(&mut self.fifo);
+        for request in self.answering.take().into_iter().chain(fifo.drain()) {
+            self.pass(request, None, Cut::Lost, cx);
+        }
+        self.fifo = fifo;
+        self.responses_deaf(Cut::Lost);
+    }
+
     /// Response bytes are missing.
     pub(super) fn responses_cut(&mut self, n: u64, cut: Cut, run: &Run, cx: &mut Context<'_>) -> usize {
         if self.deaf {
             self.fifo.responses_missing(cut);
             return 0;
         }
-        if self.replies.verdict == Verdict::Perhaps && self.packets.idle() {
-            // Where it ends is known, if not whether an EOF was behind it.
-            self.reply(cx);
+        // Where it ends is known, if not whether an EOF was behind it.
+        self.end_perhaps(cx);
+        if cut == Cut::Skipped
+            && self.packets.idle()
+            && !self.replies.active
+            && let Claim::Request(request) = self.claim(run.offset, cx)
+        {
+            // It begins here, and that is all that is known of it.
+            self.answer = Answer::begin(run.offset, run.started);
+            self.answer.extend(run.behind(n), run.time);
+            self.answering = Some(request);
         }
         let crossed = self.packets.cross(n);
         if crossed.head {
@@ -249,9 +307,7 @@ impl Session {
 
     /// No answer will come any more: every pending request is accounted for.
     pub(super) fn settle(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-        if self.replies.verdict == Verdict::Perhaps && self.packets.idle() {
-            self.reply(cx);
-        }
+        self.end_perhaps(cx);
         let cut = self.fifo.responses_cut().filter(|_| self.deaf);
         let mut fifo = std::mem::take(&mut self.fifo);
         let first = self.answering.take();
@@ -281,13 +337,12 @@ impl Session {
 
     /// The command in progress will never be complete.
     pub(super) fn end_command(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-        let packets = &self.commands.packets;
-        if !packets.told() {
+        if !self.commands.packets.told() {
             // Not even its header is.
             #[cfg(test)]
-            (self.commands.begun += 1);
+            self.count_begun();
             let turn = self.commands.turn;
-            self.commands.current = Request::begin(Command::UNSEEN, &packets.start, turn);
+            self.commands.current = Request::begin(Command::UNSEEN, &self.commands.packets.start, turn);
         }
         self.commands.packets.abandon();
         match (self.commands.trust, outcome(end)) {

@@ -135,7 +135,11 @@ mod tests {
         let head = |flags: u32| [&flags.to_le_bytes()[..], &[0; 28]].concat();
         let p = capability::PROTOCOL_41;
         for (flags, rest, expected) in [
-            (p | capability::SECURE_CONNECTION | capability::CONNECT_WITH_DB, &b"root\0\x03abcshop\0more"[..], Some(&b"shop"[..])),
+            (
+                p | capability::SECURE_CONNECTION | capability::CONNECT_WITH_DB,
+                &b"root\0\x03abcshop\0more"[..],
+                Some(&b"shop"[..]),
+            ),
             (p | capability::AUTH_LENENC | capability::CONNECT_WITH_DB, b"root\0\0shop\0", Some(b"shop")),
             (p | capability::CONNECT_WITH_DB, b"root\0secret\0shop\0", Some(b"shop")),
             (p | capability::CONNECT_WITH_DB, b"root\0\0\0", None),

@@ -204,7 +204,7 @@ impl Session {
             return 0;
         }
         match (direction, bytes) {
-            (_, Bytes::Captured([])) => 0,
+            (_, Bytes::Captured([]) | Bytes::Skipped(0) | Bytes::Lost(0)) => 0,
             (Direction::Request, bytes) => self.requests(bytes, run, cx),
             (Direction::Response, Bytes::Captured(bytes)) => self.responses(bytes, run, cx),
             (Direction::Response, Bytes::Skipped(n)) => self.responses_cut(n, Cut::Skipped, run, cx),
@@ -214,9 +214,7 @@ impl Session {
 
     #[inline]
     fn requests(&mut self, bytes: Bytes<'_>, run: &Run, cx: &mut Context<'_>) -> usize {
-        if self.replies.verdict == reply::Verdict::Perhaps && self.packets.idle() {
-            self.reply(cx);
-        }
+        self.end_perhaps(cx);
         if self.dialogue {
             if let Some(request) = &mut self.answering {
                 request.end = run.time;
@@ -234,6 +232,14 @@ impl Session {
             Bytes::Captured(bytes) => self.read_requests(bytes, run, cx),
             Bytes::Skipped(n) => self.requests_cut(n, Cut::Skipped, run, cx),
             Bytes::Lost(n) => self.requests_cut(n, Cut::Lost, run, cx),
+        }
+    }
+
+    /// An answer that is complete unless an EOF follows: none does.
+    #[inline]
+    fn end_perhaps(&mut self, cx: &mut Context<'_>) {
+        if self.replies.verdict == reply::Verdict::Perhaps && self.packets.idle() {
+            self.reply(cx);
         }
     }
 
@@ -291,19 +297,24 @@ impl Session {
     /// A packet's header is complete. Whether it begins a command.
     fn begin_command(&mut self, cx: &mut Context<'_>) -> bool {
         let packets = &self.commands.packets;
-        let login = match self.phase {
-            Phase::Greeted => true,
-            // The greeting was not seen.
-            Phase::Start => !self.joined && packets.sequence == 1 && packets.length >= 32,
-            Phase::Commands => false,
-        };
+        let login = packets.sequence == 1
+            && match self.phase {
+                Phase::Greeted => true,
+                // The greeting was not seen.
+                Phase::Start => !self.joined && packets.length >= 32,
+                Phase::Commands => false,
+            };
         if !login && packets.sequence != 0 {
             // The client says something within an answer that was not seen.
             self.requests_unknown(cx);
             return false;
         }
         #[cfg(test)]
-        (self.commands.begun += 1);
+        self.count_begun();
+        if !login && self.phase == Phase::Greeted {
+            // The login was not seen.
+            self.logged_in();
+        }
         let turn = std::mem::take(&mut self.commands.turn);
         let command = if login { Command::CONNECT } else { Command::UNSEEN };
         self.commands.current = Request::begin(command, &self.commands.packets.start, turn);
@@ -336,7 +347,8 @@ impl Session {
             self.bad_request(cx);
             return false;
         }
-        current.name(head, packets.cut, prepared, cx);
+        let whole = head.len() as u64 == u64::from(packets.length);
+        current.name(head, whole, packets.cut, prepared, cx);
         true
     }
 
@@ -385,6 +397,9 @@ impl Session {
         if self.unheld > 0 || self.fifo.len() >= Fifo::<Request>::MAX {
             self.unheld += 1;
             return cx.lose(Lost::Evicted);
+        }
+        if self.fifo.back_mut().is_some_and(|before| before.command == Command::UNSEEN) {
+            self.doubt(cx);
         }
         let (not_before, turn) = (request.not_before, request.turn);
         if self.fifo.push(request, not_before, turn).is_err() {

@@ -72,8 +72,15 @@ impl Request {
         (self.end, self.bytes) = (time, until.saturating_sub(self.offset));
     }
 
-    /// Names the command out of its payload. `cut`: more of it was wanted.
-    pub(super) fn name(&mut self, payload: &[u8], cut: bool, prepared: &mut Prepared, cx: &mut Context<'_>) {
+    /// Names the command out of its payload: all of it (`whole`), as much as is wanted, or less (`cut`).
+    pub(super) fn name(
+        &mut self,
+        payload: &[u8],
+        whole: bool,
+        cut: bool,
+        prepared: &mut Prepared,
+        cx: &mut Context<'_>,
+    ) {
         let Some((&command, rest)) = payload.split_first() else {
             // The name is missing.
             self.truncated = true;
@@ -82,9 +89,9 @@ impl Request {
         self.command = Command(command);
         self.truncated = cut;
         match self.command {
-            Command::QUERY => self.query(rest, cut, cx),
+            Command::QUERY => self.query(rest, whole, cx),
             Command::STMT_PREPARE => {
-                let statement = cx.statements.digest(rest, !cut, Dialect::Mysql, cx.names);
+                let statement = cx.statements.digest(rest, whole, Dialect::Mysql, cx.names);
                 self.prefixed(b"PREPARE ", Some(statement), cx);
                 self.truncated = statement.truncated;
                 prepared.announce(statement);
@@ -113,7 +120,7 @@ impl Request {
             other => {
                 self.operation = cx.names.intern(other.name().as_bytes());
                 self.schema = match other {
-                    Command::INIT_DB if !cut => schema(rest, cx),
+                    Command::INIT_DB if whole => schema(rest, cx),
                     Command::INIT_DB => Schema::Unknown,
                     Command::CHANGE_USER => {
                         handshake::changed_schema(payload).map_or(Schema::Unknown, |name| schema(name, cx))
@@ -124,16 +131,15 @@ impl Request {
         }
     }
 
-    fn query(&mut self, rest: &[u8], cut: bool, cx: &mut Context<'_>) {
+    fn query(&mut self, rest: &[u8], whole: bool, cx: &mut Context<'_>) {
         let text = behind_attributes(rest).unwrap_or_default();
-        let statement = cx.statements.digest(text, !cut, Dialect::Mysql, cx.names);
+        let statement = cx.statements.digest(text, whole, Dialect::Mysql, cx.names);
         self.truncated = statement.truncated;
-        self.operation =
-            if statement.digest == Name::EMPTY { cx.names.intern(b"QUERY") } else { statement.digest };
+        self.operation = if statement.digest == Name::EMPTY { cx.names.intern(b"QUERY") } else { statement.digest };
         self.statement = Some(statement);
         self.schema = match used_schema(text) {
             None => Schema::Same,
-            Some(_) if cut => Schema::Unknown,
+            Some(_) if !whole => Schema::Unknown,
             Some(name) => name.map_or(Schema::Unknown, |name| schema(name, cx)),
         };
     }
@@ -207,11 +213,11 @@ fn behind_attributes(rest: &[u8]) -> Option<&[u8]> {
             continue;
         }
         match kind {
-            6 => Some(&b""[..]),                 // NULL
-            1 => fields.bytes(1),                // TINY
-            2 | 13 => fields.bytes(2),           // SHORT, YEAR
-            3 | 4 | 9 => fields.bytes(4),        // LONG, FLOAT, INT24
-            5 | 8 => fields.bytes(8),            // DOUBLE, LONGLONG
+            6 => Some(&b""[..]),                  // NULL
+            1 => fields.bytes(1),                 // TINY
+            2 | 13 => fields.bytes(2),            // SHORT, YEAR
+            3 | 4 | 9 => fields.bytes(4),         // LONG, FLOAT, INT24
+            5 | 8 => fields.bytes(8),             // DOUBLE, LONGLONG
             7 | 10 | 11 | 12 => fields.counted(), // TIMESTAMP, DATE, TIME, DATETIME
             _ => fields.counted(),
         }?;
@@ -271,10 +277,7 @@ impl Commands {
         let [a, b, c, sequence, payload @ ..] = bytes else { return !alone };
         let length = u32::from_le_bytes([*a, *b, *c, 0]);
         let whole = payload.is_empty() || payload.len() as u64 == u64::from(length);
-        length > 0
-            && *sequence == 0
-            && payload.first().is_none_or(|&byte| Command(byte).is_sent())
-            && (whole || !alone)
+        length > 0 && *sequence == 0 && payload.first().is_none_or(|&byte| Command(byte).is_sent()) && (whole || !alone)
     }
 }
 

@@ -65,6 +65,17 @@ fn a_command_whose_name_is_missing_is_still_a_command() {
 }
 
 #[test]
+fn a_command_whose_name_is_missing_may_have_no_answer() {
+    let mut kit = Kit::default();
+    kit.request(&number(0x19, 7)[..4]);
+    kit.feed(REQUEST, skip(1));
+    kit.request(&[&number(0x19, 7)[5..], &query("SELECT 1")].concat());
+    kit.response(&error_packet());
+    kit.ask(PING, &packet(1, OK));
+    assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Hole)), ("PING OK", 2));
+}
+
+#[test]
 fn a_large_result_beyond_the_capture_limit_ends_before_the_next_request() {
     let mut kit = Kit::default();
     kit.request(&query("SELECT * FROM t"));
@@ -120,7 +131,7 @@ fn a_large_command_beyond_the_capture_limit_keeps_its_answer() {
     kit.ask(PING, &packet(1, OK));
     assert_eq!((kit.out.len(), kit.count.lost()), (2, 0));
     let e = &kit.out[0];
-    assert_eq!((e.truncated, e.request_end, e.request_bytes), (true, 3, 28 + (17 << 20) + 500));
+    assert_eq!((e.truncated, e.request_end, e.request_bytes), (true, 3, 29 + (17 << 20) + 500));
     assert_eq!(kit.attribute(0, "mysql.affected_rows").as_deref(), Some("1"));
 }
 

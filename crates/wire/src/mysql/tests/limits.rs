@@ -83,6 +83,8 @@ fn a_session_that_cannot_hold_more_requests_stays_in_step() {
     kit.request(PING);
     assert_eq!(kit.count.lost_by(Lost::Evicted), 4);
     kit.response(&packet(1, OK).repeat(max + 3));
+    // Of whose shape the answers behind the last held request are is not known: in step again after a pause.
+    kit.time += 10_000;
     kit.request(&query("SELECT 1"));
     kit.response(&packet(1, &error(1064, "42000", "")));
     kit.ask(&query("SELECT 1"), &packet(1, &error(1064, "42000", "")));

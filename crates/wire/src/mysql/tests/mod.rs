@@ -33,7 +33,15 @@ fn answers() -> Vec<(Vec<u8>, &'static str)> {
         // A cursor was opened: rows are fetched later.
         (packets(1, &[b"\x01", COLUMN, b"\xfe\0\0\x42\0"]), "OK"),
         // 300 columns; a row that looks like an OK and one that is as long as a packet can be.
-        ([&packet(1, b"\xfc\x2c\x01")[..], &packet(2, COLUMN).repeat(300), &packets(3, &[EOF, b"\0\x01\0\x02\0\0\0", EOF])].concat(), "OK"),
+        (
+            [
+                &packet(1, b"\xfc\x2c\x01")[..],
+                &packet(2, COLUMN).repeat(300),
+                &packets(3, &[EOF, b"\0\x01\0\x02\0\0\0", EOF]),
+            ]
+            .concat(),
+            "OK",
+        ),
     ]
 }
 
@@ -106,8 +114,7 @@ fn counts_of_rows_are_reported() {
     kit.ask(&query("CALL p"), &[rows(1, &[row], false, 10), rows(5, &[row], false, 10), packet(9, OK)].concat());
     kit.ask(&query("SELECT nothing"), &packet(1, &error(1054, "42S22", "no column")));
     let of = |n, key| kit.attribute(n, key).unwrap_or_default();
-    let counts: Vec<_> =
-        (0..4).map(|n| (of(n, "db.response.returned_rows"), of(n, "mysql.affected_rows"))).collect();
+    let counts: Vec<_> = (0..4).map(|n| (of(n, "db.response.returned_rows"), of(n, "mysql.affected_rows"))).collect();
     let expected = [("3", ""), ("", "300"), ("2", "1"), ("", "")];
     assert_eq!(counts, expected.map(|(rows, affected)| (rows.to_string(), affected.to_string())));
     assert_eq!((of(3, "mysql.sqlstate"), of(3, "db.response.status_code")), ("42S22".into(), "1054".into()));
