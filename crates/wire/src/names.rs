@@ -39,34 +39,57 @@ impl Names {
     pub const MAX_TEXT: usize = 2 * 1024 * 1024;
     /// Longest string; the rest is cut.
     pub const MAX_LENGTH: usize = 255;
+    /// Longest string of [`Names::intern_long`].
+    pub const MAX_LONG: usize = 1024;
 
     /// The number of a string. Bytes that are not UTF-8 become U+FFFD; longer than [`Names::MAX_LENGTH`] is cut.
     #[inline]
     pub fn intern(&mut self, bytes: &[u8]) -> Name {
-        let bytes = &bytes[..bytes.len().min(Self::MAX_LENGTH)];
+        self.intern_cut(bytes, Self::MAX_LENGTH)
+    }
+
+    /// The same for a string of up to [`Names::MAX_LONG`] bytes: a digest of SQL. Whoever calls this bounds how often.
+    #[inline]
+    pub fn intern_long(&mut self, bytes: &[u8]) -> Name {
+        self.intern_cut(bytes, Self::MAX_LONG)
+    }
+
+    #[inline]
+    fn intern_cut(&mut self, bytes: &[u8], most: usize) -> Name {
+        let bytes = &bytes[..bytes.len().min(most)];
         let hash = self.hasher.hash_one(bytes);
+        self.find(bytes, hash).unwrap_or_else(|| self.insert(bytes, hash, most))
+    }
+
+    /// The number of a string that [`Names::intern_long`] was given before; `None` if the table does not have it as it is.
+    #[inline]
+    #[must_use]
+    pub fn find_long(&self, bytes: &[u8]) -> Option<Name> {
+        let bytes = &bytes[..bytes.len().min(Self::MAX_LONG)];
+        self.find(bytes, self.hasher.hash_one(bytes))
+    }
+
+    #[inline]
+    fn find(&self, bytes: &[u8], hash: u64) -> Option<Name> {
         let (text, ends) = (&self.text, &self.ends);
-        if let Some(&n) = self.index.find(hash, |&n| slice(text, ends, n).as_bytes() == bytes) {
-            return Name(n);
-        }
-        self.insert(bytes, hash)
+        self.index.find(hash, |&n| slice(text, ends, n).as_bytes() == bytes).map(|&n| Name(n))
     }
 
     #[cold]
-    fn insert(&mut self, bytes: &[u8], hash: u64) -> Name {
+    fn insert(&mut self, bytes: &[u8], hash: u64, most: usize) -> Name {
         let clean = match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(error) if error.error_len().is_none() => {
                 // Cut inside a character: leave that character out.
-                return self.intern(&bytes[..error.valid_up_to()]);
+                return self.intern_cut(&bytes[..error.valid_up_to()], most);
             }
             // The replacement is longer than what it replaces.
             Err(_) => {
                 let mut clean = String::from_utf8_lossy(bytes).into_owned();
-                while clean.len() > Self::MAX_LENGTH {
+                while clean.len() > most {
                     clean.pop();
                 }
-                return self.intern(clean.as_bytes());
+                return self.intern_cut(clean.as_bytes(), most);
             }
         };
         if self.ends.len() >= Self::MAX || self.text.len() + clean.len() > Self::MAX_TEXT {

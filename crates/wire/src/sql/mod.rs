@@ -1,6 +1,30 @@
-//! SQL digests and summaries, by a tokenizer.
+//! SQL: digests and summaries, by a tokenizer.
+//!
+//! ```text
+//! text --> lex (reading: what the session's settings leave open) --> digest   SELECT a FROM t WHERE b IN (?)
+//!                                                             `----> summary  SELECT t
+//! ```
+//!
+//! Nothing of a statement's literals gets into either, whole or in part, whatever the text is: also if it is cut, broken,
+//! or may be read in two ways. The rules, and where they come from, are in `docs/sql-digests.md`.
+
+mod cache;
+mod class;
+mod digest;
+mod keyword;
+mod lex;
+mod reading;
+mod split;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 use crate::{Name, Names};
+use cache::Cache;
+use digest::Form;
+use summary::Summary;
+
+pub use split::{statements, statements_of};
 
 /// Which language's lexical rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,21 +38,115 @@ pub enum Dialect {
 /// What is kept of a statement's text. Nothing of its literals is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The text with literals masked, lists folded, comments dropped.
+    /// The text with literals masked, lists folded, comments dropped. What is missing at its end shows as `...`.
     pub digest: Name,
-    /// Verbs and targets in order: `SELECT songs artists`.
+    /// Verbs and targets in order: `SELECT songs artists`. Empty if there is no verb.
     pub summary: Name,
-    /// The text was cut: the digest is of its beginning.
+    /// The digest is of the text's beginning only: the text was cut, is longer than what is looked at or shown, or ends
+    /// within a literal.
     pub truncated: bool,
 }
 
-/// Digests of texts seen before, so that a statement that comes again costs a hash of its bytes.
+/// How much of a text is looked at: what the kernel side copies of one call.
+pub const LOOKED_AT: usize = 16 * 1024;
+
+/// A text with its literals masked, otherwise as it was sent but for the comments: `db.query.text`. `complete`: the text is
+/// whole.
+///
+/// ```
+/// use steth_wire::sql::{Dialect, sanitized};
+/// let text = b"select *  from users where name = 'Ann' -- who?";
+/// assert_eq!(sanitized(text, true, Dialect::Mysql), b"select *  from users where name = ?");
+/// ```
+#[must_use]
+pub fn sanitized(text: &[u8], complete: bool, dialect: Dialect) -> Vec<u8> {
+    let (text, complete) = bounded(text, complete);
+    let mut out = Vec::new();
+    digest::write(text, complete, dialect, Form::Sent, &mut out, &mut Summary::new(text));
+    out
+}
+
+fn bounded(text: &[u8], complete: bool) -> (&[u8], bool) {
+    match text.get(..LOOKED_AT) {
+        Some(beginning) if text.len() > LOOKED_AT => (beginning, false),
+        _ => (text, complete),
+    }
+}
+
+/// The digests of all statements, bounded: one that does not fit is [`Name::OTHER`], and counted. One table for all
+/// connections, always used with the same [`Names`].
 #[derive(Debug, Default)]
-pub struct Statements {}
+pub struct Statements {
+    cache: Cache,
+    /// The digest being written.
+    out: Vec<u8>,
+    /// Digests and summaries that have a name.
+    named: usize,
+    /// Their bytes.
+    bytes: usize,
+    folded: u64,
+}
 
 impl Statements {
+    /// Most digests and summaries: they share a table of names with everything else, and must not fill it.
+    pub const MAX: usize = Names::MAX / 4;
+    /// Most bytes of all of them.
+    pub const MAX_TEXT: usize = Names::MAX_TEXT / 2;
+    /// Longest digest in bytes.
+    pub const MAX_LENGTH: usize = digest::MAX;
+
     /// Digest and summary of one statement. `complete`: the text is whole.
-    pub fn digest(&mut self, _text: &[u8], complete: bool, _dialect: Dialect, _names: &mut Names) -> Statement {
-        Statement { digest: Name::EMPTY, summary: Name::EMPTY, truncated: !complete }
+    #[inline]
+    pub fn digest(&mut self, text: &[u8], complete: bool, dialect: Dialect, names: &mut Names) -> Statement {
+        let (text, complete) = bounded(text, complete);
+        let key = Cache::key(text, complete, dialect);
+        let known = key.and_then(|key| self.cache.get(key, text, complete, dialect));
+        let statement = known.unwrap_or_else(|| self.read(text, complete, dialect, key, names));
+        self.folded += u64::from(statement.digest == Name::OTHER);
+        statement
+    }
+
+    /// How many statements were counted under [`Name::OTHER`] because there are too many digests.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    fn read(
+        &mut self,
+        text: &[u8],
+        complete: bool,
+        dialect: Dialect,
+        key: Option<u64>,
+        names: &mut Names,
+    ) -> Statement {
+        let mut out = std::mem::take(&mut self.out);
+        let mut summary = Summary::new(text);
+        let truncated = digest::write(text, complete, dialect, Form::Digest, &mut out, &mut summary);
+        let statement =
+            Statement { digest: self.name(&out, names), summary: self.name(summary.get(), names), truncated };
+        self.out = out;
+        if let Some(key) = key {
+            self.cache.put(key, text, complete, dialect, statement);
+        }
+        statement
+    }
+
+    fn name(&mut self, text: &[u8], names: &mut Names) -> Name {
+        if let Some(name) = names.find_long(text) {
+            return name;
+        }
+        // The table holds text: what is not, is looked up in the form in which it is kept.
+        let clean = String::from_utf8_lossy(text);
+        let clean = clean.get(..clean.floor_char_boundary(Names::MAX_LONG)).unwrap_or_default().as_bytes();
+        if let Some(name) = names.find_long(clean) {
+            return name;
+        }
+        if self.named >= Self::MAX || self.bytes + clean.len() > Self::MAX_TEXT {
+            return Name::OTHER;
+        }
+        self.named += 1;
+        self.bytes += clean.len();
+        names.intern_long(clean)
     }
 }

@@ -1,0 +1,1 @@
+//! It fails closed.
