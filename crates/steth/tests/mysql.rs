@@ -134,7 +134,7 @@ fn one_conversation_of_everything() {
         ("SELECT nothing FROM goods", "1054", "shop"),
         ("SELEC ?", "1064", "shop"),
         ("SELECT * FROM missing", "1146", "shop"),
-        ("INSERT INTO goods SELECT ?, ? FROM goods WHERE id = ?", "\"OK\"", "shop"),
+        ("INSERT INTO goods SELECT ?, ? FROM goods WHERE id = ?", "1366", "shop"),
         ("SELECT ?, ? FROM shop.goods LIMIT ?", "\"OK\"", "mysql"),
         ("SELECT ?; SELECT ?, ?; UPDATE shop.goods SET id = ? WHERE id = ?", "\"OK\"", "mysql"),
         ("QUIT", "null", "mysql"),
@@ -295,7 +295,9 @@ fn a_load_that_runs_already_is_joined() {
             let since = |from: &BTreeMap<String, u64>| names.iter().map(|name| to[*name] - from[*name]).sum::<u64>();
             // The agent was there before `from` was read, by no more than that took.
             assert!(count >= since(&from), "{side} {count} {} {words:?}", since(&from));
-            assert!(seen.side(side).filter(answered).all(|e| e["status"] == "OK"), "{side} {words:?}");
+            // 1213: a deadlock, which sysbench begins anew.
+            let fine = |e: &Value| e["status"] == "OK" || e["status"] == 1213;
+            assert!(seen.side(side).filter(answered).all(fine), "{side} {words:?}");
             assert!(words.keys().any(|name| name.starts_with(word)), "{side} {words:?}");
         }
     }
