@@ -8,6 +8,7 @@ mod property;
 
 use super::*;
 use kit::*;
+use steth_ledger::Lost;
 
 /// Each of these is one answer to a COM_QUERY.
 fn answers() -> Vec<(Vec<u8>, &'static str)> {
