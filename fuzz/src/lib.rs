@@ -13,6 +13,7 @@ pub mod mysql;
 pub mod pcap;
 pub mod recording;
 pub mod redis;
+pub mod sql;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -25,4 +26,5 @@ pub const TARGETS: [Target; 6] = [
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),
+    ("sql", sql::run),
 ];

@@ -64,6 +64,11 @@ impl Attributes {
         }
     }
 
+    /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
+    pub(crate) fn summary(&self) -> Option<Name> {
+        self.digest.then_some(self.summary)
+    }
+
     /// `error.type`: the number. With MariaDB, not if its SQLSTATE says success or warning.
     pub(crate) fn error_type<'a>(&self, status: Status, _names: &'a Names) -> Option<Cow<'a, str>> {
         match status {
@@ -128,12 +133,12 @@ pub(super) fn exchange(request: &Request, answer: &Answer, outcome: Outcome, pla
         Seen::Ok if place.ok == Name::OTHER => (Status::Unknown, [0; 5]),
         Seen::Ok => (Status::Word(place.ok), [0; 5]),
     };
-    let statement = request.statement.filter(|statement| statement.digest != Name::EMPTY);
+    let digest = request.statement.is_some_and(|statement| statement.digest != Name::EMPTY);
     let attributes = Attributes {
         command: request.command,
         mariadb: place.mariadb,
-        digest: statement.is_some(),
-        summary: statement.map_or(Name::EMPTY, |statement| statement.summary),
+        digest,
+        summary: if digest { request.summary } else { Name::EMPTY },
         namespace: place.namespace,
         state,
         // Of an answer that failed, or whose end is missing, the counts say nothing.

@@ -21,8 +21,10 @@ pub(super) enum Schema {
 pub(super) struct Request {
     pub(super) command: Command,
     pub(super) operation: Name,
-    /// The statement that the operation is the digest of; without one, of no digest.
+    /// The statement that the operation ends with the digest of.
     pub(super) statement: Option<Statement>,
+    /// The statement's, with what is done to it.
+    pub(super) summary: Name,
     pub(super) schema: Schema,
     pub(super) truncated: bool,
     /// See [`crate::Fifo::push`].
@@ -42,6 +44,7 @@ impl Request {
         command: Command::UNSEEN,
         operation: Name::OTHER,
         statement: None,
+        summary: Name::EMPTY,
         schema: Schema::Same,
         truncated: false,
         turn: false,
@@ -98,6 +101,7 @@ impl Request {
             }
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
                 self.statement = statement_of(rest, prepared);
+                self.summary = self.statement.map_or(Name::EMPTY, |statement| statement.summary);
                 self.operation = match self.statement {
                     Some(statement) if statement.digest != Name::EMPTY => statement.digest,
                     Some(_) => cx.names.intern(b"EXECUTE"),
@@ -136,7 +140,7 @@ impl Request {
         let statement = cx.statements.digest(text, whole, Dialect::Mysql, cx.names);
         self.truncated = statement.truncated;
         self.operation = if statement.digest == Name::EMPTY { cx.names.intern(b"QUERY") } else { statement.digest };
-        self.statement = Some(statement);
+        (self.statement, self.summary) = (Some(statement), statement.summary);
         self.schema = match used_schema(text) {
             None => Schema::Same,
             Some(_) if !whole => Schema::Unknown,
@@ -146,17 +150,24 @@ impl Request {
 
     /// An operation that is a word and a digest.
     fn prefixed(&mut self, word: &[u8], statement: Option<Statement>, cx: &mut Context<'_>) {
-        let digest = statement.map_or("(unseen)", |statement| cx.names.get(statement.digest)).as_bytes();
-        let mut both = [0u8; crate::Names::MAX_LENGTH];
-        let mut len = 0;
-        for (to, from) in both.iter_mut().zip(word.iter().chain(digest)) {
-            *to = *from;
-            len += 1;
-        }
-        let both = both.get(..len).unwrap_or_default();
         self.statement = statement;
-        self.operation = cx.names.intern(both.trim_ascii_end());
+        let Some(Statement { digest, summary, .. }) = statement else {
+            self.operation = cx.names.intern(&[word, b"(unseen)"].concat());
+            return;
+        };
+        (self.operation, self.summary) = (joined(word, digest, cx), joined(word, summary, cx));
     }
+}
+
+/// A word and a name.
+fn joined(word: &[u8], name: Name, cx: &mut Context<'_>) -> Name {
+    let mut both = [0u8; crate::Names::MAX_LENGTH];
+    let mut len = 0;
+    for (to, from) in both.iter_mut().zip(word.iter().chain(cx.names.get(name).as_bytes())) {
+        *to = *from;
+        len += 1;
+    }
+    cx.names.intern(both.get(..len).unwrap_or_default().trim_ascii_end())
 }
 
 /// The statement that a payload begins with the number of.
