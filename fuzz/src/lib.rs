@@ -19,7 +19,7 @@ pub mod sql;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("http1", http1::run),
     ("infer", infer::run),
     ("mysql", mysql::run),
