@@ -37,8 +37,11 @@ fn exchange(eof: bool) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 /// Statement 3, with a column and a parameter.
 const PREPARED: &[u8] = &[0, 3, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
 
+/// A command's bytes and its answer's, by rounds.
+type Rounds = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
+
 /// Rounds of pipelined exchanges, the requests of a round and their answers; and whether there are EOF packets.
-fn conversation() -> impl Strategy<Value = (bool, Vec<Vec<(Vec<u8>, Vec<u8>)>>)> {
+fn conversation() -> impl Strategy<Value = (bool, Rounds)> {
     any::<bool>()
         .prop_flat_map(|eof| (Just(eof), prop::collection::vec(prop::collection::vec(exchange(eof), 1..5), 1..6)))
 }
