@@ -45,6 +45,17 @@ static long request_step(__u64 i, struct scratch **at)
 	return 0;
 }
 
+/*
+ * Whether a MySQL command begins with these bytes: number 0, and either a turn begins or the packet ends with the call. A
+ * server reads header and payload by two calls.
+ */
+static __always_inline bool mysql_begins(const __u8 *b, __u32 captured, __u32 length, bool turn)
+{
+	__u32 size = b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16;
+
+	return captured >= 4 && b[3] == 0 && size && (turn || length == 4 || length == size + 4);
+}
+
 /* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
 __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection *c)
 {
@@ -60,6 +71,11 @@ __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection
 		return 0;
 	if (c->role != (s->chunk.direction == STETH_SEND ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER))
 		return 0;
+	if (protocol == STETH_PROTOCOL_MYSQL) {
+		if (mysql_begins(s->data, length, s->chunk.length, s->chunk.flags & STETH_CHUNK_TURN))
+			s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_MYSQL]++;
+		return 0;
+	}
 	__builtin_memset(&s->requests, 0, sizeof(s->requests));
 	s->requests.length = length;
 	s->requests.protocol = protocol;

@@ -5,6 +5,7 @@ a format; the result is the same every time."""
 import pathlib
 import re
 import struct
+import zlib
 
 HOME = pathlib.Path(__file__).resolve().parent / "seeds"
 REQUEST, RESPONSE, SHUTDOWN, CLOSE = 0, 1, 12, 14
@@ -17,7 +18,7 @@ def save(target, name, data):
 
 
 def script(*steps):
-    """The input of the targets `http1` and `redis`: a command, a length, that many bytes; longer ones in several steps."""
+    """The input of the targets `http1`, `redis` and `mysql`: a command, a length, that many bytes; longer ones in several steps."""
     out = b""
     for command, data in steps:
         for at in range(0, max(len(data), 1), 255):
@@ -90,6 +91,61 @@ def redis():
     seed("skipped_value", (REQUEST, big), (REQUEST | 8, b"v" * 250), (REQUEST | 8, b"v" * 152), (RESPONSE, b"+OK\r\n"))
     seed("lost", (REQUEST, get), (RESPONSE | 10, b"lost"), (REQUEST, get), (RESPONSE, bulk), (CLOSE, b"x"))
     seed("blocked", (REQUEST, command(b"BLPOP", b"q", b"0")), (CLOSE | 1, b""))
+
+
+def mysql():
+    def seed(name, *steps):
+        save("mysql", name, script(*steps))
+
+    def packet(number, payload):
+        return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
+
+    def packets(*payloads):
+        return b"".join(packet(n + 1, payload) for n, payload in enumerate(payloads))
+
+    def query(text):
+        return packet(0, b"\x03" + text)
+
+    def frame(number, packed, length=0):
+        return struct.pack("<I", len(packed))[:3] + bytes([number]) + struct.pack("<I", length)[:3] + packed
+
+    ok, eof, end = b"\0\x01\0\x02\0\0\0", b"\xfe\0\0\x02\0", b"\xfe\0\0\x02\0\0\0"
+    more = b"\xfe\0\0\x0a\0"
+    column = b"\x03def\x01a\x01b\x01b\x01c\x01c\x0c\x21\0\x01\0\0\0\x03\0\0\0\0\0"
+    error = b"\xff\x28\x04#42000You have an error in your SQL syntax"
+    ping, quit_ = packet(0, b"\x0e"), packet(0, b"\x01")
+    greeting = packet(0, b"\x0a5.5.5-10.11.6-MariaDB\0\x08\0\0\0abcdefgh\0\xff\xf7\x08\x02\0\xff\xff\x15" + b"\0" * 10 + b"abcdefghijkl\0mysql_native_password\0")
+
+    def login(flags=0):
+        return packet(1, struct.pack("<I", flags | 1 << 9 | 1 << 15 | 1 << 3) + b"\0" * 28 + b"root\0\x03abcshop\0")
+
+    rows = packets(b"\x01", column, eof, b"\x01x", b"\xfb", eof)
+    seed("login", (RESPONSE, greeting), (REQUEST, login()), (RESPONSE, packet(2, ok)), (REQUEST, query(b"SELECT 1")), (RESPONSE, rows), (REQUEST, quit_))
+    switch = packet(2, b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0")
+    seed("auth_switch", (RESPONSE, greeting), (REQUEST, login()), (RESPONSE, switch), (REQUEST, packet(3, b"x" * 32)), (RESPONSE, packet(4, b"\x01\x03") + packet(5, ok)))
+    seed("refused", (RESPONSE, greeting), (REQUEST, login()), (RESPONSE, packet(2, error)), (CLOSE, b""))
+    seed("tls", (RESPONSE, greeting), (REQUEST, packet(1, struct.pack("<I", 1 << 9 | 1 << 11) + b"\0" * 28)), (REQUEST, b"\x16\x03\x01"))
+    seed("no_eof", (REQUEST, query(b"SELECT 1")), (RESPONSE, packets(b"\x01", column, b"\x01x", end)))
+    seed("results", (REQUEST, query(b"CALL p()")), (RESPONSE, packets(b"\x01", column, eof, b"\x01x", more, b"\x01", column, eof, more, ok)))
+    seed("error", (REQUEST, query(b"SELEC 1")), (RESPONSE, packet(1, error)), (REQUEST, ping), (RESPONSE, packet(1, ok)))
+    prepare, execute = packet(0, b"\x16SELECT a FROM t WHERE b = ?"), packet(0, b"\x17\x05\0\0\0\0\x01\0\0\0\0\x01\x08\0" + b"\7" * 8)
+    prepared = packets(b"\0\x05\0\0\0\x01\0\x01\0\0\0\0", column, eof, column, eof)
+    close, data = packet(0, b"\x19\x05\0\0\0"), packet(0, b"\x18\x05\0\0\0\0\0long data")
+    binary = packets(b"\x01", column, eof, b"\0\0\x01a", eof)
+    seed("prepared", (REQUEST, prepare), (RESPONSE, prepared), (REQUEST, data + execute), (RESPONSE, binary), (REQUEST, close + ping), (RESPONSE, packet(1, ok)))
+    seed("prepared_late", (REQUEST, prepare), (RESPONSE, packets(b"\0\x05\0\0\0\x01\0\0\0\0\0\0", column)), (REQUEST, execute), (RESPONSE, binary))
+    seed("fetch", (REQUEST, packet(0, b"\x1c\x05\0\0\0\x02\0\0\0")), (RESPONSE, packets(b"\0\0\x01a", b"\xfe\0\0\x82\0")))
+    seed("infile", (REQUEST, query(b"LOAD DATA LOCAL INFILE 'f' INTO TABLE t")), (RESPONSE, packet(1, b"\xfbf")), (REQUEST, packet(2, b"1\t2\n") + packet(3, b"")), (RESPONSE, packet(4, ok)))
+    seed("progress", (REQUEST, query(b"ALTER TABLE t ENGINE=InnoDB")), (RESPONSE, packets(b"\xff\xff\xff\x01\x01\x02\x10\x27\0\x05alter", ok)))
+    seed("byte_at_a_time", *bytewise(REQUEST, query(b"USE shop")), *bytewise(RESPONSE, packet(1, ok)))
+    seed("large", (REQUEST, b"\xff\xff\xff\0\x03INSERT"), (REQUEST | 8 | 48, b"s"), (RESPONSE, packet(2, ok)), (REQUEST, ping), (RESPONSE, packet(1, ok)))
+    seed("skipped_rows", (REQUEST, query(b"SELECT 1")), (RESPONSE, rows[:50]), (RESPONSE | 8, b"s" * 200), (REQUEST, ping), (RESPONSE, packet(1, ok)))
+    seed("lost", (REQUEST, ping), (RESPONSE | 10, b"lost"), (REQUEST, ping), (RESPONSE, packet(1, ok)), (CLOSE, b"x"))
+    seed("binlog", (REQUEST, packet(0, b"\x12\x04\0\0\0\0\0\x01\0\0\0")), (RESPONSE, packet(1, b"\0" * 40)))
+    long = query(b"SELECT '" + b"x" * 100 + b"'")
+    start = [(RESPONSE, greeting), (REQUEST, login(1 << 5)), (RESPONSE, packet(2, ok))]
+    seed("compressed", *start, (REQUEST, frame(0, ping)), (RESPONSE, frame(1, packet(1, ok))), (REQUEST, frame(0, zlib.compress(long), len(long))), (RESPONSE, frame(1, zlib.compress(rows), len(rows))))
+    seed("compressed_lost", *start, (REQUEST, frame(0, ping)), (RESPONSE, frame(1, b"x" * 20, 500)[:15]), (RESPONSE | 8, b"s" * 99), (REQUEST, frame(0, ping)), (RESPONSE, frame(1, packet(1, ok))))
 
 
 def pcap():
@@ -220,6 +276,11 @@ def infer():
         "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
         "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xb9\x11",
         "mysql": b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00\x5c\x4b",
+        "mysql_mariadb": b"\x5d\x00\x00\x00\x0a5.5.5-10.11.6-MariaDB\x00",
+        "mysql_query": b"\x09\x00\x00\x00\x03SELECT 1",
+        "mysql_attributes": b"\x0b\x00\x00\x00\x03\x00\x01select 1",
+        "mysql_prepare": b"\x20\x00\x00\x00\x16\n  (SELECT a FROM t WHERE",
+        "mysql_execute": b"\x0a\x00\x00\x00\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00",
         "postgresql": b"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00shop\x00\x00",
         "dns": b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00",
         "kafka": b"\x00\x00\x00\x23\x00\x12\x00\x04\x00\x00\x00\x01\x00\x07console",
@@ -253,6 +314,7 @@ def sql():
 
 http()
 infer()
+mysql()
 redis()
 sql()
 pcap()

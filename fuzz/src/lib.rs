@@ -9,6 +9,7 @@
 pub mod conversation;
 pub mod http1;
 pub mod infer;
+pub mod mysql;
 pub mod pcap;
 pub mod recording;
 pub mod redis;
@@ -18,9 +19,10 @@ pub mod sql;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("http1", http1::run),
     ("infer", infer::run),
+    ("mysql", mysql::run),
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),

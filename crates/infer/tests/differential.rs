@@ -45,10 +45,24 @@ const FIRST_MESSAGES: &[&[u8]] = &[
     b"QUIT\n",
     b"+OK\r\n",
     b"-ERR unknown command\r\n",
+    // MySQL
+    b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0\x5c\x4b",
+    b"\x5d\0\0\0\x0a5.5.5-10.11.6-MariaDB\0",
+    b"\x5d\0\0\0\x0a11.4.2-MariaDB\0",
+    b"\x09\0\0\0\x03SELECT 1",
+    b"\x0c\0\0\0\x03Set names a",
+    b"\x0b\0\0\0\x03\0\x01SELECT 1",
+    b"\x20\0\0\0\x16\r\n\t ((select a from t where b",
+    b"\x05\0\0\0\x03show",
+    b"\xff\x3f\0\0\x03                           SELECT",
+    b"\x0a\0\0\0\x17\x01\0\0\0\0\x01\0\0\0",
+    b"\x17\0\0\0\x17\xff\xff\x0f\0\x01\x01\0\0\0\0\x01\x0f\0\x01\x61",
+    b"\x01\0\0\0\x0e",
     // others
+    b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", // PostgreSQL Bind
+    b"P\0\0\0\x16s1\0SELECT 1\0\0\0",                    // PostgreSQL Parse
     b"SSH-2.0-OpenSSH_9.2\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xb9\x11", // TLS ClientHello
-    b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00\x5c\x4b",   // MySQL greeting
     b"\x00\x00\x00\x08\x04\xd2\x16\x2f",                         // PostgreSQL SSLRequest
     b"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00shop\x00\x00", // PostgreSQL startup
     b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00", // DNS over TCP
@@ -126,6 +140,8 @@ fn first_messages_are_told_as_documented() {
         (b"HTTP/1.1 200 OK\r\n", is(Protocol::Http1, false)),
         (b"*1\r\n$4\r\nPING\r\n", is(Protocol::Redis, true)),
         (b"get key\r\n", is(Protocol::Redis, true)),
+        (b"\x4a\0\0\0\x0a8.0.36\0", is(Protocol::Mysql, false)),
+        (b"\x09\0\0\0\x03SELECT 1", is(Protocol::Mysql, true)),
         (b"PRI * HTTP/2.0\r\n", Guess::No),
         (b"SSH-2.0-OpenSSH_9.2\r\n", Guess::No),
         (b"GET ", Guess::More),
@@ -167,6 +183,15 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         b"key",
         b"1",
         b"12345678",
+        b"\x40\0\0\0",
+        b"\x03",
+        b"\x16",
+        b"\x17",
+        b"\x0a",
+        b"\0",
+        b"\x01",
+        b"select",
+        b"DROP",
     ]
     .to_vec();
     prop_oneof![

@@ -14,6 +14,7 @@
 
 pub mod case;
 pub mod load;
+pub mod mariadb;
 pub mod policy;
 pub mod process;
 pub mod redis;
@@ -23,6 +24,7 @@ pub mod steth;
 
 pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
+pub use mariadb::MariaDb;
 pub use policy::{Alone, alone};
 pub use process::{Process, free_port, wait_until};
 pub use redis::RedisServer;
