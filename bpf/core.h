@@ -115,7 +115,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		c->last_direction = direction;
 		c->flags |= CONNECTION_MOVED;
 		c->prefix_length[direction] = 0;
-		c->budget[direction] = steth_turn_budget(c->protocol);
+		c->budget[direction] =
+			steth_turn_budget(c->protocol, (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND));
 		c->body_end[direction] = 0;
 		flags |= STETH_CHUNK_TURN;
 	}

@@ -13,12 +13,15 @@
 #define STETH_CALL_MAX 15360 /* most bytes copied of one call; DATA_MAX */
 
 /* Bytes that may be copied in one turn of a direction. */
-STETH_INLINE __u32 steth_turn_budget(__u8 protocol)
+STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 {
 	switch (protocol) {
 	case STETH_PROTOCOL_REDIS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
 		return 4 * STETH_CALL_MAX;
+	case STETH_PROTOCOL_POSTGRESQL:
+		/* Likewise, of a pipeline that a client sends without waiting. Rows are not wanted. */
+		return request ? 16 * STETH_CALL_MAX : STETH_CALL_MAX;
 	default:
 		return STETH_CALL_MAX;
 	}
