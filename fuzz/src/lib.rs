@@ -10,6 +10,7 @@ pub mod conversation;
 pub mod http1;
 pub mod infer;
 pub mod pcap;
+pub mod postgresql;
 pub mod recording;
 pub mod redis;
 
@@ -17,10 +18,11 @@ pub mod redis;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("http1", http1::run),
     ("infer", infer::run),
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),
+    ("postgresql", postgresql::run),
 ];

@@ -15,6 +15,7 @@
 pub mod case;
 pub mod load;
 pub mod policy;
+pub mod postgresql;
 pub mod process;
 pub mod redis;
 pub mod runtimes;
@@ -24,6 +25,7 @@ pub mod steth;
 pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, wrk};
 pub use policy::{Alone, alone};
+pub use postgresql::{PostgresqlClient, PostgresqlServer, pgbench, pgbench_tables};
 pub use process::{Process, free_port, wait_until};
 pub use redis::RedisServer;
 pub use runtimes::{Go, Java, Node, Python};
