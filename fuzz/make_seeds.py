@@ -282,9 +282,30 @@ def infer():
         save("infer", name, message)
 
 
+def sql():
+    statements = {
+        "select": "SELECT a, b FROM t WHERE c = 'it''s' AND d IN (1, -2.5e3, 0xAB) LIMIT 10",
+        "insert": "INSERT INTO t (a, b) VALUES (1, NULL), (2, 'x') ON DUPLICATE KEY UPDATE a = VALUES(a), b = 3",
+        "backslashes": "SELECT 'O\\'Brien', \"a\\\"b\", 'C:\\', E'\\'', \\N",
+        "comments": "SELECT /* a /* b */ c */ 1 -- it's\n, 2 # \"\n /*!50001 , 3 */ /*+ hint */",
+        "dollars": "SELECT $$a 'b' $c$$, $tag$ $$ $tag$, $1, a$b$c",
+        "prefixes": "SELECT N'a', B'01', X'4a', U&'d\\0061', U&\"d\", _utf8'x', DATE '2024-01-01', 'a'\n'b'",
+        "with": "WITH x AS (SELECT 1 FROM a) INSERT INTO b SELECT * FROM x JOIN `c` USING (id), \"d\".e",
+        "several": "BEGIN; CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END; SELECT ';'; COMMIT",
+        "session": "SAVEPOINT s1; FETCH 10 FROM c_1; ROLLBACK TO s1; DEALLOCATE p1",
+        "operators": "SELECT a->>'b', c::int[1:2], @x := -1, d <-> 'e', :name, ?, {call p}",
+        "open": "SELECT 'never closed, \"a\" /*",
+    }
+    for name, text in statements.items():
+        for choice, suffix in ((2, "mysql"), (3, "postgresql")):
+            save("sql", f"{name}_{suffix}", bytes([choice, 128]) + text.encode())
+    save("sql", "latin1", b"\x00\xc0SELECT caf\xe9 FROM t WHERE a = '\xbf\\' , 'b'")
+
+
 http()
 infer()
 redis()
 postgresql()
+sql()
 pcap()
 recording()

@@ -13,16 +13,18 @@ pub mod pcap;
 pub mod postgresql;
 pub mod recording;
 pub mod redis;
+pub mod sql;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("http1", http1::run),
     ("infer", infer::run),
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),
     ("postgresql", postgresql::run),
+    ("sql", sql::run),
 ];

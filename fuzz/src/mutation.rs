@@ -29,7 +29,7 @@ pub const LONGEST: usize = 64 * 1024;
 const BYTES: [u8; 14] = [0, 1, 9, b'\n', b'\r', b' ', b'$', b'*', b'-', b'0', b':', 0x7f, 0x80, 0xff];
 const NUMBERS: [u64; 14] =
     [0, 1, 7, 8, 255, 256, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX >> 1, u64::MAX];
-const TEXTS: [&[u8]; 16] = [
+const TEXTS: [&[u8]; 26] = [
     b"0",
     b"-1",
     b"00000000000000000001",
@@ -46,6 +46,16 @@ const TEXTS: [&[u8]; 16] = [
     b"$-1\r\n",
     b"%2\r\n",
     b">3\r\n",
+    b"\\'",
+    b"''",
+    b"E'",
+    b"$$",
+    b"$tag$",
+    b"/*!",
+    b"*/",
+    b"-- ",
+    b" IN (1, ",
+    b"VALUES (",
 ];
 
 /// Makes a new input out of `input`, with parts of `other`.

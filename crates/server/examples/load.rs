@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     client: entities.intern(&format!("client-{}", row / 40), now),
                     server: entities.intern(&format!("service-{}", row % 40), now),
                     operation: 1,
+                    summary: None,
                     status: Status::code(200),
                     error_type: 0,
                     server_port: 80,

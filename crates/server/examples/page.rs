@@ -85,6 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     client: entities.intern(talk.0, at),
                     server: entities.intern(talk.1, at),
                     operation: n as u32 + 4,
+                    summary: None,
                     status,
                     error_type,
                     server_port: talk.2,

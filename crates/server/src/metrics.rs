@@ -76,7 +76,8 @@ fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> 
     let mut series: BTreeMap<Labels, Histogram> = BTreeMap::new();
     let wanted = |s: &&Series| family.protocols.contains(&s.labels.key.protocol) && s.labels.key.side == family.side;
     for one in cumulative.series().filter(wanted) {
-        // Different keys may have the same labels (the server side does not tell ports apart): a series must be unique.
+        // Different keys may have the same labels (the server side does not tell ports apart, and many digests have one
+        // summary): a series must be unique.
         let all = series.entry(labels(one)).or_default();
         all.counts.resize(one.classic().len(), 0);
         all.counts.iter_mut().zip(one.classic()).for_each(|(all, one)| *all += one);
@@ -121,7 +122,12 @@ fn labels(series: &Series) -> Labels {
             }
         }
         Protocol::Mysql | Protocol::Postgresql => {
-            labels.add("db_system_name", key.protocol.name()).add("db_query_summary", operation);
+            labels.add("db_system_name", key.protocol.name());
+            // The operation of a query is its text without literals: far too many for a label.
+            match &names.summary {
+                Some(summary) => labels.add("db_query_summary", summary),
+                None => labels.add("db_operation_name", operation),
+            };
             if key.failed() {
                 labels.add("db_response_status_code", &names.status);
             }

@@ -11,7 +11,17 @@ use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, W
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;
-const NAMES: [&str; 5] = ["", "GET /a/{id}", "HGET", "WRONGTYPE", "503"];
+const NAMES: [&str; 9] = [
+    "",
+    "GET /a/{id}",
+    "HGET",
+    "WRONGTYPE",
+    "503",
+    "SELECT a FROM t WHERE b = ?",
+    "SELECT b FROM t",
+    "SELECT t",
+    "PING",
+];
 
 struct Bench {
     server: Handle,
@@ -32,6 +42,7 @@ impl Bench {
             client: self.entities.intern(client, at),
             server: self.entities.intern("shop", at),
             operation: 1,
+            summary: None,
             status: Status::code(200),
             error_type: 0,
             server_port: 8080,
@@ -117,6 +128,34 @@ fn check(text: &str) {
             }
         }
     }
+}
+
+/// Many digests have one summary, and one series.
+#[test]
+fn queries_are_told_apart_by_their_summary() {
+    let mut bench = Bench::new();
+    let query = |operation, summary| {
+        move |key| Key { operation, summary, protocol: Protocol::Postgresql, status: Status::NONE, ..key }
+    };
+    bench.record(T, "web", query(5, Some(7)), 1);
+    bench.record(T, "web", query(6, Some(7)), 3);
+    bench.record(T, "web", query(6, Some(0)), 3);
+    bench.record(T, "web", query(8, None), 1);
+    let failed = |key| Key { status: Status::word(4), error_type: 4, ..query(5, Some(7))(key) };
+    bench.record(T, "web", failed, 1);
+    bench.publish(T + SECOND);
+    let (_, text) = bench.get("/metrics");
+    check(&text);
+    let count = |labels: &str| {
+        let labels = format!("service_name=\"shop\",service_peer_name=\"web\",db_system_name=\"postgresql\"{labels}");
+        value(&text, &format!("db_server_operation_duration_seconds_count{{{labels}}}"))
+    };
+    assert_eq!(count(",db_query_summary=\"SELECT t\""), 2.0);
+    assert_eq!(count(""), 1.0, "a query without a summary");
+    assert_eq!(count(",db_operation_name=\"PING\""), 1.0, "no query");
+    let error = ",db_query_summary=\"SELECT t\",db_response_status_code=\"503\",error_type=\"503\"";
+    assert_eq!(count(error), 1.0);
+    assert!(!text.contains("FROM"), "a digest is no label");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) struct Account {
     pub(crate) unparsed_bytes: u64,
     pub(crate) malformed_records: u64,
     pub(crate) names_folded: u64,
+    pub(crate) digests_folded: u64,
     pub(crate) processes_evicted: u64,
 }
 
@@ -95,6 +96,7 @@ impl Account {
             },
             "limits": {
                 "names_folded": self.names_folded,
+                "digests_folded": self.digests_folded,
                 "processes_evicted": self.processes_evicted,
                 "verdicts_full": k(counter::VERDICTS_FULL),
             },

@@ -155,6 +155,7 @@ impl<O: Observer> Pipeline<O> {
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
             names_folded: self.parse.names.folded(),
+            digests_folded: self.parse.statements.folded(),
             processes_evicted: self.parse.processes.evicted(),
         }
     }

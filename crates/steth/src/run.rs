@@ -147,6 +147,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "digests".into())], account.digests_folded);
     let (cpu, memory_bytes) = usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -93,6 +93,7 @@ mod tests {
             client: entities.intern("a", at),
             server: entities.intern("b", at),
             operation: 1,
+            summary: None,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

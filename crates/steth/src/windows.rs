@@ -93,6 +93,7 @@ impl Observer for Counter {
             client,
             server: server_entity,
             operation: e.operation.number(),
+            summary: e.summary().map(steth_wire::Name::number),
             status: match e.status {
                 steth_wire::Status::Unknown => Status::NONE,
                 steth_wire::Status::Code(code) => Status::code(code),

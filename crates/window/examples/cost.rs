@@ -30,6 +30,7 @@ fn main() {
             client: EntityId(1 + u64::from(n % 7)),
             server: EntityId(100 + u64::from(n % 40)),
             operation: n,
+            summary: None,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

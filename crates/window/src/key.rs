@@ -104,6 +104,9 @@ pub struct Key {
     pub server: EntityId,
     /// The operation's name, of low cardinality: `GET /users/{id}`.
     pub operation: u32,
+    /// Name of what stands for the operation where the operation itself is too fine: in metrics, a statement's verbs and
+    /// tables instead of its digest. `None` if there the operation is named too.
+    pub summary: Option<u32>,
     /// The protocol's status.
     pub status: Status,
     /// Name of the `error.type`; 0 if the exchange did not fail. This alone says what is an error.
@@ -135,6 +138,12 @@ impl Key {
     /// The same, of any operation.
     #[must_use]
     pub(crate) fn any_operation(self) -> Self {
+        Self { operation: Self::OTHER, summary: None, ..self }
+    }
+
+    /// The same, of any operation that has this summary.
+    #[must_use]
+    pub(crate) fn any_of_summary(self) -> Self {
         Self { operation: Self::OTHER, ..self }
     }
 
@@ -153,11 +162,12 @@ impl Key {
 }
 
 impl Hash for Key {
-    // Four words instead of eight fields: this is on the hot path.
+    // Four words instead of nine fields: this is on the hot path.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.client.0);
-        state.write_u64(self.server.0);
+        // Where operations were folded, summaries alone tell rows apart.
+        state.write_u64(self.server.0 ^ u64::from(self.summary.map_or(0, |summary| summary ^ 1 << 31)) << 32);
         state.write_u64(u64::from(self.operation) << 32 | u64::from(self.status.0));
         let small = u64::from(self.server_port) << 16 | (self.side as u64) << 8 | self.protocol as u64;
         state.write_u64(u64::from(self.error_type) << 32 | small);
@@ -176,6 +186,8 @@ pub struct Labels {
     pub server: Arc<str>,
     /// The operation; `other` if it was folded.
     pub operation: Box<str>,
+    /// What stands for the operation in metrics, if it is not the operation itself.
+    pub summary: Option<Box<str>>,
     /// The status, empty if there was none.
     pub status: Box<str>,
     /// OpenTelemetry's `error.type`, empty if the exchange did not fail.
@@ -192,6 +204,7 @@ impl Labels {
             client: entities.name(key.client),
             server: entities.name(key.server),
             operation: or(key.operation, "other").into(),
+            summary: key.summary.map(|summary| name(summary).into()),
             status: key.status.resolve(name),
             error_type: if key.failed() { or(key.error_type, "_OTHER").into() } else { "".into() },
         }

@@ -35,6 +35,7 @@
 //!     client: entities.intern("storefront", now),
 //!     server: entities.intern("cart", now),
 //!     operation: 1,
+//!     summary: None,
 //!     status: Status::code(200),
 //!     error_type: 0,
 //!     server_port: 8080,

@@ -100,7 +100,7 @@ pub struct Row {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (labels, totals) = (&*self.labels, &self.totals);
-        let mut out = serializer.serialize_struct("Row", 17)?;
+        let mut out = serializer.serialize_struct("Row", 18)?;
         out.serialize_field("client", &labels.client)?;
         out.serialize_field("client_id", &labels.key.client)?;
         out.serialize_field("server", &labels.server)?;
@@ -109,6 +109,7 @@ impl Serialize for Row {
         out.serialize_field("side", &labels.key.side)?;
         out.serialize_field("protocol", &labels.key.protocol)?;
         out.serialize_field("operation", &labels.operation)?;
+        out.serialize_field("summary", &labels.summary)?;
         out.serialize_field("status", &labels.status)?;
         out.serialize_field("error_type", &labels.error_type)?;
         out.serialize_field("count", &totals.count)?;
@@ -129,7 +130,7 @@ pub struct Misplaced {
     pub late: u64,
     /// They end more than a window ahead, because the clock jumped or nobody rolled: counted in the next window.
     pub early: u64,
-    /// Their operation is one too many for its service: counted as operation `other`.
+    /// Their operation is one too many for its service: counted as operation `other`, under its summary if it has one.
     pub folded_operations: u64,
     /// Their row is one too many: counted under client, status, operation or service `other`.
     pub folded_rows: u64,

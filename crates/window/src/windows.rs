@@ -195,7 +195,7 @@ impl Buffer {
         let mut wanted = *key;
         if !operations.admit(key.server, key.operation, self.start, limits) {
             self.misplaced.folded_operations += 1;
-            wanted = key.any_operation();
+            wanted = key.any_of_summary();
         }
         let (index, slots) = (&self.index, &self.slots);
         let exists = |key: &Key| index.get(key).is_some_and(|at| slots[*at as usize].totals.count > 0);

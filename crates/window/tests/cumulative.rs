@@ -22,6 +22,7 @@ impl Source {
             client: EntityId::OTHER,
             server: self.entities.intern(server, self.now),
             operation: 1,
+            summary: None,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

@@ -18,6 +18,7 @@ fn key(server: &str, operation: u32) -> Key {
         client: EntityId::of("client"),
         server: EntityId::of(server),
         operation,
+        summary: None,
         status: Status::code(200),
         error_type: 0,
         server_port: 80,
@@ -108,6 +109,26 @@ fn one_operation_too_many_becomes_other_and_stays_it() {
         assert_eq!(names, ["GET /a", "GET /a", "GET /b", "GET /b", "other", "other"]);
         assert_eq!(window.misplaced.folded_operations, 2);
     }
+}
+
+#[test]
+fn operations_that_are_folded_keep_their_summary() {
+    let limits = Limits { operations_per_service: 2, ..Limits::default() };
+    let mut windows = Windows::new(limits, T);
+    for operation in 1..=20 {
+        let summary = Some(1 + operation % 2);
+        windows.record(T, &Key { summary, protocol: Protocol::Mysql, ..key("db", operation) }, &seen(1));
+    }
+    let window = &roll(&mut windows, T + 11 * SECOND)[0];
+    let mut rows: Vec<_> = (window.rows.iter())
+        .map(|row| (&*row.labels.operation, row.labels.summary.as_deref(), row.totals.count))
+        .collect();
+    rows.sort_unstable();
+    let (a, b) = (Some("GET /a"), Some("GET /b"));
+    assert_eq!(rows[2..], [("other", a, 9), ("other", b, 9)], "{rows:?}");
+    assert_eq!((count(window), window.misplaced.folded_operations), (20, 18));
+    let json = serde_json::to_value(&window.rows[0]).expect("JSON");
+    assert!(json["summary"].is_string());
 }
 
 #[test]

@@ -174,6 +174,17 @@ impl Exchange {
         }
     }
 
+    /// What stands for the operation where its own name is too fine, as a digest of SQL is in metrics: `db.query.summary`.
+    /// `None` if the operation's name serves for that too; an empty name if it is too fine and nothing can stand for it.
+    #[must_use]
+    pub fn summary(&self) -> Option<Name> {
+        match self.attributes {
+            Attributes::Mysql(mysql) => mysql.summary(),
+            Attributes::Postgresql(postgresql) => postgresql.summary(),
+            Attributes::Http1(_) | Attributes::Redis(_) | Attributes::Dns(_) => None,
+        }
+    }
+
     /// Calls `each` for every attribute that is known, in a fixed order, with its OpenTelemetry name.
     pub fn attributes<'a>(&self, side: Side, names: &'a Names, each: &mut dyn FnMut(&'static str, Value<'a>)) {
         match &self.attributes {

@@ -1,6 +1,6 @@
 //! MySQL and MariaDB.
 
-use crate::{Context, Direction, End, Exchange, Names, Piece, State, Status, Value};
+use crate::{Context, Direction, End, Exchange, Name, Names, Piece, State, Status, Value};
 use std::borrow::Cow;
 
 /// One connection.
@@ -46,6 +46,11 @@ impl Attributes {
 
     /// `error.type`.
     pub(crate) fn error_type<'a>(&self, _status: Status, _names: &'a Names) -> Option<Cow<'a, str>> {
+        None
+    }
+
+    /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
+    pub(crate) fn summary(&self) -> Option<Name> {
         None
     }
 }

@@ -89,6 +89,11 @@ impl Attributes {
         let fine = word == "OK" || word.starts_with("00") || word.starts_with("01");
         (!fine).then_some(Cow::Borrowed(word))
     }
+
+    /// `db.query.summary` of a statement; `None` if there is none, or its text was not seen.
+    pub(crate) fn summary(&self) -> Option<Name> {
+        (self.text != Name::EMPTY).then_some(self.summary)
+    }
 }
 
 /// What is known of the reply when an exchange ends.

@@ -227,9 +227,18 @@ impl Session {
 
     /// Forgets what belongs to replies that are no more to come.
     fn between_turns(&mut self, cx: &mut Context<'_>) {
+        self.end_at_passed();
         self.report_failed(Transaction::Unknown, cx);
         self.release(cx);
         (self.part, self.skipping, self.copying) = (None, false, false);
+    }
+
+    /// If the reply whose beginning was seen is the only one in the gap, the whole gap is of it.
+    fn end_at_passed(&mut self) {
+        if let Some(exchange) = self.held.as_mut().filter(|exchange| exchange.truncated && exchange.first_byte > 0) {
+            exchange.response_bytes =
+                exchange.response_bytes.max(self.passed.0.saturating_sub(exchange.response_offset));
+        }
     }
 
     /// The reply to this request was in the gap.
@@ -299,6 +308,9 @@ impl Session {
             }
         }
         self.fifo = fifo;
+        if cut.is_some() {
+            self.end_at_passed();
+        }
         self.release(cx);
         self.believe(cx);
         self.open = Open::Nowhere;

@@ -58,8 +58,8 @@ pub(super) fn write(
     let mut cut = !complete;
     while let Some(token) = lexer.next() {
         let word = matches!(token.kind, Kind::Word | Kind::Quoted);
-        if !complete && token.end == text.len() && (word || token.kind == Kind::Placeholder) {
-            break; // the rest of it may be missing
+        if !complete && token.end == text.len() && may_go_on(token.kind) {
+            break;
         }
         if word {
             let (key, capitals, reserved) = match token.kind {
@@ -79,6 +79,12 @@ pub(super) fn write(
     }
     cut |= lexer.unfinished;
     writer.finish(cut)
+}
+
+/// Whether the rest of a token may be missing where the text was cut behind it. A literal is masked in any case.
+fn may_go_on(kind: Kind) -> bool {
+    use Kind::{Dot, Placeholder, Quoted, Sign, Symbol, Word};
+    matches!(kind, Word | Quoted | Placeholder | Symbol | Sign | Dot)
 }
 
 /// The token before.
@@ -246,6 +252,9 @@ impl Writer<'_, '_> {
         let raw = self.text.get(token.start..token.end).unwrap_or_default();
         if self.rows != Rows::None && self.depth < self.row && !matches!(token.kind, Kind::Open | Kind::Comma) {
             self.leave_rows();
+        }
+        if self.session == Session::Next {
+            self.session = Session::No;
         }
         match token.kind {
             // One string after another is one string.

@@ -91,7 +91,7 @@ impl<'a> Lexer<'a> {
                     Dialect::Postgresql => self.quoted(start, b'"'),
                 },
                 Class::Backtick if self.dialect == Dialect::Mysql => self.quoted(start, b'`'),
-                Class::Dot if class::of(self.peek(start + 1)) == Class::Digit => self.number(),
+                Class::Dot if class::of(self.peek(start + 1)) == Class::Digit && !self.after_name() => self.number(),
                 Class::Dollar => self.dollar(),
                 Class::At => self.variable(),
                 Class::Colon => self.colon(),
@@ -159,11 +159,22 @@ impl<'a> Lexer<'a> {
                 match self.peek(end + 1) {
                     b'\'' => self.string(end + 1, None),
                     b'"' => self.quoted(end + 1, b'"'),
-                    _ => Kind::Word,
+                    _ => {
+                        if end + 1 == self.text.len() {
+                            self.at = end + 1; // the quote may follow
+                        }
+                        Kind::Word
+                    }
                 }
             }
             _ => Kind::Word,
         }
+    }
+
+    /// Whether a name ends here: a point behind it belongs to it, as in MySQL's `db.2024_events`.
+    fn after_name(&self) -> bool {
+        let before = self.peek(self.at.wrapping_sub(1));
+        class::in_word(before) || before == b'`'
     }
 
     /// Reads on while it could be a number in any notation of either dialect, or an identifier.
@@ -276,17 +287,21 @@ impl<'a> Lexer<'a> {
             end += 1;
         }
         let digits = self.peek(start + 1).is_ascii_digit();
-        if self.peek(end) != b'$' || digits {
-            self.at = self.word_end(end);
-            let number = self.text.get(start + 1..self.at).unwrap_or_default().iter().all(u8::is_ascii_digit);
-            return match (digits, self.dialect) {
-                (true, Dialect::Postgresql) if number => Kind::Placeholder,
-                (true, _) => Kind::Number,
-                // `$tag` that the text ends in: the rest of the tag may follow.
-                (false, _) if self.at == self.text.len() => Kind::Text,
-                (false, _) if end == start + 1 => Kind::Symbol,
-                (false, _) => Kind::Word,
-            };
+        if digits {
+            end = self.word_end(end);
+            let name = self.text.get(start + 1..end).unwrap_or_default();
+            self.at = end;
+            let parameter = self.dialect == Dialect::Postgresql && name.iter().all(u8::is_ascii_digit);
+            return if parameter { Kind::Placeholder } else { Kind::Number };
+        }
+        if self.peek(end) != b'$' {
+            if end == self.text.len() {
+                self.at = end; // a tag, of which the rest may follow
+                return Kind::Text;
+            }
+            let word = self.dialect == Dialect::Mysql && end > start + 1;
+            self.at = if word { end } else { start + 1 };
+            return if word { Kind::Word } else { Kind::Symbol };
         }
         let tag = self.text.get(start..=end).unwrap_or_default();
         let Some(length) = memchr::memmem::find(self.text.get(end + 1..).unwrap_or_default(), tag) else {

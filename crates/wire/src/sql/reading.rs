@@ -2,9 +2,12 @@
 //!
 //! A backslash before a quote escapes it or not: MySQL's `NO_BACKSLASH_ESCAPES`, for `"` its `ANSI_QUOTES` as well,
 //! PostgreSQL's `standard_conforming_strings`. Read the wrong way, code and literals change places for the rest of the
-//! text. So where the two ways part, each is tried to the end: one that ends within quotes, or that meets a backslash
-//! outside of them, where no statement can have one, is not what the client meant. If that does not leave exactly one
-//! way, the rest of the text is [`Kind::Doubt`](super::lex::Kind::Doubt).
+//! text. So where the two ways part, each is tried to the end. The server's default is right if it leads somewhere and the
+//! other way does not: it ends within quotes, or meets a backslash outside of them, where no statement can have one. In
+//! any other case the rest of the text is [`Kind::Doubt`].
+//!
+//! That the default fails is not taken for evidence of the other way: the statement may just as well be broken. What is
+//! left is a broken statement of a session with other settings than the default.
 
 use super::Dialect;
 use super::lex::{Kind, Lexer};
@@ -33,18 +36,19 @@ impl Reading {
 /// Decides for one kind of quote at a string that begins at `start`: `None` if that cannot be told.
 #[cold]
 pub(super) fn decide(lexer: &Lexer<'_>, quote: u8, start: usize) -> Option<bool> {
-    // Escapes in both kinds by default, in `'` only with ANSI_QUOTES, in none with NO_BACKSLASH_ESCAPES.
-    let (mut escaping, mut plain) = (false, false);
-    for (single, double) in [(true, true), (true, false), (false, false)] {
-        let twice = lexer.dialect == Dialect::Postgresql && single && double; // `"` has no escapes at all there
-        if twice || !lexer.reading.allows(single, double) || !viable(lexer, start, single, double) {
-            continue;
-        }
-        let escapes = if quote == b'"' { double } else { single };
-        escaping |= escapes;
-        plain |= !escapes;
-    }
-    (escaping != plain).then_some(escaping)
+    let default = lexer.dialect == Dialect::Mysql;
+    // Escapes in both kinds, in `'` only (ANSI_QUOTES), in none. PostgreSQL's `"` has none in any case.
+    let ways: &[(bool, bool)] = match lexer.dialect {
+        Dialect::Mysql => &[(true, true), (true, false), (false, false)],
+        Dialect::Postgresql => &[(true, false), (false, false)],
+    };
+    let possible = |escapes: bool| {
+        ways.iter().any(|&(single, double)| {
+            let meant = if quote == b'"' { double } else { single };
+            meant == escapes && lexer.reading.allows(single, double) && viable(lexer, start, single, double)
+        })
+    };
+    (possible(default) && !possible(!default)).then_some(default)
 }
 
 /// Whether the rest of the text can be meant that way.
@@ -54,14 +58,18 @@ fn viable(lexer: &Lexer<'_>, start: usize, single: bool, double: bool) -> bool {
     while let Some(token) = probe.next() {
         match token.kind {
             Kind::Doubt => return true,
-            Kind::Symbol if stray(probe.text.get(token.start..).unwrap_or_default(), lexer.dialect) => return false,
+            Kind::Symbol if stray(&probe, token.start) => return false,
             _ => {}
         }
     }
     !(lexer.complete && probe.unfinished)
 }
 
-/// A backslash outside of quotes. MySQL has one: `\N` is NULL.
-fn stray(rest: &[u8], dialect: Dialect) -> bool {
-    rest.first() == Some(&b'\\') && !(dialect == Dialect::Mysql && rest.get(1) == Some(&b'N'))
+/// Whether a backslash outside of quotes is there. MySQL has one: `\N` is NULL.
+fn stray(lexer: &Lexer<'_>, at: usize) -> bool {
+    let null = match lexer.text.get(at + 1) {
+        Some(next) => *next == b'N',
+        None => !lexer.complete,
+    };
+    lexer.text.get(at) == Some(&b'\\') && !(null && lexer.dialect == Dialect::Mysql)
 }
