@@ -56,6 +56,33 @@ static __always_inline bool mysql_begins(const __u8 *b, __u32 captured, __u32 le
 	return captured >= 4 && b[3] == 0 && size && (turn || length == 4 || length == size + 4);
 }
 
+/* A message of PostgreSQL's client a step: those that ask for something by themselves. */
+static long postgresql_request_step(__u64 i, struct scratch **at)
+{
+	struct scratch *s = *at;
+	struct request_count *count = &s->requests;
+	const __u8 *b;
+	__u32 length;
+
+	if (count->at + 5 > count->length)
+		return 1;
+	b = &s->data[count->at & (DATA_SPAN - 1)];
+	if (!b[0]) {
+		/* A startup message or a CancelRequest; the others are answered by a byte, and no exchange. */
+		length = steth_be32(b);
+		count->requests += length > 8;
+	} else if (b[0] < 'A' || b[0] > 'p') {
+		return 1;
+	} else {
+		length = 1 + steth_be32(b + 1);
+		count->requests += b[0] == 'Q' || b[0] == 'E' || b[0] == 'F';
+	}
+	if (length < 5 || length > DATA_MAX)
+		return 1;
+	count->at += length;
+	return 0;
+}
+
 /* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
 __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection *c)
 {
@@ -79,6 +106,11 @@ __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection
 	__builtin_memset(&s->requests, 0, sizeof(s->requests));
 	s->requests.length = length;
 	s->requests.protocol = protocol;
+	if (protocol == STETH_PROTOCOL_POSTGRESQL) {
+		STETH_LOOP(DATA_MAX, postgresql_request_step, &s);
+		s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_POSTGRESQL] += s->requests.requests;
+		return 0;
+	}
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = length;
 	if (STETH_GUESS(steth_infer(&s->walk, 1u << protocol)) == STETH_GUESS_IS)
@@ -186,7 +218,7 @@ static __always_inline __u32 want_behind_head(struct connection *c, struct scrat
 	if (body >= length)
 		return captured;
 	/* Another message begins in this call, and perhaps many. */
-	*budget = STETH_TURN_MAX;
+	*budget = STETH_PIPELINE;
 	return STETH_CALL_MAX;
 }
 

@@ -11,7 +11,8 @@
 #include "infer.h"
 
 #define STETH_CALL_MAX 15360                 /* most bytes in one record; DATA_MAX */
-#define STETH_TURN_MAX (4 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction */
+#define STETH_PIPELINE (4 * STETH_CALL_MAX)  /* bytes of a pipeline */
+#define STETH_TURN_MAX (16 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction, whatever the protocol */
 
 /* Bytes that may be copied in one turn of a direction. */
 STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
@@ -19,10 +20,13 @@ STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 	switch (protocol) {
 	case STETH_PROTOCOL_REDIS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
-		return STETH_TURN_MAX;
+		return STETH_PIPELINE;
+	case STETH_PROTOCOL_POSTGRESQL:
+		/* Likewise, of a pipeline that a client sends without waiting. Rows are not wanted. */
+		return request ? STETH_TURN_MAX : STETH_CALL_MAX;
 	default:
 		/* Requests are nearly all head. A response gets more once it is seen to be several. */
-		return request ? STETH_TURN_MAX : STETH_CALL_MAX;
+		return request ? STETH_PIPELINE : STETH_CALL_MAX;
 	}
 }
 

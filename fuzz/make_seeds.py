@@ -148,6 +148,55 @@ def mysql():
     seed("compressed_lost", *start, (REQUEST, frame(0, ping)), (RESPONSE, frame(1, b"x" * 20, 500)[:15]), (RESPONSE | 8, b"s" * 99), (REQUEST, frame(0, ping)), (RESPONSE, frame(1, packet(1, ok))))
 
 
+def postgresql():
+    def seed(name, *steps):
+        save("postgresql", name, script(*steps))
+
+    def message(kind, body=b""):
+        return kind + struct.pack(">I", len(body) + 4) + body
+
+    start = message(b"", struct.pack(">I", 3 << 16) + b"user\0me\0database\0shop\0\0")
+    ready = message(b"Z", b"I")
+    welcome = message(b"R", bytes(4)) + message(b"S", b"TimeZone\0UTC\0") + message(b"K", bytes(8)) + ready
+    opened = [(REQUEST, start), (RESPONSE, welcome)]
+    query = message(b"Q", b"SELECT a FROM t WHERE b = 'x'\0")
+    fields = message(b"T", b"\0\1a\0" + bytes(6) + b"\0\0\0\x17\0\4" + b"\xff" * 4 + b"\0\0")
+    row = message(b"D", b"\0\1\0\0\0\2ab")
+    done = message(b"C", b"SELECT 1\0")
+    rows = fields + row + done + ready
+    error = message(b"E", b"SERROR\0VERROR\0C23505\0Mduplicate key\0\0")
+    parse, bind = message(b"P", b"s\0SELECT $1\0\0\0"), message(b"B", b"\0s\0\0\0\0\1\0\0\0\1x\0\0")
+    describe, execute, sync = message(b"D", b"P\0"), message(b"E", bytes(5)), message(b"S")
+    run, ran = parse + bind + describe + execute, message(b"1") + message(b"2") + message(b"n") + done
+    seed("query", *opened, (REQUEST, query), (RESPONSE, rows))
+    seed("byte_at_a_time", *bytewise(REQUEST, start + query), *bytewise(RESPONSE, welcome + rows))
+    seed("statements", (REQUEST, message(b"Q", b"BEGIN; SELECT ';'; COMMIT\0")), (RESPONSE, done * 3 + ready))
+    seed("extended", *opened, (REQUEST, run + sync), (RESPONSE, ran + ready))
+    seed("pipeline", *opened, (REQUEST, run * 4 + sync + run + sync), (RESPONSE, ran + error + ready + ran + ready))
+    seed("at_commit", *opened, (REQUEST, run + sync), (RESPONSE, ran + error + ready))
+    seed("suspended", (REQUEST, run + message(b"H")), (RESPONSE, ran[:15] + row + message(b"s")), (REQUEST, execute + sync), (RESPONSE, done + ready))
+    closes = message(b"C", b"Ss\0") + message(b"C", b"P\0")
+    seed("closed", (REQUEST, parse + closes + sync), (RESPONSE, message(b"1") + message(b"3") * 2 + ready))
+    copy = message(b"Q", b"COPY t FROM STDIN\0")
+    data = message(b"d", b"1\n")
+    seed("copy_in", (REQUEST, copy), (RESPONSE, message(b"G", bytes(3))), (REQUEST, data * 3 + message(b"c")), (RESPONSE, done + ready))
+    seed("copy_in_extended", (REQUEST, run + sync), (RESPONSE, ran[:15] + message(b"G", bytes(3))), (REQUEST, data + sync + message(b"f", b"no\0") + sync), (RESPONSE, error + ready))
+    seed("copy_out", (REQUEST, query), (RESPONSE, message(b"H", bytes(3)) + data * 3 + message(b"c") + done + ready))
+    seed("replication", (REQUEST, query), (RESPONSE, message(b"W", bytes(3)) + data))
+    seed("function", (REQUEST, message(b"F", bytes(10))), (RESPONSE, message(b"V", bytes(4)) + ready))
+    ssl, gss = (message(b"", struct.pack(">I", code)) for code in (80877103, 80877104))
+    seed("refused", (REQUEST, gss), (RESPONSE, b"N"), (REQUEST, ssl), (RESPONSE, b"N"), *opened, (REQUEST, query), (RESPONSE, rows))
+    seed("encrypted", (REQUEST, ssl), (RESPONSE, b"S"), (REQUEST, b"\x16\x03\x01"), (CLOSE, b"x"))
+    seed("cancel", (REQUEST, message(b"", struct.pack(">III", 80877102, 1, 2))), (CLOSE, b""))
+    password = message(b"R", b"\0\0\0\5salt")
+    seed("password", (REQUEST, start), (RESPONSE, password), (REQUEST, message(b"p", b"md5\0")), (RESPONSE, error), (CLOSE, b""))
+    seed("asynchronous", *opened, (RESPONSE, message(b"A", bytes(4) + b"c\0p\0")), (REQUEST, query), (RESPONSE, message(b"N", b"C00000\0\0") + rows))
+    seed("skipped_rows", *opened, (REQUEST, query), (RESPONSE, fields), (RESPONSE | 8, b"s" * 200), (REQUEST, query), (RESPONSE, rows))
+    seed("skipped_requests", *opened, (REQUEST, run), (REQUEST | 8, b"s" * 90), (RESPONSE, ran * 2 + ready), (REQUEST, query), (RESPONSE, rows))
+    seed("lost", *opened, (REQUEST, run + sync), (RESPONSE | 10, b"lost"), (REQUEST, query), (RESPONSE, rows), (CLOSE, b"xy"))
+    seed("late", (RESPONSE, row + done + ready), (REQUEST, bind + execute + sync), (RESPONSE, ran[5:10] + done + ready))
+
+
 def pcap():
     def ends(payload, *addresses):
         """Whoever sends from port 80 is the server."""
@@ -272,6 +321,12 @@ def infer():
         "redis_too_long": b"*123456789\r\n",
         "redis_inline": b"pInG\r\n",
         "redis_inline_get": b"get key\r\n",
+        "postgresql_ssl": b"\0\0\0\x08\x04\xd2\x16\x2f",
+        "postgresql_startup": b"\0\0\0\x29\0\3\0\0user\0me\0",
+        "postgresql_query": b"Q\0\0\0\x0dSELECT 1\0",
+        "postgresql_bind": b"B\0\0\0\x0c\0\0\0\0\0\0\0\0",
+        "postgresql_complete": b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I",
+        "postgresql_row": b"D\0\0\0\x0b\0\1\0\0\0\0011",
         "redis_inline_full": b"SET key a-value-that-fills-the-prefix\r\n",
         "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
         "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xb9\x11",
@@ -315,6 +370,7 @@ def sql():
 http()
 infer()
 mysql()
+postgresql()
 redis()
 sql()
 pcap()

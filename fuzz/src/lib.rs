@@ -11,6 +11,7 @@ pub mod http1;
 pub mod infer;
 pub mod mysql;
 pub mod pcap;
+pub mod postgresql;
 pub mod recording;
 pub mod redis;
 pub mod sql;
@@ -19,12 +20,13 @@ pub mod sql;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("http1", http1::run),
     ("infer", infer::run),
     ("mysql", mysql::run),
     ("pcap", pcap::run),
     ("recording", recording::run),
     ("redis", redis::run),
+    ("postgresql", postgresql::run),
     ("sql", sql::run),
 ];

@@ -42,6 +42,8 @@ pub enum Outcome {
     Cancelled,
     /// The connection changed to another protocol (HTTP 101, CONNECT, PSYNC).
     Upgraded,
+    /// The server read it and did nothing, because a request before it in the same pipeline had failed.
+    Skipped,
 }
 
 impl Outcome {
@@ -56,6 +58,7 @@ impl Outcome {
             Outcome::Timeout => "timeout",
             Outcome::Cancelled => "cancelled",
             Outcome::Upgraded => "upgraded",
+            Outcome::Skipped => "skipped",
         }
     }
 
@@ -66,6 +69,7 @@ impl Outcome {
             Outcome::Unanswered => Some("connection_closed"),
             Outcome::Reset => Some("connection_reset"),
             Outcome::Timeout => Some("timeout"),
+            Outcome::Skipped => Some("pipeline_aborted"),
             Outcome::Answered | Outcome::OneWay | Outcome::Cancelled | Outcome::Upgraded => None,
         }
     }

@@ -84,8 +84,9 @@ impl<Q> Fifo<Q> {
         self.pending.iter().any(|entry| entry.turn && entry.not_before == offset)
     }
 
-    /// Puts the directions in step again, if `offset` is where a turn's first response begins.
-    fn resume(&mut self, offset: u64, mut passed: impl FnMut(Q, Cut)) -> bool {
+    /// Puts the directions in step again, if `offset` is where a turn's first response begins. `passed` is called for every
+    /// request before that one.
+    pub fn resume(&mut self, offset: u64, mut passed: impl FnMut(Q, Cut)) -> bool {
         let Some(at) = self.pending.iter().position(|entry| entry.turn && entry.not_before == offset) else {
             return false;
         };

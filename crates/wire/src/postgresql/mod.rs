@@ -1,56 +1,307 @@
-//! PostgreSQL.
+//! PostgreSQL, protocol 3.
+//!
+//! Specification: "Frontend/Backend Protocol" of the PostgreSQL documentation, versions 3.0 and 3.2, with what PostgreSQL 15
+//! does where it is silent.
+//!
+//! * `frame`: type, length and body, for both directions;
+//! * `client`, `server`: the messages, and what of them is looked at; `said`: what the server's say;
+//! * `prepared`: which statement a name stands for;
+//! * `request`: what is kept of a request; `asking`: the client's messages made into requests;
+//! * `pairing`: which reply is whose, and what it changes;
+//! * `gap`: what becomes of requests and replies across a gap, and at the end.
+//!
+//! One exchange is
+//!
+//! * one statement of a simple query, told by its CommandComplete, EmptyQueryResponse or ErrorResponse. Statements behind
+//!   an error are never run, and are no exchanges;
+//! * one Execute, together with the Parse, Bind and Describe that lead to it. An error skips everything up to the next Sync:
+//!   the Executes that it skips are exchanges whose outcome is [`Skipped`](crate::Outcome::Skipped);
+//! * one Parse, Bind or Describe that failed and leads to no Execute;
+//! * one function call, one start of a session (`CONNECT`), one cancellation (`CANCEL`, one-way).
+//!
+//! An error that a Sync brings, when the implicit transaction commits, belongs to the Execute before it. Notices, settings
+//! and notifications answer nobody. Behind an accepted SSLRequest or GSSENCRequest the connection is opaque, and so it is
+//! in a replication stream (CopyBoth).
 
-use crate::{Context, Direction, End, Exchange, Name, Names, Piece, State, Status, Value};
-use std::borrow::Cow;
+mod asking;
+mod attributes;
+mod client;
+mod frame;
+mod gap;
+mod pairing;
+mod prepared;
+mod request;
+mod said;
+mod server;
+#[cfg(test)]
+mod tests;
 
-/// One connection.
+pub use attributes::Attributes;
+
+use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State};
+use asking::Open;
+use attributes::{Answer, Naming};
+use client::Message;
+use frame::{Frames, Step};
+use gap::Trust;
+use prepared::Prepared;
+use request::Request;
+use said::Said;
+
+/// Messages in a row that make no sense, after which this is not PostgreSQL.
+const STRIKES: u8 = 5;
+
+/// The reply in progress.
 #[derive(Debug, Default)]
-pub struct Session {}
+struct Reply {
+    active: bool,
+    start: u64,
+    first_byte: u64,
+    /// DataRows.
+    rows: u64,
+}
+
+/// One PostgreSQL connection.
+#[derive(Debug)]
+pub struct Session {
+    client: Frames,
+    server: Frames,
+    message: Message,
+    said: Said,
+    prepared: Prepared,
+    fifo: Fifo<Request>,
+    /// Where more of the last execution goes.
+    open: Open,
+    trust: Trust,
+    /// Request bytes were unreadable, rather than missing.
+    garbage: bool,
+    /// The next request to begin is the first one since the other direction moved.
+    turn: bool,
+    reply: Reply,
+    /// What was seen of the reply to the oldest request before the gap in the responses.
+    part: Option<Answer>,
+    /// An error has occurred: everything up to the next Sync is skipped.
+    skipping: bool,
+    /// The request that it occurred in, if more of it may follow.
+    failed: Option<Box<(Request, Answer)>>,
+    /// The last exchange: what the next message says may be about it.
+    held: Option<Exchange>,
+    /// Exchanges from before it is known that no request was missed at the beginning.
+    doubtful: Vec<Exchange>,
+    /// That is known.
+    sure: bool,
+    /// The server waits for copied data.
+    copying: bool,
+    /// A password was asked for, and did not come yet.
+    challenged: bool,
+    /// Framing of the responses is unknown.
+    deaf: bool,
+    /// The last message of the server was ReadyForQuery, or there was none.
+    ready: bool,
+    /// Position behind the last response byte that passed, and its time.
+    passed: (u64, u64),
+    state: State,
+    strikes: [u8; 2],
+    /// Database, once it is known.
+    namespace: Name,
+    /// `OK`, once it was needed.
+    ok: Name,
+    /// The client sends more while it waits for replies.
+    overlaps: bool,
+    /// When request bytes passed last.
+    asked_at: u64,
+    /// About the longest that a reply took lately.
+    slowest: u64,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            client: Frames::default(),
+            server: Frames::default(),
+            message: Message::default(),
+            said: Said::default(),
+            prepared: Prepared::default(),
+            fifo: Fifo::default(),
+            open: Open::Nowhere,
+            trust: Trust::Paired,
+            garbage: false,
+            turn: false,
+            reply: Reply::default(),
+            part: None,
+            skipping: false,
+            failed: None,
+            held: None,
+            doubtful: Vec::new(),
+            sure: false,
+            copying: false,
+            challenged: false,
+            deaf: false,
+            ready: true,
+            passed: (0, 0),
+            state: State::Parsing,
+            strikes: [0; 2],
+            namespace: Name::EMPTY,
+            ok: Name::EMPTY,
+            overlaps: false,
+            asked_at: 0,
+            slowest: 0,
+        }
+    }
+}
 
 impl Session {
     /// The next piece of one direction.
-    pub fn feed(&mut self, _direction: Direction, _piece: &Piece<'_>, _cx: &mut Context<'_>) {}
+    #[inline]
+    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if self.state != State::Parsing {
+            return;
+        }
+        match direction {
+            Direction::Request => {
+                self.requests(piece, cx);
+                self.asked_at = piece.time;
+            }
+            Direction::Response => {
+                self.responses(piece, cx);
+                self.passed = (piece.offset + piece.len(), piece.time);
+            }
+        }
+    }
 
-    /// One direction has ended in order.
-    pub fn shutdown(&mut self, _direction: Direction, _time: u64, _cx: &mut Context<'_>) {}
+    /// One direction has ended in order. Behind the responses' end nobody is answered any more; behind the requests' end
+    /// all may be.
+    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        if direction == Direction::Response {
+            self.settle(End::Closed, time, cx);
+        }
+    }
 
     /// The connection is gone.
-    pub fn close(&mut self, _end: End, _time: u64, _cx: &mut Context<'_>) {}
+    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        self.settle(end, time, cx);
+        self.end_message(end, time, cx);
+    }
 
     /// Whether it still wants bytes.
     #[must_use]
     pub fn state(&self) -> State {
-        State::Parsing
+        self.state
     }
 
-    /// Requests that wait for their response.
+    /// Requests that wait for their reply.
     #[must_use]
     pub fn pending(&self) -> usize {
-        0
-    }
-}
-
-/// What only this protocol has.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes {}
-
-impl Attributes {
-    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
-    pub(crate) fn each<'a>(
-        &self,
-        _exchange: &Exchange,
-        _names: &'a Names,
-        _each: &mut dyn FnMut(&'static str, Value<'a>),
-    ) {
+        self.fifo.len()
     }
 
-    /// `error.type`.
-    pub(crate) fn error_type<'a>(&self, _status: Status, _names: &'a Names) -> Option<Cow<'a, str>> {
-        None
+    fn requests(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if piece.turn {
+            self.turn = self.client.idle() && (!self.deaf || self.is_calm(piece));
+        }
+        match piece.bytes {
+            Bytes::Captured([]) => {}
+            Bytes::Captured(bytes) => {
+                if self.trust != Trust::Paired && !self.requests_go_on(piece, bytes, cx) {
+                    return;
+                }
+                let mut at = 0;
+                while self.state == State::Parsing {
+                    match self.client.read(bytes, &mut at, piece, client::rule) {
+                        Step::More => break,
+                        Step::Look(body) => self.message = self.look(body, cx),
+                        Step::Kept => {
+                            let kept = self.client.take_kept();
+                            self.message = self.look(&kept, cx);
+                        }
+                        Step::End => self.sent(piece.offset + at as u64, piece.time, cx),
+                        Step::Bad => return self.bad_request(cx),
+                    }
+                }
+            }
+            Bytes::Skipped(n) => self.requests_cut(n, Cut::Skipped, piece, cx),
+            Bytes::Lost(n) => self.requests_cut(n, Cut::Lost, piece, cx),
+        }
     }
 
-    /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
-    pub(crate) fn summary(&self) -> Option<Name> {
-        None
+    #[inline]
+    fn look(&mut self, body: &[u8], cx: &mut Context<'_>) -> Message {
+        Message::read(self.client.kind, body, self.client.is_whole(body), cx)
+    }
+
+    /// Whether what was asked before is answered by now, though nobody saw it: a client that does not wait for its
+    /// replies has been silent for longer than replies take on this connection.
+    fn is_calm(&self, piece: &Piece<'_>) -> bool {
+        !self.overlaps || piece.time.saturating_sub(self.asked_at) > 2 * self.slowest
+    }
+
+    fn responses(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        match piece.bytes {
+            Bytes::Captured([]) => {}
+            Bytes::Captured(bytes) => {
+                if self.deaf && !self.responses_go_on(piece, bytes, cx) {
+                    return;
+                }
+                let mut at = 0;
+                while self.state == State::Parsing && !self.deaf {
+                    if self.server.idle() && self.answers_with_a_byte(bytes, &mut at, piece) {
+                        continue;
+                    }
+                    match self.server.read(bytes, &mut at, piece, server::rule) {
+                        Step::More => break,
+                        Step::Look(body) => self.said = Said::read(self.server.kind, body, cx.names),
+                        Step::Kept => {
+                            let kept = self.server.take_kept();
+                            self.said = Said::read(self.server.kind, &kept, cx.names);
+                        }
+                        Step::End => self.received(piece.offset + at as u64, piece.time, cx),
+                        Step::Bad => self.out_of_step(cx),
+                    }
+                }
+            }
+            Bytes::Skipped(n) => self.responses_cut(n, Cut::Skipped, piece, cx),
+            Bytes::Lost(n) => self.responses_cut(n, Cut::Lost, piece, cx),
+        }
+    }
+
+    /// What records of this connection are made with.
+    #[inline]
+    fn naming(&mut self, cx: &mut Context<'_>) -> Naming {
+        if self.ok == Name::EMPTY {
+            self.ok = cx.names.intern(b"OK");
+        }
+        Naming { namespace: self.namespace, ok: self.ok }
+    }
+
+    /// An exchange is complete, but for what the next message may add.
+    #[inline]
+    fn hold(&mut self, exchange: Exchange, cx: &mut Context<'_>) {
+        self.slowest = (self.slowest - self.slowest / 64).max(exchange.end.saturating_sub(exchange.start));
+        self.release(cx);
+        self.held = Some(exchange);
+    }
+
+    /// Nothing more will be said about the last exchange.
+    #[inline]
+    fn release(&mut self, cx: &mut Context<'_>) {
+        if let Some(exchange) = self.held.take() {
+            if self.sure {
+                cx.report(exchange);
+            } else {
+                self.doubtful.push(exchange);
+                // Nobody waits with so much unanswered: nothing was missed.
+                if self.doubtful.len() >= gap::DOUBTFUL {
+                    self.believe(cx);
+                }
+            }
+        }
+    }
+
+    /// No request was missed at the beginning.
+    fn believe(&mut self, cx: &mut Context<'_>) {
+        self.sure = true;
+        for exchange in std::mem::take(&mut self.doubtful) {
+            cx.report(exchange);
+        }
     }
 }

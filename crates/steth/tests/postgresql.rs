@@ -1,0 +1,279 @@
+//! PostgreSQL: a real server, real clients, and a recording of both.
+
+mod lab;
+
+use lab::{PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+const QUIET: Duration = Duration::from_millis(300);
+
+/// `operation status` or, if it was not answered, `operation outcome`; and how often.
+type Counts = BTreeMap<String, u64>;
+
+fn counts<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Counts {
+    let mut counts = Counts::new();
+    for exchange in exchanges {
+        let text = |key: &str| exchange[key].as_str().unwrap_or("?");
+        let status = if exchange["outcome"] == "answered" { text("status") } else { text("outcome") };
+        *counts.entry(format!("{} {status}", text("operation"))).or_default() += 1;
+    }
+    counts
+}
+
+fn expected(expected: &[(&str, u64)]) -> Counts {
+    expected.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect()
+}
+
+fn nothing_lost(seen: &Seen) {
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}\n{}", seen.ledger, seen.errors);
+    assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
+    assert_eq!(seen.ledger["exchanges"]["reported"], seen.exchanges.len(), "{}", seen.ledger);
+}
+
+#[test]
+fn pgbench_is_counted_exactly_in_every_mode() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    pgbench_tables(server.port);
+    for mode in ["simple", "extended", "prepared"] {
+        let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
+        let done = pgbench(server.port, mode, 8, 200);
+        assert_eq!(done, 1600);
+        steth.settle(QUIET);
+        let seen = steth.finish();
+        nothing_lost(&seen);
+        let values = |simple: &'static str, other: &'static str| if mode == "simple" { simple } else { other };
+        for side in ["client", "server"] {
+            let counts = counts(seen.side(side));
+            let of = |digest: &str| counts.get(&format!("{digest} OK")).copied().unwrap_or(0);
+            for digest in [
+                "BEGIN",
+                "END",
+                values(
+                    "UPDATE pgbench_accounts SET abalance = abalance + ? WHERE aid = ?",
+                    "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2",
+                ),
+                values(
+                    "SELECT abalance FROM pgbench_accounts WHERE aid = ?",
+                    "SELECT abalance FROM pgbench_accounts WHERE aid = $1",
+                ),
+                values(
+                    "UPDATE pgbench_tellers SET tbalance = tbalance + ? WHERE tid = ?",
+                    "UPDATE pgbench_tellers SET tbalance = tbalance + $1 WHERE tid = $2",
+                ),
+                values(
+                    "UPDATE pgbench_branches SET bbalance = bbalance + ? WHERE bid = ?",
+                    "UPDATE pgbench_branches SET bbalance = bbalance + $1 WHERE bid = $2",
+                ),
+                values(
+                    "INSERT INTO pgbench_history(tid, bid, aid, delta, mtime) VALUES (?, ?, ?, ?, CURRENT_TIMESTAMP)",
+                    "INSERT INTO pgbench_history(tid, bid, aid, delta, mtime) VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)",
+                ),
+            ] {
+                assert_eq!(of(digest), done, "{digest}, {mode}, {side} side: {counts:#?}");
+            }
+            // Its own connection, which asks for two things, and eight more.
+            assert_eq!((of("CONNECT"), counts.values().sum::<u64>()), (9, 7 * done + 9 + 2), "{mode}: {counts:#?}");
+        }
+    }
+}
+
+/// What `servers/postgresql.py` does, and what must be told of it. Before it waits, it has made its connections and done
+/// `before`; the rest follows.
+#[test]
+fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_connection() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    type Scenario = (&'static str, &'static [(&'static str, u64)], &'static [(&'static str, u64)]);
+    const LARGE: [&str; 2] =
+        ["SELECT repeat(?, ?) FROM generate_series(?, ?) ?", "SELECT repeat(?, ?) FROM generate_series(?, $1) ?"];
+    let scenarios: &[Scenario] = &[
+        (
+            "pipeline",
+            &[("CONNECT OK", 1), ("CREATE TEMPORARY TABLE pipelined(id int PRIMARY KEY) OK", 1)],
+            &[
+                ("INSERT INTO pipelined VALUES ($1) OK", 1002),
+                ("INSERT INTO pipelined VALUES ($1) 23505", 1),
+                ("INSERT INTO pipelined VALUES ($1) skipped", 2),
+                ("SELECT count(*) FROM pipelined OK", 1),
+            ],
+        ),
+        (
+            "copy",
+            &[("CONNECT OK", 1), ("CREATE TEMPORARY TABLE copied(id int, text text) OK", 1)],
+            &[
+                ("COPY copied FROM STDIN OK", 1),
+                // More than is captured.
+                ("COPY copied TO STDOUT ?", 1),
+                ("COPY copied FROM STDIN 57014", 1),
+            ],
+        ),
+        (
+            "errors",
+            &[("CONNECT OK", 1)],
+            &[
+                ("SELEC nothing 42601", 1),
+                ("SELECT nothing FROM nowhere 42P01", 1),
+                ("SELECT ? / $1 22012", 1),
+                ("SELECT $1::int 22P02", 1),
+                ("BEGIN OK", 1),
+                ("SELECT ? OK", 1),
+                ("SELECT ? / ? 22012", 1),
+                ("SELECT ? 25P02", 1),
+                ("ROLLBACK OK", 1),
+            ],
+        ),
+        ("cancel", &[("CONNECT OK", 1)], &[("SELECT pg_sleep(?) 57014", 1), ("CANCEL one-way", 1)]),
+        (
+            "notify",
+            &[("CONNECT OK", 2)],
+            &[("LISTEN news OK", 1), ("NOTIFY news, ? OK", 5), ("SELECT ? OK", 5), ("DO ? OK", 1)],
+        ),
+        ("large", &[("CONNECT OK", 1)], &[(LARGE[0], 10), (LARGE[1], 10), ("SELECT ? OK", 20)]),
+        (
+            "prepared",
+            &[("CONNECT OK", 1), ("SELECT $1 + ? OK", 3)],
+            &[("SELECT $1 + ? OK", 100), ("SELECT now() OK", 100)],
+        ),
+    ];
+    for late in [false, true] {
+        for (name, before, behind) in scenarios {
+            let port = server.port.to_string();
+            let watch = || Steth::watch(&["--protocol", "postgresql", "--port", &port]);
+            let early = (!late).then(watch);
+            let client = PostgresqlClient::start(server.port, name);
+            let steth = early.unwrap_or_else(watch);
+            client.go();
+            steth.settle(QUIET);
+            let seen = steth.finish();
+            nothing_lost(&seen);
+            let mut told = expected(behind);
+            if !late {
+                expected(before).into_iter().for_each(|(what, count)| *told.entry(what).or_default() += count);
+            } else if let Some(count) = told.remove("SELECT $1 + ? OK") {
+                told.insert("EXECUTE (unseen) OK".into(), count);
+            }
+            for side in ["client", "server"] {
+                assert_eq!(counts(seen.side(side)), told, "{name}, late: {late}, {side} side");
+            }
+            let large =
+                |e: &&Value| LARGE.iter().any(|large| large.starts_with(e["operation"].as_str().unwrap_or("-")));
+            for exchange in seen.exchanges.iter().filter(large) {
+                let bytes = exchange["response_bytes"].as_u64();
+                assert!(bytes.is_some_and(|bytes| bytes > 2_000_000), "every row counts: {exchange}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_were_not_captured_do_not_lose_the_time_they_took() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    let steth = Steth::watch(&["--port", &server.port.to_string()]);
+    PostgresqlClient::start(server.port, "slow").go();
+    steth.settle(QUIET);
+    let seen = steth.finish();
+    nothing_lost(&seen);
+    for side in ["client", "server"] {
+        let slow: Vec<_> =
+            seen.side(side).filter(|e| e["operation"].as_str().unwrap_or("").contains("repeat")).collect();
+        assert_eq!(slow.len(), 1, "{slow:?}");
+        let duration = slow[0]["duration_ns"].as_u64().unwrap_or(0);
+        assert!((500_000_000..2_000_000_000).contains(&duration), "{}", slow[0]);
+    }
+}
+
+#[test]
+fn encryption_is_followed_up_to_where_it_begins() {
+    root_or_skip!();
+    let _alone = alone();
+    for (server, told) in [
+        (PostgresqlServer::start(), &[("CONNECT OK", 1), ("SELECT ? OK", 1)][..]),
+        (PostgresqlServer::start_with_tls(), &[]),
+    ] {
+        let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
+        PostgresqlClient::start(server.port, "encrypted").go();
+        steth.settle(QUIET);
+        let seen = steth.finish();
+        nothing_lost(&seen);
+        for side in ["client", "server"] {
+            assert_eq!(counts(seen.side(side)), expected(told), "{side} side");
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_too_small_loses_and_says_how_much() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    pgbench_tables(server.port);
+    let steth = Steth::watch(&["--ring", "4", "--protocol", "postgresql", "--port", &server.port.to_string()]);
+    let done = pgbench(server.port, "simple", 8, 300);
+    steth.settle(QUIET);
+    let seen = steth.finish();
+    let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
+    assert!(lost > 0, "the ring was not small enough to prove anything");
+    // Both sides of seven statements each, nine connections and what pgbench asks first.
+    assert_eq!(seen.exchanges.len() as u64 + lost, 2 * (7 * done + 9 + 2), "{}", seen.ledger);
+}
+
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recordings/postgresql.pcap");
+
+fn replayed() -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_steth")).args(["replay", "--json", RECORDING]).output();
+    let output = output.expect("it runs").stdout;
+    String::from_utf8(output).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn the_recording_gives_what_it_always_gave() {
+    let lines = replayed();
+    let told: String = counts(lines.iter().filter(|line| line["type"] == "exchange"))
+        .into_iter()
+        .map(|(what, count)| format!("{count} {what}\n"))
+        .collect();
+    assert_eq!(told, include_str!("golden/postgresql.txt"));
+    assert_eq!(lines.last().map(|ledger| &ledger["exchanges"]["lost"]), Some(&Value::from(0)));
+}
+
+/// An independent dissector counts the same completions, the same executions and the same errors.
+#[test]
+fn the_recording_gives_what_tshark_gives() {
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-r", RECORDING, "-d", "tcp.port==7543,pgsql", "-Y", "pgsql", "-T", "fields"]);
+    tshark.args(["-E", "occurrence=a", "-E", "aggregator=|", "-e", "pgsql.type", "-e", "pgsql.code"]);
+    let output = tshark.output().expect("`scripts/setup test` installs tshark").stdout;
+    let (mut types, mut codes) = (Counts::new(), Counts::new());
+    for line in String::from_utf8(output).expect("UTF-8").lines() {
+        let (kinds, states) = line.split_once('\t').expect("two fields");
+        kinds.split('|').for_each(|kind| *types.entry(kind.to_owned()).or_default() += 1);
+        // A notice has a code, too.
+        states.split('|').filter(|state| !matches!(*state, "" | "00000")).for_each(|state| {
+            *codes.entry(state.to_owned()).or_default() += 1;
+        });
+    }
+    let lines = replayed();
+    let exchanges = || lines.iter().filter(|line| line["type"] == "exchange");
+    let of = |kind: &str| types.get(kind).copied().unwrap_or(0);
+    let count = |is: &dyn Fn(&Value) -> bool| exchanges().filter(|exchange| is(exchange)).count() as u64;
+    assert!(of("Command completion") > 100 && of("Error") > 5, "{types:?}");
+    assert_eq!(count(&|e| e["operation"] != "CONNECT" && e["status"] == "OK"), of("Command completion"));
+    assert_eq!(count(&|e| e["operation"] == "CONNECT"), of("Startup message"));
+    assert_eq!(count(&|e| e["operation"] == "CANCEL"), of("Cancel request"));
+    let mut errors = Counts::new();
+    for exchange in exchanges() {
+        if let Some(code) = exchange["attributes"]["db.response.status_code"].as_str() {
+            assert_eq!(exchange["attributes"]["error.type"], code);
+            *errors.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!((errors.values().sum::<u64>(), errors), (of("Error"), codes));
+}

@@ -1,0 +1,140 @@
+"""What a PostgreSQL client does, by its name: postgresql.py PORT NAME [COUNT].
+
+Prints `ready` when its connection stands, and goes on when a line comes in.
+"""
+
+import sys
+import threading
+
+import psycopg
+
+PORT, NAME = int(sys.argv[1]), sys.argv[2]
+COUNT = int((sys.argv[3:] or [1000])[0])
+
+
+def connect(**options):
+    settings = {"host": "127.0.0.1", "port": PORT, "user": "postgres", "dbname": "postgres", "autocommit": True}
+    return psycopg.connect(**{**settings, **options})
+
+
+def go():
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def pipeline():
+    """COUNT inserts in one pipeline; then one that fails in the middle of five."""
+    with connect() as conn:
+        conn.execute("CREATE TEMPORARY TABLE pipelined(id int PRIMARY KEY)")
+        go()
+        with conn.pipeline():
+            for n in range(COUNT):
+                conn.execute("INSERT INTO pipelined VALUES (%s)", (n,))
+        try:
+            with conn.pipeline():
+                for n in (COUNT + 1, COUNT + 2, 7, COUNT + 3, COUNT + 4):
+                    conn.execute("INSERT INTO pipelined VALUES (%s)", (n,))
+        except psycopg.errors.UniqueViolation:
+            pass
+        conn.execute("SELECT count(*) FROM pipelined")
+
+
+def copy():
+    """COUNT rows in, out, and a COPY that the client takes back."""
+    with connect() as conn, conn.cursor() as cursor:
+        conn.execute("CREATE TEMPORARY TABLE copied(id int, text text)")
+        go()
+        with cursor.copy("COPY copied FROM STDIN") as to:
+            for n in range(COUNT):
+                to.write_row((n, "x" * 100))
+        with cursor.copy("COPY copied TO STDOUT") as rows:
+            assert sum(1 for _ in rows.rows()) == COUNT
+        try:
+            with cursor.copy("COPY copied FROM STDIN") as to:
+                to.write_row((1, "a"))
+                raise InterruptedError
+        except psycopg.errors.QueryCanceled:
+            pass
+
+
+def errors():
+    """One error of each kind, at every stage."""
+    with connect() as conn:
+        go()
+        for text, parameters in (
+            ("SELEC nothing", None),
+            ("SELECT nothing FROM nowhere", None),
+            ("SELECT 1 / %s", (0,)),
+            ("SELECT %s::int", ("secret",)),
+            ("BEGIN; SELECT 1; SELECT 1/0; SELECT 2", None),
+            ("SELECT 3", None),
+            ("ROLLBACK", None),
+        ):
+            try:
+                conn.execute(text, parameters)
+            except psycopg.Error:
+                pass
+
+
+def cancel():
+    """A statement that another connection takes back."""
+    with connect() as conn:
+        go()
+        timer = threading.Timer(0.3, conn.cancel)
+        timer.start()
+        try:
+            conn.execute("SELECT pg_sleep(20)")
+        except psycopg.errors.QueryCanceled:
+            pass
+        timer.join()
+
+
+def notify():
+    """Notifications come between replies and within them."""
+    with connect() as conn, connect() as other:
+        go()
+        conn.execute("LISTEN news")
+        for n in range(5):
+            other.execute("NOTIFY news, 'item'")
+            conn.execute("SELECT 1")
+        conn.execute("DO $$ BEGIN RAISE NOTICE 'hello'; END $$")
+
+
+def large():
+    """Results far beyond what is captured, each followed by a small one."""
+    with connect() as conn:
+        go()
+        for parameters in (None, (200,)):
+            for _ in range(10):
+                rows = "%s" if parameters else "200"
+                conn.execute(f"SELECT repeat('x', 10000) FROM generate_series(1, {rows})", parameters)
+                conn.execute("SELECT 1")
+
+
+def slow():
+    """A result far beyond what is captured, whose last row comes late; then a small one."""
+    with connect() as conn:
+        go()
+        conn.execute("SELECT repeat('x', 10000) FROM generate_series(1, 20) UNION ALL SELECT pg_sleep(0.5)::text")
+        conn.execute("SELECT 1")
+
+
+def prepared():
+    """Statements prepared before the agent looks."""
+    with connect() as conn:
+        for n in range(3):
+            conn.execute("SELECT %s + 1", (n,), prepare=True)
+        go()
+        for n in range(100):
+            conn.execute("SELECT %s + 1", (n,), prepare=True)
+            conn.execute("SELECT now()")
+
+
+def encrypted():
+    """TLS asked for, and had or not."""
+    with connect(sslmode="prefer") as conn:
+        go()
+        conn.execute("SELECT 1")
+
+
+globals()[NAME]()
