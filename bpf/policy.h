@@ -17,6 +17,7 @@ STETH_INLINE __u32 steth_turn_budget(__u8 protocol)
 {
 	switch (protocol) {
 	case STETH_PROTOCOL_REDIS:
+	case STETH_PROTOCOL_DNS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
 		return 4 * STETH_CALL_MAX;
 	default:

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod conversation;
+pub mod dns;
 pub mod http1;
 pub mod infer;
 pub mod pcap;
@@ -17,7 +18,8 @@ pub mod redis;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
+    ("dns", dns::run),
     ("http1", http1::run),
     ("infer", infer::run),
     ("pcap", pcap::run),

@@ -316,7 +316,8 @@ impl<S: Default> Flow<S> {
         sink.closed(&mut connection, end, time);
     }
 
-    fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
+    /// The connection with this id, if it is in the table.
+    pub fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
         let index = *self.by_id.get(&id)?;
         self.slots[index as usize].as_deref_mut()
     }

@@ -1,11 +1,13 @@
-//! Who is behind a process id.
+//! Who is behind a process id, or an address.
 //!
 //! ```text
 //! drain --[ tgid ]--> Resolver (/proc, exec records) --[ Process record ]--> recording, Processes --> exchange
+//! wire --[ answers of DNS ]--> Hosts --> exchange
 //! ```
 //!
 //! [`Resolver`] works next to the drain and looks at the live machine, once per process; what it finds becomes a record of
-//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask.
+//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask. [`Hosts`] knows the
+//! names of addresses, as DNS answers told them; it names the peers that no process here is behind.
 //!
 //! ```
 //! use steth_identity::Resolver;
@@ -16,10 +18,12 @@
 //! ```
 
 mod cgroup;
+mod hosts;
 mod procfs;
 mod resolver;
 mod table;
 
 pub use cgroup::container_id;
+pub use hosts::Hosts;
 pub use resolver::Resolver;
 pub use table::Processes;

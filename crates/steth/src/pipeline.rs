@@ -2,22 +2,27 @@
 //!
 //! ```text
 //! record --> flow --> wire --> identity --> Observer (print, window, count)
+//!                       `-- answers of DNS --^
 //! ```
 //!
 //! It is the same for the live ring, a recording and a pcap, and it is deterministic: everything it knows, times and
 //! processes included, came as a record.
 
 use crate::account::Account;
+use crate::deadlines::Deadlines;
+use crate::print::address;
 use std::sync::Arc;
 use steth_event::{
     Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
 };
 use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
-use steth_identity::Processes;
+use steth_identity::{Hosts, Processes};
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
-use steth_wire::infer::{Guess, PREFIX, infer};
-use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Session, Side, State, Statements};
+use steth_wire::infer::{Guess, PREFIX, infer, infer_datagram};
+use steth_wire::{
+    Bytes, Context, Direction, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
+};
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
@@ -35,6 +40,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) reversed: bool,
     pub(crate) client: Option<&'a Arc<Process>>,
     pub(crate) server: Option<&'a Arc<Process>>,
+    /// Names of ends without a process, as DNS told them.
+    pub(crate) client_name: Option<&'a Arc<str>>,
+    pub(crate) server_name: Option<&'a Arc<str>>,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
     pub(crate) names: &'a Names,
@@ -49,11 +57,13 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Processes that are remembered.
     pub(crate) processes: usize,
+    /// Addresses whose names are remembered.
+    pub(crate) hosts: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 65_536, processes: 16_384 }
+        Self { connections: 65_536, processes: 16_384, hosts: 16_384 }
     }
 }
 
@@ -73,9 +83,12 @@ impl<O: Observer> Pipeline<O> {
             parse: Parse {
                 names: Names::default(),
                 statements: Statements::default(),
+                domains: Domains::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
                 processes: Processes::new(limits.processes),
+                hosts: Hosts::new(limits.hosts),
+                deadlines: Deadlines::default(),
                 demotions: Vec::new(),
                 unparsed: 0,
                 clock: 0,
@@ -116,12 +129,25 @@ impl<O: Observer> Pipeline<O> {
             Event::Tick(tick) => {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+                self.time_out(tick.time);
             }
             Event::Clock(clock) => self.parse.clock = clock.offset,
             Event::Process(process) => self.parse.processes.insert(*process),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Exit(_) => {}
+        }
+    }
+
+    /// Tells the time to sessions that wait for it.
+    fn time_out(&mut self, now: u64) {
+        let open = self.flow.len();
+        self.parse.deadlines.forget(open, |id| self.flow.find(id).is_some());
+        for _ in 0..VISITS {
+            let Some((deadline, id)) = self.parse.deadlines.next(now) else { break };
+            let Some(connection) = self.flow.find(id).filter(|c| c.state.deadline == Some(deadline)) else { continue };
+            connection.state.deadline = None;
+            self.parse.with_session(connection, |session, cx| session.tick(now, cx));
         }
     }
 
@@ -156,6 +182,9 @@ impl<O: Observer> Pipeline<O> {
             malformed_records: self.malformed,
             names_folded: self.parse.names.folded(),
             processes_evicted: self.parse.processes.evicted(),
+            domains_folded: self.parse.domains.folded(),
+            hosts: self.parse.hosts.len(),
+            hosts_evicted: self.parse.hosts.evicted() + self.parse.domains.unlearnt(),
         }
     }
 }
@@ -185,6 +214,10 @@ pub(crate) struct Talk {
     tries: u8,
     /// A capture joined in mid-stream: who was taken for the client is the server.
     reversed: bool,
+    /// When the session is to be told the time.
+    deadline: Option<u64>,
+    /// Names of the local and the remote address, once they are known: a connection outlives the answer that led to it.
+    peers: [Option<Arc<str>>; 2],
     undecided: Option<Box<Undecided>>,
 }
 
@@ -209,13 +242,18 @@ struct OwnedPiece {
 const UNDECIDED_PIECES: usize = PREFIX;
 /// Message beginnings that are looked at before a connection counts as unknown.
 const TRIES: u8 = 8;
+/// Connections that one tick tells the time at most; the next one goes on.
+const VISITS: usize = 4096;
 
 struct Parse<O> {
     names: Names,
     statements: Statements,
+    domains: Domains,
     out: Vec<Exchange>,
     counts: [Exchanges; PROTOCOLS],
     processes: Processes,
+    hosts: Hosts,
+    deadlines: Deadlines,
     demotions: Vec<(u64, Demotion)>,
     unparsed: u64,
     clock: u64,
@@ -261,11 +299,18 @@ impl<O: Observer> Parse<O> {
     fn with_session(&mut self, connection: &mut Connection<Talk>, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
         let Some(session) = &mut connection.state.session else { return };
         let count = &mut self.counts[session.protocol() as usize];
-        act(
-            session,
-            &mut Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count },
-        );
+        let Self { names, statements, domains, out, .. } = self;
+        act(session, &mut Context { names, statements, domains, out, count });
         let state = session.state();
+        let deadline = session.deadline();
+        if deadline.is_some() && (connection.state.deadline.is_none() || deadline < connection.state.deadline) {
+            connection.state.deadline = deadline;
+            self.deadlines.add(deadline.unwrap_or(0), connection.id);
+        }
+        if !self.domains.is_empty() {
+            let Self { domains, hosts, .. } = self;
+            domains.drain(|name, address, ttl, time| hosts.learn(name, address, ttl, time));
+        }
         if !self.out.is_empty() {
             self.hand_on(connection);
         }
@@ -279,8 +324,8 @@ impl<O: Observer> Parse<O> {
     fn part(&mut self, connection: &mut Connection<Talk>, state: State) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
-            let mut cx =
-                Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count };
+            let Self { names, statements, domains, out, .. } = self;
+            let mut cx = Context { names, statements, domains, out, count };
             session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
         }
         self.hand_on(connection);
@@ -303,7 +348,8 @@ impl<O: Observer> Parse<O> {
         }
         match Protocol::from_number(connection.protocol) {
             Some(protocol) if self.protocols.has(protocol) => {
-                connection.state.session = Some(Session::new(protocol));
+                let transport = transport(connection, segment);
+                connection.state.session = Some(Session::new(protocol, transport));
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, early) in &undecided.pieces {
                         self.feed(connection, *direction, &early.piece());
@@ -313,6 +359,11 @@ impl<O: Observer> Parse<O> {
             }
             Some(_) => {
                 connection.state.deaf = true;
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None if transport(connection, segment) != Transport::Stream => {
+                // A datagram is a message of its own: a later one does not tell what this one is.
                 self.unparsed += length(&segment.content);
                 false
             }
@@ -330,16 +381,21 @@ impl<O: Observer> Parse<O> {
             connection.state.undecided = None;
             return;
         };
-        let mut known = match &connection.state.undecided {
-            Some(undecided) if !segment.turn => undecided.bytes.clone(),
-            _ if segment.turn => {
-                connection.state.undecided = None;
-                Vec::new()
-            }
-            _ => return,
+        let guess = if transport(connection, segment) == Transport::Stream {
+            let mut known = match &connection.state.undecided {
+                Some(undecided) if !segment.turn => undecided.bytes.clone(),
+                _ if segment.turn => {
+                    connection.state.undecided = None;
+                    Vec::new()
+                }
+                _ => return,
+            };
+            known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+            infer(&known)
+        } else {
+            infer_datagram(bytes, bytes.len())
         };
-        known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
-        match infer(&known) {
+        match guess {
             Guess::Is { protocol, request } => {
                 connection.protocol = protocol as u8;
                 // Who answers is the server, whatever the ports suggested.
@@ -382,26 +438,52 @@ impl<O: Observer> Parse<O> {
         ));
     }
 
-    fn hand_on(&mut self, connection: &Connection<Talk>) {
-        let side = match connection.role {
+    fn hand_on(&mut self, connection: &mut Connection<Talk>) {
+        let role = match connection.role {
             ROLE_CLIENT => Side::Client,
             ROLE_SERVER => Side::Server,
             _ => Side::Network,
         };
-        let (client_pid, server_pid) = match side {
-            Side::Client => (connection.tgid, connection.peer_tgid),
-            Side::Server => (connection.peer_tgid, connection.tgid),
+        let (here, there) = match role {
             Side::Network => (0, 0),
+            _ => (connection.tgid, connection.peer_tgid),
         };
         for exchange in self.out.drain(..) {
+            let (mut side, mut reversed) = (role, connection.state.reversed);
+            if exchange.reversed() {
+                (side, reversed) = match role {
+                    Side::Client => (Side::Server, reversed),
+                    Side::Server => (Side::Client, reversed),
+                    Side::Network => (Side::Network, !reversed),
+                };
+            }
+            let processes = [self.processes.get(here), self.processes.get(there)];
+            if let Some(open) = &connection.open
+                && !self.hosts.is_empty()
+            {
+                let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
+                for ((peer, process), (bytes, foreign)) in connection.state.peers.iter_mut().zip(processes).zip(ends) {
+                    if peer.is_none() && process.is_none() && foreign {
+                        let address = address(open, bytes);
+                        *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
+                    }
+                }
+            }
+            let [local, remote] = &connection.state.peers;
+            let swapped = side == Side::Server || reversed;
+            let [client, server] = order(swapped, processes);
+            let [client_pid, server_pid] = order(swapped, [here, there]);
+            let [client_name, server_name] = order(swapped, [local, remote]);
             self.observer.exchange(&Seen {
                 exchange: &exchange,
                 side,
                 connection: connection.id,
                 open: connection.open.as_ref(),
-                reversed: connection.state.reversed,
-                client: self.processes.get(client_pid),
-                server: self.processes.get(server_pid),
+                reversed,
+                client,
+                server,
+                client_name: client_name.as_ref().filter(|_| client.is_none()),
+                server_name: server_name.as_ref().filter(|_| server.is_none()),
                 client_pid,
                 server_pid,
                 names: &self.names,
@@ -454,6 +536,30 @@ fn towards(connection: &Connection<Talk>, direction: u8) -> Direction {
     let server_sends = connection.role == ROLE_SERVER || connection.state.reversed;
     if server_sends == (direction == SEND) { Direction::Response } else { Direction::Request }
 }
+
+/// Local and remote end as client and server.
+fn order<T>(swapped: bool, [local, remote]: [T; 2]) -> [T; 2] {
+    if swapped { [remote, local] } else { [local, remote] }
+}
+
+/// What the connection's bytes travel in.
+fn transport(connection: &Connection<Talk>, segment: &Segment<'_>) -> Transport {
+    // mDNS (RFC 6762), LLMNR (RFC 4795), and the NetBIOS name service, whose messages look alike (RFC 1002).
+    const GROUPS: [u16; 3] = [5353, 5355, 137];
+    match (&connection.open, &segment.content) {
+        (Some(open), _) if open.transport != UDP => Transport::Stream,
+        (Some(open), _) if GROUPS.contains(&open.local_port) || GROUPS.contains(&open.remote_port) => {
+            Transport::Multicast
+        }
+        (Some(_), _) => Transport::Datagrams,
+        // The announcement was lost. What makes sense as a datagram does not as the beginning of a stream.
+        (None, Content::Captured(bytes)) if infer_datagram(bytes, bytes.len()) != Guess::No => Transport::Datagrams,
+        (None, _) => Transport::Stream,
+    }
+}
+
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
 
 #[cfg(test)]
 mod tests {

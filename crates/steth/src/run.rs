@@ -69,7 +69,11 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
         protocols,
         ..Settings::default()
     })?;
-    let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
+    let limits = Limits {
+        connections: configuration.limits.connections,
+        processes: configuration.limits.processes,
+        ..Limits::default()
+    };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
     let started = Instant::now();
@@ -147,6 +151,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "DNS names".into())], account.domains_folded);
     let (cpu, memory_bytes) = usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),

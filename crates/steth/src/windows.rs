@@ -71,20 +71,26 @@ impl Observer for Counter {
         };
         let (client, server) =
             if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
-        let mut name = |process: Option<&Arc<Process>>, address: &[u8; 16], port: u16| {
+        let mut name = |process: Option<&Arc<Process>>, host: Option<&Arc<str>>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
                 return self.entities.intern(&process.name, self.latest);
             }
             self.text.clear();
-            match seen.open.and_then(|open| print::ip(open, address)) {
-                // A client's port is its own invention; a server's names the service.
-                Some(ip) if port == 0 => self.text.push_str(&ip),
-                Some(ip) => drop(write!(self.text, "{ip}:{port}")),
-                None => self.text.push_str("unknown"),
+            match (host, seen.open.and_then(|open| print::ip(open, address))) {
+                (Some(host), _) => self.text.push_str(host),
+                (None, Some(ip)) => self.text.push_str(&ip),
+                (None, None) => self.text.push_str("unknown"),
+            }
+            // A client's port is its own invention; a server's names the service.
+            if port != 0 && self.text != "unknown" {
+                let _ = write!(self.text, ":{port}");
             }
             self.entities.intern(&self.text, self.latest)
         };
-        let (client, server_entity) = (name(seen.client, &client.0, 0), name(seen.server, &server.0, server.1));
+        let (client, server_entity) = (
+            name(seen.client, seen.client_name, &client.0, 0),
+            name(seen.server, seen.server_name, &server.0, server.1),
+        );
         let error_type = match e.error_type(seen.side, seen.names) {
             Some(error) => self.words.intern(error.as_bytes()).number() | OWN,
             None => 0,
