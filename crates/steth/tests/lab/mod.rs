@@ -13,6 +13,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)] // every integration test uses another part of it
 
 pub mod case;
+pub mod dns;
 pub mod load;
 pub mod policy;
 pub mod process;
@@ -22,6 +23,7 @@ pub mod servers;
 pub mod steth;
 
 pub use case::Case;
+pub use dns::{Dnsperf, Unbound, dig, dnsperf};
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, wrk};
 pub use policy::{Alone, alone};
 pub use process::{Process, free_port, wait_until};
