@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::process::command;
-use lab::{Seen, Steth, Unbound, alone, dnsperf};
+use lab::{Seen, Steth, Unbound, alone, dig, dnsperf};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -142,19 +142,67 @@ fn dnsperf_over_tcp_is_counted_exactly_pipelined_too() {
 }
 
 #[test]
+fn dnsperf_over_udp_is_counted_exactly() {
+    root_or_skip!();
+    let _alone = alone();
+    let unbound = Unbound::start();
+    for (clients, outstanding) in [(1, 1), (4, 60)] {
+        // dnsperf does not connect its sockets: their other end's port is not known, and selects nothing.
+        let steth = Steth::watch(&["--protocol", "dns"]);
+        let said = dnsperf(unbound.port, "udp", &QUERIES, 400, clients, outstanding);
+        assert_eq!((said.sent, said.completed), (2000, 2000));
+        steth.settle(Duration::from_millis(300));
+        let mut seen = steth.finish();
+        // Whoever else asks for names on this machine.
+        seen.exchanges.retain(|e| e["client"]["process"] == "dnsperf" || e["server"]["pid"] == unbound.pid());
+        for side in ["client", "server"] {
+            assert_eq!(codes(&seen, side), said.codes, "{side}");
+            assert_eq!(seen.side(side).count(), 2000, "{side}");
+        }
+        let e = seen.side("server").next().expect("an exchange");
+        let known = (&e["server"]["port"], &e["client"]["ip"], &e["client"]["port"]);
+        assert_eq!(known, (&unbound.port.into(), &Value::Null, &Value::Null), "{e}");
+        assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
+    }
+}
+
+/// A truncated answer and its repetition over TCP; a query that is dropped.
+#[test]
+fn dig_asks_over_udp_and_again_over_tcp() {
+    root_or_skip!();
+    let _alone = alone();
+    let unbound = Unbound::start();
+    let steth = Steth::watch(&["--protocol", "dns", "--port", &unbound.port.to_string()]);
+    assert_eq!(dig(unbound.port, &["x.broken.test"]).as_deref(), Some("SERVFAIL"));
+    assert_eq!(dig(unbound.port, &["big.shop.test", "TXT", "+bufsize=512"]).as_deref(), Some("NOERROR"));
+    assert_eq!(dig(unbound.port, &["a.drop.test", "+timeout=7"]), None);
+    let seen = steth.finish();
+    let expected = [
+        ("A a.drop.test - timeout 1", 1),
+        ("A x.broken.test SERVFAIL answered 1", 1),
+        ("TXT big.shop.test NOERROR answered 1", 2),
+    ];
+    for side in ["client", "server"] {
+        let expected: BTreeMap<_, _> = expected.iter().map(|(what, count)| ((*what).to_string(), *count)).collect();
+        assert_eq!(summary(seen.side(side)), expected, "{side}: {}", seen.ledger);
+    }
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
+}
+
+#[test]
 fn a_connection_of_dnsperf_older_than_the_agent() {
     root_or_skip!();
     let _alone = alone();
     let unbound = Unbound::start();
     let port = unbound.port;
-    let load = std::thread::spawn(move || dnsperf(port, "tcp", &QUERIES, 8_000, 2, 20));
+    let load = std::thread::spawn(move || dnsperf(port, "tcp", &QUERIES, 20_000, 2, 20));
     std::thread::sleep(Duration::from_millis(500));
     let steth = Steth::watch(&["--protocol", "dns", "--port", &port.to_string()]);
     assert!(!load.is_finished(), "the load must be under way");
     let said = load.join().expect("dnsperf ends");
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    assert_eq!(said.completed, 40_000);
+    assert_eq!(said.completed, 100_000);
     for side in ["client", "server"] {
         let all = summary(seen.side(side));
         let known = [
