@@ -1,8 +1,8 @@
 //! Pairing for protocols with request ids: by id, in whatever order the responses come.
 //!
 //! A gap costs only what was in it: an id that is found belongs to its request for certain. What a gap leaves behind are
-//! responses whose request was in it, and requests whose response was; so it is remembered when bytes were last missing,
-//! and why. Requests are kept in the order in which they came, so that those that wait for too long are found without a
+//! responses whose request was in it, and requests whose response was; so it is remembered when requests were last missing,
+//! which requests were pending when responses were, and why. Requests are kept in the order in which they came, so that those that wait for too long are found without a
 //! search.
 
 use crate::Cut;
@@ -21,8 +21,12 @@ pub struct ById<K, Q> {
     entries: VecDeque<Option<Entry<K, Q>>>,
     first: u64,
     live: usize,
-    /// When requests, and responses, were last missing, and why.
-    missing: [Option<(u64, Cut)>; 2],
+    /// Requests so far.
+    serial: u64,
+    /// When requests were last missing, and why.
+    requests_missing: Option<(u64, Cut)>,
+    /// How many requests there had been when responses were last missing, and why.
+    responses_missing: Option<(u64, Cut)>,
 }
 
 #[derive(Debug)]
@@ -30,6 +34,7 @@ struct Entry<K, Q> {
     key: K,
     request: Q,
     time: u64,
+    serial: u64,
 }
 
 const HASHER: FixedState = FixedState::with_seed(0x6279_6964);
@@ -59,7 +64,8 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
             let entry = entries.get((number - first) as usize).and_then(Option::as_ref);
             entry.map_or(0, |entry| HASHER.hash_one(entry.key))
         });
-        self.entries.push_back(Some(Entry { key, request, time }));
+        self.entries.push_back(Some(Entry { key, request, time, serial: self.serial }));
+        self.serial += 1;
         self.live += 1;
         Ok(())
     }
@@ -67,12 +73,17 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
     /// The request with this key, which is no longer pending.
     #[inline]
     pub fn claim(&mut self, key: &K) -> Option<Q> {
+        self.remove(key).map(|entry| entry.request)
+    }
+
+    #[inline]
+    fn remove(&mut self, key: &K) -> Option<Entry<K, Q>> {
         let (entries, first) = (&self.entries, self.first);
         let found = self.index.find_entry(HASHER.hash_one(key), |&number| {
             entries.get((number - first) as usize).and_then(Option::as_ref).is_some_and(|entry| entry.key == *key)
         });
         let (number, _) = found.ok()?.remove();
-        self.take((number - self.first) as usize).map(|entry| entry.request)
+        self.take((number - self.first) as usize)
     }
 
     /// The only request with such a key among the newest `among`, for a response that does not tell its whole key. None
@@ -84,10 +95,13 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
         self.claim(&key)
     }
 
-    /// The oldest request, if it came before `time`; it is no longer pending.
-    pub fn expired(&mut self, time: u64) -> Option<Q> {
+    /// The oldest request, if it came before `time`; it is no longer pending. With the reason if responses went missing
+    /// while it was, so that its own may have been among them.
+    pub fn expired(&mut self, time: u64) -> Option<(Q, Option<Cut>)> {
         let key = self.entries.front()?.as_ref().filter(|entry| entry.time < time)?.key;
-        self.claim(&key)
+        let entry = self.remove(&key)?;
+        let cut = self.responses_missing.filter(|(until, _)| entry.serial < *until).map(|(_, cut)| cut);
+        Some((entry.request, cut))
     }
 
     /// When the oldest request came.
@@ -123,24 +137,19 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
 
     /// Requests of unknown number went missing at `time`.
     pub fn requests_missing(&mut self, time: u64, cut: Cut) {
-        self.missing[0] = Some((time, cut));
+        self.requests_missing = Some((time, cut));
     }
 
-    /// Responses of unknown number went missing at `time`.
-    pub fn responses_missing(&mut self, time: u64, cut: Cut) {
-        self.missing[1] = Some((time, cut));
+    /// Responses of unknown number went missing. Not when counts, but before which requests: times of the two directions
+    /// are not measured at one point.
+    pub fn responses_missing(&mut self, cut: Cut) {
+        self.responses_missing = Some((self.serial, cut));
     }
 
     /// Why a response at or after `time` may answer nobody.
     #[must_use]
     pub fn requests_cut(&self, time: u64) -> Option<Cut> {
-        self.missing[0].filter(|(at, _)| *at >= time).map(|(_, cut)| cut)
-    }
-
-    /// Why a request that came at `time` may be without a response.
-    #[must_use]
-    pub fn responses_cut(&self, time: u64) -> Option<Cut> {
-        self.missing[1].filter(|(at, _)| *at >= time).map(|(_, cut)| cut)
+        self.requests_missing.filter(|(at, _)| *at >= time).map(|(_, cut)| cut)
     }
 
     /// Takes the entry at a place out, and closes spaces.
@@ -183,7 +192,15 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
 
 impl<K, Q> Default for ById<K, Q> {
     fn default() -> Self {
-        Self { index: HashTable::new(), entries: VecDeque::new(), first: 0, live: 0, missing: [None; 2] }
+        Self {
+            index: HashTable::new(),
+            entries: VecDeque::new(),
+            first: 0,
+            live: 0,
+            serial: 0,
+            requests_missing: None,
+            responses_missing: None,
+        }
     }
 }
 
@@ -214,7 +231,7 @@ mod tests {
             assert_eq!(pending.claim(&(n + 1_000_000)), Some(n));
         }
         assert!(pending.entries.capacity() < 1000);
-        assert_eq!(pending.expired(1), Some(0));
+        assert_eq!(pending.expired(1), Some((0, None)));
     }
 
     #[test]
@@ -229,12 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_explains_what_comes_soon_after() {
+    fn a_gap_explains_what_is_pending_and_what_comes_soon_after() {
         let mut pending = ById::<u8, u8>::default();
         pending.requests_missing(100, Cut::Lost);
-        pending.responses_missing(200, Cut::Skipped);
         assert_eq!((pending.requests_cut(101), pending.requests_cut(90)), (None, Some(Cut::Lost)));
-        assert_eq!((pending.responses_cut(200), pending.responses_cut(201)), (Some(Cut::Skipped), None));
+        pending.push(1, 10, 300).unwrap();
+        pending.responses_missing(Cut::Skipped);
+        pending.push(2, 20, 300).unwrap();
+        assert_eq!(pending.expired(u64::MAX), Some((10, Some(Cut::Skipped))));
+        assert_eq!(pending.expired(u64::MAX), Some((20, None)));
     }
 
     proptest! {
@@ -252,7 +272,7 @@ mod tests {
                     (3, _) => {
                         let before = u64::from(key) * 4;
                         let expected = (model.first().copied()).filter(|(_, time)| *time < before);
-                        prop_assert_eq!(pending.expired(before), expected.map(|(_, time)| time));
+                        prop_assert_eq!(pending.expired(before), expected.map(|(_, time)| (time, None)));
                         if expected.is_some() {
                             model.remove(0);
                         }

@@ -142,6 +142,11 @@ impl Frames {
         if part.is_empty() {
             return Next::More;
         }
+        // Whatever follows a length that is none is not this message's: the next one may begin in it.
+        if self.seen == 0 && Header::read(part).is_some_and(|header| !fits(header, self.length, self.direction)) {
+            return Next::Bad;
+        }
+        let begun = *at;
         *at += part.len();
         if self.seen == 0 && part.len() == self.length {
             self.step = Step::Length;
@@ -156,7 +161,8 @@ impl Frames {
             }
         }
         self.seen += part.len();
-        if !checked && Header::read(&self.kept).is_some_and(|header| !fits(header, self.length)) {
+        if !checked && Header::read(&self.kept).is_some_and(|header| !fits(header, self.length, self.direction)) {
+            *at = begun;
             return Next::Bad;
         }
         self.complete(piece.time).map_or(Next::More, Next::Message)
@@ -265,11 +271,14 @@ impl Frames {
 }
 
 /// Whether what the header announces fits into the message: a question takes 5 bytes at least, a record 11. A response
-/// that was truncated may announce what it does not have.
-fn fits(header: Header, length: usize) -> bool {
+/// that was truncated may announce what it does not have. In a stream it is the client who asks. One byte out of step, one
+/// question looks like 256, for which a length out of step may have room.
+fn fits(header: Header, length: usize, direction: Direction) -> bool {
     let records: usize = header.records.into_iter().map(usize::from).sum();
     let least = HEADER + 5 * usize::from(header.questions) + 11 * records;
-    header.makes_sense() && (least <= length || header.is_response() && header.is_truncated())
+    let towards = if header.is_response() { Direction::Response } else { Direction::Request };
+    let room = least <= length || header.is_response() && header.is_truncated();
+    towards == direction && header.makes_sense() && header.questions <= 16 && room
 }
 
 /// Whether a message begins like this for certain.
@@ -277,6 +286,5 @@ fn begins(header: Header, length: usize, direction: Direction) -> bool {
     let [answers, authority, additional] = header.records;
     let is_query = header.opcode() == mnemonic::QUERY && !header.is_response();
     let few = !is_query || (answers == 0 && authority <= 1 && !header.is_truncated());
-    let towards = if header.is_response() { Direction::Response } else { Direction::Request };
-    fits(header, length) && towards == direction && header.questions == 1 && additional <= 16 && few
+    fits(header, length, direction) && header.questions == 1 && additional <= 16 && few
 }

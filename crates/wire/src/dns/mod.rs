@@ -17,7 +17,7 @@
 //! for just these 5 seconds is still a repetition.
 //!
 //! A truncated answer (TC) and the query over TCP that follows are two exchanges, on two sockets. One name server may ask
-//! and be asked on one socket: the bit QR tells, not who opened the connection. Messages to a group (mDNS, LLMNR) are
+//! and be asked on one UDP socket: the bit QR tells, not who sent first. Messages to a group (mDNS, LLMNR) are
 //! recognised by [`Transport::Multicast`] and left alone: anybody may answer them, or nobody.
 //!
 //! One socket that talks to many clients does not show who they are. Two that ask the same with the same id at once are

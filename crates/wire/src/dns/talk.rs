@@ -65,7 +65,9 @@ impl Talk {
                 None => self.bad(message, cx),
             };
         };
-        if !header.makes_sense() {
+        // In a stream it is the client who asks.
+        let foreign = self.stream && header.is_response() == (message.direction == Direction::Request);
+        if foreign || !header.makes_sense() {
             return self.bad(message, cx);
         }
         let question = message::question(message.bytes, header);
@@ -231,7 +233,7 @@ impl Talk {
             }
             Direction::Response => {
                 let cut = if reason == Lost::Truncated { Cut::Skipped } else { Cut::Lost };
-                self.pending.responses_missing(time, cut);
+                self.pending.responses_missing(cut);
             }
         }
     }
@@ -247,7 +249,7 @@ impl Talk {
     pub(super) fn missing(&mut self, direction: Direction, time: u64, cut: Cut) {
         match direction {
             Direction::Request => self.pending.requests_missing(time, cut),
-            Direction::Response => self.pending.responses_missing(time, cut),
+            Direction::Response => self.pending.responses_missing(cut),
         }
     }
 
@@ -283,19 +285,19 @@ impl Talk {
     /// Time has come this far: who has waited for too long is not answered any more.
     pub(super) fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
         self.release(cx);
-        while let Some(lookup) = self.pending.expired((now + 1).saturating_sub(PATIENCE)) {
+        while let Some((lookup, cut)) = self.pending.expired((now + 1).saturating_sub(PATIENCE)) {
             self.over(&lookup, 0);
-            self.end(&lookup, End::TimedOut, lookup.last + LIMIT, cx);
+            self.end(&lookup, cut, End::TimedOut, lookup.last + LIMIT, cx);
         }
     }
 
     /// No response will come any more: every pending lookup is accounted for.
     pub(super) fn settle(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         self.release(cx);
-        while let Some(lookup) = self.pending.expired(u64::MAX) {
+        while let Some((lookup, cut)) = self.pending.expired(u64::MAX) {
             let late = lookup.last + LIMIT;
             let (end, time) = if time >= late { (End::TimedOut, late) } else { (end, time) };
-            self.end(&lookup, end, time, cx);
+            self.end(&lookup, cut, end, time, cx);
         }
     }
 
@@ -308,8 +310,7 @@ impl Talk {
     }
 
     /// A lookup will not be answered (any further).
-    fn end(&mut self, lookup: &Lookup, end: End, time: u64, cx: &mut Context<'_>) {
-        let cut = self.pending.responses_cut(lookup.start);
+    fn end(&mut self, lookup: &Lookup, cut: Option<Cut>, end: End, time: u64, cx: &mut Context<'_>) {
         let outcome = match (end, cut) {
             (End::Evicted, _) => return cx.lose(Lost::Evicted),
             // Part of a zone transfer, of which the end may not have been recognised.

@@ -140,6 +140,28 @@ fn a_connection_joined_in_the_middle() {
     assert!(matches!(kit.out[0].status, Status::Word(_)));
 }
 
+/// From whatever byte on the responses are seen: those behind the first one are read, and nothing is swallowed.
+#[test]
+fn responses_joined_at_any_byte() {
+    let ids = 1..30u16;
+    let name = |id: u16| ["www.shop.test", "none.shop.test"][usize::from(id) % 2];
+    let one = |id: u16| {
+        framed(&answer(id * 2113, name(id), A, id % 2 * 3, &vec![address("192.0.2.1", 300); usize::from(id) % 2]))
+    };
+    let stream: Vec<u8> = ids.clone().flat_map(one).collect();
+    // Exactly between two messages nothing shows that one is missing.
+    for start in (1..one(1).len() + one(2).len()).filter(|start| *start != one(1).len()) {
+        let mut kit = Kit::tcp();
+        ids.clone().for_each(|id| kit.request(framed(&query(id * 2113, name(id), A))));
+        kit.response(&stream[start..]);
+        let behind = if start <= one(1).len() { 28 } else { 27 };
+        assert!(kit.count.reported >= behind - 1, "{start}: {} {:?}", kit.count.reported, kit.lost());
+        kit.close(End::Closed);
+        assert!(!kit.brief().contains("unanswered"), "{start}: {}", kit.brief());
+        assert_eq!(kit.count.reported + kit.count.lost(), 29, "{start}: {:?}", kit.lost());
+    }
+}
+
 #[test]
 fn a_stream_that_is_something_else_is_given_up() {
     let mut kit = Kit::tcp();
