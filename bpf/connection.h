@@ -82,8 +82,9 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->tgid = tgid;
 	c->epoch = control.epoch;
 	c->verdict = port_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
-	if (transport == IPPROTO_UDP || transport == 1)
-		c->flags |= CONNECTION_L4; /* no protocol of this table travels in datagrams */
+	/* Only DNS travels in datagrams, and not on unix sockets. */
+	if (transport == 1 || (transport == IPPROTO_UDP && !(protocols & 1u << STETH_PROTOCOL_DNS)))
+		c->flags |= CONNECTION_L4;
 	return c;
 }
 

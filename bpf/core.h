@@ -8,6 +8,7 @@
 #ifndef STETH_CORE_H
 #define STETH_CORE_H
 
+#include "datagram.h"
 #include "lifecycle.h"
 #include "message.h"
 #include "position.h"
@@ -159,6 +160,10 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->flags & CONNECTION_L4) {
 		count(s, STETH_L4_CHUNKS, 1);
 		count(s, STETH_L4_BYTES, length);
+		return;
+	}
+	if (c->transport == IPPROTO_UDP) {
+		transfer_datagram(sk, c, s, direction, length);
 		return;
 	}
 	if (c->transport == IPPROTO_TCP)

@@ -570,6 +570,57 @@ STETH_INLINE __u32 steth_infer_postgresql(struct steth_walk *walk)
 }
 
 /*
+ * DNS: header and first label of a message of `length` bytes, at b + `at`: a known operation, one question, no more records
+ * than there is room for, nothing in a query that only a response has.
+ */
+STETH_INLINE __u32 steth_infer_dns_message(const __u8 *b, const __u32 at, __u32 length)
+{
+	__u8 high = b[at + 2], low = b[at + 3], opcode = high >> 3 & 15;
+	__u32 answers = b[at + 6] << 8 | b[at + 7], authority = b[at + 8] << 8 | b[at + 9];
+	__u32 additional = b[at + 10] << 8 | b[at + 11];
+	int request = !(high >> 7), truncated = high >> 1 & 1;
+
+	if ((opcode != 0 && opcode != 4 && opcode != 5) || low & 0x40 || b[at + 4] != 0 || b[at + 5] != 1 || b[at + 12] > 63)
+		return STETH_GUESS_NO;
+	if (request && (low & 0x8f || truncated))
+		return STETH_GUESS_NO;
+	if (request && opcode == 0 && (high & 4 || answers || authority > 1))
+		return STETH_GUESS_NO;
+	/* A question takes 5 bytes at least, a record 11; a truncated response may announce what it does not have. */
+	if (!truncated && 12 + 5 + 11 * (answers + authority + additional) > length)
+		return STETH_GUESS_NO;
+	return STETH_GUESSED(STETH_PROTOCOL_DNS, request);
+}
+
+#define STETH_DNS_LEAST 17 /* bytes of a message with a question */
+
+/* DNS over TCP: a length, of less than 4 KiB here, and the message. */
+STETH_INLINE __u32 steth_infer_dns(const struct steth_walk *walk)
+{
+	const __u8 *b = walk->b;
+	__u32 n = walk->n, length;
+
+	if (n < 1)
+		return STETH_GUESS_MORE;
+	if (b[0] > 15)
+		return STETH_GUESS_NO;
+	if (n < 2)
+		return STETH_GUESS_MORE;
+	length = b[0] << 8 | b[1];
+	if (length < STETH_DNS_LEAST || (n > 6 && b[6] != 0) || (n > 7 && b[7] != 1))
+		return STETH_GUESS_NO;
+	return n < 15 ? STETH_GUESS_MORE : steth_infer_dns_message(b, 2, length);
+}
+
+/* A datagram of `length` bytes: a message of its own, which tells or never will. */
+STETH_INLINE __u32 steth_infer_datagram(const struct steth_walk *walk, __u32 length, __u32 enabled)
+{
+	if (!(enabled & 1u << STETH_PROTOCOL_DNS) || walk->n < STETH_DNS_LEAST || length < STETH_DNS_LEAST)
+		return STETH_GUESS_NO;
+	return steth_infer_dns_message(walk->b, 0, length);
+}
+
+/*
  * The table: the first protocol that is sure wins. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so
  * that the verifier follows it once, by itself.
  */
@@ -590,6 +641,7 @@ __attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled
 	}
 	ROW(STETH_PROTOCOL_HTTP1, steth_infer_http1)
 	ROW(STETH_PROTOCOL_REDIS, steth_infer_redis)
+	ROW(STETH_PROTOCOL_DNS, steth_infer_dns)
 	ROW(STETH_PROTOCOL_MYSQL, steth_infer_mysql)
 	ROW(STETH_PROTOCOL_POSTGRESQL, steth_infer_postgresql)
 #undef ROW

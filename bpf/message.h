@@ -83,6 +83,19 @@ static long postgresql_request_step(__u64 i, struct scratch **at)
 	return 0;
 }
 
+/* DNS over TCP: each message behind its length. */
+static long frame_step(__u64 i, struct scratch **at)
+{
+	struct scratch *s = *at;
+	struct request_count *count = &s->requests;
+
+	if (count->at + 1 >= count->length)
+		return 1;
+	count->requests++;
+	count->at += 2 + (s->data[count->at & (DATA_SPAN - 1)] << 8 | s->data[(count->at + 1) & (DATA_SPAN - 1)]);
+	return 0;
+}
+
 /* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
 __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection *c)
 {
@@ -111,11 +124,23 @@ __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection
 		s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_POSTGRESQL] += s->requests.requests;
 		return 0;
 	}
+	if (c->transport == IPPROTO_UDP) {
+		s->counters[STETH_DROPPED_REQUESTS + protocol]++;
+		return 0;
+	}
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = length;
 	if (STETH_GUESS(steth_infer(&s->walk, 1u << protocol)) == STETH_GUESS_IS)
 		s->requests.requests = 1;
-	STETH_LOOP(DATA_MAX, request_step, &s);
+	if (protocol == STETH_PROTOCOL_DNS) {
+		/* From the middle of a message on nothing is known to begin. */
+		if (s->requests.requests) {
+			s->requests.requests = 0;
+			STETH_LOOP(DATA_MAX / 14, frame_step, &s);
+		}
+	} else {
+		STETH_LOOP(DATA_MAX, request_step, &s);
+	}
 	s->counters[STETH_DROPPED_REQUESTS + protocol] += s->requests.requests;
 	return 0;
 }

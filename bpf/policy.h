@@ -19,6 +19,7 @@ STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 {
 	switch (protocol) {
 	case STETH_PROTOCOL_REDIS:
+	case STETH_PROTOCOL_DNS:
 		/* Framing is in every element, so all of a pipeline is wanted. */
 		return STETH_PIPELINE;
 	case STETH_PROTOCOL_POSTGRESQL:

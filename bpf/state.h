@@ -176,6 +176,7 @@ struct scratch {
 	__u64 message_vector;
 	__u32 message_next;
 	__u32 reserved2;
+	__u64 message_first[4]; /* how the first datagram of a recvmmsg begins */
 	struct source from;
 	__u64 start; /* position of the call's first byte, and how many of its bytes are the end of a body */
 	__u32 skip;

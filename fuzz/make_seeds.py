@@ -197,6 +197,46 @@ def postgresql():
     seed("late", (RESPONSE, row + done + ready), (REQUEST, bind + execute + sync), (RESPONSE, ran[5:10] + done + ready))
 
 
+def dns():
+    def seed(name, *steps):
+        save("dns", name, script(*steps))
+
+    def message(id, flags, name, kind=1, answers=(), extra=b"", questions=1):
+        header = struct.pack(">6H", id, flags, questions, len(answers), 0, 1 if extra else 0)
+        labels = b"".join(bytes([len(label)]) + label for label in name.split(b".") if label) + b"\0"
+        return header + (labels + struct.pack(">HH", kind, 1)) * min(questions, 1) + b"".join(answers) + extra
+
+    def record(kind, data, ttl=300, owner=b"\xc0\x0c"):
+        return owner + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
+
+    def framed(*messages):
+        return b"".join(struct.pack(">H", len(m)) + m for m in messages)
+
+    four, six = record(1, b"\xc0\0\2\1"), record(28, b"\x20\1\x0d\xb8" + b"\0" * 11 + b"\1")
+    opt = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
+    ask, ask6 = message(1, 0x0100, b"www.Example.org"), message(2, 0x0100, b"www.example.org", 28, extra=opt)
+    say, say6 = message(1, 0x8180, b"www.example.org", 1, [four]), message(2, 0x8180, b"www.example.org", 28, [six], opt)
+    seed("pair", (REQUEST, ask), (REQUEST, ask6), (RESPONSE, say6), (RESPONSE, say))
+    seed("again", (REQUEST, ask), (REQUEST | 0x80, ask), (RESPONSE, say), (RESPONSE, say))
+    seed("timeout", (REQUEST, ask), (RESPONSE | 0xC0, say))
+    alias = [record(5, b"\x03cdn\xc0\x14"), record(1, b"\xc0\0\2\2", owner=b"\xc0\x2d")]
+    seed("alias", (REQUEST, ask), (RESPONSE, message(1, 0x8180, b"www.example.org", 1, alias)))
+    seed("codes", *[s for c in range(6) for s in ((REQUEST, ask), (RESPONSE, message(1, 0x8180 | c, b"www.example.org")))])
+    seed("truncated", (REQUEST, ask), (RESPONSE, message(1, 0x8380, b"www.example.org")[:20]))
+    seed("no_question", (REQUEST, ask), (RESPONSE, message(1, 0x8181, b"", questions=0)))
+    seed("circle", (REQUEST, ask), (RESPONSE, message(1, 0x8180, b"www.example.org", 1, [record(5, b"\xc0\x0c")] * 4)))
+    seed("not_text", (REQUEST, message(3, 0x0100, b"\xff\\. .a")), (CLOSE, b"x"))
+    seed("cut", (REQUEST, ask[:20]), (REQUEST | 8, b"s" * 13), (RESPONSE, say[:40]), (RESPONSE | 8, b"s" * 9))
+    seed("lost", (REQUEST, ask), (RESPONSE | 10, b"lost"), (REQUEST | 10, b"lost"), (RESPONSE, say6), (CLOSE, b""))
+    seed("stream", (REQUEST, framed(ask, ask6)), (RESPONSE, framed(say6, say)))
+    seed("stream_bytewise", *bytewise(REQUEST, framed(ask)), *bytewise(RESPONSE, framed(say)))
+    soa = record(6, b"\0" * 22)
+    whole = framed(message(1, 0x8400, b"zone", 252, [soa, four]), message(1, 0x8400, b"", 0, [four, soa], questions=0))
+    seed("stream_transfer", (REQUEST, framed(message(1, 0, b"zone", 252))), (RESPONSE, whole))
+    two = framed(ask, ask6)
+    seed("stream_gap", (REQUEST, two[:20]), (REQUEST | 8, b"s" * 10), (REQUEST, two[30:]), (RESPONSE, framed(say, say6)))
+
+
 def pcap():
     def ends(payload, *addresses):
         """Whoever sends from port 80 is the server."""
@@ -338,6 +378,8 @@ def infer():
         "mysql_execute": b"\x0a\x00\x00\x00\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00",
         "postgresql": b"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00shop\x00\x00",
         "dns": b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00",
+        "dns_answer": b"\x00\x30\xab\xcd\x85\x80\x00\x01\x00\x01\x00\x00\x00\x00\x07example\x03org\x00",
+        "dns_datagram": b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01",
         "kafka": b"\x00\x00\x00\x23\x00\x12\x00\x04\x00\x00\x00\x01\x00\x07console",
         "smtp": b"220 mail.example.org ESMTP\r\n",
         "memcached": b"get key:1\r\nset key 0 0 5\r\n",
@@ -367,6 +409,7 @@ def sql():
     save("sql", "latin1", b"\x00\xc0SELECT caf\xe9 FROM t WHERE a = '\xbf\\' , 'b'")
 
 
+dns()
 http()
 infer()
 mysql()

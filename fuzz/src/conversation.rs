@@ -7,9 +7,12 @@
 //! bits 1-3   0, 1, 2, 3: these bytes     4, 5: as many bytes that were not captured, that were lost
 //!            6: the direction ends       7: the connection ends, one way or another
 //! bits 4-5   for 4 and 5: times 1, 256, 64 Ki, 16 Mi
+//! bits 6-7   how long after the step before: a nanosecond, a millisecond, a second, six
 //! ```
 
-use steth_wire::{Bytes, Context, Direction, End, Exchange, Names, Piece, Protocol, Session, Statements};
+use steth_wire::{
+    Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Protocol, Session, Statements, Transport,
+};
 
 /// What came of a script.
 pub struct Played {
@@ -22,17 +25,29 @@ pub struct Played {
 /// Plays a script, ends the connection, and asserts what holds for every protocol: nothing is left pending, ending twice
 /// changes nothing, every exchange was counted, and its end is not before its start.
 pub fn play(protocol: Protocol, script: &[u8]) -> Played {
+    play_over(Transport::Stream, protocol, script)
+}
+
+/// The same over any transport.
+pub fn play_over(transport: Transport, protocol: Protocol, script: &[u8]) -> Played {
     let (mut names, mut out, mut count) = (Names::default(), Vec::new(), steth_ledger::Exchanges::default());
-    let mut statements = Statements::default();
-    let mut cx = Context { names: &mut names, statements: &mut statements, out: &mut out, count: &mut count };
-    let mut session = Session::new(protocol);
+    let (mut statements, mut domains) = (Statements::default(), Domains::default());
+    let mut cx = Context {
+        names: &mut names,
+        statements: &mut statements,
+        domains: &mut domains,
+        out: &mut out,
+        count: &mut count,
+    };
+    let mut session = Session::new(protocol, transport);
     let (mut position, mut time, mut last) = ([0u64; 2], 0, None);
     let mut rest = script;
     while let [command, length, behind @ ..] = rest {
         let direction = if command & 1 == 0 { Direction::Request } else { Direction::Response };
         let (bytes, next) = behind.split_at(usize::from(*length).min(behind.len()));
         rest = next;
-        time += 1;
+        time += [1, 1_000_000, 1_000_000_000, 6_000_000_000][usize::from(command >> 6)];
+        session.tick(time, &mut cx);
         let many = u64::from(*length) << (8 * (command >> 4 & 3));
         let bytes = match command >> 1 & 7 {
             0..=3 => Bytes::Captured(bytes),

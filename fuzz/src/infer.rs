@@ -3,9 +3,9 @@
 //! The input is the first bytes of a message. Both sides must answer alike for each of its beginnings; an answer, once
 //! sure, must not change with more bytes; a head must end where it is said to end.
 
-use steth_infer::{ALL, SCAN_MAX, body, infer, scan};
+use steth_infer::{ALL, SCAN_MAX, body, infer, infer_datagram, scan};
 use steth_wire::Protocol;
-use steth_wire::infer::{Guess, PREFIX, infer as twin};
+use steth_wire::infer::{Guess, PREFIX, infer as twin, infer_datagram as datagram_twin};
 
 /// Asks both sides about every beginning.
 pub fn run(bytes: &[u8]) {
@@ -18,6 +18,9 @@ pub fn run(bytes: &[u8]) {
         last = guess;
     }
     assert_eq!(infer(bytes, ALL), twin(bytes));
+    for total in [bytes.len(), 17, 512] {
+        assert_eq!(infer_datagram(bytes, total as u32, ALL), datagram_twin(bytes, total), "as a datagram");
+    }
     for protocol in Protocol::ALL {
         if let Guess::Is { protocol: named, .. } = infer(bytes, 1 << protocol as u32) {
             assert_eq!(named, protocol, "a protocol that is not enabled");

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod conversation;
+pub mod dns;
 pub mod http1;
 pub mod infer;
 pub mod mysql;
@@ -20,7 +21,8 @@ pub mod sql;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    ("dns", dns::run),
     ("http1", http1::run),
     ("infer", infer::run),
     ("mysql", mysql::run),

@@ -37,10 +37,9 @@ fn run() -> Result<(), String> {
     let mut arguments = env::args().skip(1);
     let name = arguments.next().unwrap_or_default();
     let names = TARGETS.map(|(name, _)| name).join(", ");
-    let (name, target) = TARGETS
-        .into_iter()
-        .find(|(known, _)| *known == name)
-        .ok_or(format!("usage: mutate TARGET [--executions N] [--seconds N] [--seed N|random] [--input FILE]; targets: {names}"))?;
+    let (name, target) = TARGETS.into_iter().find(|(known, _)| *known == name).ok_or(format!(
+        "usage: mutate TARGET [--executions N] [--seconds N] [--seed N|random] [--input FILE]; targets: {names}"
+    ))?;
     let (mut executions, mut seconds, mut seed) = (u64::MAX, 10, 1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or(format!("{argument} needs a value"))?;

@@ -245,14 +245,15 @@ impl<S: Default> Flow<S> {
             if seen || time.saturating_sub(connection.last) < 1_000_000_000 {
                 continue;
             }
-            let unix = connection.open.is_some_and(|open| open.family == 1);
+            const UDP: u8 = 17;
+            let untold = connection.open.is_some_and(|open| open.family == 1 || open.transport == UDP);
             let network = connection.role == ROLE_NETWORK;
             if network {
                 continue;
             }
-            self.counts.vanished += u64::from(!unix);
-            // A unix socket has no hook that tells its end: gone is closed.
-            self.remove(index, if unix { End::Closed } else { End::Evicted }, time, sink);
+            self.counts.vanished += u64::from(!untold);
+            // Unix and UDP sockets have no hook that tells their end: gone is closed.
+            self.remove(index, if untold { End::Closed } else { End::Evicted }, time, sink);
         }
     }
 
@@ -316,7 +317,8 @@ impl<S: Default> Flow<S> {
         sink.closed(&mut connection, end, time);
     }
 
-    fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
+    /// The connection with this id, if it is in the table.
+    pub fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
         let index = *self.by_id.get(&id)?;
         self.slots[index as usize].as_deref_mut()
     }

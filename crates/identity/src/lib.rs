@@ -1,4 +1,4 @@
-//! Who is behind a process id.
+//! Who is behind a process id, or an address.
 //!
 //! ```text
 //! drain --[ tgid, exec, exit ]--> Resolver --[ Process record, at once: what the kernel has told ]--> recording, Processes
@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`Resolver`] works next to the drain and looks at the live machine, once per process; what it finds becomes a record of
-//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask.
+//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask. [`Hosts`] knows the
+//! names of addresses, as DNS answers told them; it names the peers that no process here is behind.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,11 +24,13 @@
 //! ```
 
 mod cgroup;
+mod hosts;
 mod procfs;
 mod reader;
 mod resolver;
 mod table;
 
 pub use cgroup::container_id;
+pub use hosts::Hosts;
 pub use resolver::Resolver;
 pub use table::Processes;

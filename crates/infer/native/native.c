@@ -23,6 +23,17 @@ __u32 steth_native_infer(const __u8 *bytes, __u32 length, __u32 enabled)
 	return steth_infer(&walk, enabled);
 }
 
+/* A datagram of `total` bytes, of which these are the first. */
+__u32 steth_native_infer_datagram(const __u8 *bytes, __u32 length, __u32 total, __u32 enabled)
+{
+	struct steth_walk walk;
+
+	memset(&walk, 0xa5, sizeof(walk));
+	walk.n = length < STETH_PREFIX ? length : STETH_PREFIX;
+	memcpy(walk.b, bytes, walk.n);
+	return steth_infer_datagram(&walk, total, enabled);
+}
+
 /* The loop around steth_scan_byte() is scan_step()'s in core.h, which looks at the first STETH_SCAN_MAX bytes. */
 static struct steth_scan scan_head(const __u8 *bytes, __u32 length)
 {

@@ -24,6 +24,7 @@ use steth_wire::infer::Guess;
 
 unsafe extern "C" {
     fn steth_native_infer(bytes: *const u8, length: u32, enabled: u32) -> u32;
+    fn steth_native_infer_datagram(bytes: *const u8, length: u32, total: u32, enabled: u32) -> u32;
     fn steth_native_scan(bytes: *const u8, length: u32, value: *mut u64) -> u32;
     fn steth_native_body(bytes: *const u8, length: u32, request: bool, heads: bool) -> u64;
 }
@@ -42,6 +43,21 @@ pub const ALL: u32 = u32::MAX;
 pub fn infer(bytes: &[u8], enabled: u32) -> Guess {
     // SAFETY: the function reads at most `length` bytes behind the pointer.
     let guess = unsafe { steth_native_infer(bytes.as_ptr(), length(bytes), enabled) };
+    told(guess)
+}
+
+/// The same of a datagram of `total` bytes, from its first ones.
+///
+/// # Panics
+/// When the answer is none that user space knows.
+#[must_use]
+pub fn infer_datagram(bytes: &[u8], total: u32, enabled: u32) -> Guess {
+    // SAFETY: the function reads at most `length` bytes behind the pointer.
+    let guess = unsafe { steth_native_infer_datagram(bytes.as_ptr(), length(bytes), total, enabled) };
+    told(guess)
+}
+
+fn told(guess: u32) -> Guess {
     let [kind, number, request, rest] = guess.to_le_bytes();
     match (kind, Protocol::from_number(number)) {
         (0, None) if guess == 0 => Guess::No,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use steth_infer::{ALL, infer};
+use steth_infer::{ALL, infer, infer_datagram};
 use steth_wire::Protocol;
 use steth_wire::infer::{Guess, PREFIX};
 
@@ -90,13 +90,16 @@ const FIRST_MESSAGES: &[&[u8]] = &[
     b"P\x00\x00\x00\x16SELECT a FROM t WHERE b = ?",                                   // MySQL prepare
     b"E\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\xdd\x07\x00\x00\x00\x00\x00\x00",  // MongoDB
     b"\x00\x00\x00\x1d\x00\x03\x00\x00\x00\x00\x00\x02\x00\x07console",                // Kafka Metadata
-    b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", // PostgreSQL Bind
-    b"P\0\0\0\x16s1\0SELECT 1\0\0\0",                    // PostgreSQL Parse
+    b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0",                               // PostgreSQL Bind
+    b"P\0\0\0\x16s1\0SELECT 1\0\0\0",                                                  // PostgreSQL Parse
     b"SSH-2.0-OpenSSH_9.2\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xb9\x11", // TLS ClientHello
     b"\x00\x00\x00\x08\x04\xd2\x16\x2f",                         // PostgreSQL SSLRequest
     b"\x00\x00\x00\x29\x00\x03\x00\x00user\x00postgres\x00database\x00shop\x00\x00", // PostgreSQL startup
     b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00", // DNS over TCP
+    b"\x00\x30\xab\xcd\x85\x80\x00\x01\x00\x01\x00\x00\x00\x00\x07example\x03org\x00", // and its answer
+    b"\x0f\xff\x00\x01\x24\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00\x06\x00\x01", // DNS NOTIFY of the root
+    b"\x01\x00\x00\x01\x28\x00\x00\x01\x00\x00\x00\x03\x00\x01\x03org\x00\x00\x06", // DNS UPDATE
     b"\x00\x00\x00\x23\x00\x12\x00\x04\x00\x00\x00\x01\x00\x07console", // Kafka ApiVersions
     b"220 mail.example.org ESMTP\r\n",
     b"EHLO client.example.org\r\n",
@@ -171,6 +174,8 @@ fn first_messages_are_told_as_documented() {
         (b"HTTP/1.1 200 OK\r\n", is(Protocol::Http1, false)),
         (b"*1\r\n$4\r\nPING\r\n", is(Protocol::Redis, true)),
         (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", is(Protocol::Postgresql, true)),
+        (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00", is(Protocol::Dns, true)),
+        (b"\x00\x30\xab\xcd\x85\x80\x00\x01\x00\x01\x00\x00\x00\x00\x07example\x03org\x00", is(Protocol::Dns, false)),
         (b"Q\x00\x00\x00\x0dSELECT 1\x00", is(Protocol::Postgresql, true)),
         (b"C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I", is(Protocol::Postgresql, false)),
         (b"\x00\x00\x00\x1d\x00\x03\x00\x00\x00\x00\x00\x02\x00\x07console", Guess::No),
@@ -266,6 +271,24 @@ proptest! {
     fn bytes_near_the_protocols_cut_anywhere(parts in prop::collection::vec(part(), 1..8)) {
         let bytes = parts.concat();
         (0..=bytes.len().min(2 * PREFIX)).for_each(|end| same(&bytes[..end]));
+    }
+
+    #[test]
+    fn datagrams(
+        header in (any::<u16>(), any::<u16>(), 0..3u16, prop_oneof![0..3u16, any::<u16>()], 0..3u16, 0..3u16),
+        rest in prop::collection::vec(0..70u8, 0..30), total in prop_oneof![0..80u32, any::<u16>().prop_map(u32::from)],
+        cut in 0..40usize, one_question in any::<bool>(),
+    ) {
+        let (id, flags, questions, answers, authority, additional) = header;
+        let questions = if one_question { 1 } else { questions };
+        let words = [id, flags, questions, answers, authority, additional];
+        let bytes: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).chain(rest).collect();
+        let bytes = &bytes[..cut.min(bytes.len())];
+        prop_assert_eq!(infer_datagram(bytes, total, ALL), steth_wire::infer::infer_datagram(bytes, total as usize));
+        prop_assert_eq!(infer_datagram(bytes, total, 0), Guess::No);
+        // Over TCP the same message is behind its length.
+        let framed = [&(total as u16).to_be_bytes(), bytes].concat();
+        (0..=framed.len()).for_each(|end| same(&framed[..end]));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn labels(series: &Series) -> Labels {
             }
         }
         Protocol::Dns => {
-            labels.add("dns_question_name", operation);
+            labels.add("dns_question_name", question_name(operation));
         }
     }
     labels.add("error_type", &names.error_type);
@@ -151,6 +151,15 @@ fn labels(series: &Series) -> Labels {
 fn method_and_route(operation: &str) -> (&str, &str) {
     let (method, route) = operation.split_once(' ').unwrap_or((operation, ""));
     (if method == "HTTP" { "_OTHER" } else { method }, route)
+}
+
+/// `A example.org` is type and name; a name has no blank. A lone word is an operation that asks for nothing.
+fn question_name(operation: &str) -> &str {
+    match operation.rsplit_once(' ') {
+        Some((_, name)) => name,
+        None if operation == "_OTHER" => operation,
+        None => "",
+    }
 }
 
 fn own_cost(out: &mut Exposition, health: &Health) {
@@ -248,5 +257,19 @@ mod tests {
         assert_eq!(method_and_route("GET /users/{id}"), ("GET", "/users/{id}"));
         assert_eq!(method_and_route("GET"), ("GET", ""));
         assert_eq!(method_and_route("HTTP /x"), ("_OTHER", "/x"));
+    }
+
+    #[test]
+    fn a_question_is_its_name_without_the_type() {
+        for (operation, name) in [
+            ("A example.org", "example.org"),
+            ("NOTIFY SOA example.org", "example.org"),
+            ("AAAA *", "*"),
+            ("NS .", "."),
+            ("QUERY", ""),
+            ("_OTHER", "_OTHER"),
+        ] {
+            assert_eq!(question_name(operation), name);
+        }
     }
 }

@@ -18,6 +18,11 @@ pub(crate) struct Account {
     pub(crate) malformed_records: u64,
     pub(crate) names_folded: u64,
     pub(crate) digests_folded: u64,
+    /// DNS names that became `*`.
+    pub(crate) domains_folded: u64,
+    /// Addresses with a name, and names that were given up before their time.
+    pub(crate) hosts: usize,
+    pub(crate) hosts_evicted: u64,
     pub(crate) processes_evicted: u64,
     pub(crate) look_ups_refused: u64,
     pub(crate) named_late: u64,
@@ -96,6 +101,9 @@ impl Account {
                 "vanished": self.flow.vanished,
                 "holes": self.flow.holes,
             },
+                "domains_folded": self.domains_folded,
+                "hosts": self.hosts,
+                "hosts_evicted": self.hosts_evicted,
             "limits": {
                 "names_folded": self.names_folded,
                 "digests_folded": self.digests_folded,

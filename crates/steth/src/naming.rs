@@ -23,6 +23,9 @@ pub(crate) struct Waiting {
     pub(crate) reversed: bool,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
+    /// What DNS called the two ends.
+    pub(crate) client_name: Option<Arc<str>>,
+    pub(crate) server_name: Option<Arc<str>>,
     pub(crate) clock: u64,
     /// The first tick that saw it; `None` as yet.
     pub(crate) since: Option<u64>,

@@ -2,21 +2,28 @@
 //!
 //! ```text
 //! record --> flow --> wire --> identity --> Observer (print, window, count)
+//!                       `-- answers of DNS --^
 //! ```
 //!
 //! It is the same for the live ring, a recording and a pcap, and it is deterministic: everything it knows, times and
 //! processes included, came as a record.
 
 use crate::account::Account;
+use crate::deadlines::Deadlines;
 use crate::naming::{Naming, Waiting};
+use crate::print::address;
+use std::sync::Arc;
 use steth_event::{
     Chunk, Counters, Event, Open, PROTOCOLS, Process, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER, RecordError, SEND,
 };
 use steth_flow::{Connection, Content, End, Flow, Segment, Sink};
+use steth_identity::Hosts;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
-use steth_wire::infer::{Guess, PREFIX, infer};
-use steth_wire::{Bytes, Context, Direction, Exchange, Names, Piece, Protocol, Session, Side, State, Statements};
+use steth_wire::infer::{Guess, PREFIX, infer, infer_datagram};
+use steth_wire::{
+    Bytes, Context, Direction, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
+};
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
@@ -35,6 +42,9 @@ pub(crate) struct Seen<'a> {
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
     pub(crate) processes: &'a Naming,
+    /// Names of ends without a process, as DNS told them.
+    pub(crate) client_name: Option<&'a Arc<str>>,
+    pub(crate) server_name: Option<&'a Arc<str>>,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
     pub(crate) names: &'a Names,
@@ -45,6 +55,16 @@ pub(crate) struct Seen<'a> {
 impl Seen<'_> {
     pub(crate) fn client(&self) -> Option<&Process> {
         self.processes.get(self.client_pid).map(AsRef::as_ref)
+    }
+
+    /// The name of the client's address, if no process is known there.
+    pub(crate) fn client_name(&self) -> Option<&Arc<str>> {
+        self.client_name.filter(|_| self.client().is_none())
+    }
+
+    /// The name of the server's address, if no process is known there.
+    pub(crate) fn server_name(&self) -> Option<&Arc<str>> {
+        self.server_name.filter(|_| self.server().is_none())
     }
 
     pub(crate) fn server(&self) -> Option<&Process> {
@@ -59,11 +79,13 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Processes that are remembered.
     pub(crate) processes: usize,
+    /// Addresses whose names are remembered.
+    pub(crate) hosts: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 65_536, processes: 16_384 }
+        Self { connections: 65_536, processes: 16_384, hosts: 16_384 }
     }
 }
 
@@ -83,9 +105,12 @@ impl<O: Observer> Pipeline<O> {
             parse: Parse {
                 names: Names::default(),
                 statements: Statements::default(),
+                domains: Domains::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
                 naming: Naming::new(limits.processes),
+                hosts: Hosts::new(limits.hosts),
+                deadlines: Deadlines::default(),
                 demotions: Vec::new(),
                 unparsed: 0,
                 clock: 0,
@@ -135,6 +160,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Tick(tick) => {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+                self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
                 self.parse.release(ready);
             }
@@ -147,6 +173,18 @@ impl<O: Observer> Pipeline<O> {
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Exit(_) => {}
+        }
+    }
+
+    /// Tells the time to sessions that wait for it.
+    fn time_out(&mut self, now: u64) {
+        let open = self.flow.len();
+        self.parse.deadlines.forget(open, |id| self.flow.find(id).is_some());
+        for _ in 0..VISITS {
+            let Some((deadline, id)) = self.parse.deadlines.next(now) else { break };
+            let Some(connection) = self.flow.find(id).filter(|c| c.state.deadline == Some(deadline)) else { continue };
+            connection.state.deadline = None;
+            self.parse.with_session(connection, |session, cx| session.tick(now, cx));
         }
     }
 
@@ -181,6 +219,9 @@ impl<O: Observer> Pipeline<O> {
             exchanges: self.parse.counts,
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
+            domains_folded: self.parse.domains.folded(),
+            hosts: self.parse.hosts.len(),
+            hosts_evicted: self.parse.hosts.evicted() + self.parse.domains.unlearnt(),
             names_folded: self.parse.names.folded(),
             digests_folded: self.parse.statements.folded(),
             processes_evicted: self.parse.naming.evicted(),
@@ -215,6 +256,10 @@ pub(crate) struct Talk<M> {
     tries: u8,
     /// A capture joined in mid-stream: who was taken for the client is the server.
     reversed: bool,
+    /// When the session is to be told the time.
+    deadline: Option<u64>,
+    /// Names of the local and the remote address, once they are known: a connection outlives the answer that led to it.
+    peers: [Option<Arc<str>>; 2],
     undecided: Option<Box<Undecided>>,
     memo: M,
 }
@@ -240,13 +285,18 @@ struct OwnedPiece {
 const UNDECIDED_PIECES: usize = PREFIX;
 /// Message beginnings that are looked at before a connection counts as unknown.
 const TRIES: u8 = 8;
+/// Connections that one tick tells the time at most; the next one goes on.
+const VISITS: usize = 4096;
 
 struct Parse<O> {
     names: Names,
     statements: Statements,
+    domains: Domains,
     out: Vec<Exchange>,
     counts: [Exchanges; PROTOCOLS],
     naming: Naming,
+    hosts: Hosts,
+    deadlines: Deadlines,
     demotions: Vec<(u64, Demotion)>,
     unparsed: u64,
     clock: u64,
@@ -296,11 +346,18 @@ impl<O: Observer> Parse<O> {
     ) {
         let Some(session) = &mut connection.state.session else { return };
         let count = &mut self.counts[session.protocol() as usize];
-        act(
-            session,
-            &mut Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count },
-        );
+        let Self { names, statements, domains, out, .. } = self;
+        act(session, &mut Context { names, statements, domains, out, count });
         let state = session.state();
+        let deadline = session.deadline();
+        if deadline.is_some() && (connection.state.deadline.is_none() || deadline < connection.state.deadline) {
+            connection.state.deadline = deadline;
+            self.deadlines.add(deadline.unwrap_or(0), connection.id);
+        }
+        if !self.domains.is_empty() {
+            let Self { domains, hosts, .. } = self;
+            domains.drain(|name, address, ttl, time| hosts.learn(name, address, ttl, time));
+        }
         if !self.out.is_empty() {
             self.hand_on(connection);
         }
@@ -314,8 +371,8 @@ impl<O: Observer> Parse<O> {
     fn part(&mut self, connection: &mut Connection<Talk<O::Memo>>, state: State) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
-            let mut cx =
-                Context { names: &mut self.names, statements: &mut self.statements, out: &mut self.out, count };
+            let Self { names, statements, domains, out, .. } = self;
+            let mut cx = Context { names, statements, domains, out, count };
             session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
         }
         self.hand_on(connection);
@@ -338,7 +395,8 @@ impl<O: Observer> Parse<O> {
         }
         match Protocol::from_number(connection.protocol) {
             Some(protocol) if self.protocols.has(protocol) => {
-                connection.state.session = Some(Session::new(protocol));
+                let transport = transport(connection, segment);
+                connection.state.session = Some(Session::new(protocol, transport));
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, early) in &undecided.pieces {
                         self.feed(connection, *direction, &early.piece());
@@ -348,6 +406,11 @@ impl<O: Observer> Parse<O> {
             }
             Some(_) => {
                 connection.state.deaf = true;
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None if transport(connection, segment) != Transport::Stream => {
+                // A datagram is a message of its own: a later one does not tell what this one is.
                 self.unparsed += length(&segment.content);
                 false
             }
@@ -365,16 +428,21 @@ impl<O: Observer> Parse<O> {
             connection.state.undecided = None;
             return;
         };
-        let mut known = match &connection.state.undecided {
-            Some(undecided) if !segment.turn => undecided.bytes.clone(),
-            _ if segment.turn => {
-                connection.state.undecided = None;
-                Vec::new()
-            }
-            _ => return,
+        let guess = if transport(connection, segment) == Transport::Stream {
+            let mut known = match &connection.state.undecided {
+                Some(undecided) if !segment.turn => undecided.bytes.clone(),
+                _ if segment.turn => {
+                    connection.state.undecided = None;
+                    Vec::new()
+                }
+                _ => return,
+            };
+            known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+            infer(&known)
+        } else {
+            infer_datagram(bytes, bytes.len())
         };
-        known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
-        match infer(&known) {
+        match guess {
             Guess::Is { protocol, request } => {
                 connection.protocol = protocol as u8;
                 // Who answers is the server, whatever the ports suggested.
@@ -418,55 +486,87 @@ impl<O: Observer> Parse<O> {
     }
 
     fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
-        let side = match connection.role {
+        let role = match connection.role {
             ROLE_CLIENT => Side::Client,
             ROLE_SERVER => Side::Server,
             _ => Side::Network,
         };
-        let (client_pid, server_pid) = match side {
-            Side::Client => (connection.tgid, connection.peer_tgid),
-            Side::Server => (connection.peer_tgid, connection.tgid),
-            Side::Network => (0, 0),
+        let pids = match role {
+            Side::Network => [0, 0],
+            _ => [connection.tgid, connection.peer_tgid],
         };
-        if self.naming.wait_for([client_pid, server_pid]) {
-            return self.hold(connection, side, client_pid, server_pid);
+        let waits = self.naming.wait_for(pids);
+        if !self.hosts.is_empty() {
+            self.name_peers(connection, role, pids);
         }
-        for exchange in &self.out {
+        let out = std::mem::take(&mut self.out);
+        for exchange in &out {
+            let (mut side, mut reversed) = (role, connection.state.reversed);
+            if exchange.reversed() {
+                (side, reversed) = match role {
+                    Side::Client => (Side::Server, reversed),
+                    Side::Server => (Side::Client, reversed),
+                    Side::Network => (Side::Network, !reversed),
+                };
+            }
+            let swapped = side == Side::Server || reversed;
+            let [local, remote] = &connection.state.peers;
+            let [client_pid, server_pid] = order(swapped, pids);
+            let [client_name, server_name] = order(swapped, [local, remote]);
+            if waits {
+                self.hold(Waiting {
+                    exchange: *exchange,
+                    side,
+                    connection: connection.id,
+                    open: connection.open,
+                    reversed,
+                    client_pid,
+                    server_pid,
+                    client_name: client_name.clone(),
+                    server_name: server_name.clone(),
+                    clock: self.clock,
+                    since: None,
+                });
+                continue;
+            }
             let seen = Seen {
                 exchange,
                 side,
                 connection: connection.id,
                 open: connection.open.as_ref(),
-                reversed: connection.state.reversed,
+                reversed,
                 processes: &self.naming,
                 client_pid,
                 server_pid,
+                client_name: client_name.as_ref(),
+                server_name: server_name.as_ref(),
                 names: &self.names,
                 clock: self.clock,
             };
             self.observer.exchange(&seen, &mut connection.state.memo);
         }
+        self.out = out;
         self.out.clear();
+    }
+
+    /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.
+    #[cold]
+    fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
+        let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
+        let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
+        for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
+            if peer.is_none() && foreign && self.naming.get(pid).is_none() {
+                let address = address(open, bytes);
+                *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
+            }
+        }
     }
 
     /// One of the two processes is being looked up.
     #[cold]
-    fn hold(&mut self, connection: &Connection<Talk<O::Memo>>, side: Side, client_pid: u32, server_pid: u32) {
-        for exchange in self.out.drain(..) {
-            let refused = self.naming.hold(Waiting {
-                exchange,
-                side,
-                connection: connection.id,
-                open: connection.open,
-                reversed: connection.state.reversed,
-                client_pid,
-                server_pid,
-                clock: self.clock,
-                since: None,
-            });
-            if let Some(waiting) = refused {
-                self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
-            }
+    fn hold(&mut self, waiting: Waiting) {
+        if let Some(waiting) = self.naming.hold(waiting) {
+            self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }
 
@@ -487,6 +587,8 @@ fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<
         processes: naming,
         client_pid: waiting.client_pid,
         server_pid: waiting.server_pid,
+        client_name: waiting.client_name.as_ref(),
+        server_name: waiting.server_name.as_ref(),
         names,
         clock: waiting.clock,
     }
@@ -535,6 +637,30 @@ fn towards<M>(connection: &Connection<Talk<M>>, direction: u8) -> Direction {
     let server_sends = connection.role == ROLE_SERVER || connection.state.reversed;
     if server_sends == (direction == SEND) { Direction::Response } else { Direction::Request }
 }
+
+/// Local and remote end as client and server.
+fn order<T>(swapped: bool, [local, remote]: [T; 2]) -> [T; 2] {
+    if swapped { [remote, local] } else { [local, remote] }
+}
+
+/// What the connection's bytes travel in.
+fn transport<M>(connection: &Connection<Talk<M>>, segment: &Segment<'_>) -> Transport {
+    // mDNS (RFC 6762), LLMNR (RFC 4795), and the NetBIOS name service, whose messages look alike (RFC 1002).
+    const GROUPS: [u16; 3] = [5353, 5355, 137];
+    match (&connection.open, &segment.content) {
+        (Some(open), _) if open.transport != UDP => Transport::Stream,
+        (Some(open), _) if GROUPS.contains(&open.local_port) || GROUPS.contains(&open.remote_port) => {
+            Transport::Multicast
+        }
+        (Some(_), _) => Transport::Datagrams,
+        // The announcement was lost. What makes sense as a datagram does not as the beginning of a stream.
+        (None, Content::Captured(bytes)) if infer_datagram(bytes, bytes.len()) != Guess::No => Transport::Datagrams,
+        (None, _) => Transport::Stream,
+    }
+}
+
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
 
 #[cfg(test)]
 mod tests {

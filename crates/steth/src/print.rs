@@ -3,7 +3,8 @@
 use crate::pipeline::Seen;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use steth_event::{Open, Process};
 use steth_wire::{Side, Status, Value};
@@ -19,9 +20,9 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         seen.side.name(),
     );
     let (client, server) = ends(seen);
-    end(to, &client, seen.client_pid, seen.client());
+    end(to, &client, seen.client_pid, seen.client(), seen.client_name());
     to.extend_from_slice(br#","server":"#);
-    end(to, &server, seen.server_pid, seen.server());
+    end(to, &server, seen.server_pid, seen.server(), seen.server_name());
     to.extend_from_slice(br#","operation":"#);
     text(to, seen.names.get(e.operation));
     to.extend_from_slice(br#","status":"#);
@@ -66,6 +67,8 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         match value {
             Value::Text(value) => text(to, &value),
             Value::Number(value) => drop(write!(to, "{value}")),
+            // Strings always serialise.
+            Value::List(list) => drop(serde_json::to_writer(&mut *to, &list)),
         }
     });
     to.extend_from_slice(b"}}\n");
@@ -88,22 +91,27 @@ pub(crate) fn ends(seen: &Seen<'_>) -> (Address, Address) {
 }
 
 fn port(open: &Open, port: u16) -> Option<u16> {
-    (open.family != 1).then_some(port)
+    // A UDP socket that is not connected has no other end.
+    (open.family != 1 && (open.transport != 17 || port != 0)).then_some(port)
 }
 
-/// The address as text; IPv4 mapped into IPv6 is IPv4.
-pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
+/// The address; IPv4 mapped into IPv6 is IPv4.
+pub(crate) fn address(open: &Open, bytes: &[u8; 16]) -> Option<IpAddr> {
     match open.family {
-        2 => Some(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).to_string()),
-        10 => {
-            let v6 = Ipv6Addr::from(*bytes);
-            Some(v6.to_ipv4_mapped().map_or_else(|| v6.to_string(), |v4| v4.to_string()))
-        }
+        // A UDP socket that is not connected has no other end.
+        _ if open.transport == 17 && *bytes == [0; 16] => None,
+        2 => Some(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
+        10 => Some(IpAddr::from(*bytes).to_canonical()),
         _ => None,
     }
 }
 
-fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>) {
+/// The address as text.
+pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
+    address(open, bytes).map(|address| address.to_string())
+}
+
+fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>, name: Option<&Arc<str>>) {
     to.extend_from_slice(br#"{"ip":"#);
     match &address.ip {
         Some(ip) => text(to, ip),
@@ -130,6 +138,10 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>)
         Some(container) => text(to, container),
         None => to.extend_from_slice(b"null"),
     }
+    if let Some(name) = name {
+        to.extend_from_slice(br#","name":"#);
+        text(to, name);
+    }
     to.push(b'}');
 }
 
@@ -148,18 +160,21 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     let e = seen.exchange;
     let time = wall(e.start.wrapping_add(seen.clock)).to_string();
     let (client, server) = ends(seen);
-    let name = |process: Option<&Process>, address: &Address, pid: u32| {
-        let mut name = match process {
-            Some(process) => process.name.clone(),
-            None => address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") }),
+    let name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &Address, pid: u32| {
+        let mut name = match (process, host) {
+            (Some(process), _) => process.name.clone(),
+            (None, Some(host)) => host.to_string(),
+            (None, None) => {
+                address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") })
+            }
         };
         if let Some(port) = address.port {
             let _ = write!(name, ":{port}");
         }
         name
     };
-    let client = name(seen.client(), &client, seen.client_pid);
-    let server = name(seen.server(), &server, seen.server_pid);
+    let client = name(seen.client(), seen.client_name(), &client, seen.client_pid);
+    let server = name(seen.server(), seen.server_name(), &server, seen.server_pid);
     let status = match e.status {
         Status::Unknown => e.outcome.name().to_owned(),
         Status::Code(code) => code.to_string(),

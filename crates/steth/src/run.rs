@@ -73,7 +73,11 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
-    let limits = Limits { connections: configuration.limits.connections, processes: configuration.limits.processes };
+    let limits = Limits {
+        connections: configuration.limits.connections,
+        processes: configuration.limits.processes,
+        ..Limits::default()
+    };
     let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
     let started = Instant::now();
@@ -151,6 +155,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "DNS names".into())], account.domains_folded);
     add("steth_folded_total", folded, vec![("what", "digests".into())], account.digests_folded);
     add(
         "steth_look_ups_refused_total",

@@ -68,6 +68,8 @@ pub(crate) struct Ends {
     server: EntityId,
     server_port: u16,
     announced: bool,
+    /// Whether DNS had named them: a name, once known, stays.
+    hosts: (bool, bool),
     side: steth_wire::Side,
     reversed: bool,
     pids: (u32, u32),
@@ -84,6 +86,7 @@ impl Ends {
         self.pids == (seen.client_pid, seen.server_pid)
             && self.processes == seen.processes.version()
             && self.announced == seen.open.is_some()
+            && self.hosts == (seen.client_name.is_some(), seen.server_name.is_some())
             && (self.side, self.reversed) == (seen.side, seen.reversed)
             && now.abs_diff(self.named) < GOOD
     }
@@ -98,24 +101,28 @@ impl Counter {
         };
         let (client, server) =
             if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
-        let mut name = |process: Option<&Process>, address: &[u8; 16], port: u16| {
+        let mut name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
                 return self.entities.intern(&process.name, self.latest);
             }
             self.text.clear();
-            match seen.open.and_then(|open| print::ip(open, address)) {
-                // A client's port is its own invention; a server's names the service.
-                Some(ip) if port == 0 => self.text.push_str(&ip),
-                Some(ip) => drop(write!(self.text, "{ip}:{port}")),
-                None => self.text.push_str("unknown"),
+            match (host, seen.open.and_then(|open| print::ip(open, address))) {
+                (Some(host), _) => self.text.push_str(host),
+                (None, Some(ip)) => self.text.push_str(&ip),
+                (None, None) => self.text.push_str("unknown"),
+            }
+            // A client's port is its own invention; a server's names the service.
+            if port != 0 && self.text != "unknown" {
+                let _ = write!(self.text, ":{port}");
             }
             self.entities.intern(&self.text, self.latest)
         };
         Ends {
-            client: name(seen.client(), &client.0, 0),
-            server: name(seen.server(), &server.0, server.1),
+            client: name(seen.client(), seen.client_name(), &client.0, 0),
+            server: name(seen.server(), seen.server_name(), &server.0, server.1),
             server_port: server.1,
             announced: seen.open.is_some(),
+            hosts: (seen.client_name.is_some(), seen.server_name.is_some()),
             side: seen.side,
             reversed: seen.reversed,
             pids: (seen.client_pid, seen.server_pid),

@@ -93,6 +93,8 @@ pub enum Value<'a> {
     Text(std::borrow::Cow<'a, str>),
     /// A number.
     Number(u64),
+    /// Several strings.
+    List(Vec<String>),
 }
 
 /// What the protocol knows beyond the common fields, as OpenTelemetry attributes.
@@ -156,6 +158,13 @@ impl Exchange {
             Attributes::Postgresql(_) => Protocol::Postgresql,
             Attributes::Dns(_) => Protocol::Dns,
         }
+    }
+
+    /// Who is called the client of the connection was asked here, and the server asked: a DNS server that asks from the port
+    /// where it is asked.
+    #[must_use]
+    pub fn reversed(&self) -> bool {
+        matches!(self.attributes, Attributes::Dns(dns) if dns.reversed())
     }
 
     /// `error.type` of OpenTelemetry: present if and only if the exchange failed, as seen from `side`. An HTTP 404 is an

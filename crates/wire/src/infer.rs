@@ -29,7 +29,7 @@ pub const PREFIX: usize = 32;
 pub fn infer(bytes: &[u8]) -> Guess {
     let bytes = &bytes[..bytes.len().min(PREFIX)];
     let mut more = false;
-    for guess in [http1(bytes), redis(bytes), mysql(bytes), postgresql(bytes)] {
+    for guess in [http1(bytes), redis(bytes), mysql(bytes), postgresql(bytes), dns(bytes)] {
         match guess {
             Guess::No => {}
             Guess::More => more = true,
@@ -39,12 +39,19 @@ pub fn infer(bytes: &[u8]) -> Guess {
     if more { Guess::More } else { Guess::No }
 }
 
+/// Guesses from a datagram, all of it or its first [`PREFIX`] bytes and more. Only DNS travels in datagrams, and a datagram
+/// tells or never will.
+#[must_use]
+pub fn infer_datagram(bytes: &[u8], length: usize) -> Guess {
+    if bytes.len() < DNS_LEAST || length < DNS_LEAST { Guess::No } else { dns_message(bytes, length) }
+}
+
 const METHODS: [&[u8]; 9] =
     [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ", b"CONNECT ", b"TRACE "];
 
 /// A method, a space and the first byte of a target (`/`, `*`, or a letter, digit or bracket of an authority or an
 /// absolute URI); or `HTTP/1.`. A lone `GET word` may be an inline Redis command, so GET wants `/` or `h` behind it.
-fn http1(bytes: &[u8]) -> Guess {
+pub(crate) fn http1(bytes: &[u8]) -> Guess {
     const RESPONSE: &[u8] = b"HTTP/1.";
     if bytes.len() >= RESPONSE.len() && bytes.starts_with(RESPONSE) {
         return Guess::Is { protocol: Protocol::Http1, request: false };
@@ -329,6 +336,44 @@ fn completed(bytes: &[u8]) -> Guess {
     next(bytes, length + 1, b"ZTDC123NE", Guess::Is { protocol: Protocol::Postgresql, request: false })
 }
 
+/// Bytes of a DNS message with a question.
+const DNS_LEAST: usize = 17;
+
+/// A length, of less than 4 KiB here, and the message behind it.
+fn dns(bytes: &[u8]) -> Guess {
+    match *bytes {
+        [] => Guess::More,
+        [first, ..] if first > 15 => Guess::No,
+        [_] => Guess::More,
+        [high, low, ref message @ ..] => {
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            let one_question = match message {
+                [_, _, _, _, 0, 1, ..] | [_, _, _, _, 0] => true,
+                _ => message.len() < 5,
+            };
+            match message.len() {
+                _ if length < DNS_LEAST || !one_question => Guess::No,
+                ..13 => Guess::More,
+                _ => dns_message(message, length),
+            }
+        }
+    }
+}
+
+/// Header and first label of a message of `length` bytes: a known operation, one question, no more records than there is
+/// room for, nothing in a query that only a response has.
+fn dns_message(message: &[u8], length: usize) -> Guess {
+    let &[_, _, high, low, 0, 1, a, b, c, d, e, f, 0..=63, ..] = message else { return Guess::No };
+    let [answers, authority, additional] = [[a, b], [c, d], [e, f]].map(|count| usize::from(u16::from_be_bytes(count)));
+    let (request, truncated, opcode) = (high & 0x80 == 0, high & 2 != 0, high >> 3 & 15);
+    let known = matches!(opcode, 0 | 4 | 5) && low & 0x40 == 0;
+    let foreign = request && (low & 0x8f != 0 || truncated);
+    let not_asked = request && opcode == 0 && (high & 4 != 0 || answers > 0 || authority > 1);
+    // A question takes 5 bytes at least, a record 11; a truncated response may announce what it does not have.
+    let fits = truncated || 12 + 5 + 11 * (answers + authority + additional) <= length;
+    if known && fits && !foreign && !not_asked { Guess::Is { protocol: Protocol::Dns, request } } else { Guess::No }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,8 +470,32 @@ mod tests {
             // PostgreSQL: a Parse and a Bind of just these lengths.
             (b"P\0\0\0\x16s1\0SELECT 1\0\0\0", "no"),
             (b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", "no"),
+            (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00", "dns"),
+            (b"\x00\x1d", "more"),
+            (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", "more"),
+            (b"\x00\x1d\xab\xcd\x01\x00\x00\x02", "no"),
+            (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00\x07example\x03org\x00", "no"),
+            (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "no"),
         ] {
             assert_eq!(name(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn datagrams() {
+        let is = |request| Guess::Is { protocol: Protocol::Dns, request };
+        for (bytes, length, expected) in [
+            (&b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01"[..], 19, is(true)),
+            (b"\xab\xcd\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01\xc0\x0c", 35, is(false)),
+            (b"\xab\xcd\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01", 19, Guess::No),
+            (b"\xab\xcd\x83\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01", 19, is(false)),
+            (b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", 12, Guess::No),
+            // STUN, NTP, QUIC
+            (b"\x00\x01\x00\x08\x21\x12\xa4\x42\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c", 20, Guess::No),
+            (b"\x23\x00\x06\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 48, Guess::No),
+            (b"\xc3\x00\x00\x00\x01\x08\x83\x94\xc8\xf0\x3e\x51\x57\x08\x00\x00\x44\x9e", 1200, Guess::No),
+        ] {
+            assert_eq!(infer_datagram(bytes, length), expected, "{}", bytes.escape_ascii());
         }
     }
 }

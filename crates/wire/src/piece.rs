@@ -20,6 +20,19 @@ impl Direction {
     }
 }
 
+/// What the bytes travel in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// An ordered stream: TCP, unix stream sockets. Where a piece ends means nothing.
+    #[default]
+    Stream,
+    /// Datagrams: each piece is one; bytes that were not captured of one are a piece of their own, behind it and with its
+    /// time.
+    Datagrams,
+    /// Datagrams to a group, of which anybody may answer, or nobody (mDNS, LLMNR).
+    Multicast,
+}
+
 /// The next bytes of one direction, in order. Pieces of one direction are contiguous: each begins where the one before
 /// ended, because what is missing is itself a piece ([`Bytes::Lost`]).
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! One connection's protocol state, whatever the protocol.
 
-use crate::{Direction, End, Exchange, Names, Piece, Protocol, Statements, dns, http1, mysql, postgresql, redis};
+use crate::{Direction, Domains, End, Exchange, Names, Piece, Protocol, Statements, Transport};
+use crate::{dns, http1, mysql, postgresql, redis};
 use steth_ledger::{Exchanges, Lost};
 
 /// What a session needs from outside while it is fed.
@@ -10,6 +11,8 @@ pub struct Context<'a> {
     pub names: &'a mut Names,
     /// Digests of SQL texts seen before.
     pub statements: &'a mut Statements,
+    /// Names of DNS lookups, and the addresses that they found.
+    pub domains: &'a mut Domains,
     /// Where finished exchanges go.
     pub out: &'a mut Vec<Exchange>,
     /// The ledger's account of this protocol. `reported` is counted here too, by [`Context::report`].
@@ -71,15 +74,15 @@ macro_rules! each {
 }
 
 impl Session {
-    /// A session for a connection of this protocol.
+    /// A session for a connection of this protocol. Only DNS travels in datagrams.
     #[must_use]
-    pub fn new(protocol: Protocol) -> Self {
+    pub fn new(protocol: Protocol, transport: Transport) -> Self {
         match protocol {
             Protocol::Http1 => Session::Http1(http1::Session::default()),
             Protocol::Redis => Session::Redis(redis::Session::default()),
             Protocol::Mysql => Session::Mysql(mysql::Session::default()),
             Protocol::Postgresql => Session::Postgresql(postgresql::Session::default()),
-            Protocol::Dns => Session::Dns(dns::Session::default()),
+            Protocol::Dns => Session::Dns(dns::Session::new(transport)),
         }
     }
 
@@ -110,6 +113,24 @@ impl Session {
     /// The connection is gone. Whatever is outstanding becomes a record, or a counted loss. Idempotent.
     pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         each!(self, s => s.close(end, time, cx));
+    }
+
+    /// When it is to be told the time, should nothing happen before: requests that were not answered by then have timed
+    /// out. None for protocols whose clients wait for as long as they like.
+    #[inline]
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        match self {
+            Session::Dns(dns) => dns.deadline(),
+            _ => None,
+        }
+    }
+
+    /// Time has come this far.
+    pub fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
+        if let Session::Dns(dns) = self {
+            dns.tick(now, cx);
+        }
     }
 
     /// Whether it still wants bytes.

@@ -13,6 +13,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)] // every integration test uses another part of it
 
 pub mod case;
+pub mod dns;
 pub mod load;
 pub mod mariadb;
 pub mod policy;
@@ -22,6 +23,7 @@ pub mod redis;
 pub mod runtimes;
 pub mod servers;
 pub mod steth;
+pub use dns::{Dnsperf, Unbound, dig, dnsperf};
 
 pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};

@@ -10,6 +10,7 @@ pub(super) struct Talk {
     pub(super) session: super::Session,
     pub(super) names: Names,
     pub(super) statements: crate::Statements,
+    pub(super) domains: crate::Domains,
     pub(super) out: Vec<Exchange>,
     pub(super) count: Exchanges,
     pub(super) position: [u64; 2],
@@ -33,6 +34,7 @@ impl Talk {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -62,6 +64,7 @@ impl Talk {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -73,6 +76,7 @@ impl Talk {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -117,6 +121,7 @@ impl Talk {
             all.push(match value {
                 Value::Text(text) => format!("{name}={text}"),
                 Value::Number(number) => format!("{name}={number}"),
+                Value::List(list) => format!("{name}={list:?}"),
             });
         });
         all

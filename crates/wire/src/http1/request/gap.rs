@@ -3,7 +3,7 @@
 use crate::http1::body::Progress;
 use crate::http1::head::{LONGEST_LINE, may_be_request, request_line, request_line_cut};
 use crate::http1::{At, Session};
-use crate::infer::{Guess, infer};
+use crate::infer::{self, Guess};
 use crate::{Context, Cut, Name, Piece, Protocol};
 use memchr::memchr;
 use steth_ledger::Lost;
@@ -167,10 +167,10 @@ impl Session {
     }
 }
 
-/// Like [`infer`], which knows nine methods, and also for others. At the start of a connection any method will do. Behind
+/// Like the inference, which knows nine methods, and also for others. At the start of a connection any method will do. Behind
 /// a gap a piece may begin anywhere in a head (`OST / HTTP/1.1`), so there it has to be a method that exists.
 fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
-    match infer(bytes) {
+    match infer::http1(bytes) {
         Guess::No => {}
         guess @ (Guess::Is { protocol: Protocol::Http1, request: true } | Guess::More) => return guess,
         Guess::Is { .. } => return Guess::No,
@@ -192,7 +192,7 @@ fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
     }
 }
 
-/// Methods in use beyond those that [`infer`] knows: WebDAV and its kin (IANA HTTP Method Registry), and what caches take.
+/// Methods in use beyond those that the inference knows: WebDAV and its kin (IANA HTTP Method Registry), and what caches take.
 const REGISTERED: [&[u8]; 18] = [
     b"ACL",
     b"BIND",

@@ -31,8 +31,8 @@ fn whoever_waits_at_the_end_is_a_record() {
 fn behind_the_end_of_the_responses_nobody_waits() {
     let mut kit = Kit::default();
     kit.request(b"\x02\0\0\0\x08\0");
-    let Kit { names, statements, out, count, session, .. } = &mut kit;
-    let mut cx = Context { names, statements, out, count };
+    let Kit { names, statements, domains, out, count, session, .. } = &mut kit;
+    let mut cx = Context { names, statements, domains, out, count };
     session.shutdown(Direction::Request, 50, &mut cx);
     assert_eq!(cx.out.len(), 0);
     session.shutdown(Direction::Response, 60, &mut cx);

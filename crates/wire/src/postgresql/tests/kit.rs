@@ -9,6 +9,7 @@ pub(super) struct Kit {
     pub(super) session: Session,
     pub(super) names: Names,
     pub(super) statements: crate::Statements,
+    pub(super) domains: crate::Domains,
     pub(super) out: Vec<Exchange>,
     pub(super) count: Exchanges,
     pub(super) time: u64,
@@ -42,6 +43,7 @@ impl Kit {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -66,6 +68,7 @@ impl Kit {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -93,6 +96,7 @@ impl Kit {
                 found = Some(match value {
                     Value::Text(text) => text.into_owned(),
                     Value::Number(n) => n.to_string(),
+                    Value::List(list) => list.join(","),
                 });
             }
         });

@@ -294,6 +294,7 @@ fn attributes() {
             let value = match value {
                 crate::Value::Text(text) => text.into_owned(),
                 crate::Value::Number(n) => n.to_string(),
+                crate::Value::List(list) => list.join(","),
             };
             if !matches!(key, "db.system.name" | "db.namespace" | "db.query.text" | "db.query.summary") {
                 all += &format!("{key}={value} ");

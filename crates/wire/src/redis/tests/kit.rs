@@ -9,6 +9,7 @@ pub(super) struct Kit {
     pub(super) session: Session,
     pub(super) names: Names,
     pub(super) statements: crate::Statements,
+    pub(super) domains: crate::Domains,
     pub(super) out: Vec<Exchange>,
     pub(super) count: Exchanges,
     pub(super) time: u64,
@@ -40,6 +41,7 @@ impl Kit {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };
@@ -64,6 +66,7 @@ impl Kit {
         let mut cx = Context {
             names: &mut self.names,
             statements: &mut self.statements,
+            domains: &mut self.domains,
             out: &mut self.out,
             count: &mut self.count,
         };

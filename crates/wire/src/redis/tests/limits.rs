@@ -56,6 +56,7 @@ fn behind_the_end_of_the_responses_nobody_waits() {
         &mut Context {
             names: &mut kit.names,
             statements: &mut kit.statements,
+            domains: &mut kit.domains,
             out: &mut kit.out,
             count: &mut kit.count,
         },
@@ -67,6 +68,7 @@ fn behind_the_end_of_the_responses_nobody_waits() {
         &mut Context {
             names: &mut kit.names,
             statements: &mut kit.statements,
+            domains: &mut kit.domains,
             out: &mut kit.out,
             count: &mut kit.count,
         },

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Datagrams on UDP sockets: DNS. Each is a chunk of its own, copied whole up to 4 KiB, which is more than resolvers let an
+ * answer have (EDNS, mostly 1232 bytes).
+ *
+ * What travels on a socket is told from the datagrams themselves, whatever its ports: an unconnected socket has no remote
+ * one, and the other end's address is out of sight here. After a few datagrams that are something else a socket is left
+ * alone, unless port 53 says that DNS is to come.
+ */
+#ifndef STETH_DATAGRAM_H
+#define STETH_DATAGRAM_H
+
+#include "message.h"
+
+#define DATAGRAM_MAX 4096
+#define DNS_PORT 53
+
+/* Messages to a group look alike and are answered by anybody or nobody: mDNS, LLMNR, the NetBIOS name service. */
+static __always_inline bool is_group_port(__u16 port)
+{
+	return port == 5353 || port == 5355 || port == 137;
+}
+
+/*
+ * Like locate(). A recvmmsg fills its vector from the beginning, however much of it the one before has filled, and nothing
+ * else tells one call from the next: so the first datagram's beginning is compared with the one that was there.
+ */
+static __always_inline bool locate_datagram(struct scratch *s)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct user_msghdr header;
+	struct iovec segment;
+	__u64 first[4] = {};
+
+	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->orig_ax == SYS_recvmmsg && regs->dx > 1) {
+		if (bpf_probe_read_user(&header, sizeof(header), (void *)regs->si) ||
+		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov) ||
+		    bpf_probe_read_user(first, sizeof(first), segment.iov_base))
+			return false;
+		if (first[0] != s->message_first[0] || first[1] != s->message_first[1] ||
+		    first[2] != s->message_first[2] || first[3] != s->message_first[3])
+			s->message_next = 0;
+		__builtin_memcpy(s->message_first, first, sizeof(first));
+	}
+	return locate(s);
+}
+
+/* Copies the datagram that was located to s->data, and names its protocol if the socket has none yet. */
+__attribute__((noinline)) int copy_datagram(struct connection *c, struct scratch *s, __u32 length, __u8 direction)
+{
+	__u32 captured, guess;
+	__u8 role;
+
+	if (!c || !s)
+		return 0;
+	captured = copy(s, 0, 0, length < DATAGRAM_MAX ? length : DATAGRAM_MAX);
+	if (c->protocol)
+		return captured;
+	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
+	s->walk.n = captured < STETH_PREFIX ? captured : STETH_PREFIX;
+	guess = steth_infer_datagram(&s->walk, length, protocols);
+	if (STETH_GUESS(guess) != STETH_GUESS_IS)
+		return 0;
+	role = (direction == STETH_SEND) == STETH_GUESS_REQUEST(guess) ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER;
+	c->protocol = STETH_GUESS_PROTOCOL(guess);
+	c->role = role;
+	c->role_source = STETH_ROLE_REQUEST;
+	return captured;
+}
+
+/* A datagram of `length` bytes has moved between the current task and the socket. */
+static __always_inline void transfer_datagram(struct sock *sk, struct connection *c, struct scratch *s, __u8 direction,
+					      __u32 length)
+{
+	__u16 here = sk->__sk_common.skc_num, there = bpf_ntohs(sk->__sk_common.skc_dport);
+	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
+	__u64 now = bpf_ktime_get_ns();
+	__u32 captured = 0;
+
+	c->last_direction = direction;
+	c->flags |= CONNECTION_MOVED;
+	if (locate_datagram(s))
+		captured = copy_datagram(c, s, length, direction);
+	if (!c->protocol) {
+		if (is_group_port(here) || is_group_port(there) ||
+		    (here != DNS_PORT && there != DNS_PORT && ++c->tries >= TRIES_MAX))
+			c->flags |= CONNECTION_L4;
+		c->offset[direction] += length;
+		count(s, STETH_L4_CHUNKS, 1);
+		count(s, STETH_L4_BYTES, length);
+		return;
+	}
+	if (!(c->flags & CONNECTION_ANNOUNCED))
+		announce(sk, c, s, now);
+	s->chunk.kind = STETH_CHUNK;
+	s->chunk.direction = direction;
+	s->chunk.protocol = c->protocol;
+	s->chunk.flags = turn | (captured ? 0 : STETH_CHUNK_UNREAD);
+	s->chunk.tgid = c->tgid;
+	s->chunk.connection = c->id;
+	s->chunk.time = now;
+	s->chunk.offset = c->offset[direction];
+	s->chunk.opposite = c->offset[!direction];
+	s->chunk.length = length;
+	s->chunk.captured = captured;
+	s->chunk.role = c->role;
+	s->chunk.role_source = c->role_source;
+	s->chunk.lag_us = STETH_LAG_UNKNOWN;
+	s->chunk.calls = 1;
+	c->offset[direction] += length;
+	emit_chunk(s, c);
+}
+
+#endif

@@ -1,0 +1,60 @@
+//! What leaves the parser: OpenTelemetry attributes (`dns.*`), and what the conventions do not have under `steth.dns.*`.
+
+use super::answer::Addresses;
+use crate::{Exchange, Name, Names, Status, Value};
+use std::borrow::Cow;
+
+/// What only DNS has.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes {
+    /// The name that was asked for, in lower case; [`Name::OTHER`] beyond the limit, empty if nothing was.
+    pub question: Name,
+    /// The addresses that answer it, as many as fit.
+    pub addresses: Addresses,
+    /// Records in the answer section.
+    pub answers: u32,
+    /// How often it was asked.
+    pub attempts: u16,
+    /// The response was truncated (TC), so that it is asked for again over TCP.
+    pub tc: bool,
+    pub(super) reversed: bool,
+}
+
+impl Attributes {
+    pub(crate) fn reversed(&self) -> bool {
+        self.reversed
+    }
+
+    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
+    pub(crate) fn each<'a>(
+        &self,
+        exchange: &Exchange,
+        names: &'a Names,
+        each: &mut dyn FnMut(&'static str, Value<'a>),
+    ) {
+        if self.question != Name::EMPTY && self.question != Name::OTHER {
+            each("dns.question.name", Value::Text(names.get(self.question).into()));
+        }
+        if self.addresses.iter().next().is_some() {
+            each("dns.answers", Value::List(self.addresses.iter().map(|address| address.to_string()).collect()));
+        }
+        if matches!(exchange.status, Status::Word(_)) {
+            each("steth.dns.answer_count", Value::Number(self.answers.into()));
+        }
+        if self.attempts > 1 {
+            each("steth.dns.attempts", Value::Number(self.attempts.into()));
+        }
+        if self.tc {
+            each("steth.dns.truncated", Value::Number(1));
+        }
+    }
+
+    /// `error.type`: the response code's mnemonic (`NXDOMAIN`, `SERVFAIL`); none for `NOERROR`.
+    pub(crate) fn error_type<'a>(&self, status: Status, names: &'a Names) -> Option<Cow<'a, str>> {
+        match status {
+            // A full table has no name for success either, and it must not look like an error.
+            Status::Word(Name::OTHER) | Status::Unknown | Status::Code(_) => None,
+            Status::Word(word) => Some(names.get(word)).filter(|word| *word != "NOERROR").map(Cow::Borrowed),
+        }
+    }
+}

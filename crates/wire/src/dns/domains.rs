@@ -1,0 +1,188 @@
+//! What all DNS sessions share: the names of operations, few enough, and the addresses learnt.
+
+use super::message::Question;
+use super::mnemonic::{self, RCODES};
+use super::name::Text;
+use crate::{Name, Names};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::net::IpAddr;
+
+/// Operations by question, so that one that comes again costs a hash; and addresses on their way from the answers to
+/// whoever names peers by them.
+#[derive(Debug)]
+pub struct Domains {
+    known: HashMap<Box<[u8]>, Asked, FixedState>,
+    bytes: usize,
+    folded: u64,
+    rcodes: [Name; RCODES.len()],
+    learnt: Vec<Learnt>,
+    learnt_names: String,
+    unlearnt: u64,
+}
+
+/// A question's names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// `A example.org`.
+    pub(super) operation: Name,
+    /// `example.org`; [`Name::OTHER`] beyond the limit, empty if nothing was asked.
+    pub(super) name: Name,
+}
+
+/// An address that a name was found to have.
+#[derive(Clone, Copy, Debug)]
+struct Learnt {
+    /// Its name's end in `learnt_names`; its beginning is the end of the one before.
+    end: usize,
+    address: IpAddr,
+    ttl: u32,
+    time: u64,
+}
+
+impl Domains {
+    /// Questions that have an operation of their own; the names of others become `*`.
+    pub const MAX: usize = 4096;
+    /// Bytes of all these texts together: a part of what [`Names`] has room for.
+    pub const MAX_BYTES: usize = 512 * 1024;
+    /// Addresses that wait for [`Domains::drain`].
+    pub const MAX_LEARNT: usize = 256;
+
+    /// How the question is called. The type and the name are as on the wire, but for case; class and further questions
+    /// have no part in it.
+    #[inline]
+    pub(super) fn asked(&mut self, question: &Question, names: &mut Names) -> Asked {
+        match self.known.get(question.bytes()) {
+            Some(asked) => *asked,
+            None => self.insert(question, names),
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, question: &Question, names: &mut Names) -> Asked {
+        let full = self.known.len() >= Self::MAX || self.bytes >= Self::MAX_BYTES;
+        self.folded += u64::from(full);
+        let mut text = Text::new();
+        let domain = question.domain();
+        if question.opcode() != mnemonic::QUERY || domain.is_none() {
+            text.push(mnemonic::opcode(question.opcode()).unwrap_or("OPCODE").as_bytes());
+        }
+        let Some(domain) = domain else {
+            return Asked { operation: names.intern(text.get()), name: Name::EMPTY };
+        };
+        if !text.get().is_empty() {
+            text.push(b" ");
+        }
+        match mnemonic::kind(question.kind()) {
+            Some(kind) => text.push(kind.as_bytes()),
+            None if full => text.push(b"TYPE"),
+            None => text.push(format!("TYPE{}", question.kind()).as_bytes()),
+        }
+        text.push(b" ");
+        if full {
+            text.push(b"*");
+            return Asked { operation: names.intern(text.get()), name: Name::OTHER };
+        }
+        domain.write(&mut text);
+        let mut name = Text::new();
+        domain.write(&mut name);
+        let asked = Asked { operation: names.intern(text.get()), name: names.intern(name.get()) };
+        self.bytes += text.get().len() + name.get().len();
+        self.known.insert(question.bytes().into(), asked);
+        asked
+    }
+
+    /// The response code's name.
+    #[inline]
+    pub(super) fn rcode(&mut self, rcode: u16, names: &mut Names) -> Name {
+        let at = usize::from(rcode);
+        match self.rcodes.get_mut(at).zip(RCODES.get(at)) {
+            Some((name, text)) => {
+                if *name == Name::EMPTY {
+                    *name = names.intern(text.as_bytes());
+                }
+                *name
+            }
+            None => names.intern(b"RCODE"),
+        }
+    }
+
+    /// An address was found.
+    pub(super) fn learn(&mut self, address: IpAddr) {
+        if self.learnt.len() >= Self::MAX_LEARNT {
+            self.unlearnt += 1;
+            return;
+        }
+        let end = self.learnt_names.len();
+        self.learnt.push(Learnt { end, address, ttl: 0, time: 0 });
+    }
+
+    /// How many addresses wait.
+    pub(super) fn learning(&self) -> usize {
+        self.learnt.len()
+    }
+
+    /// The addresses since the first `from` have this name.
+    pub(super) fn learnt(&mut self, from: usize, question: &Question, ttl: u32, time: u64) {
+        let Some(learnt) = self.learnt.get_mut(from..).filter(|learnt| !learnt.is_empty()) else { return };
+        let mut text = Text::new();
+        if let Some(domain) = question.domain() {
+            domain.write(&mut text);
+        }
+        self.learnt_names.push_str(std::str::from_utf8(text.get()).unwrap_or_default());
+        for learnt in learnt {
+            (learnt.end, learnt.ttl, learnt.time) = (self.learnt_names.len(), ttl, time);
+        }
+    }
+
+    /// The addresses since the first `from` are to be forgotten.
+    pub(super) fn unlearn(&mut self, from: usize) {
+        self.learnt.truncate(from);
+    }
+
+    /// Whether nothing waits for [`Domains::drain`].
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.learnt.is_empty()
+    }
+
+    /// Hands out what was learnt since the last call: the name that was asked for, an address that it was found to have,
+    /// for how many seconds, and when that was.
+    pub fn drain(&mut self, mut each: impl FnMut(&str, IpAddr, u32, u64)) {
+        let (mut start, mut end) = (0, 0);
+        for learnt in self.learnt.drain(..) {
+            if learnt.end != end {
+                (start, end) = (end, learnt.end);
+            }
+            each(self.learnt_names.get(start..end).unwrap_or_default(), learnt.address, learnt.ttl, learnt.time);
+        }
+        self.learnt_names.clear();
+    }
+
+    /// Questions whose name became `*`, each time they were asked.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Addresses that came faster than they were taken.
+    #[must_use]
+    pub fn unlearnt(&self) -> u64 {
+        self.unlearnt
+    }
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self {
+            known: HashMap::with_hasher(FixedState::with_seed(0x646f_6d61)),
+            bytes: 0,
+            folded: 0,
+            rcodes: [Name::EMPTY; RCODES.len()],
+            learnt: Vec::new(),
+            learnt_names: String::new(),
+            unlearnt: 0,
+        }
+    }
+}
