@@ -179,7 +179,8 @@ fn one_conversation_of_everything() {
             assert_eq!(exchanges.len(), expected.len(), "{side} {options:?} {:#?}", lines(&seen, side));
             for (exchange, (operation, status, namespace)) in exchanges.iter().zip(expected) {
                 assert!(text(exchange, "/operation").starts_with(operation), "{operation}: {exchange}");
-                assert!(status.is_empty() || exchange["status"].to_string() == status, "{status}: {exchange}");
+                let said = exchange["status"].to_string();
+                assert!(status.is_empty() || said == status, "{status}: {exchange}");
                 assert_eq!(text(exchange, "/attributes/db.namespace"), namespace, "{exchange}");
             }
             let at = |n: usize, key: &str| exchanges[n]["attributes"][key].clone();
