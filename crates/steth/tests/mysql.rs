@@ -320,9 +320,10 @@ fn a_load_that_runs_already_is_joined() {
             let since = |from: &BTreeMap<String, u64>| names.iter().map(|name| to[*name] - from[*name]).sum::<u64>();
             // The agent was there before `from` was read, by no more than that took.
             assert!(count >= since(&from), "{side} {count} {} {words:?}", since(&from));
-            // 1213: a deadlock, which sysbench begins anew.
-            let fine = |e: &Value| e["status"] == "OK" || e["status"] == 1213;
-            assert!(seen.side(side).filter(answered).all(fine), "{side} {words:?}");
+            // 1213: a deadlock, which sysbench begins anew. What could not be read says so.
+            let fine = |e: &&Value| e["status"] == "OK" || e["status"] == 1213 || e["truncated"] == true;
+            let strange: Vec<&Value> = seen.side(side).filter(answered).filter(|e| !fine(e)).take(2).collect();
+            assert!(strange.is_empty(), "{side} {words:?} {strange:?}");
             assert!(words.keys().any(|name| name.starts_with(word)), "{side} {words:?}");
         }
     }
