@@ -179,7 +179,8 @@ fn one_conversation_of_everything() {
             assert_eq!(exchanges.len(), expected.len(), "{side} {options:?} {:#?}", lines(&seen, side));
             for (exchange, (operation, status, namespace)) in exchanges.iter().zip(expected) {
                 assert!(text(exchange, "/operation").starts_with(operation), "{operation}: {exchange}");
-                assert!(status.is_empty() || exchange["status"].to_string() == status, "{status}: {exchange}");
+                let said = exchange["status"].to_string();
+                assert!(status.is_empty() || said == status, "{status}: {exchange}");
                 assert_eq!(text(exchange, "/attributes/db.namespace"), namespace, "{exchange}");
             }
             let at = |n: usize, key: &str| exchanges[n]["attributes"][key].clone();
@@ -319,9 +320,10 @@ fn a_load_that_runs_already_is_joined() {
             let since = |from: &BTreeMap<String, u64>| names.iter().map(|name| to[*name] - from[*name]).sum::<u64>();
             // The agent was there before `from` was read, by no more than that took.
             assert!(count >= since(&from), "{side} {count} {} {words:?}", since(&from));
-            // 1213: a deadlock, which sysbench begins anew.
-            let fine = |e: &Value| e["status"] == "OK" || e["status"] == 1213;
-            assert!(seen.side(side).filter(answered).all(fine), "{side} {words:?}");
+            // 1213: a deadlock, which sysbench begins anew. What could not be read says so.
+            let fine = |e: &&Value| e["status"] == "OK" || e["status"] == 1213 || e["truncated"] == true;
+            let strange: Vec<&Value> = seen.side(side).filter(answered).filter(|e| !fine(e)).take(2).collect();
+            assert!(strange.is_empty(), "{side} {words:?} {strange:?}");
             assert!(words.keys().any(|name| name.starts_with(word)), "{side} {words:?}");
         }
     }
