@@ -127,16 +127,16 @@ fn dnsperf_over_tcp_is_counted_exactly_pipelined_too() {
     let unbound = Unbound::start();
     for (clients, outstanding) in [(1, 1), (4, 60)] {
         let steth = Steth::watch(&["--protocol", "dns", "--port", &unbound.port.to_string()]);
-        let said = dnsperf(unbound.port, "tcp", &QUERIES, 400, clients, outstanding);
-        assert_eq!((said.sent, said.completed), (2000, 2000));
+        let said = dnsperf(unbound.port, "tcp", &QUERIES, 100, clients, outstanding);
+        assert_eq!((said.sent, said.completed), (500, 500));
         steth.settle(Duration::from_millis(300));
         let seen = steth.finish();
         assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
         for side in ["client", "server"] {
             assert_eq!(codes(&seen, side), said.codes, "{side}");
-            assert_eq!(seen.side(side).count(), 2000, "{side}");
+            assert_eq!(seen.side(side).count(), 500, "{side}");
             let a = seen.side(side).filter(|e| e["operation"] == "AAAA www.shop.test" && e["status"] == "NOERROR");
-            assert_eq!(a.count(), 400);
+            assert_eq!(a.count(), 100);
         }
     }
 }
@@ -149,15 +149,15 @@ fn dnsperf_over_udp_is_counted_exactly() {
     for (clients, outstanding) in [(1, 1), (4, 60)] {
         // dnsperf does not connect its sockets: their other end's port is not known, and selects nothing.
         let steth = Steth::watch(&["--protocol", "dns"]);
-        let said = dnsperf(unbound.port, "udp", &QUERIES, 400, clients, outstanding);
-        assert_eq!((said.sent, said.completed), (2000, 2000));
+        let said = dnsperf(unbound.port, "udp", &QUERIES, 100, clients, outstanding);
+        assert_eq!((said.sent, said.completed), (500, 500));
         steth.settle(Duration::from_millis(300));
         let mut seen = steth.finish();
         // Whoever else asks for names on this machine.
-        seen.exchanges.retain(|e| e["client"]["process"] == "dnsperf" || e["server"]["pid"] == unbound.pid());
+        seen.exchanges.retain(|e| e["operation"].as_str().is_some_and(|operation| operation.ends_with(".test")));
         for side in ["client", "server"] {
             assert_eq!(codes(&seen, side), said.codes, "{side}");
-            assert_eq!(seen.side(side).count(), 2000, "{side}");
+            assert_eq!(seen.side(side).count(), 500, "{side}");
         }
         let e = seen.side("server").next().expect("an exchange");
         let known = (&e["server"]["port"], &e["client"]["ip"], &e["client"]["port"]);
@@ -221,5 +221,6 @@ fn a_connection_of_dnsperf_older_than_the_agent() {
     let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
     let reasons = ["orphan_response", "truncated"].map(|why| seen.ledger["exchanges"]["lost_by"][why].as_u64());
     assert_eq!(reasons.into_iter().flatten().sum::<u64>(), lost, "{}", seen.ledger);
-    assert!(lost <= 2 * 20, "{}", seen.ledger);
+    // On two connections, each seen at both ends.
+    assert!(lost <= 2 * 2 * 20, "{}", seen.ledger);
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cost [--quick] [--write] [SECTION…]      sections: http file redis stages untouched memory replay; none: all
+//! cost recording http|redis EXCHANGES FILE
 //! ```
 //!
 //! `--write` puts the figures into `docs/performance.md`, which also says how each is measured; `--quick` takes fewer and
@@ -53,6 +54,11 @@ fn main() -> anyhow::Result<()> {
         && first == generator::COMMAND
     {
         return generator::main(rest);
+    }
+    if let [first, rest @ ..] = &arguments[..]
+        && first == recording::COMMAND
+    {
+        return recording::main(rest);
     }
     let (options, sections): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| argument.starts_with("--"));
     for argument in &arguments {

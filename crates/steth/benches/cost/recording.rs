@@ -14,6 +14,20 @@ const STEP: u64 = 25_000;
 const SERVER: u32 = 4_000;
 const CLIENT: u32 = 4_001;
 
+/// First argument of the benchmark when it only writes a recording, for a profiler.
+pub(crate) const COMMAND: &str = "recording";
+
+/// `recording http|redis EXCHANGES FILE`.
+pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
+    let [talk, exchanges, path] = arguments else { anyhow::bail!("{COMMAND} http|redis EXCHANGES FILE") };
+    let talk = match talk.as_str() {
+        "http" => Talk::Http,
+        "redis" => Talk::Redis,
+        other => anyhow::bail!("no recording of {other}; http or redis"),
+    };
+    write(Path::new(path), talk, exchanges.parse()?)
+}
+
 /// What is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Talk {

@@ -57,7 +57,7 @@ impl<'a> Iterator for Lines<'a> {
 #[inline]
 fn feeds(word: u64) -> u64 {
     let other = word ^ FEEDS;
-    !((other & LOW) + LOW | other) & HIGH
+    !(((other & LOW) + LOW) | other) & HIGH
 }
 
 #[cfg(test)]
