@@ -441,10 +441,10 @@ mod tests {
             (b"Z\x00\x00\x00\x05I", "postgresql"),
             (b"1\x00\x00\x00\x042\x00\x00\x00\x04", "postgresql"),
             (b"2\x00\x00\x00\x04D\x00", "postgresql"),
-            // MySQL: a prepare of 80 bytes, an execution of 66, a greeting; an error of 84 bytes, of 68 bytes.
+            // MySQL, whose lengths look like types here: a prepare of 80 bytes, an execution of 66, a greeting; errors of 84 and 68.
             (b"P\x00\x00\x00\x16SELECT a FROM t WHERE b = ?", "mysql"),
-            (b"B\x00\x00\x00\x17\x21\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\xfe\x00\x05hello12345", "no"),
-            (b"Q\x00\x00\x00\x0a5.5.5-10.11.6-MariaDB\x00", "no"),
+            (b"B\x00\x00\x00\x17\x21\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\xfe\x00\x05hello12345", "mysql"),
+            (b"Q\x00\x00\x00\x0a5.5.5-10.11.6-MariaDB\x00", "mysql greeting"),
             (b"T\x00\x00\x01\xff\x7a\x04#42S02Table", "no"),
             (b"D\x00\x00\x01\xff\x7a\x04#42S02Table", "no"),
             // MongoDB: messages of 69, 81 and 83 bytes.

@@ -281,10 +281,10 @@ fn fits(header: Header, length: usize, direction: Direction) -> bool {
     towards == direction && header.makes_sense() && header.questions <= 16 && room
 }
 
-/// Whether a message begins like this for certain.
+/// Whether a message begins like this for certain. It has a question, which a header alone has no room for, truncated or not.
 fn begins(header: Header, length: usize, direction: Direction) -> bool {
     let [answers, authority, additional] = header.records;
     let is_query = header.opcode() == mnemonic::QUERY && !header.is_response();
     let few = !is_query || (answers == 0 && authority <= 1 && !header.is_truncated());
-    fits(header, length, direction) && header.questions == 1 && additional <= 16 && few
+    length >= HEADER + 5 && fits(header, length, direction) && header.questions == 1 && additional <= 16 && few
 }
