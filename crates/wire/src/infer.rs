@@ -467,15 +467,15 @@ mod tests {
             (b"\x09\0\0\0\x03garbage!", "no"),
             (b"\x0a\0\0\0\x17\x01\0\0\0\0\x01\0\0\0", "mysql"),
             (b"\x0a\0\0\0\x17\x01\0\0\0\0\x02\0\0\0", "no"),
-            // PostgreSQL: a Parse and a Bind of just these lengths.
-            (b"P\0\0\0\x16s1\0SELECT 1\0\0\0", "no"),
-            (b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", "no"),
+            // PostgreSQL: a Parse and a Bind whose lengths look like MySQL's commands.
+            (b"P\0\0\0\x16s1\0SELECT 1\0\0\0", "postgresql"),
+            (b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", "postgresql"),
             (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00", "dns"),
             (b"\x00\x1d", "more"),
             (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", "more"),
             (b"\x00\x1d\xab\xcd\x01\x00\x00\x02", "no"),
             (b"\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00\x07example\x03org\x00", "no"),
-            (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "no"),
+            (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "postgresql"),
         ] {
             assert_eq!(name(bytes), expected, "{}", bytes.escape_ascii());
         }
