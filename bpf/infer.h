@@ -621,7 +621,7 @@ STETH_INLINE __u32 steth_infer_datagram(const struct steth_walk *walk, __u32 len
 }
 
 /*
- * The table: the first protocol that is sure wins. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so
+ * The table: the first protocol that is sure wins, unless one before it may still be with more bytes: an answer does not change. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so
  * that the verifier follows it once, by itself.
  */
 __attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled)
@@ -636,7 +636,7 @@ __attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled
 	if (enabled & 1u << number) {                     \
 		guess = function(walk);                   \
 		if (STETH_GUESS(guess) == STETH_GUESS_IS) \
-			return guess;                     \
+			return more ? STETH_GUESS_MORE : guess; \
 		more |= guess;                            \
 	}
 	ROW(STETH_PROTOCOL_HTTP1, steth_infer_http1)

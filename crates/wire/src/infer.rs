@@ -33,6 +33,8 @@ pub fn infer(bytes: &[u8]) -> Guess {
         match guess {
             Guess::No => {}
             Guess::More => more = true,
+            // One before it may still be sure with more bytes, and an answer does not change.
+            Guess::Is { .. } if more => return Guess::More,
             is @ Guess::Is { .. } => return is,
         }
     }
