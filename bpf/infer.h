@@ -641,9 +641,9 @@ __attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled
 	}
 	ROW(STETH_PROTOCOL_HTTP1, steth_infer_http1)
 	ROW(STETH_PROTOCOL_REDIS, steth_infer_redis)
-	ROW(STETH_PROTOCOL_DNS, steth_infer_dns)
 	ROW(STETH_PROTOCOL_MYSQL, steth_infer_mysql)
 	ROW(STETH_PROTOCOL_POSTGRESQL, steth_infer_postgresql)
+	ROW(STETH_PROTOCOL_DNS, steth_infer_dns)
 #undef ROW
 	return more ? STETH_GUESS_MORE : STETH_GUESS_NO;
 }
