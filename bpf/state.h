@@ -114,6 +114,8 @@ struct connection {
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
+	__u32 asked_from;      /* low half of where the requests were when the replies last moved; PostgreSQL */
+	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
 	__u8 prefix[2][STETH_PREFIX];
 };
 
