@@ -207,6 +207,44 @@ fn one_conversation_of_everything() {
     }
 }
 
+/// The server tells in its status flags; a connection that is joined late learns it from the first answer.
+#[test]
+fn strings_are_read_as_the_session_reads_them() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    let steth = watch(&server);
+    let printed = server.run(
+        &[],
+        r"SELECT 'O\'Dea', 5 AS n;
+SET sql_mode = 'NO_BACKSLASH_ESCAPES';
+SELECT 'C:\', 6 AS n, 'last';
+PREPARE p FROM 'SELECT 1';
+SET sql_mode = '';
+SELECT 'O\'Dea', 7 AS n;
+",
+    );
+    assert_eq!(printed, "O'Dea\t5\nC:\\\\\t6\tlast\nO'Dea\t7\n");
+    let seen = finish(steth, 2 * 8);
+    nothing_lost(&seen);
+    for side in SIDES {
+        assert_eq!(
+            lines(&seen, side),
+            [
+                "CONNECT OK",
+                "SELECT ?, ? AS n OK",
+                "SET sql_mode = ? OK",
+                "SELECT ?, ? AS n, ? OK",
+                "PREPARE p FROM ? OK",
+                "SET sql_mode = ? OK",
+                "SELECT ?, ? AS n OK",
+                "QUIT null",
+            ],
+            "{side}"
+        );
+    }
+}
+
 #[test]
 fn a_packet_of_twenty_megabytes_is_one_exchange() {
     root_or_skip!();

@@ -171,6 +171,20 @@ def prepared():
             conn.execute("SELECT now()")
 
 
+def strings():
+    """Backslashes that escape and do not, as the session says."""
+    with connect() as conn:
+        go()
+        for text in (
+            r"SELECT 'C:\', 5 AS n, 'last'",
+            "SET standard_conforming_strings = off",
+            r"SELECT 'O\'Dea', 6 AS n",
+            "RESET standard_conforming_strings",
+            r"SELECT 'C:\', 7 AS n, 'last'",
+        ):
+            conn.execute(text)
+
+
 def encrypted():
     """TLS asked for, and had or not."""
     with connect(sslmode="prefer") as conn:

@@ -5,6 +5,7 @@ mod kit;
 mod limits;
 mod login;
 mod property;
+mod strings;
 
 use super::*;
 use kit::*;

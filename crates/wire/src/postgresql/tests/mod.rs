@@ -5,6 +5,7 @@ mod kit;
 mod limits;
 mod property;
 mod start;
+mod strings;
 
 use crate::{Direction, End, Outcome, State};
 use kit::*;
