@@ -190,7 +190,10 @@ fn one_conversation_of_everything() {
                 assert_eq!(text(exchange, "/attributes/db.namespace"), namespace, "{exchange}");
             }
             let at = |n: usize, key: &str| exchanges[n]["attributes"][key].clone();
-            assert_eq!((at(2, "mysql.affected_rows"), at(3, "mysql.affected_rows")), (2.into(), 5000.into()));
+            assert_eq!(
+                (at(2, "steth.db.response.affected_rows"), at(3, "steth.db.response.affected_rows")),
+                (2.into(), 5000.into())
+            );
             assert_eq!(at(4, "db.response.returned_rows"), 1);
             assert_eq!((at(9, "mysql.sqlstate"), at(9, "error.type")), ("42S02".into(), "1146".into()));
             assert_eq!(
@@ -204,6 +207,80 @@ fn one_conversation_of_everything() {
             }
         }
         server.ask("DROP TABLE shop.goods");
+    }
+}
+
+/// What is not captured of an answer costs its status, and neither the exchange nor its time. Where it failed, it does not
+/// say that it went well.
+#[test]
+fn an_answer_beyond_the_capture_has_its_time_and_no_status() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    let steth = watch(&server);
+    let large = "SELECT REPEAT('x', 5000) FROM information_schema.columns LIMIT 100";
+    server.run(
+        &["--quick"],
+        &format!(
+            "({large}) UNION ALL (SELECT SLEEP(0.5));\nSELECT 1;\n\
+             SELECT IF(seq < 200, REPEAT('x', 1000), (SELECT 1 UNION SELECT 2)) FROM seq_1_to_300;\nSELECT 2;\n"
+        ),
+    );
+    let seen = finish(steth, 2 * 6);
+    nothing_lost(&seen);
+    for side in SIDES {
+        let all: Vec<&Value> = seen.side(side).collect();
+        let statuses: Vec<_> = all.iter().map(|e| (e["status"].clone(), e["truncated"] == true)).collect();
+        let (fine, unknown) = (("OK".into(), false), (Value::Null, true));
+        let expected = [fine.clone(), unknown.clone(), fine.clone(), unknown, fine, (Value::Null, false)];
+        assert_eq!(statuses, expected, "{side} {:#?}", lines(&seen, side));
+        let slow = all[1]["duration_ns"].as_u64().expect("a time");
+        assert!((500_000_000..5_000_000_000).contains(&slow), "{}", all[1]);
+        for (large, size) in [(all[1], 500_000), (all[3], 190_000)] {
+            assert!(large["response_bytes"].as_u64().is_some_and(|bytes| bytes > size), "{large}");
+            for key in ["db.response.returned_rows", "db.response.status_code", "error.type"] {
+                assert_eq!(large["attributes"].get(key), None, "{large}");
+            }
+        }
+    }
+}
+
+/// Commands that have no text, and a stream of events, behind which nothing is read.
+#[test]
+fn commands_of_the_protocol_have_their_names() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::with_log();
+    let steth = watch(&server);
+    let port = format!("-P{}", server.port);
+    let run = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(["--no-defaults", "-uroot", "-h127.0.0.1", &port])
+            .args(arguments)
+            .output()
+            .expect("it is installed with the server");
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("mariadb-admin", &["ping", "status", "debug"]);
+    server.run(&[], "USE mysql;\n");
+    run("mariadb-binlog", &["--read-from-remote-server", "--to-last-log", "log.000001"]);
+    let seen = finish(steth, 2 * 12);
+    nothing_lost(&seen);
+    for side in SIDES {
+        let operations: BTreeMap<&str, (&str, &str)> =
+            seen.side(side).map(|e| (text(e, "/operation"), (text(e, "/status"), text(e, "/outcome")))).collect();
+        for (operation, status, outcome) in [
+            ("PING", "OK", "answered"),
+            ("STATISTICS", "OK", "answered"),
+            ("DEBUG", "OK", "answered"),
+            ("INIT_DB", "OK", "answered"),
+            ("BINLOG_DUMP", "", "upgraded"),
+            ("QUIT", "", "one-way"),
+        ] {
+            assert_eq!(operations.get(operation), Some(&(status, outcome)), "{operation} {side} {operations:#?}");
+        }
+        let named = seen.side(side).find(|e| e["operation"] == "PING").expect("just seen");
+        assert_eq!(text(named, "/attributes/db.operation.name"), "PING");
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod lab;
 
-use lab::{PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
+use lab::{PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -81,6 +81,48 @@ fn pgbench_is_counted_exactly_in_every_mode() {
             }
             // Its own connection, which asks for two things, and eight more.
             assert_eq!((of("CONNECT"), counts.values().sum::<u64>()), (9, 7 * done + 9 + 2), "{mode}: {counts:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_that_runs_already_is_joined() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    pgbench_tables(server.port);
+    const CLIENTS: u64 = 4;
+    for mode in ["simple", "extended", "prepared"] {
+        let begun = server.transactions();
+        let load = PgbenchLoad::start(server.port, mode, CLIENTS, 750, 400);
+        lab::wait_until("the load runs", SOON, || server.transactions() > begun + 50);
+        let most = CLIENTS * 750 - (server.transactions() - begun);
+        let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
+        assert_eq!(load.done(), CLIENTS * 750);
+        let seen = steth.finish();
+        let by = |reason: &str| seen.ledger["exchanges"]["lost_by"][reason].as_u64().expect("a number");
+        // What was under way when the agent came, on both sides, and nothing else.
+        assert_eq!(seen.ledger["exchanges"]["lost"], by("orphan_response"), "{mode} {}", seen.ledger);
+        assert!(by("orphan_response") <= 2 * CLIENTS && seen.ledger["chunks"]["unread"] == 0, "{}", seen.ledger);
+        for side in ["client", "server"] {
+            let counts = counts(seen.side(side));
+            assert!(counts.keys().all(|what| what.ends_with(" OK")), "{mode} {side} {counts:#?}");
+            let of = |verb: &str| counts.iter().filter(|(what, _)| what.starts_with(verb)).map(|(_, n)| n).sum::<u64>();
+            // Prepared statements were prepared before.
+            let (ends, unseen) = (of("END "), of("EXECUTE (unseen) "));
+            let transactions = if mode == "prepared" { unseen / 7 } else { ends };
+            assert!((300..=most).contains(&transactions), "{mode} {side} {transactions} {most}");
+            let expected: &[(&str, u64)] = match mode {
+                "prepared" => &[("EXECUTE (unseen) ", 7)],
+                _ => &[("BEGIN ", 1), ("SELECT ", 1), ("INSERT ", 1), ("UPDATE ", 3), ("END ", 1)],
+            };
+            // Each client was somewhere in a transaction.
+            assert!(expected.iter().all(|(verb, n)| of(verb).abs_diff(n * transactions) <= 7 * CLIENTS), "{counts:#?}");
+            assert_eq!(
+                expected.iter().map(|(verb, _)| of(verb)).sum::<u64>(),
+                counts.values().sum::<u64>(),
+                "{counts:#?}"
+            );
         }
     }
 }

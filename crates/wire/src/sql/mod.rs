@@ -77,6 +77,10 @@ pub struct Statement {
     pub truncated: bool,
 }
 
+/// The attribute for the number of rows that a statement changed. The conventions have `db.response.returned_rows` and no
+/// counterpart, so this is our own name, the same for every database.
+pub(crate) const AFFECTED_ROWS: &str = "steth.db.response.affected_rows";
+
 /// How much of a text is looked at: what the kernel side copies of one call.
 pub const LOOKED_AT: usize = 16 * 1024;
 
