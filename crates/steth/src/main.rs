@@ -18,6 +18,7 @@ mod run;
 mod say;
 mod stop;
 mod store;
+mod strangers;
 mod watch;
 mod windows;
 

@@ -106,7 +106,10 @@ impl<O: Observer> Pipeline<O> {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Chunk(chunk, data) => self.chunk(&chunk, data),
-            Event::Open(open) => self.flow.open(&open, &mut self.parse),
+            Event::Open(open) => {
+                self.parse.naming.announced(&open);
+                self.flow.open(&open, &mut self.parse);
+            }
             Event::Shutdown(shutdown) => self.flow.shutdown(&shutdown, &mut self.parse),
             Event::Close(books) => self.flow.close(&books, &mut self.parse),
             Event::Progress(books) => self.flow.progress(&books),

@@ -67,7 +67,11 @@ impl<O: Observer> Parse<O> {
             Side::Network => [0, 0],
             _ => [connection.tgid, connection.peer_tgid],
         };
-        let waits = self.naming.wait_for(pids);
+        let stranger = match (&connection.open, role, pids) {
+            (Some(open), Side::Client | Side::Server, [_, 0]) => self.naming.stranger(open, connection.last_time()),
+            _ => None,
+        };
+        let waits = stranger.is_some() || self.naming.wait_for(pids);
         if !self.hosts.is_empty() {
             self.name_peers(connection, role, pids);
         }
@@ -97,6 +101,7 @@ impl<O: Observer> Parse<O> {
                     client_name: client_name.clone(),
                     server_name: server_name.clone(),
                     clock: self.clock,
+                    stranger,
                     since: None,
                 });
                 continue;
@@ -134,7 +139,7 @@ impl<O: Observer> Parse<O> {
         }
     }
 
-    /// One of the two processes is being looked up.
+    /// Who one of the two processes is will be known in a moment.
     #[cold]
     fn hold(&mut self, waiting: Waiting) {
         if let Some(waiting) = self.naming.hold(waiting) {
