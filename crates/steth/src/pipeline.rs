@@ -16,7 +16,7 @@ use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 use parse::Parse;
-pub(crate) use seen::{Observer, Seen};
+pub(crate) use seen::{Observer, Seen, address};
 use steth_event::{Chunk, Counters, Event, PROTOCOLS, RecordError};
 use steth_flow::Flow;
 use steth_identity::Hosts;

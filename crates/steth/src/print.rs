@@ -1,9 +1,8 @@
 //! An exchange as a line: JSON for programs, text for people.
 
-use crate::pipeline::Seen;
+use crate::pipeline::{Seen, address};
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use steth_event::{Open, Process};
@@ -93,17 +92,6 @@ pub(crate) fn ends(seen: &Seen<'_>) -> (Address, Address) {
 fn port(open: &Open, port: u16) -> Option<u16> {
     // A UDP socket that is not connected has no other end.
     (open.family != 1 && (open.transport != 17 || port != 0)).then_some(port)
-}
-
-/// The address; IPv4 mapped into IPv6 is IPv4.
-pub(crate) fn address(open: &Open, bytes: &[u8; 16]) -> Option<IpAddr> {
-    match open.family {
-        // A UDP socket that is not connected has no other end.
-        _ if open.transport == 17 && *bytes == [0; 16] => None,
-        2 => Some(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
-        10 => Some(IpAddr::from(*bytes).to_canonical()),
-        _ => None,
-    }
 }
 
 /// The address as text.

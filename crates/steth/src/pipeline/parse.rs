@@ -1,16 +1,18 @@
-//! flow --> wire: ordered streams in, exchanges out.
+//! flow --> wire --> identity: ordered streams in, exchanges out, with who their ends are.
 
 use super::Selected;
-use super::seen::Observer;
-use super::talk::{Talk, towards};
+use super::seen::{Observer, Seen, address, held, order};
+use super::talk::{Talk, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
-use crate::naming::Naming;
-use steth_event::PROTOCOLS;
+use crate::naming::{Naming, Waiting};
+use steth_event::{PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
 use steth_flow::{Connection, Content, End, Segment, Sink};
 use steth_identity::Hosts;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
-use steth_wire::{Bytes, Context, Domains, Exchange, Names, Piece, Session, State, Statements};
+use steth_wire::{
+    Bytes, Context, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
+};
 
 /// What the sessions share, and what becomes of their exchanges.
 pub(super) struct Parse<O> {
@@ -106,6 +108,146 @@ impl<O: Observer> Parse<O> {
         let again = state == State::Misinferred && connection.state.tries < 3;
         connection.state.deaf = !again;
         self.demotions.push((connection.id, if again { Demotion::InferAgain } else { Demotion::Opaque }));
+    }
+
+    /// Without a session: whether there is one now.
+    #[cold]
+    pub(super) fn begin(
+        &mut self,
+        connection: &mut Connection<Talk<O::Memo>>,
+        direction: u8,
+        segment: &Segment<'_>,
+    ) -> bool {
+        if connection.state.deaf {
+            self.unparsed += length(&segment.content);
+            return false;
+        }
+        if connection.role == ROLE_NETWORK && connection.protocol == 0 {
+            recognise(connection, direction, segment);
+        }
+        match Protocol::from_number(connection.protocol) {
+            Some(protocol) if self.protocols.has(protocol) => {
+                let transport = transport(connection, segment);
+                connection.state.session = Some(Session::new(protocol, transport));
+                if let Some(undecided) = connection.state.undecided.take() {
+                    for (direction, piece) in undecided.pieces() {
+                        self.feed(connection, direction, &piece);
+                    }
+                }
+                connection.state.session.is_some()
+            }
+            Some(_) => {
+                connection.state.deaf = true;
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None if transport(connection, segment) != Transport::Stream => {
+                // A datagram is a message of its own: a later one does not tell what this one is.
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None => {
+                // The kernel side could not tell yet, and has sent what it looked at.
+                self.unparsed += keep(connection, direction, segment);
+                false
+            }
+        }
+    }
+
+    fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
+        let role = match connection.role {
+            ROLE_CLIENT => Side::Client,
+            ROLE_SERVER => Side::Server,
+            _ => Side::Network,
+        };
+        let pids = match role {
+            Side::Network => [0, 0],
+            _ => [connection.tgid, connection.peer_tgid],
+        };
+        let stranger = match (&connection.open, role, pids) {
+            (Some(open), Side::Client | Side::Server, [_, 0]) => self.naming.stranger(open, connection.last_time()),
+            _ => None,
+        };
+        let waits = stranger.is_some() || self.naming.wait_for(pids);
+        if !self.hosts.is_empty() {
+            self.name_peers(connection, role, pids);
+        }
+        let out = std::mem::take(&mut self.out);
+        for exchange in &out {
+            let (mut side, mut reversed) = (role, connection.state.reversed);
+            if exchange.reversed() {
+                (side, reversed) = match role {
+                    Side::Client => (Side::Server, reversed),
+                    Side::Server => (Side::Client, reversed),
+                    Side::Network => (Side::Network, !reversed),
+                };
+            }
+            let swapped = side == Side::Server || reversed;
+            let [local, remote] = &connection.state.peers;
+            let [client_pid, server_pid] = order(swapped, pids);
+            let [client_name, server_name] = order(swapped, [local, remote]);
+            if waits {
+                self.hold(Waiting {
+                    exchange: *exchange,
+                    side,
+                    connection: connection.id,
+                    open: connection.open,
+                    reversed,
+                    client_pid,
+                    server_pid,
+                    client_name: client_name.clone(),
+                    server_name: server_name.clone(),
+                    clock: self.clock,
+                    stranger,
+                    since: None,
+                });
+                continue;
+            }
+            let seen = Seen {
+                exchange,
+                side,
+                connection: connection.id,
+                open: connection.open.as_ref(),
+                reversed,
+                processes: &self.naming,
+                client_pid,
+                server_pid,
+                client_name: client_name.as_ref(),
+                server_name: server_name.as_ref(),
+                names: &self.names,
+                clock: self.clock,
+            };
+            self.observer.exchange(&seen, &mut connection.state.memo);
+        }
+        self.out = out;
+        self.out.clear();
+    }
+
+    /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.
+    #[cold]
+    fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
+        let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
+        let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
+        for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
+            if peer.is_none() && foreign && self.naming.get(pid).is_none() {
+                let address = address(open, bytes);
+                *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
+            }
+        }
+    }
+
+    /// Who one of the two processes is will be known in a moment.
+    #[cold]
+    fn hold(&mut self, waiting: Waiting) {
+        if let Some(waiting) = self.naming.hold(waiting) {
+            self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+        }
+    }
+
+    pub(super) fn release(&mut self, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+        }
     }
 }
 

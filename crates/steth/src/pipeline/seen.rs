@@ -1,12 +1,9 @@
-//! wire --> identity --> Observer: an exchange, and who its ends are.
+//! What an observer is told.
 
-use super::parse::Parse;
-use super::talk::Talk;
 use crate::naming::{Naming, Waiting};
-use crate::print::address;
+use std::net::IpAddr;
 use std::sync::Arc;
-use steth_event::{Open, Process, ROLE_CLIENT, ROLE_SERVER};
-use steth_flow::Connection;
+use steth_event::{Open, Process};
 use steth_wire::{Exchange, Names, Side};
 
 /// Who gets the exchanges.
@@ -56,105 +53,8 @@ impl Seen<'_> {
     }
 }
 
-impl<O: Observer> Parse<O> {
-    pub(super) fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
-        let role = match connection.role {
-            ROLE_CLIENT => Side::Client,
-            ROLE_SERVER => Side::Server,
-            _ => Side::Network,
-        };
-        let pids = match role {
-            Side::Network => [0, 0],
-            _ => [connection.tgid, connection.peer_tgid],
-        };
-        let stranger = match (&connection.open, role, pids) {
-            (Some(open), Side::Client | Side::Server, [_, 0]) => self.naming.stranger(open, connection.last_time()),
-            _ => None,
-        };
-        let waits = stranger.is_some() || self.naming.wait_for(pids);
-        if !self.hosts.is_empty() {
-            self.name_peers(connection, role, pids);
-        }
-        let out = std::mem::take(&mut self.out);
-        for exchange in &out {
-            let (mut side, mut reversed) = (role, connection.state.reversed);
-            if exchange.reversed() {
-                (side, reversed) = match role {
-                    Side::Client => (Side::Server, reversed),
-                    Side::Server => (Side::Client, reversed),
-                    Side::Network => (Side::Network, !reversed),
-                };
-            }
-            let swapped = side == Side::Server || reversed;
-            let [local, remote] = &connection.state.peers;
-            let [client_pid, server_pid] = order(swapped, pids);
-            let [client_name, server_name] = order(swapped, [local, remote]);
-            if waits {
-                self.hold(Waiting {
-                    exchange: *exchange,
-                    side,
-                    connection: connection.id,
-                    open: connection.open,
-                    reversed,
-                    client_pid,
-                    server_pid,
-                    client_name: client_name.clone(),
-                    server_name: server_name.clone(),
-                    clock: self.clock,
-                    stranger,
-                    since: None,
-                });
-                continue;
-            }
-            let seen = Seen {
-                exchange,
-                side,
-                connection: connection.id,
-                open: connection.open.as_ref(),
-                reversed,
-                processes: &self.naming,
-                client_pid,
-                server_pid,
-                client_name: client_name.as_ref(),
-                server_name: server_name.as_ref(),
-                names: &self.names,
-                clock: self.clock,
-            };
-            self.observer.exchange(&seen, &mut connection.state.memo);
-        }
-        self.out = out;
-        self.out.clear();
-    }
-
-    /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.
-    #[cold]
-    fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
-        let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
-        let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
-        for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
-            if peer.is_none() && foreign && self.naming.get(pid).is_none() {
-                let address = address(open, bytes);
-                *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
-            }
-        }
-    }
-
-    /// Who one of the two processes is will be known in a moment.
-    #[cold]
-    fn hold(&mut self, waiting: Waiting) {
-        if let Some(waiting) = self.naming.hold(waiting) {
-            self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
-        }
-    }
-
-    pub(super) fn release(&mut self, waiting: Vec<Waiting>) {
-        for waiting in waiting {
-            self.observer.exchange(&seen(&waiting, &self.naming, &self.names), &mut O::Memo::default());
-        }
-    }
-}
-
-fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
+/// An exchange that had to wait.
+pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
     Seen {
         exchange: &waiting.exchange,
         side: waiting.side,
@@ -172,6 +72,17 @@ fn seen<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<
 }
 
 /// Local and remote end as client and server.
-fn order<T>(swapped: bool, [local, remote]: [T; 2]) -> [T; 2] {
+pub(super) fn order<T>(swapped: bool, [local, remote]: [T; 2]) -> [T; 2] {
     if swapped { [remote, local] } else { [local, remote] }
+}
+
+/// The address; IPv4 mapped into IPv6 is IPv4.
+pub(crate) fn address(open: &Open, bytes: &[u8; 16]) -> Option<IpAddr> {
+    match open.family {
+        // A UDP socket that is not connected has no other end.
+        _ if open.transport == 17 && *bytes == [0; 16] => None,
+        2 => Some(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
+        10 => Some(IpAddr::from(*bytes).to_canonical()),
+        _ => None,
+    }
 }

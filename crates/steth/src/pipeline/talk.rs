@@ -1,12 +1,10 @@
 //! The beginning of a conversation: which protocol its first bytes speak, and what is kept until that is known.
 
-use super::parse::Parse;
-use super::seen::Observer;
 use std::sync::Arc;
-use steth_event::{ROLE_NETWORK, ROLE_SERVER, SEND};
+use steth_event::{ROLE_SERVER, SEND};
 use steth_flow::{Connection, Content, Segment};
 use steth_wire::infer::{Guess, PREFIX, infer, infer_datagram};
-use steth_wire::{Bytes, Direction, Piece, Protocol, Session, Transport};
+use steth_wire::{Bytes, Direction, Piece, Session, Transport};
 
 /// What is kept of a connection between flow and wire.
 #[derive(Debug, Default)]
@@ -21,13 +19,13 @@ pub(super) struct Talk<M> {
     pub(super) deadline: Option<u64>,
     /// Names of the local and the remote address, once they are known: a connection outlives the answer that led to it.
     pub(super) peers: [Option<Arc<str>>; 2],
-    undecided: Option<Box<Undecided>>,
+    pub(super) undecided: Option<Box<Undecided>>,
     pub(super) memo: M,
 }
 
 /// The first bytes of a message, too few to tell its protocol.
 #[derive(Debug, Default)]
-struct Undecided {
+pub(super) struct Undecided {
     pieces: Vec<(u8, OwnedPiece)>,
     bytes: Vec<u8>,
 }
@@ -47,129 +45,78 @@ const UNDECIDED_PIECES: usize = PREFIX;
 /// Message beginnings that are looked at before a connection counts as unknown.
 const TRIES: u8 = 8;
 
-impl<O: Observer> Parse<O> {
-    /// Without a session: whether there is one now.
-    #[cold]
-    pub(super) fn begin(
-        &mut self,
-        connection: &mut Connection<Talk<O::Memo>>,
-        direction: u8,
-        segment: &Segment<'_>,
-    ) -> bool {
-        if connection.state.deaf {
-            self.unparsed += length(&segment.content);
-            return false;
-        }
-        if connection.role == ROLE_NETWORK && connection.protocol == 0 {
-            self.infer(connection, direction, segment);
-        }
-        match Protocol::from_number(connection.protocol) {
-            Some(protocol) if self.protocols.has(protocol) => {
-                let transport = transport(connection, segment);
-                connection.state.session = Some(Session::new(protocol, transport));
-                if let Some(undecided) = connection.state.undecided.take() {
-                    for (direction, early) in &undecided.pieces {
-                        self.feed(connection, *direction, &early.piece());
-                    }
-                }
-                connection.state.session.is_some()
-            }
-            Some(_) => {
-                connection.state.deaf = true;
-                self.unparsed += length(&segment.content);
-                false
-            }
-            None if transport(connection, segment) != Transport::Stream => {
-                // A datagram is a message of its own: a later one does not tell what this one is.
-                self.unparsed += length(&segment.content);
-                false
-            }
-            None => {
-                // The kernel side could not tell yet, and has sent what it looked at.
-                self.keep(connection, direction, segment);
-                false
-            }
-        }
-    }
-
-    /// Packets from a file have not been through the kernel side: the same inference, here.
-    fn infer(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
-        let Content::Captured(bytes) = segment.content else {
-            connection.state.undecided = None;
-            return;
-        };
-        let guess = if transport(connection, segment) == Transport::Stream {
-            let mut known = match &connection.state.undecided {
-                Some(undecided) if !segment.turn => undecided.bytes.clone(),
-                _ if segment.turn => {
-                    connection.state.undecided = None;
-                    Vec::new()
-                }
-                _ => return,
-            };
-            known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
-            infer(&known)
-        } else {
-            infer_datagram(bytes, bytes.len())
-        };
-        match guess {
-            Guess::Is { protocol, request } => {
-                connection.protocol = protocol as u8;
-                // Who answers is the server, whatever the ports suggested.
-                connection.state.reversed = request != (direction == SEND);
-            }
-            Guess::More => {}
-            Guess::No => {
+/// Packets from a file have not been through the kernel side: the same inference, here.
+pub(super) fn recognise<M>(connection: &mut Connection<Talk<M>>, direction: u8, segment: &Segment<'_>) {
+    let Content::Captured(bytes) = segment.content else {
+        connection.state.undecided = None;
+        return;
+    };
+    let guess = if transport(connection, segment) == Transport::Stream {
+        let mut known = match &connection.state.undecided {
+            Some(undecided) if !segment.turn => undecided.bytes.clone(),
+            _ if segment.turn => {
                 connection.state.undecided = None;
-                connection.state.tries += 1;
-                connection.state.deaf = connection.state.tries >= TRIES;
+                Vec::new()
             }
-        }
-    }
-
-    fn keep(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
-        let Content::Captured(bytes) = segment.content else {
-            self.unparsed += length(&segment.content);
-            return;
+            _ => return,
         };
-        if segment.turn {
-            connection.state.undecided = None;
+        known.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+        infer(&known)
+    } else {
+        infer_datagram(bytes, bytes.len())
+    };
+    match guess {
+        Guess::Is { protocol, request } => {
+            connection.protocol = protocol as u8;
+            // Who answers is the server, whatever the ports suggested.
+            connection.state.reversed = request != (direction == SEND);
         }
-        let undecided = connection.state.undecided.get_or_insert_default();
-        if undecided.pieces.len() >= UNDECIDED_PIECES || bytes.len() > 64 * 1024 {
+        Guess::More => {}
+        Guess::No => {
             connection.state.undecided = None;
-            self.unparsed += bytes.len() as u64;
-            return;
-        }
-        undecided.bytes.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
-        undecided.pieces.push((
-            direction,
-            OwnedPiece {
-                offset: segment.offset,
-                opposite: segment.opposite,
-                time: segment.time,
-                arrival: segment.arrival,
-                turn: segment.turn,
-                bytes: bytes.to_vec(),
-            },
-        ));
-    }
-}
-
-impl OwnedPiece {
-    fn piece(&self) -> Piece<'_> {
-        Piece {
-            offset: self.offset,
-            opposite: self.opposite,
-            time: self.time,
-            arrival: self.arrival,
-            turn: self.turn,
-            bytes: Bytes::Captured(&self.bytes),
+            connection.state.tries += 1;
+            connection.state.deaf = connection.state.tries >= TRIES;
         }
     }
 }
 
-fn length(content: &Content<'_>) -> u64 {
+/// Keeps the beginning of a message until its protocol is known. How many bytes were not kept.
+pub(super) fn keep<M>(connection: &mut Connection<Talk<M>>, direction: u8, segment: &Segment<'_>) -> u64 {
+    let Content::Captured(bytes) = segment.content else { return length(&segment.content) };
+    if segment.turn {
+        connection.state.undecided = None;
+    }
+    let undecided = connection.state.undecided.get_or_insert_default();
+    if undecided.pieces.len() >= UNDECIDED_PIECES || bytes.len() > 64 * 1024 {
+        connection.state.undecided = None;
+        return bytes.len() as u64;
+    }
+    undecided.bytes.extend_from_slice(&bytes[..bytes.len().min(PREFIX)]);
+    undecided.pieces.push((
+        direction,
+        OwnedPiece {
+            offset: segment.offset,
+            opposite: segment.opposite,
+            time: segment.time,
+            arrival: segment.arrival,
+            turn: segment.turn,
+            bytes: bytes.to_vec(),
+        },
+    ));
+    0
+}
+
+impl Undecided {
+    /// Direction and bytes of each piece, as they came.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (u8, Piece<'_>)> {
+        self.pieces.iter().map(|(direction, piece)| {
+            let &OwnedPiece { offset, opposite, time, arrival, turn, ref bytes } = piece;
+            (*direction, Piece { offset, opposite, time, arrival, turn, bytes: Bytes::Captured(bytes) })
+        })
+    }
+}
+
+pub(super) fn length(content: &Content<'_>) -> u64 {
     match content {
         Content::Captured(bytes) => bytes.len() as u64,
         Content::Skipped(n) | Content::Lost(n) => *n,
@@ -185,7 +132,7 @@ pub(super) fn towards<M>(connection: &Connection<Talk<M>>, direction: u8) -> Dir
 }
 
 /// What the connection's bytes travel in.
-fn transport<M>(connection: &Connection<Talk<M>>, segment: &Segment<'_>) -> Transport {
+pub(super) fn transport<M>(connection: &Connection<Talk<M>>, segment: &Segment<'_>) -> Transport {
     // mDNS (RFC 6762), LLMNR (RFC 4795), and the NetBIOS name service, whose messages look alike (RFC 1002).
     const GROUPS: [u16; 3] = [5353, 5355, 137];
     match (&connection.open, &segment.content) {
