@@ -121,6 +121,11 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>,
         Some(process) => text(to, &process.name),
         None => to.extend_from_slice(b"null"),
     }
+    to.extend_from_slice(br#","service":"#);
+    match process {
+        Some(process) => text(to, process.service_name()),
+        None => to.extend_from_slice(b"null"),
+    }
     to.extend_from_slice(br#","container":"#);
     match process.and_then(|process| process.container.as_deref()) {
         Some(container) => text(to, container),
@@ -150,7 +155,7 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     let (client, server) = ends(seen);
     let name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &Address, pid: u32| {
         let mut name = match (process, host) {
-            (Some(process), _) => process.name.clone(),
+            (Some(process), _) => process.service_name().to_owned(),
             (None, Some(host)) => host.to_string(),
             (None, None) => {
                 address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") })
