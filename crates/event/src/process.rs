@@ -13,6 +13,9 @@ pub struct Process {
     pub started: u64,
     /// Short name: the executable's file name, else the kernel's `comm`.
     pub name: String,
+    /// What it is called as a service (`service.name`): what the process declares, its unit, the program that an interpreter
+    /// runs, or its name.
+    pub service: String,
     /// Path of the executable; empty when it could not be read.
     pub executable: String,
     /// Arguments, joined with spaces, at most [`Process::COMMAND_LINE`] bytes.
@@ -20,6 +23,9 @@ pub struct Process {
     /// Container id, from the cgroup path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// systemd unit, from the cgroup path; none in containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Whether more is to come.
     #[serde(skip_serializing_if = "LookUp::is_done")]
     pub look_up: LookUp,
@@ -50,6 +56,12 @@ impl LookUp {
 impl Process {
     /// Most bytes of a command line that are kept.
     pub const COMMAND_LINE: usize = 512;
+
+    /// The name as a service. Recordings of before there was one have the process's name only.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        if self.service.is_empty() { &self.name } else { &self.service }
+    }
 
     /// The record that a recording keeps: eight bytes (the kind, then zeros), then JSON.
     #[must_use]

@@ -28,6 +28,18 @@ impl Tuple {
         })
     }
 
+    /// Address of the observed end, as IPv6.
+    #[must_use]
+    pub fn local_address(&self) -> [u8; 16] {
+        self.local.0
+    }
+
+    /// Address of the other end, as IPv6.
+    #[must_use]
+    pub fn remote_address(&self) -> [u8; 16] {
+        self.remote.0
+    }
+
     /// The same connection from its other end.
     #[must_use]
     pub fn reversed(self) -> Self {

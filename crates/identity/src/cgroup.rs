@@ -1,4 +1,4 @@
-//! The container id in a cgroup path.
+//! What a cgroup path tells: the container, or the systemd unit.
 
 /// The container id in the text of `/proc/PID/cgroup`: 64 hexadecimal digits in the last part of a path, bare (cgroupfs
 /// driver: `/docker/ID`, `/kubepods/…/podUID/ID`) or dressed (systemd driver: `docker-ID.scope`, `cri-containerd-ID.scope`,
@@ -15,9 +15,37 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
     })
 }
 
+/// The systemd unit in the text of `/proc/PID/cgroup`: the innermost part of a path that ends in `.service`. A user's manager
+/// (`user@1000.service`) is the house of that user's units, not one itself; a process right in it has none.
+#[must_use]
+pub fn unit(cgroup: &str) -> Option<&str> {
+    cgroup.lines().find_map(|line| {
+        let path = line.splitn(3, ':').nth(2)?;
+        let part = path.rsplit('/').find(|part| part.ends_with(".service"))?;
+        (part.len() > ".service".len() && !part.starts_with("user@")).then_some(part)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::container_id;
+    use super::{container_id, unit};
+
+    #[test]
+    fn units_of_the_system_and_of_users() {
+        for (cgroup, expected) in [
+            ("0::/system.slice/nginx.service", Some("nginx.service")),
+            ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service", Some("postgresql@15-main.service")),
+            ("2:cpu:/\n1:name=systemd:/system.slice/cron.service\n0::/system.slice/cron.service", Some("cron.service")),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/shop.service", Some("shop.service")),
+            ("0::/user.slice/user-1000.slice/user@1000.service/init.scope", None),
+            ("0::/user.slice/user-0.slice/session-1.scope", None),
+            ("0::/.service", None),
+            ("0::/", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(cgroup), expected, "{cgroup}");
+        }
+    }
 
     #[test]
     fn forms_of_all_drivers() {

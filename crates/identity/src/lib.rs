@@ -26,11 +26,13 @@
 mod cgroup;
 mod hosts;
 mod procfs;
+mod program;
 mod reader;
 mod resolver;
+mod service;
 mod table;
 
-pub use cgroup::container_id;
+pub use cgroup::{container_id, unit};
 pub use hosts::Hosts;
 pub use resolver::Resolver;
 pub use table::Processes;

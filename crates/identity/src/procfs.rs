@@ -1,6 +1,8 @@
 //! What `/proc/PID` says (proc(5)).
 
-use crate::container_id;
+use crate::program::program;
+use crate::service::{declared, service};
+use crate::{container_id, unit};
 use std::fs;
 use std::io::Read;
 use steth_event::Process;
@@ -12,18 +14,35 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
     let executable = fs::read_link(format!("/proc/{pid}/exe"))
         .map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
         .unwrap_or_default();
-    let command_line = head(&format!("/proc/{pid}/cmdline"), Process::COMMAND_LINE);
+    // A class path alone may be longer than what is kept of the line.
+    let arguments = head(&format!("/proc/{pid}/cmdline"), ARGUMENTS);
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let container = container_id(&cgroup).map(str::to_owned);
+    // In a container the unit is the runtime's.
+    let unit = unit(&cgroup).filter(|_| container.is_none()).map(str::to_owned);
+    let name = name(&executable, &arguments, &comm);
+    let mut environment = head(&format!("/proc/{pid}/environ"), ENVIRONMENT);
+    let declared = declared(&environment);
+    // There are secrets in it.
+    environment.fill(0);
+    std::hint::black_box(&environment);
     Some(Process {
         pid,
         started,
-        name: name(&executable, &command_line, &comm),
+        service: service(declared, unit.as_deref(), program(&executable, &arguments), &name),
+        name,
         executable,
-        command_line: join(&command_line),
-        container: container_id(&cgroup).map(str::to_owned),
+        command_line: join(&arguments),
+        container,
+        unit,
         ..Process::default()
     })
 }
+
+/// Bytes of a command line that are looked at.
+const ARGUMENTS: usize = 32 * 1024;
+/// Bytes of an environment that are looked at.
+const ENVIRONMENT: usize = 128 * 1024;
 
 /// File name of the executable. Where several programs are one file under several names (redis-server and redis-check-rdb,
 /// busybox), the name it was started by, which the kernel's own name then agrees with. Else the kernel's name.

@@ -1,7 +1,9 @@
 //! Names a process when it is first seen.
 
 use crate::procfs;
+use crate::program::program;
 use crate::reader::{Question, Reader};
+use crate::service::service;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::time::Duration;
@@ -69,10 +71,12 @@ impl Resolver {
             self.images.clear();
         }
         let executable = String::from_utf8_lossy(executable).into_owned();
+        let name = procfs::name(&executable, command_line, "");
         let process = Process {
             pid: exec.tgid,
             started: exec.started,
-            name: procfs::name(&executable, command_line, ""),
+            service: service(None, None, program(&executable, command_line), &name),
+            name,
             executable,
             command_line: procfs::join(command_line),
             ..Process::default()
@@ -123,7 +127,8 @@ impl Resolver {
         let process = self.images.remove(&tgid).unwrap_or_else(|| {
             let comm = comm.unwrap_or_default();
             let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
-            Process { pid: tgid, name: String::from_utf8_lossy(&comm[..end]).into_owned(), ..Process::default() }
+            let name = String::from_utf8_lossy(&comm[..end]).into_owned();
+            Process { pid: tgid, service: name.clone(), name, ..Process::default() }
         });
         self.ask(process)
     }
@@ -172,7 +177,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     fn named(pid: u32, name: &str) -> Process {
-        Process { pid, name: name.into(), ..Process::default() }
+        Process { pid, name: name.into(), service: name.into(), ..Process::default() }
     }
 
     #[test]

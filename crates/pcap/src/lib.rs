@@ -52,6 +52,7 @@ mod fragment;
 mod ip;
 mod limits;
 mod link;
+mod packet;
 mod pcapng;
 mod records;
 mod stats;
@@ -61,13 +62,14 @@ mod tcp;
 mod tuple;
 mod udp;
 
-pub use file::FileError;
 pub use limits::Limits;
 pub use link::UnsupportedLink;
+pub use packet::FileError;
 pub use stats::{FragmentStats, Skipped, Stats, TcpStats, UdpStats};
 
-use file::{Packet, Packets};
+use file::Packets;
 use fragment::Fragments;
+use packet::Packet;
 use records::Records;
 use stats::Skip;
 use tcp::Tcp;

@@ -6,7 +6,7 @@
 //! if_tsoffset are read.
 
 use crate::field::Endian;
-use crate::file::{FileError, Packet};
+use crate::packet::{FileError, Packet};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

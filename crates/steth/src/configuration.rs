@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use steth_verdict::Patterns;
 use steth_wire::Protocol;
 
 macro_rules! options {
@@ -45,6 +46,18 @@ options! {
     capture.ring_kib: u32 = 16384;
     /// Protocols to analyse.
     capture.protocols: Vec<String> = Protocol::ALL.iter().map(|p| p.name().to_owned()).collect();
+    /// Processes by the path of their executable: regular expressions, found anywhere in it. At least one of `include`, if there
+    /// are any, and none of `exclude`. The rows combine: every row must agree. The kernel decides, before a byte is copied.
+    selection.executable: Patterns = Patterns::default();
+    /// The same by the arguments, joined with spaces; the first 16384 bytes.
+    selection.command_line: Patterns = Patterns::default();
+    /// The same by the environment with which the process was started: NAME=VALUE, both expressions; the name matches as a
+    /// whole, the value anywhere. The first 16384 bytes.
+    selection.environment: Patterns = Patterns::default();
+    /// Whether unix sockets are observed.
+    selection.unix: bool = true;
+    /// Whether connections within this host are observed: loopback, and its own addresses.
+    selection.local: bool = true;
     /// Connections whose state is kept; beyond it, one that was not used lately is given up and counted.
     limits.connections: usize = 65_536;
     /// Processes that are remembered.
@@ -58,6 +71,7 @@ pub(crate) struct Configuration {
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) capture: Capture,
+    pub(crate) selection: Selection,
     pub(crate) limits: Limits,
 }
 
@@ -77,6 +91,7 @@ macro_rules! section {
 section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
+section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
 section!(Limits { connections: usize, processes: usize });
 
 impl Configuration {
@@ -106,6 +121,7 @@ impl Configuration {
         anyhow::ensure!((64..=1024).contains(&self.capture.head), "capture.head is {}; 64 to 1024", self.capture.head);
         anyhow::ensure!(self.limits.connections > 0, "limits.connections is 0; at least 1");
         anyhow::ensure!(self.limits.processes > 0, "limits.processes is 0; at least 1");
+        crate::selection::of(self)?;
         self.protocols().map(drop)
     }
 
@@ -162,6 +178,8 @@ mod tests {
         assert!(error.contains("hed") && error.contains("head") && error.contains('2'), "{error}");
         let error = format!("{:#}", Configuration::parse("limits:\n  connections: many\n").unwrap_err());
         assert!(error.contains('2'), "{error}");
+        let error = Configuration::parse("selection:\n  environment: {include: [ENV]}\n").unwrap_err();
+        assert!(format!("{error:#}").contains("'ENV' names no variable"), "{error:#}");
         let error = format!("{:#}", Configuration::parse("capture:\n  protocols: [http, gopher]\n").unwrap_err());
         assert!(error.contains("gopher") && error.contains("redis"), "{error}");
     }

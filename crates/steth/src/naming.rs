@@ -1,11 +1,14 @@
-//! Exchanges wait here, for 50 ms at most, while a process of theirs is being looked up.
+//! Exchanges wait here, for 50 ms at most, while it is found out who their processes are.
 //!
 //! The first record of a process comes with what the kernel told ([`LookUp::UnderWay`]); what /proc says follows, usually
-//! before the next tick. All times are those of the stream, so a replay waits exactly as the live agent did.
+//! before the next tick. So do exchanges whose other end is on this host and has not been heard of ([`crate::strangers`]).
+//! All times are those of the stream, so a replay waits exactly as the live agent did.
 
+use crate::strangers::Strangers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use steth_event::{LookUp, Open, Process};
+use steth_flow::Tuple;
 use steth_identity::Processes;
 use steth_wire::{Exchange, Side};
 
@@ -27,6 +30,8 @@ pub(crate) struct Waiting {
     pub(crate) client_name: Option<Arc<str>>,
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) clock: u64,
+    /// The other end, if it has not been heard of yet but may be.
+    pub(crate) stranger: Option<Tuple>,
     /// The first tick that saw it; `None` as yet.
     pub(crate) since: Option<u64>,
 }
@@ -39,6 +44,7 @@ fn under_way(process: Option<&Arc<Process>>) -> bool {
 pub(crate) struct Naming {
     processes: Processes,
     waiting: VecDeque<Waiting>,
+    strangers: Strangers,
     /// Processes that are being looked up: never fewer; more, once one of them was evicted.
     under_way: u64,
     refused: u64,
@@ -48,7 +54,14 @@ pub(crate) struct Naming {
 impl Naming {
     /// Remembers so many processes.
     pub(crate) fn new(processes: usize) -> Self {
-        Self { processes: Processes::new(processes), waiting: VecDeque::new(), under_way: 0, refused: 0, late: 0 }
+        Self {
+            processes: Processes::new(processes),
+            waiting: VecDeque::new(),
+            strangers: Strangers::default(),
+            under_way: 0,
+            refused: 0,
+            late: 0,
+        }
     }
 
     /// Who this is, as far as is known by now.
@@ -70,11 +83,24 @@ impl Naming {
         self.under_way > 0 && pids.into_iter().any(|pid| under_way(self.processes.get(pid)))
     }
 
+    /// A socket of this host is announced.
+    pub(crate) fn announced(&mut self, open: &Open) {
+        self.strangers.announced(open);
+    }
+
+    /// The other end of this socket, if it has not been heard of yet but may be. No process is known there.
+    pub(crate) fn stranger(&self, open: &Open, now: u64) -> Option<Tuple> {
+        self.strangers.beyond(open, now)
+    }
+
     /// Holds an exchange back; gives it back at once if there is no place.
     pub(crate) fn hold(&mut self, waiting: Waiting) -> Option<Waiting> {
         if self.waiting.len() >= PLACES {
             self.late += 1;
             return Some(waiting);
+        }
+        if let Some(stranger) = waiting.stranger {
+            self.strangers.wait(stranger);
         }
         self.waiting.push_back(waiting);
         None
@@ -119,15 +145,25 @@ impl Naming {
     /// Takes out what is known by now, and what `also` names; in the order in which it came.
     fn take(&mut self, also: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let (mut out, mut stay) = (Vec::new(), VecDeque::new());
-        for waiting in std::mem::take(&mut self.waiting) {
-            if !self.wait_for([waiting.client_pid, waiting.server_pid]) {
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            if let Some(pid) = waiting.stranger.and_then(|stranger| self.strangers.process(&stranger)) {
+                waiting.stranger = None;
+                let unknown = if waiting.client_pid == 0 { &mut waiting.client_pid } else { &mut waiting.server_pid };
+                *unknown = pid;
+            }
+            let under_way = self.wait_for([waiting.client_pid, waiting.server_pid]);
+            if !under_way && waiting.stranger.is_none() {
                 out.push(waiting);
             } else if also(&waiting) {
-                self.late += 1;
+                // A stranger who never comes is nothing late: nobody may be watching there.
+                self.late += u64::from(under_way);
                 out.push(waiting);
             } else {
                 stay.push_back(waiting);
             }
+        }
+        if stay.iter().all(|waiting| waiting.stranger.is_none()) {
+            self.strangers.none_awaited();
         }
         self.waiting = stay;
         out
@@ -225,6 +261,61 @@ mod tests {
         let (mut pipeline, _) = play(begin);
         pipeline.finish();
         assert_eq!(pipeline.observer().0, [name("MainThread")], "nothing is lost at the end");
+    }
+
+    /// The server's end of a connection on this host, an exchange on it, and the client's end, announced last.
+    fn strange() -> [Vec<Vec<u8>>; 2] {
+        const CLIENT: u32 = 71;
+        let end = |connection, role, tgid, local_port, remote_port| {
+            let mut open = Open {
+                kind: kind::OPEN,
+                family: 2,
+                transport: 6,
+                role,
+                tgid,
+                connection,
+                local_port,
+                remote_port,
+                time: 1,
+                ..Open::default()
+            };
+            for address in [&mut open.local_address, &mut open.remote_address] {
+                address[..4].copy_from_slice(&[127, 0, 0, 1]);
+            }
+            open.as_bytes().to_vec()
+        };
+        let mut server = exchange(1).to_vec();
+        server[0] = end(1, ROLE_SERVER, SERVER, 80, 40_000);
+        let ab = Process { pid: CLIENT, name: "ab".to_owned(), look_up: LookUp::Done, ..Process::default() };
+        let client = vec![ab.to_record(), end(2, steth_event::ROLE_CLIENT, CLIENT, 40_000, 80)];
+        [server, client]
+    }
+
+    #[test]
+    fn a_client_on_this_host_that_is_announced_behind_the_answer_is_named() {
+        #[derive(Default)]
+        struct Clients(Vec<Option<String>>);
+        impl Observer for Clients {
+            type Memo = ();
+            fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
+                self.0.push(seen.client().map(|process| process.name.clone()));
+            }
+        }
+        let play = |records: Vec<Vec<u8>>| {
+            let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Clients::default());
+            records.into_iter().for_each(|record| pipeline.record(&record));
+            (std::mem::take(&mut pipeline.observer().0), pipeline.account().named_late)
+        };
+        let [server, client] = strange();
+        assert_eq!(play([server.clone(), client.clone(), vec![tick(10)]].concat()), (vec![name("ab")], 0));
+        assert_eq!(
+            play([server.clone(), vec![tick(10)], client.clone(), vec![tick(20)]].concat()),
+            (vec![name("ab")], 0)
+        );
+        assert_eq!(play([client.clone(), server.clone()].concat()), (vec![name("ab")], 0), "nothing to wait for");
+        assert_eq!(play([server, vec![tick(10), tick(34)]].concat()), (vec![], 0));
+        let [server, _] = strange();
+        assert_eq!(play([server, vec![tick(10), tick(35)]].concat()), (vec![None], 0), "not for ever");
     }
 
     #[test]

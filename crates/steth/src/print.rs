@@ -1,9 +1,8 @@
 //! An exchange as a line: JSON for programs, text for people.
 
-use crate::pipeline::Seen;
+use crate::pipeline::{Seen, address};
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use steth_event::{Open, Process};
@@ -38,21 +37,17 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         e.outcome.name(),
         e.end.saturating_sub(e.start)
     );
-    if e.first_byte == 0 {
-        to.extend_from_slice(b"null");
-    } else {
-        let _ = write!(to, "{}", e.first_byte.saturating_sub(e.start));
-    }
+    number(to, (e.first_byte != 0).then(|| e.first_byte.saturating_sub(e.start)));
+    to.extend_from_slice(br#","queue_ns":"#);
+    number(to, e.queue(seen.side));
+    to.extend_from_slice(br#","service_ns":"#);
+    number(to, e.service(seen.side));
     let _ = write!(
         to,
         r#","request_bytes":{},"response_bytes":{},"connection":{},"request_seq":{},"response_seq":"#,
         e.request_bytes, e.response_bytes, seen.connection, e.request_offset as u32
     );
-    if e.first_byte == 0 {
-        to.extend_from_slice(b"null");
-    } else {
-        let _ = write!(to, "{}", e.response_offset as u32);
-    }
+    number(to, (e.first_byte != 0).then_some((e.response_offset as u32).into()));
     if e.truncated {
         to.extend_from_slice(br#","truncated":true"#);
     }
@@ -95,17 +90,6 @@ fn port(open: &Open, port: u16) -> Option<u16> {
     (open.family != 1 && (open.transport != 17 || port != 0)).then_some(port)
 }
 
-/// The address; IPv4 mapped into IPv6 is IPv4.
-pub(crate) fn address(open: &Open, bytes: &[u8; 16]) -> Option<IpAddr> {
-    match open.family {
-        // A UDP socket that is not connected has no other end.
-        _ if open.transport == 17 && *bytes == [0; 16] => None,
-        2 => Some(IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])),
-        10 => Some(IpAddr::from(*bytes).to_canonical()),
-        _ => None,
-    }
-}
-
 /// The address as text.
 pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
     address(open, bytes).map(|address| address.to_string())
@@ -133,6 +117,11 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>,
         Some(process) => text(to, &process.name),
         None => to.extend_from_slice(b"null"),
     }
+    to.extend_from_slice(br#","service":"#);
+    match process {
+        Some(process) => text(to, process.service_name()),
+        None => to.extend_from_slice(b"null"),
+    }
     to.extend_from_slice(br#","container":"#);
     match process.and_then(|process| process.container.as_deref()) {
         Some(container) => text(to, container),
@@ -143,6 +132,13 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>,
         text(to, name);
     }
     to.push(b'}');
+}
+
+fn number(to: &mut Vec<u8>, number: Option<u64>) {
+    match number {
+        Some(number) => drop(write!(to, "{number}")),
+        None => to.extend_from_slice(b"null"),
+    }
 }
 
 fn text(to: &mut Vec<u8>, text: &str) {
@@ -162,7 +158,7 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     let (client, server) = ends(seen);
     let name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &Address, pid: u32| {
         let mut name = match (process, host) {
-            (Some(process), _) => process.name.clone(),
+            (Some(process), _) => process.service_name().to_owned(),
             (None, Some(host)) => host.to_string(),
             (None, None) => {
                 address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") })

@@ -103,7 +103,7 @@ impl Counter {
             if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
         let mut name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
-                return self.entities.intern(&process.name, self.latest);
+                return self.entities.intern(process.service_name(), self.latest);
             }
             self.text.clear();
             match (host, seen.open.and_then(|open| print::ip(open, address))) {

@@ -156,8 +156,7 @@ fn both_ends_of_short_connections_are_named() {
     nothing_lost(&seen);
     for side in ["client", "server"] {
         let named = count(&seen, side, |e| e["client"]["process"] == "ab" && e["server"]["process"] == "nginx");
-        // A client that is put off the CPU inside its first send is told of only after its server has answered: seldom.
-        assert!(named >= 1980, "{named} on the {side} side");
+        assert_eq!(named, 2000, "on the {side} side");
     }
 }
 

@@ -23,6 +23,7 @@ mod answer;
 mod attributes;
 mod body;
 mod head;
+mod infer;
 mod lines;
 mod request;
 mod response;
@@ -40,6 +41,7 @@ pub use attributes::{Attributes, Method, error_type};
 
 use crate::{Context, Cut, Direction, End, Fifo, Outcome, Piece, State};
 use answer::Answer;
+pub(crate) use infer::infer;
 use request::{Request, Requests};
 use response::Responses;
 use steth_ledger::Lost;

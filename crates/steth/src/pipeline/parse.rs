@@ -1,0 +1,268 @@
+//! flow --> wire --> identity: ordered streams in, exchanges out, with who their ends are.
+
+use super::Selected;
+use super::seen::{Observer, Seen, address, held, order};
+use super::talk::{Talk, keep, length, recognise, towards, transport};
+use crate::deadlines::Deadlines;
+use crate::naming::{Naming, Waiting};
+use steth_event::{PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
+use steth_flow::{Connection, Content, End, Segment, Sink};
+use steth_identity::Hosts;
+use steth_ledger::Exchanges;
+use steth_probe::Demotion;
+use steth_wire::{
+    Bytes, Context, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
+};
+
+/// What the sessions share, and what becomes of their exchanges.
+pub(super) struct Parse<O> {
+    pub(super) names: Names,
+    pub(super) statements: Statements,
+    pub(super) domains: Domains,
+    pub(super) out: Vec<Exchange>,
+    pub(super) counts: [Exchanges; PROTOCOLS],
+    pub(super) naming: Naming,
+    pub(super) hosts: Hosts,
+    pub(super) deadlines: Deadlines,
+    pub(super) demotions: Vec<(u64, Demotion)>,
+    pub(super) unparsed: u64,
+    pub(super) clock: u64,
+    pub(super) protocols: Selected,
+    pub(super) observer: O,
+}
+
+impl<O: Observer> Sink for Parse<O> {
+    type State = Talk<O::Memo>;
+
+    #[inline]
+    fn segment(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
+        if connection.state.session.is_none() && !self.begin(connection, direction, segment) {
+            return;
+        }
+        self.feed(connection, direction, &piece(segment));
+    }
+
+    fn shutdown(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, time: u64) {
+        let towards = towards(connection, direction);
+        self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
+    }
+
+    fn closed(&mut self, connection: &mut Connection<Talk<O::Memo>>, end: End, time: u64) {
+        let end = match end {
+            End::Closed => steth_wire::End::Closed,
+            End::Reset => steth_wire::End::Reset,
+            End::TimedOut => steth_wire::End::TimedOut,
+            End::Evicted => steth_wire::End::Evicted,
+        };
+        self.with_session(connection, |session, cx| session.close(end, time, cx));
+    }
+}
+
+impl<O: Observer> Parse<O> {
+    #[inline]
+    pub(super) fn feed(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, piece: &Piece<'_>) {
+        let towards = towards(connection, direction);
+        self.with_session(connection, |session, cx| session.feed(towards, piece, cx));
+    }
+
+    #[inline]
+    pub(super) fn with_session(
+        &mut self,
+        connection: &mut Connection<Talk<O::Memo>>,
+        act: impl FnOnce(&mut Session, &mut Context<'_>),
+    ) {
+        let Some(session) = &mut connection.state.session else { return };
+        let count = &mut self.counts[session.protocol() as usize];
+        let Self { names, statements, domains, out, .. } = self;
+        act(session, &mut Context { names, statements, domains, out, count });
+        let state = session.state();
+        let deadline = session.deadline();
+        if deadline.is_some() && (connection.state.deadline.is_none() || deadline < connection.state.deadline) {
+            connection.state.deadline = deadline;
+            self.deadlines.add(deadline.unwrap_or(0), connection.id);
+        }
+        if !self.domains.is_empty() {
+            let Self { domains, hosts, .. } = self;
+            domains.drain(|name, address, ttl, time| hosts.learn(name, address, ttl, time));
+        }
+        if !self.out.is_empty() {
+            self.hand_on(connection);
+        }
+        if state != State::Parsing {
+            self.part(connection, state);
+        }
+    }
+
+    /// The session has had enough.
+    #[cold]
+    fn part(&mut self, connection: &mut Connection<Talk<O::Memo>>, state: State) {
+        if let Some(mut session) = connection.state.session.take() {
+            let count = &mut self.counts[session.protocol() as usize];
+            let Self { names, statements, domains, out, .. } = self;
+            let mut cx = Context { names, statements, domains, out, count };
+            session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
+        }
+        self.hand_on(connection);
+        connection.protocol = 0;
+        connection.state.tries += 1;
+        let again = state == State::Misinferred && connection.state.tries < 3;
+        connection.state.deaf = !again;
+        self.demotions.push((connection.id, if again { Demotion::InferAgain } else { Demotion::Opaque }));
+    }
+
+    /// Without a session: whether there is one now.
+    #[cold]
+    pub(super) fn begin(
+        &mut self,
+        connection: &mut Connection<Talk<O::Memo>>,
+        direction: u8,
+        segment: &Segment<'_>,
+    ) -> bool {
+        if connection.state.deaf {
+            self.unparsed += length(&segment.content);
+            return false;
+        }
+        if connection.role == ROLE_NETWORK && connection.protocol == 0 {
+            recognise(connection, direction, segment);
+        }
+        match Protocol::from_number(connection.protocol) {
+            Some(protocol) if self.protocols.has(protocol) => {
+                let transport = transport(connection, segment);
+                connection.state.session = Some(Session::new(protocol, transport));
+                if let Some(undecided) = connection.state.undecided.take() {
+                    for (direction, piece) in undecided.pieces() {
+                        self.feed(connection, direction, &piece);
+                    }
+                }
+                connection.state.session.is_some()
+            }
+            Some(_) => {
+                connection.state.deaf = true;
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None if transport(connection, segment) != Transport::Stream => {
+                // A datagram is a message of its own: a later one does not tell what this one is.
+                self.unparsed += length(&segment.content);
+                false
+            }
+            None => {
+                // The kernel side could not tell yet, and has sent what it looked at.
+                self.unparsed += keep(connection, direction, segment);
+                false
+            }
+        }
+    }
+
+    fn hand_on(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
+        let role = match connection.role {
+            ROLE_CLIENT => Side::Client,
+            ROLE_SERVER => Side::Server,
+            _ => Side::Network,
+        };
+        let pids = match role {
+            Side::Network => [0, 0],
+            _ => [connection.tgid, connection.peer_tgid],
+        };
+        let stranger = match (&connection.open, role, pids) {
+            (Some(open), Side::Client | Side::Server, [_, 0]) => self.naming.stranger(open, connection.last_time()),
+            _ => None,
+        };
+        let waits = stranger.is_some() || self.naming.wait_for(pids);
+        if !self.hosts.is_empty() {
+            self.name_peers(connection, role, pids);
+        }
+        let out = std::mem::take(&mut self.out);
+        for exchange in &out {
+            let (mut side, mut reversed) = (role, connection.state.reversed);
+            if exchange.reversed() {
+                (side, reversed) = match role {
+                    Side::Client => (Side::Server, reversed),
+                    Side::Server => (Side::Client, reversed),
+                    Side::Network => (Side::Network, !reversed),
+                };
+            }
+            let swapped = side == Side::Server || reversed;
+            let [local, remote] = &connection.state.peers;
+            let [client_pid, server_pid] = order(swapped, pids);
+            let [client_name, server_name] = order(swapped, [local, remote]);
+            if waits {
+                self.hold(Waiting {
+                    exchange: *exchange,
+                    side,
+                    connection: connection.id,
+                    open: connection.open,
+                    reversed,
+                    client_pid,
+                    server_pid,
+                    client_name: client_name.clone(),
+                    server_name: server_name.clone(),
+                    clock: self.clock,
+                    stranger,
+                    since: None,
+                });
+                continue;
+            }
+            let seen = Seen {
+                exchange,
+                side,
+                connection: connection.id,
+                open: connection.open.as_ref(),
+                reversed,
+                processes: &self.naming,
+                client_pid,
+                server_pid,
+                client_name: client_name.as_ref(),
+                server_name: server_name.as_ref(),
+                names: &self.names,
+                clock: self.clock,
+            };
+            self.observer.exchange(&seen, &mut connection.state.memo);
+        }
+        self.out = out;
+        self.out.clear();
+    }
+
+    /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.
+    #[cold]
+    fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
+        let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
+        let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
+        for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
+            if peer.is_none() && foreign && self.naming.get(pid).is_none() {
+                let address = address(open, bytes);
+                *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
+            }
+        }
+    }
+
+    /// Who one of the two processes is will be known in a moment.
+    #[cold]
+    fn hold(&mut self, waiting: Waiting) {
+        if let Some(waiting) = self.naming.hold(waiting) {
+            self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+        }
+    }
+
+    pub(super) fn release(&mut self, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
+        }
+    }
+}
+
+#[inline]
+fn piece<'a>(segment: &Segment<'a>) -> Piece<'a> {
+    Piece {
+        offset: segment.offset,
+        opposite: segment.opposite,
+        time: segment.time,
+        arrival: segment.arrival,
+        turn: segment.turn,
+        bytes: match segment.content {
+            Content::Captured(bytes) => Bytes::Captured(bytes),
+            Content::Skipped(n) => Bytes::Skipped(n),
+            Content::Lost(n) => Bytes::Lost(n),
+        },
+    }
+}
