@@ -9,6 +9,7 @@
 //! * `frames`: messages out of a TCP stream, also behind a gap;
 //! * `lookup`: one query and its exchange;
 //! * `talk`: which response is whose, repetitions, time-outs;
+//! * `early`: answers that were seen before their query;
 //! * `domains`: few enough names for operations, and the addresses on their way out.
 //!
 //! A response belongs to the query with its id and its question (in any case: resolvers mix cases on purpose), asked on the
@@ -28,6 +29,7 @@
 mod answer;
 mod attributes;
 mod domains;
+mod early;
 mod frames;
 mod infer;
 mod lookup;
