@@ -49,7 +49,8 @@ impl Bench {
             side: Side::Server,
             protocol: Protocol::Http,
         });
-        let seen = Observation { duration_ns: millis * 1_000_000, request_bytes: 10, ..Default::default() };
+        let (duration_ns, slow) = (millis * 1_000_000, millis >= 1000);
+        let seen = Observation { duration_ns, slow, request_bytes: 10, ..Default::default() };
         self.windows.record(at, &key, &seen);
     }
 
@@ -195,9 +196,12 @@ fn metrics_follow_the_conventions_line_by_line() {
     assert_eq!(value(&text, &format!("{http}_bucket{{{labels},le=\"0.01\"}}")), 1.0);
     assert_eq!(value(&text, &format!("{http}_bucket{{{labels},le=\"7.5\"}}")), 2.0);
     assert_eq!(value(&text, &format!("{http}_sum{{{labels}}}")), 7.007);
+    let slow = "steth_exchanges_slow_total";
+    assert_eq!(value(&text, &format!("{slow}{{side=\"server\",protocol=\"http\",{labels}}}")), 1.0);
     let client = "service_name=\"web\",service_peer_name=\"shop\",http_request_method=\"GET\",url_template=\"/a/{id}\",\
         http_response_status_code=\"503\",error_type=\"503\",server_address=\"shop\",server_port=\"8080\"";
     assert_eq!(value(&text, &format!("http_client_request_duration_seconds_count{{{client}}}")), 1.0);
+    assert_eq!(value(&text, &format!("{slow}{{side=\"client\",protocol=\"http\",{client}}}")), 0.0);
     let redis = "db_system_name=\"redis\",db_operation_name=\"HGET\",db_response_status_code=\"WRONGTYPE\",\
         error_type=\"WRONGTYPE\"";
     let server =
@@ -253,6 +257,23 @@ fn the_windows_of_the_page_merge_by_side() {
     assert_eq!(service["operations"][0]["statuses"]["200"], 20);
     for bad in ["0", "361", "x", "-1", ""] {
         assert!(bench.get(&format!("/api/v1/windows?last={bad}")).0.starts_with("HTTP/1.1 400"), "{bad}");
+    }
+}
+
+#[test]
+fn the_page_is_told_how_many_were_slow_of_each_operation_and_side() {
+    let mut bench = Bench::new();
+    for (operation, side, millis) in [(1, Side::Server, 10), (1, Side::Client, 1000), (2, Side::Server, 1500)] {
+        bench.record(T, "web", |key| Key { operation, side, ..key }, millis);
+    }
+    bench.publish(T + SECOND);
+    let json: serde_json::Value = serde_json::from_str(&bench.get("/api/v1/windows?last=3").1).expect("JSON");
+    let service = &json["services"][0];
+    let slow = |x: &serde_json::Value, side: &str| x["sides"][side]["slow"].as_u64();
+    assert_eq!((slow(service, "server"), slow(service, "client")), (Some(1), Some(1)), "{service}");
+    for operation in service["operations"].as_array().expect("two operations") {
+        let expected = if operation["name"] == "HGET" { (Some(1), None) } else { (Some(0), Some(1)) };
+        assert_eq!((slow(operation, "server"), slow(operation, "client")), expected, "{operation}");
     }
 }
 

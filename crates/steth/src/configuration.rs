@@ -1,10 +1,16 @@
 //! The configuration file: every key, its default, its unit and its help, in one place.
 
+mod span;
+
+use crate::pipeline::{self, Selected};
+use crate::slow::Thresholds;
 use anyhow::Context as _;
 use serde::Deserialize;
+use span::Span;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use steth_wire::Protocol;
 
 macro_rules! options {
@@ -45,6 +51,18 @@ options! {
     capture.ring_kib: u32 = 16384;
     /// Protocols to analyse.
     capture.protocols: Vec<String> = Protocol::ALL.iter().map(|p| p.name().to_owned()).collect();
+    /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
+    /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
+    /// event streams, BLPOP. A long time (1h) calls nothing slow.
+    slow.http: Span = Span::millis(250);
+    /// The same of a Redis command.
+    slow.redis: Span = Span::millis(10);
+    /// The same of a statement to MySQL or MariaDB.
+    slow.mysql: Span = Span::millis(100);
+    /// The same of a statement to PostgreSQL.
+    slow.postgresql: Span = Span::millis(100);
+    /// The same of a DNS lookup.
+    slow.dns: Span = Span::millis(100);
     /// Connections whose state is kept; beyond it, one that was not used lately is given up and counted.
     limits.connections: usize = 65_536;
     /// Processes that are remembered.
@@ -58,6 +76,7 @@ pub(crate) struct Configuration {
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) capture: Capture,
+    pub(crate) slow: Slow,
     pub(crate) limits: Limits,
 }
 
@@ -77,9 +96,15 @@ macro_rules! section {
 section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
+section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Limits { connections: usize, processes: usize });
 
 impl Configuration {
+    /// What the file says, or the defaults if there is none.
+    pub(crate) fn read_or_default(path: Option<&Path>) -> anyhow::Result<Self> {
+        path.map_or_else(|| Ok(Self::default()), Self::read)
+    }
+
     /// Reads a file. Unknown keys and bad values are refused, with the place.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -106,17 +131,54 @@ impl Configuration {
         anyhow::ensure!((64..=1024).contains(&self.capture.head), "capture.head is {}; 64 to 1024", self.capture.head);
         anyhow::ensure!(self.limits.connections > 0, "limits.connections is 0; at least 1");
         anyhow::ensure!(self.limits.processes > 0, "limits.processes is 0; at least 1");
+        for protocol in Protocol::ALL {
+            let name = protocol.name();
+            anyhow::ensure!(
+                !self.slow_from(protocol).is_zero(),
+                "slow.{name} is 0, so everything would be slow; 1ns or more"
+            );
+        }
         self.protocols().map(drop)
     }
 
+    fn slow_from(&self, protocol: Protocol) -> Duration {
+        let Span(duration) = match protocol {
+            Protocol::Http1 => self.slow.http,
+            Protocol::Redis => self.slow.redis,
+            Protocol::Mysql => self.slow.mysql,
+            Protocol::Postgresql => self.slow.postgresql,
+            Protocol::Dns => self.slow.dns,
+        };
+        duration
+    }
+
+    /// From how long on an exchange is slow.
+    pub(crate) fn thresholds(&self) -> Thresholds {
+        Thresholds::new(|protocol| self.slow_from(protocol))
+    }
+
+    /// The limits of the pipeline.
+    pub(crate) fn pipeline(&self) -> pipeline::Limits {
+        pipeline::Limits {
+            connections: self.limits.connections,
+            processes: self.limits.processes,
+            ..pipeline::Limits::default()
+        }
+    }
+
     /// One bit per protocol that is to be analysed.
-    pub(crate) fn protocols(&self) -> anyhow::Result<u32> {
+    pub(crate) fn protocols(&self) -> anyhow::Result<Selected> {
         let mut bits = 0;
         for name in &self.capture.protocols {
             let protocol: Protocol = name.parse().map_err(|error| anyhow::anyhow!("capture.protocols: {error}"))?;
             bits |= 1 << protocol as u8;
         }
-        Ok(bits)
+        Ok(Selected(bits))
+    }
+
+    /// The protocols that are to be analysed, or the one that was asked for.
+    pub(crate) fn selected(&self, only: Option<Protocol>) -> anyhow::Result<Selected> {
+        only.map_or_else(|| self.protocols(), |protocol| Ok(Selected::only(protocol)))
     }
 
     /// The whole file with these values, each option under its help.
@@ -154,6 +216,19 @@ mod tests {
         let mut other = default.clone();
         other.capture.head = 256;
         assert_eq!(Configuration::parse("capture:\n  head: 256\n").unwrap(), other);
+    }
+
+    #[test]
+    fn how_long_is_slow_is_said_for_each_protocol() {
+        let default = Configuration::default();
+        assert!(default.print().contains("  http: \"250ms\"\n"), "{}", default.print());
+        let other = Configuration::parse("slow:\n  redis: 1s 500ms\n").unwrap();
+        assert_eq!(other.slow_from(Protocol::Redis), Duration::from_millis(1500));
+        assert_eq!(other.slow_from(Protocol::Http1), default.slow_from(Protocol::Http1));
+        for (text, named) in [("slow:\n  redis: 10\n", "250ms"), ("slow:\n  dns: 0s\n", "slow.dns")] {
+            let error = format!("{:#}", Configuration::parse(text).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod record;
 mod replay;
 mod run;
 mod say;
+mod slow;
 mod stop;
 mod store;
 mod strangers;

@@ -192,6 +192,7 @@ impl<O: Observer> Pipeline<O> {
 pub(crate) struct Selected(pub(crate) u32);
 
 impl Selected {
+    #[cfg(test)]
     pub(crate) const ALL: Self = Self(u32::MAX);
 
     pub(crate) fn only(protocol: Protocol) -> Self {

@@ -3,7 +3,7 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::pipeline::{Limits, Pipeline, Selected};
+use crate::pipeline::Pipeline;
 use crate::store::Store;
 use crate::windows::Counter;
 use crate::{losses, stop};
@@ -39,10 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut configuration = match &args.config {
-        Some(path) => Configuration::read(path)?,
-        None => Configuration::default(),
-    };
+    let mut configuration = Configuration::read_or_default(args.config.as_deref())?;
     if let Some(listen) = args.listen {
         configuration.server.listen = listen;
     }
@@ -67,18 +64,14 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
-        protocols,
+        protocols: protocols.0,
         ..Settings::default()
     })?;
     let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
-    let limits = Limits {
-        connections: configuration.limits.connections,
-        processes: configuration.limits.processes,
-        ..Limits::default()
-    };
-    let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
+    let limits = configuration.pipeline();
+    let mut pipeline = Pipeline::new(&limits, protocols, Counter::new(now(), configuration.thresholds()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
     let started = Instant::now();
     let mut published: Option<Instant> = None;

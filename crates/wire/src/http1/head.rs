@@ -160,6 +160,9 @@ pub(super) struct Fields {
     pub(super) coded: bool,
     /// `Expect: 100-continue`.
     pub(super) expects: bool,
+    /// The message says that it waits by design: a response that is a stream of events (`text/event-stream`), a request
+    /// that asks for a long poll (`Prefer: wait=10`, RFC 7240 §4.3).
+    pub(super) waits: bool,
     pub(super) host: Option<Name>,
     pub(super) traceparent: Option<[u8; TRACEPARENT]>,
     /// What the last line was, for the one that continues it.
@@ -177,6 +180,8 @@ enum Known {
     Host,
     Expect,
     Traceparent,
+    Type,
+    Prefer,
 }
 
 impl Fields {
@@ -184,7 +189,7 @@ impl Fields {
     #[inline]
     pub(super) fn clear(&mut self) {
         (self.length, self.chunked, self.coded, self.expects) = (None, false, false, false);
-        (self.host, self.traceparent, self.last) = (None, None, Known::Other);
+        (self.host, self.traceparent, self.last, self.waits) = (None, None, Known::Other, false);
     }
 
     /// The lines up to the empty one that ends the head. False: that one has not come.
@@ -213,6 +218,8 @@ impl Fields {
             }
             b't' if line.get(11) == Some(&b':') => (Known::Traceparent, field(line, b"Traceparent", b"traceparent")),
             b'e' if line.get(6) == Some(&b':') => (Known::Expect, field(line, b"Expect", b"expect")),
+            b'c' if line.get(12) == Some(&b':') => (Known::Type, field(line, b"Content-Type", b"content-type")),
+            b'p' if line.get(6) == Some(&b':') => (Known::Prefer, field(line, b"Prefer", b"prefer")),
             // Obsolete line folding (RFC 9112 §5.2): the value goes on.
             _ if matches!(first, b' ' | b'\t') => return self.value(self.last, line, names),
             _ => (Known::Other, None),
@@ -247,6 +254,8 @@ impl Fields {
                 (self.host, self.last_host) = (Some(name), name);
             }
             Known::Expect => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
+            Known::Type => self.waits |= is_events(value),
+            Known::Prefer => self.waits |= value.split(|byte| *byte == b',').any(is_wait),
             Known::Traceparent if self.traceparent.is_none() => self.traceparent = traceparent(value),
             _ => {}
         }
@@ -259,6 +268,18 @@ impl Fields {
 fn field<'a, const N: usize>(line: &'a [u8], usual: &[u8; N], lower: &[u8; N]) -> Option<&'a [u8]> {
     let (name, value) = line.split_first_chunk()?;
     (name == usual || name == lower || name.eq_ignore_ascii_case(lower)).then(|| value.get(1..).unwrap_or_default())
+}
+
+/// Whether a media type is that of server-sent events.
+fn is_events(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// Whether a preference is the time that the client is willing to wait.
+fn is_wait(preference: &[u8]) -> bool {
+    let name = preference.split(|byte| *byte == b'=').next().unwrap_or_default();
+    name.len() < preference.len() && name.trim_ascii().eq_ignore_ascii_case(b"wait")
 }
 
 /// A number of digits only, that fits.

@@ -32,6 +32,8 @@ mod talk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_fields;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_property;

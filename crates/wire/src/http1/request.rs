@@ -27,6 +27,8 @@ pub(super) struct Request {
     /// Bytes of content, if the framing is known.
     pub(super) size: Option<u64>,
     pub(super) truncated: bool,
+    /// A long poll, by its own words.
+    waits: bool,
     operation: Name,
     pub(super) method: Method,
     host: Name,
@@ -43,7 +45,7 @@ impl Request {
             status: Status::Unknown,
             outcome: Outcome::Answered,
             truncated: self.truncated,
-            blocking: false,
+            blocking: self.waits,
             start: self.start,
             arrival: self.arrival,
             request_end: self.end,
@@ -114,6 +116,7 @@ impl Default for Requests {
                 bytes: 0,
                 size: None,
                 truncated: false,
+                waits: false,
                 operation: Name::EMPTY,
                 method: Method::Unseen,
                 host: Name::EMPTY,
@@ -252,6 +255,7 @@ impl Session {
             bytes: 0,
             size: None,
             truncated: false,
+            waits: false,
             operation: Name::EMPTY,
             method: Method::Unseen,
             host: Name::EMPTY,
@@ -338,6 +342,7 @@ impl Session {
         request.bytes = position.saturating_sub(request.offset);
         request.host = fields.host.unwrap_or(Name::EMPTY);
         request.traceparent = fields.traceparent;
+        request.waits = fields.waits;
         // RFC 9112 §6.3: chunked wins over a length, and a request without either has no body.
         let (body, at) = match (request.method, fields) {
             // What follows is the tunnel's, if it is granted, so it is too early to read it as requests.
