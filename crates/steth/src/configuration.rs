@@ -10,8 +10,10 @@ use span::Span;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use steth_wire::Protocol;
+use steth_wire::http1::{Routing, Rules};
 
 macro_rules! options {
     ($($(#[doc = $help:literal])+ $section:ident . $key:ident: $type:ty = $default:expr;)*) => {
@@ -63,6 +65,12 @@ options! {
     slow.postgresql: Span = Span::millis(100);
     /// The same of a DNS lookup.
     slow.dns: Span = Span::millis(100);
+    /// Templates of HTTP paths, in order; the first that matches is the route, before the built-in ones: {name} stands
+    /// for one segment, *rest at the end for any number, all else for itself. A host in front keeps a rule to that host.
+    /// At most 64. For example ["/users/me", "/users/{name}/files/*rest", "shop.example/{product}"].
+    http.routes: Vec<String> = Vec::new();
+    /// Routes that are told apart of one service, each with its method; all others are counted as *. 1 to 4096.
+    http.routes_per_service: u32 = Routing::default().routes_per_service;
     /// Connections whose state is kept; beyond it, one that was not used lately is given up and counted.
     limits.connections: usize = 65_536;
     /// Processes that are remembered.
@@ -77,6 +85,7 @@ pub(crate) struct Configuration {
     pub(crate) store: Store,
     pub(crate) capture: Capture,
     pub(crate) slow: Slow,
+    pub(crate) http: Http,
     pub(crate) limits: Limits,
 }
 
@@ -97,6 +106,7 @@ section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
+section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });
 
 impl Configuration {
@@ -138,7 +148,14 @@ impl Configuration {
                 "slow.{name} is 0, so everything would be slow; 1ns or more"
             );
         }
+        let routes = self.http.routes_per_service;
+        anyhow::ensure!((1..=4096).contains(&routes), "http.routes_per_service is {routes}; 1 to 4096");
+        self.rules()?;
         self.protocols().map(drop)
+    }
+
+    fn rules(&self) -> anyhow::Result<Rules> {
+        Rules::parse(&self.http.routes).context("http.routes")
     }
 
     fn slow_from(&self, protocol: Protocol) -> Duration {
@@ -158,12 +175,22 @@ impl Configuration {
     }
 
     /// The limits of the pipeline.
-    pub(crate) fn pipeline(&self) -> pipeline::Limits {
-        pipeline::Limits {
+    pub(crate) fn pipeline(&self) -> anyhow::Result<pipeline::Limits> {
+        let routing = Routing { rules: self.rules()?, routes_per_service: self.http.routes_per_service };
+        Ok(pipeline::Limits {
             connections: self.limits.connections,
             processes: self.limits.processes,
+            routing: Arc::new(routing),
             ..pipeline::Limits::default()
-        }
+        })
+    }
+
+    /// The limits of windows.
+    pub(crate) fn windows(&self) -> steth_window::Limits {
+        let usual = steth_window::Limits::default();
+        // A route that has a name keeps it: windows have room for all of them, and for `*` of each method.
+        let operations = usual.operations_per_service.max(self.http.routes_per_service as usize + 16);
+        steth_window::Limits { operations_per_service: operations, ..usual }
     }
 
     /// One bit per protocol that is to be analysed.
@@ -226,6 +253,22 @@ mod tests {
         assert_eq!(other.slow_from(Protocol::Redis), Duration::from_millis(1500));
         assert_eq!(other.slow_from(Protocol::Http1), default.slow_from(Protocol::Http1));
         for (text, named) in [("slow:\n  redis: 10\n", "250ms"), ("slow:\n  dns: 0s\n", "slow.dns")] {
+            let error = format!("{:#}", Configuration::parse(text).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn rules_for_paths_are_checked_when_they_are_read() {
+        let good = "http:\n  routes: [\"/users/{name}\", 'shop.example/*rest']\n  routes_per_service: 4000\n";
+        let good = Configuration::parse(good).unwrap();
+        assert_eq!(Configuration::parse(&good.print()).unwrap(), good);
+        assert_eq!(good.pipeline().unwrap().routing.routes_per_service, 4000);
+        assert!(good.windows().operations_per_service > 4000);
+        for (text, named) in [
+            ("http:\n  routes: [/a, /b/*c/d]\n", r#"http.routes: rule 2 ("/b/*c/d"): *c must come last"#),
+            ("http:\n  routes_per_service: 0\n", "1 to 4096"),
+        ] {
             let error = format!("{:#}", Configuration::parse(text).unwrap_err());
             assert!(error.contains(named), "{error}");
         }

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let printer = Printer::new(args.json, slow);
     let output = if args.summary { Output::Count(printer) } else { Output::Print(printer) };
     let selected = configuration.selected(args.protocol)?;
-    let mut pipeline = Pipeline::new(&configuration.pipeline(), selected, output);
+    let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, output);
 
     let mut problem = None;
     let mut capture = serde_json::Value::Null;

@@ -70,8 +70,9 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
-    let limits = configuration.pipeline();
-    let mut pipeline = Pipeline::new(&limits, protocols, Counter::new(now(), configuration.thresholds()));
+    let limits = configuration.pipeline()?;
+    let mut pipeline =
+        Pipeline::new(&limits, protocols, Counter::new(now(), configuration.windows(), configuration.thresholds()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
     let started = Instant::now();
     let mut published: Option<Instant> = None;
@@ -148,6 +149,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "HTTP routes".into())], account.routes_folded);
     add("steth_folded_total", folded, vec![("what", "DNS names".into())], account.domains_folded);
     add("steth_folded_total", folded, vec![("what", "digests".into())], account.digests_folded);
     add(

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         probe.select(pid)?;
     }
     let slow = args.slow.map(|slow| slow.thresholds(configuration.thresholds()));
-    let mut pipeline = Pipeline::new(&configuration.pipeline(), selected, Printer::new(args.json, slow));
+    let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
     let mut agent = Agent::start(probe, &[])?;

@@ -24,9 +24,9 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    pub(crate) fn new(now: u64, slow: Thresholds) -> Self {
+    pub(crate) fn new(now: u64, limits: Limits, slow: Thresholds) -> Self {
         Self {
-            windows: Windows::new(Limits::default(), now),
+            windows: Windows::new(limits, now),
             entities: Entities::default(),
             words: Names::default(),
             text: String::new(),

@@ -3,7 +3,7 @@
 use super::attributes::TRACEPARENT;
 use super::lines::Lines;
 use super::route::absolute;
-use crate::{Name, Names};
+use crate::{Name, Names, Share};
 use memchr::memchr;
 
 /// Most bytes of a line that are kept while its end has not come.
@@ -169,6 +169,8 @@ pub(super) struct Fields {
     last: Known,
     /// The host of the heads before.
     last_host: Name,
+    /// What hosts count against.
+    pub(super) share: Share,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -250,7 +252,7 @@ impl Fields {
             // A connection mostly names the same host over and over.
             Known::Host if self.host.is_none() && names.is(self.last_host, value) => self.host = Some(self.last_host),
             Known::Host if self.host.is_none() => {
-                let name = host(value, names);
+                let name = host(value, self.share, names);
                 (self.host, self.last_host) = (Some(name), name);
             }
             Known::Expect => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
@@ -292,10 +294,10 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// A host in lower case, without user info, which is nobody's business.
-pub(super) fn host(authority: &[u8], names: &mut Names) -> Name {
+pub(super) fn host(authority: &[u8], share: Share, names: &mut Names) -> Name {
     // (A fold without an early end is what the compiler makes vectors of.)
     if !authority.iter().fold(false, |odd, byte| odd | byte.is_ascii_uppercase() | (*byte == b'@')) {
-        return names.intern(authority);
+        return names.intern_within(share, authority).unwrap_or(Name::OTHER);
     }
     let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
     let mut lower = [0; Names::MAX_LENGTH];
@@ -303,17 +305,17 @@ pub(super) fn host(authority: &[u8], names: &mut Names) -> Name {
     for (to, from) in lower.iter_mut().zip(host) {
         *to = from.to_ascii_lowercase();
     }
-    names.intern(lower.get(..length).unwrap_or_default())
+    names.intern_within(share, lower.get(..length).unwrap_or_default()).unwrap_or(Name::OTHER)
 }
 
 /// The host that the request line itself names: an absolute target overrides Host (RFC 9112 §3.2.2).
-pub(super) fn target_host(method: &[u8], target: &[u8], names: &mut Names) -> Option<Name> {
+pub(super) fn target_host(method: &[u8], target: &[u8], share: Share, names: &mut Names) -> Option<Name> {
     let authority = match absolute(target) {
         Some((authority, _)) => authority,
         None if method == b"CONNECT" => target,
         None => return None,
     };
-    (!authority.is_empty()).then(|| host(authority, names))
+    (!authority.is_empty()).then(|| host(authority, share, names))
 }
 
 /// `00-<32 hex digits>-<16>-<2>`; later versions may append more, behind another dash (W3C Trace Context §3.2.2).
