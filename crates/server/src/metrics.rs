@@ -150,6 +150,9 @@ fn labels(series: &Series) -> Labels {
             labels.add("http_request_method", method);
             labels.add(if key.side == Side::Server { "http_route" } else { "url_template" }, route);
             labels.add("http_response_status_code", &names.status);
+            if key.side == Side::Server {
+                labels.add("url_scheme", "http");
+            }
         }
         Protocol::Redis => {
             labels.add("db_system_name", "redis").add("db_operation_name", operation);

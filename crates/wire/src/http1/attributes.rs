@@ -120,6 +120,10 @@ impl Attributes {
         if let Some((_, route)) = names.get(exchange.operation).split_once(' ') {
             text(if side == Side::Server { "http.route" } else { "url.template" }, route);
         }
+        // Required of servers, opt-in for clients. What is read here is clear text, whatever a proxy in front has taken off.
+        if side == Side::Server {
+            text("url.scheme", "http");
+        }
         // One host too many for the service, or for the table: it is not known.
         let host = if self.host == Name::OTHER { "" } else { names.get(self.host) };
         let (address, port) = authority(host);
