@@ -26,15 +26,24 @@ static __always_inline __u32 verdict_of(__u32 tgid)
 	return known ? *known : control.default_verdict;
 }
 
-static __always_inline bool port_wanted(struct sock *sk, __u8 family)
+/* Whether both ends are on this host, in one network namespace. An unconnected socket has no other end. */
+static __always_inline bool is_local(struct sock *sk, __u8 family)
+{
+	if (family == AF_INET && (sk->__sk_common.skc_daddr & 0xff) == 127)
+		return true;
+	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & IFF_LOOPBACK;
+}
+
+/* Is this socket observed if its process is? */
+static __always_inline bool socket_wanted(struct sock *sk, __u8 family)
 {
 	__u32 port = control.port;
 
-	if (!port)
-		return true;
 	if (family == AF_UNIX)
+		return !port && !control.skip_unix;
+	if (control.skip_local && is_local(sk, family))
 		return false;
-	return sk->__sk_common.skc_num == port || bpf_ntohs(sk->__sk_common.skc_dport) == port;
+	return !port || sk->__sk_common.skc_num == port || bpf_ntohs(sk->__sk_common.skc_dport) == port;
 }
 
 static __always_inline __u64 extend(__u64 known, __u32 now)
@@ -81,7 +90,7 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->transport = transport;
 	c->tgid = tgid;
 	c->epoch = control.epoch;
-	c->verdict = port_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
+	c->verdict = socket_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
 	/* Only DNS travels in datagrams, and not on unix sockets. */
 	if (transport == 1 || (transport == IPPROTO_UDP && !(protocols & 1u << STETH_PROTOCOL_DNS)))
 		c->flags |= CONNECTION_L4;
@@ -99,7 +108,7 @@ static __always_inline struct connection *connection_in_task(struct sock *sk)
 	if (c->epoch != control.epoch || c->tgid != tgid) {
 		c->epoch = control.epoch;
 		c->tgid = tgid;
-		c->verdict = port_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
+		c->verdict = socket_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
 	}
 	return c;
 }

@@ -28,6 +28,7 @@ typedef _Bool bool;
 /* UAPI: constants of the bpf() system call that the programs use. */
 enum bpf_map_type_used {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -53,6 +54,7 @@ enum {
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 #define RCV_SHUTDOWN 1
+#define IFF_LOOPBACK 0x8
 #define ECONNREFUSED 111
 #define ECONNRESET 104
 #define ETIMEDOUT 110
@@ -107,6 +109,12 @@ struct upid {
 struct pid {
 	struct upid numbers[1];
 };
+struct net_device {
+	unsigned int flags;
+};
+struct dst_entry {
+	struct net_device *dev;
+};
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_type;
@@ -114,6 +122,7 @@ struct sock {
 	int sk_err;
 	__u8 sk_shutdown;
 	struct pid *sk_peer_pid;
+	struct dst_entry *sk_dst_cache;
 	__u32 sk_pacing_status;
 };
 struct inet_connection_sock {
@@ -133,9 +142,34 @@ struct tcp_sock {
 	__u32 total_retrans;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+struct file {
+	struct path f_path;
+};
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
+	struct file *exe_file;
 };
 struct task_struct {
 	int pid;

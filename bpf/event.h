@@ -175,7 +175,7 @@ enum steth_counter {
 	STETH_PENDING_BYTES,
 	STETH_UNSELECTED,       /* chunks on sockets that the verdict excludes */
 	STETH_PEEKS,            /* MSG_PEEK and error-queue reads: no data consumed */
-	STETH_VERDICTS_FULL,    /* processes whose inherited verdict found no room */
+	STETH_VERDICTS_FULL,    /* processes whose verdict found no room, or nothing to go by */
 	STETH_OTHER_CHUNKS,     /* on raw, ICMP, MPTCP, SCTP … sockets: there is no connection to follow */
 	STETH_OTHER_BYTES,
 	/* Ring full: exchanges whose request began in a dropped record, per protocol. */

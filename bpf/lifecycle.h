@@ -47,6 +47,9 @@ static __always_inline void on_established(struct sock *sk, bool passive)
 	if (passive) {
 		c->role = STETH_ROLE_SERVER;
 		c->role_source = STETH_ROLE_STATE;
+	} else {
+		/* When it began to connect, its own port and its route were not known. */
+		c->epoch = 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)

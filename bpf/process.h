@@ -6,7 +6,7 @@
 #ifndef STETH_PROCESS_H
 #define STETH_PROCESS_H
 
-#include "state.h"
+#include "selection.h"
 
 #define EXECUTABLE_MAX 256
 #define COMMAND_LINE_MAX 512
@@ -26,6 +26,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 
 	if (!s)
 		return;
+	judge_image(task, s);
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;

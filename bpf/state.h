@@ -50,6 +50,14 @@ struct {
 	__u32 default_verdict;
 	/* Only connections with this local or remote port; 0: all. Host order. */
 	__u32 port;
+	/*
+	 * Rows of the rules that are in force, two bits each, and in the highest bit which half of the tables is theirs:
+	 * bpf/selection.h. No rows: the default verdict holds.
+	 */
+	__u32 rules;
+	/* Sockets that are not observed whoever has them. */
+	__u32 skip_unix;
+	__u32 skip_local;
 	/* Children of the agent are selected, and theirs (`steth watch -- COMMAND`). */
 	__u32 adopt_children;
 	/* Set here when bytes were coalesced on some socket: a sweep will find them should nothing else. */

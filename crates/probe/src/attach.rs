@@ -2,6 +2,7 @@
 
 use crate::ring::Ring;
 use crate::rings::Rings;
+use crate::selection::{self, Selection};
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
@@ -24,6 +25,9 @@ pub struct Settings {
     pub protocols: u32,
     /// Observe every process but those ignored (`true`), or only selected ones.
     pub observe_all: bool,
+    /// Which processes are observed. Those that run already are judged by the caller, with [`Probe::judge`]. If there are
+    /// rules, whoever is not selected by them is not observed, `observe_all` or not.
+    pub selection: Selection,
     /// Only connections with this port at either end; 0: all.
     pub port: u16,
     /// Select the children of this process, and theirs.
@@ -39,6 +43,7 @@ impl Default for Settings {
             capture_head: 1024,
             protocols: u32::MAX,
             observe_all: true,
+            selection: Selection::default(),
             port: 0,
             adopt_children: false,
             last_stage: STAGES - 1,
@@ -108,7 +113,7 @@ pub struct Probe {
     links: Vec<Link>,
     sweep: Option<Link>,
     rings: Rings,
-    skel: SockTracepointsSkel<'static>,
+    pub(crate) skel: SockTracepointsSkel<'static>,
     possible_cpus: usize,
     same_pids: bool,
 }
@@ -175,12 +180,14 @@ impl Probe {
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
             control.control.epoch = 1;
-            control.control.default_verdict = if settings.observe_all { CAPTURE } else { IGNORE };
+            control.control.default_verdict =
+                if settings.observe_all && settings.selection.rules.is_empty() { CAPTURE } else { IGNORE };
             control.control.port = settings.port.into();
             control.control.adopt_children = settings.adopt_children.into();
         } else {
             return Err(Self::broken("the object has no control section"));
         }
+        selection::put(&mut skel, &settings.selection)?;
         let rings = (0..rings).map(|n| ring(&skel.maps.rings, n, ring_bytes)).collect::<Result<Vec<_>, _>>()?;
         let rings = Rings::new(rings).map_err(|e| Self::broken(&format!("waiting for the rings: {e}")))?;
 
@@ -206,11 +213,11 @@ impl Probe {
         Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }
 
-    fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
+    pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
         ProbeError::Refused { what, cause: error.to_string(), log: last_log_lines() }
     }
 
-    fn broken(cause: &str) -> ProbeError {
+    pub(crate) fn broken(cause: &str) -> ProbeError {
         ProbeError::Refused { what: "the setup", cause: cause.to_owned(), log: String::new() }
     }
 
@@ -240,19 +247,6 @@ impl Probe {
             }
         }
         sum
-    }
-
-    /// Observes this process, and the children it will have.
-    ///
-    /// # Errors
-    /// When the kernel's table is full.
-    pub fn select(&mut self, pid: u32) -> Result<(), ProbeError> {
-        let set = self.skel.maps.verdicts.update(&pid.to_ne_bytes(), &CAPTURE.to_ne_bytes(), MapFlags::ANY);
-        set.map_err(|error| Self::refused("another selected process", &error))?;
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.epoch += 1;
-        }
-        Ok(())
     }
 
     /// Gives a connection up; takes effect at the next sweep. False: the table is full, and the connection goes on costing
@@ -352,8 +346,9 @@ fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
     Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
 }
 
-const CAPTURE: u32 = 1;
-const IGNORE: u32 = 2;
+/// `enum verdict` of `bpf/state.h`.
+pub(crate) const CAPTURE: u32 = 1;
+pub(crate) const IGNORE: u32 = 2;
 
 fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
     let mut length = size_of::<bpf_prog_info>() as u32;

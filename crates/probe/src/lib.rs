@@ -22,6 +22,7 @@ mod inventory;
 pub mod privileges;
 mod ring;
 mod rings;
+mod selection;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));
@@ -29,6 +30,7 @@ mod skeleton {
 
 pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
 pub use inventory::Inventory;
+pub use selection::Selection;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

@@ -3,12 +3,13 @@
 //! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
+use crate::selection;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
 use steth_identity::Resolver;
 use steth_probe::privileges::{self, Capabilities, Capability};
-use steth_probe::{Demotion, Probe};
+use steth_probe::{Demotion, Probe, Selection};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
 const LOOK: Duration = Duration::from_millis(25);
@@ -59,6 +60,12 @@ impl Agent {
 
     pub(crate) fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// Observes whom these rules select, from now on and of what is running.
+    pub(crate) fn select(&mut self, selection: &Selection) -> anyhow::Result<()> {
+        self.probe.apply(selection)?;
+        selection::judge_running(&mut self.probe, &selection.rules)
     }
 
     /// Gives connections up.

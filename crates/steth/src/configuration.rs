@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use steth_verdict::Patterns;
 use steth_wire::Protocol;
 use steth_wire::http1::{Routing, Rules};
 
@@ -53,6 +54,18 @@ options! {
     capture.ring_kib: u32 = 16384;
     /// Protocols to analyse.
     capture.protocols: Vec<String> = Protocol::ALL.iter().map(|p| p.name().to_owned()).collect();
+    /// Processes by the path of their executable: regular expressions, found anywhere in it. At least one of `include`, if there
+    /// are any, and none of `exclude`. The rows combine: every row must agree. The kernel decides, before a byte is copied.
+    selection.executable: Patterns = Patterns::default();
+    /// The same by the arguments, joined with spaces; the first 16384 bytes.
+    selection.command_line: Patterns = Patterns::default();
+    /// The same by the environment with which the process was started: NAME=VALUE, both expressions; the name matches as a
+    /// whole, the value anywhere. The first 16384 bytes.
+    selection.environment: Patterns = Patterns::default();
+    /// Whether unix sockets are observed.
+    selection.unix: bool = true;
+    /// Whether connections within this host are observed: loopback, and its own addresses.
+    selection.local: bool = true;
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
     /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
     /// event streams, BLPOP. A long time (1h) calls nothing slow.
@@ -84,6 +97,7 @@ pub(crate) struct Configuration {
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) capture: Capture,
+    pub(crate) selection: Selection,
     pub(crate) slow: Slow,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
@@ -105,6 +119,7 @@ macro_rules! section {
 section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
+section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });
@@ -141,6 +156,7 @@ impl Configuration {
         anyhow::ensure!((64..=1024).contains(&self.capture.head), "capture.head is {}; 64 to 1024", self.capture.head);
         anyhow::ensure!(self.limits.connections > 0, "limits.connections is 0; at least 1");
         anyhow::ensure!(self.limits.processes > 0, "limits.processes is 0; at least 1");
+        crate::selection::of(self)?;
         for protocol in Protocol::ALL {
             let name = protocol.name();
             anyhow::ensure!(
@@ -280,6 +296,8 @@ mod tests {
         assert!(error.contains("hed") && error.contains("head") && error.contains('2'), "{error}");
         let error = format!("{:#}", Configuration::parse("limits:\n  connections: many\n").unwrap_err());
         assert!(error.contains('2'), "{error}");
+        let error = Configuration::parse("selection:\n  environment: {include: [ENV]}\n").unwrap_err();
+        assert!(format!("{error:#}").contains("'ENV' names no variable"), "{error:#}");
         let error = format!("{:#}", Configuration::parse("capture:\n  protocols: [http, gopher]\n").unwrap_err());
         assert!(error.contains("gopher") && error.contains("redis"), "{error}");
     }

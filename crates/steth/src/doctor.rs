@@ -2,13 +2,32 @@
 //!
 //! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
-use crate::say;
+use crate::configuration::Configuration;
+use crate::{say, selection};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use steth_probe::doctor::{self, State};
 use steth_probe::{Probe, Settings};
 
-pub(crate) fn run() -> anyhow::Result<ExitCode> {
+/// What is asked.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  sudo steth doctor\n  sudo steth doctor --explain 4711 --config steth.yaml")]
+pub(crate) struct Args {
+    /// Whether the rules of the configuration select this process, and which of them decides
+    #[arg(long, value_name = "PID")]
+    explain: Option<u32>,
+    /// Configuration file (YAML), for --explain
+    #[arg(long, requires = "explain")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(pid) = args.explain {
+        let configuration = args.config.as_deref().map_or_else(|| Ok(Configuration::default()), Configuration::read)?;
+        say::print(selection::explain(&configuration, pid)?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (mut text, mut missing) = (String::new(), 0);
     for check in doctor::checks() {
         missing += u32::from(check.state == State::Missing);

@@ -16,6 +16,7 @@ mod record;
 mod replay;
 mod run;
 mod say;
+mod selection;
 mod slow;
 mod stop;
 mod store;
@@ -45,8 +46,7 @@ enum Command {
     /// A recording, a pcap or a pcapng, offline
     Replay(replay::Args),
     /// What this kernel allows, and what fixes the rest
-    #[command(after_help = "Example:\n  sudo steth doctor")]
-    Doctor,
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Record(args) => record::run(args),
         Command::Replay(args) => replay::run(args),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(args),
     };
     result.unwrap_or_else(|error| {
         crate::say::say!("{error:#}");

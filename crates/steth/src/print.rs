@@ -37,21 +37,17 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         e.outcome.name(),
         e.end.saturating_sub(e.start)
     );
-    if e.first_byte == 0 {
-        to.extend_from_slice(b"null");
-    } else {
-        let _ = write!(to, "{}", e.first_byte.saturating_sub(e.start));
-    }
+    number(to, (e.first_byte != 0).then(|| e.first_byte.saturating_sub(e.start)));
+    to.extend_from_slice(br#","queue_ns":"#);
+    number(to, e.queue(seen.side));
+    to.extend_from_slice(br#","service_ns":"#);
+    number(to, e.service(seen.side));
     let _ = write!(
         to,
         r#","request_bytes":{},"response_bytes":{},"connection":{},"request_seq":{},"response_seq":"#,
         e.request_bytes, e.response_bytes, seen.connection, e.request_offset as u32
     );
-    if e.first_byte == 0 {
-        to.extend_from_slice(b"null");
-    } else {
-        let _ = write!(to, "{}", e.response_offset as u32);
-    }
+    number(to, (e.first_byte != 0).then_some((e.response_offset as u32).into()));
     if e.truncated {
         to.extend_from_slice(br#","truncated":true"#);
     }
@@ -139,6 +135,13 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>,
         text(to, name);
     }
     to.push(b'}');
+}
+
+fn number(to: &mut Vec<u8>, number: Option<u64>) {
+    match number {
+        Some(number) => drop(write!(to, "{number}")),
+        None => to.extend_from_slice(b"null"),
+    }
 }
 
 fn text(to: &mut Vec<u8>, text: &str) {

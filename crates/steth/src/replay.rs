@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// their protocol; never those that wait by design
     #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
     slow: Option<Slow>,
-    /// Configuration file (YAML), as of `steth run`; only its sections slow, http and limits and its protocols count here
+    /// Configuration file (YAML), as of `steth run`; only its sections slow, http and limits, and its protocols, count here
     #[arg(long)]
     config: Option<PathBuf>,
     /// Print the ledger only

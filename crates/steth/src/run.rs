@@ -6,7 +6,7 @@ use crate::configuration::Configuration;
 use crate::pipeline::Pipeline;
 use crate::store::Store;
 use crate::windows::Counter;
-use crate::{losses, stop};
+use crate::{losses, selection, stop};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,34 +39,51 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut configuration = Configuration::read_or_default(args.config.as_deref())?;
-    if let Some(listen) = args.listen {
-        configuration.server.listen = listen;
-    }
-    if let Some(data) = &args.data {
-        configuration.store.data.clone_from(data);
-    }
+    let configuration = args.configuration()?;
     if args.print_config {
         crate::say::print(configuration.print().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    observe(&configuration)
+    observe(args, &configuration)
 }
 
-fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+impl Args {
+    /// The file, and what the command line says against it.
+    fn configuration(&self) -> anyhow::Result<Configuration> {
+        let mut configuration = Configuration::read_or_default(self.config.as_deref())?;
+        if let Some(listen) = self.listen {
+            configuration.server.listen = listen;
+        }
+        if let Some(data) = &self.data {
+            configuration.store.data.clone_from(data);
+        }
+        Ok(configuration)
+    }
+}
+
+fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
+    let reload = stop::reload_on_signal()?;
     let protocols = configuration.protocols()?;
     let shared = Arc::new(Shared::new(now(), Retention::default()));
     // The address first: it fails for reasons that a person can mend at once.
     let server = Server::bind(configuration.server.listen)?;
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
-    let probe = Probe::attach(&Settings {
+    let selection = selection::of(configuration)?;
+    let mut probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         protocols: protocols.0,
+        selection: selection.clone(),
         ..Settings::default()
     })?;
+    anyhow::ensure!(
+        selection.rules.is_empty() || probe.same_pids(),
+        "rules of the section selection would judge strangers: {}",
+        crate::agent::OTHER_PIDS
+    );
+    selection::judge_running(&mut probe, &selection.rules)?;
     let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
@@ -86,6 +103,12 @@ fn observe(configuration: &Configuration) -> anyhow::Result<ExitCode> {
         agent.turn(&mut |record| pipeline.record(record));
         agent.demote(pipeline.take_demotions());
         losses.look(|| pipeline.account());
+        if reload.take() {
+            match args.configuration().and_then(|configuration| agent.select(&selection::of(&configuration)?)) {
+                Ok(()) => crate::say::say!("the selection was read again"),
+                Err(error) => crate::say::say!("the selection stays as it was: {error:#}"),
+            }
+        }
         if published.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
             continue;
         }

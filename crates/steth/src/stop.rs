@@ -1,4 +1,4 @@
-//! Stopping on SIGINT and SIGTERM.
+//! Signals: SIGINT and SIGTERM stop, SIGHUP asks for the configuration to be read again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,4 +21,20 @@ pub(crate) fn on_signals() -> std::io::Result<Stop> {
         signal_hook::flag::register(signal, flag.clone())?;
     }
     Ok(Stop(flag))
+}
+
+/// Becomes true on SIGHUP, until it is asked.
+pub(crate) struct Reload(Arc<AtomicBool>);
+
+impl Reload {
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// From now on, SIGHUP asks for a reload.
+pub(crate) fn reload_on_signal() -> std::io::Result<Reload> {
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, flag.clone())?;
+    Ok(Reload(flag))
 }

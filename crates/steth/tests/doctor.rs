@@ -25,6 +25,8 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn without_type_information_it_says_so_in_one_line() {
     root_or_skip!();
+    // Another test here takes the descriptors away from the whole process.
+    let _alone = alone();
     let hide = "mount -t tmpfs none /sys/kernel/btf";
     for arguments in LIVE {
         let output = in_another_world(hide, arguments);

@@ -11,10 +11,11 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("ledger", &[]),
     ("event", &[]),
-    ("probe", &["event", "ledger"]),
+    ("verdict", &[]),
+    ("probe", &["event", "ledger", "verdict"]),
     ("pcap", &["event", "ledger"]),
     ("flow", &["event", "ledger"]),
     ("wire", &["ledger"]), // pure: neither processes nor events
@@ -22,7 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("identity", &["event", "ledger"]),
     ("window", &["ledger"]),
     ("server", &["ledger", "window"]),
-    ("steth", &["event", "flow", "identity", "ledger", "pcap", "probe", "server", "window", "wire"]),
+    ("steth", &["event", "flow", "identity", "ledger", "pcap", "probe", "server", "verdict", "window", "wire"]),
 ];
 
 /// Names that say nothing about what is inside.

@@ -194,6 +194,21 @@ impl Exchange {
         }
     }
 
+    /// Nanoseconds from the arrival of the request's first byte at the server's socket to the read that took it: the time in which
+    /// nobody of the server knew of it. `None` where it was not observed at the server, or the arrival is not known.
+    #[must_use]
+    pub fn queue(&self, side: Side) -> Option<u64> {
+        (side == Side::Server && self.arrival != 0).then(|| self.start.saturating_sub(self.arrival))
+    }
+
+    /// Nanoseconds from the read of the request's first byte to the response's first byte: what the server took for it. Of requests
+    /// that were read together, a later one's has the answers before it in it. `None` where it was not observed at the server, or
+    /// there was no response.
+    #[must_use]
+    pub fn service(&self, side: Side) -> Option<u64> {
+        (side == Side::Server && self.first_byte != 0).then(|| self.first_byte.saturating_sub(self.start))
+    }
+
     /// Calls `each` for every attribute that is known, in a fixed order, with its OpenTelemetry name.
     pub fn attributes<'a>(&self, side: Side, names: &'a Names, each: &mut dyn FnMut(&'static str, Value<'a>)) {
         match &self.attributes {

@@ -29,6 +29,7 @@ mod answer;
 mod attributes;
 mod domains;
 mod frames;
+mod infer;
 mod lookup;
 mod message;
 mod mnemonic;
@@ -43,6 +44,7 @@ pub use domains::Domains;
 
 use crate::{Bytes, Context, Cut, Direction, End, Piece, State, Transport};
 use frames::{Crossed, Frames, Message, Next};
+pub(crate) use infer::{infer, infer_datagram};
 use steth_ledger::Lost;
 use talk::{Sense, Talk, reason};
 

@@ -23,6 +23,7 @@ mod answer;
 mod attributes;
 mod body;
 mod head;
+mod infer;
 mod lines;
 mod request;
 mod response;
@@ -48,6 +49,7 @@ pub use rules::{RuleError, Rules};
 
 use crate::{Context, Cut, Direction, End, Fifo, Names, Outcome, Piece, State};
 use answer::Answer;
+pub(crate) use infer::infer;
 use request::{Request, Requests};
 use response::Responses;
 use routing::Routes;

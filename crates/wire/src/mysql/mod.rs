@@ -30,6 +30,7 @@ mod command;
 mod frames;
 mod gap;
 mod handshake;
+mod infer;
 mod packet;
 mod prepared;
 mod reply;
@@ -43,6 +44,7 @@ use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, Sta
 use attributes::{Answer, Place, exchange};
 use frames::Frames;
 use handshake::Handshake;
+pub(crate) use infer::infer;
 use packet::{Packets, Run};
 use prepared::Prepared;
 use reply::Replies;

@@ -19,6 +19,7 @@
 mod attributes;
 mod command;
 mod gap;
+mod infer;
 mod kind;
 mod pairing;
 mod reply;
@@ -33,6 +34,7 @@ pub use attributes::{Attributes, error_type};
 use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
 use attributes::{Answer, exchange};
 use command::{Commands, Trust};
+pub(crate) use infer::infer;
 use kind::{Kind, Verb};
 use reply::Replies;
 use request::{Mode, Request};

@@ -2,8 +2,9 @@
 
 use crate::http1::body::Progress;
 use crate::http1::head::{LONGEST_LINE, may_be_request, request_line, request_line_cut};
+use crate::http1::infer;
 use crate::http1::{At, Session};
-use crate::infer::{self, Guess};
+use crate::infer::Guess;
 use crate::{Context, Cut, Piece, Protocol};
 use memchr::memchr;
 use steth_ledger::Lost;
@@ -169,7 +170,7 @@ impl Session {
 /// Like the inference, which knows nine methods, and also for others. At the start of a connection any method will do. Behind
 /// a gap a piece may begin anywhere in a head (`OST / HTTP/1.1`), so there it has to be a method that exists.
 fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
-    match infer::http1(bytes) {
+    match infer(bytes) {
         Guess::No => {}
         guess @ (Guess::Is { protocol: Protocol::Http1, request: true } | Guess::More) => return guess,
         Guess::Is { .. } => return Guess::No,
