@@ -183,7 +183,9 @@ impl<O: Observer> Pipeline<O> {
             domains_folded: self.parse.domains.folded(),
             hosts: self.parse.hosts.len(),
             hosts_evicted: self.parse.hosts.evicted() + self.parse.domains.unlearnt(),
-            names_folded: self.parse.names.folded() + self.parse.names.folded_within(ShareOf::Clients),
+            names_folded: self.parse.names.folded()
+                + self.parse.names.folded_within(ShareOf::Clients)
+                + self.parse.names.folded_within(ShareOf::Commands),
             routes_folded: self.parse.names.folded_within(ShareOf::Routes),
             digests_folded: self.parse.statements.folded(),
             processes_evicted: self.parse.naming.evicted(),

@@ -98,6 +98,7 @@ impl Session {
     ) -> Self {
         match protocol {
             Protocol::Http1 => Session::Http1(http1::Session::of(service, routing, names)),
+            Protocol::Redis => Session::Redis(redis::Session::of(service, names)),
             _ => Self::new(protocol, transport),
         }
     }

@@ -14,8 +14,10 @@ pub enum ShareOf {
     /// Routes of HTTP, behind their methods.
     #[default]
     Routes,
-    /// Hosts and methods, as clients send them.
+    /// What clients invent: hosts and methods of HTTP, names of scripts and functions.
     Clients,
+    /// Commands, and the words of errors.
+    Commands,
 }
 
 /// A service's share of a [`Names`] table; by default one without a limit.
@@ -40,7 +42,7 @@ pub(super) struct Shares {
     accounts: Vec<Account>,
     /// Share and name, for all names of all shares.
     has: HashSet<u64, FixedState>,
-    folded: [u64; 2],
+    folded: [u64; 3],
 }
 
 impl Shares {
@@ -54,7 +56,7 @@ impl Shares {
             owners: HashMap::with_hasher(hasher.clone()),
             accounts: vec![Account::default()],
             has: HashSet::with_hasher(hasher.clone()),
-            folded: [0; 2],
+            folded: [0; 3],
         }
     }
 
