@@ -16,6 +16,8 @@ const SEGMENTS: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// What the first segment of each has to be, for a quick look.
+    keys: Vec<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,21 @@ struct Rule {
 enum Part {
     Word(Box<[u8]>),
     Any,
+}
+
+/// The length of a segment and its first bytes, in a word: mostly enough to tell two apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(u64);
+
+impl Key {
+    /// Of any segment: none has this one.
+    const ANY: Self = Self(0);
+
+    #[inline]
+    fn of(segment: &[u8]) -> Self {
+        let length = segment.len().min(254) as u64 + 1;
+        Self(segment.iter().take(7).fold(length, |key, byte| key << 8 | u64::from(*byte)))
+    }
 }
 
 /// Why a rule is none.
@@ -72,7 +89,15 @@ impl Rules {
             };
             checked.map_err(|why| RuleError { at, rule: rule.to_owned(), why })
         };
-        rules.iter().enumerate().map(read).collect::<Result<_, _>>().map(|rules| Self { rules })
+        rules.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self::of)
+    }
+
+    fn of(rules: Vec<Rule>) -> Self {
+        let key = |rule: &Rule| match rule.segments.first() {
+            Some(Part::Word(word)) => Key::of(word),
+            Some(Part::Any) | None => Key::ANY,
+        };
+        Self { keys: rules.iter().map(key).collect(), rules }
     }
 
     /// Whether there are none.
@@ -89,8 +114,9 @@ impl Rules {
             return candidates;
         }
         let path = Path::split(target, whole);
-        for (at, rule) in self.rules.iter().enumerate().take(Self::MAX) {
-            if rule.matches(&path) {
+        let first = Key::of(path.segments.first().copied().unwrap_or_default());
+        for (at, (key, rule)) in self.keys.iter().zip(&self.rules).enumerate().take(Self::MAX) {
+            if (*key == first || *key == Key::ANY) && rule.matches(&path) {
                 candidates.0 |= 1 << at;
                 if rule.host.is_empty() {
                     break;
@@ -202,19 +228,40 @@ struct Path<'a> {
 impl<'a> Path<'a> {
     /// Splits what is in front of a query.
     fn split(target: &'a [u8], whole: bool) -> Self {
-        let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
-        let path = target.get(..end.unwrap_or(target.len())).unwrap_or_default();
-        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let path = target.strip_prefix(b"/").unwrap_or(target);
         let mut split = Self { segments: [b""; SEGMENTS + 1], count: 0, more: false, cut: false };
-        let mut segments = path.split(|byte| *byte == b'/');
-        for (place, segment) in split.segments.iter_mut().zip(&mut segments) {
-            // Parameters are values, like a query.
-            *place = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-            split.count += 1;
+        // Parameters are values, like a query: they are left out.
+        let (mut from, mut parameters) = (0, None);
+        for (at, byte) in path.iter().enumerate() {
+            match byte {
+                b'/' => {
+                    split.push(path.get(from..parameters.take().unwrap_or(at)));
+                    from = at + 1;
+                    if split.more {
+                        return split;
+                    }
+                }
+                b'?' | b'#' => {
+                    split.push(path.get(from..parameters.unwrap_or(at)));
+                    return split;
+                }
+                b';' if parameters.is_none() => parameters = Some(at),
+                _ => {}
+            }
         }
-        split.more = segments.next().is_some();
-        split.cut = end.is_none() && !whole;
+        split.push(path.get(from..parameters.unwrap_or(path.len())));
+        split.cut = !whole;
         split
+    }
+
+    fn push(&mut self, segment: Option<&'a [u8]>) {
+        match self.segments.get_mut(self.count) {
+            Some(place) => {
+                *place = segment.unwrap_or_default();
+                self.count += 1;
+            }
+            None => self.more = true,
+        }
     }
 
     /// Segments that are known whole.
