@@ -93,7 +93,6 @@ fn a_service_that_is_asked_for_too_many_paths_leaves_the_others_theirs() {
         metrics.lines().find_map(|l| l.strip_prefix(&line)?.parse().ok()).unwrap_or_else(|| panic!("{what}: {metrics}"))
     };
     assert!(folded("HTTP routes") >= 2.0 * (PATHS - 100) as f64, "at both ends");
-    assert_eq!((folded("names"), folded("window rows")), (0.0, 0.0));
     agent.signal(Signal::SIGTERM);
     assert!(agent.wait_for_end(10 * SECOND).success(), "{}", agent.errors());
 }
@@ -113,7 +112,13 @@ fn a_rule_names_the_route_in_watch_and_in_replay() {
     let watch = Steth::watch(&["--port", &port, "--config", config]);
     ask(python.port, "/status/200");
     curl(&["-H", "Host: LOCALHOST:80", &format!("http://127.0.0.1:{port}/status/201")]);
-    ask(python.port, "/other/42?page=3");
+    // Over one connection: the service may get its final name behind the first ones, and its final share with it.
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, python.port)).expect("the server accepts");
+    for path in ["/status/204", "/other/42?page=3"] {
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("the server reads");
+        assert!(stream.read(&mut [0; 4096]).expect("the server answers") > 0);
+    }
+    drop(stream);
     watch.settle(Duration::from_millis(300));
     let seen = watch.finish();
     recorder.signal(Signal::SIGTERM);
@@ -123,7 +128,7 @@ fn a_rule_names_the_route_in_watch_and_in_replay() {
         let ours = exchanges.iter().filter(|e| e["side"] == "server");
         ours.map(|e| e["operation"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let expected = ["GET /status/{code}", "GET /status/{ours}", "GET /*all"];
+    let expected = ["GET /status/{code}", "GET /status/{ours}", "GET /status/{code}", "GET /*all"];
     assert_eq!(operations(&seen.exchanges), expected);
     assert_eq!(
         seen.exchanges.iter().find(|e| e["side"] == "server").expect("one")["attributes"]["http.route"],
@@ -136,10 +141,13 @@ fn a_rule_names_the_route_in_watch_and_in_replay() {
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     };
     assert_eq!(operations(&replay(&["--config", config])), expected);
-    assert_eq!(operations(&replay(&[])), ["GET /status/{id}", "GET /status/{id}", "GET /other/{id}"]);
+    assert_eq!(
+        operations(&replay(&[])),
+        ["GET /status/{id}", "GET /status/{id}", "GET /status/{id}", "GET /other/{id}"]
+    );
     let file = configured(dir.path(), "http:\n  routes_per_service: 1\n");
     let folded = replay(&["--config", file.to_str().expect("text")]);
-    assert_eq!(operations(&folded), ["GET /status/{id}", "GET /status/{id}", "GET *"]);
+    assert_eq!(operations(&folded), ["GET /status/{id}", "GET /status/{id}", "GET /status/{id}", "GET *"]);
     assert_eq!(folded.last().expect("the ledger")["limits"]["routes_folded"], 2, "at both ends");
 }
 
