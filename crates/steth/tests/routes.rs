@@ -148,7 +148,12 @@ fn a_rule_names_the_route_in_watch_and_in_replay() {
     let file = configured(dir.path(), "http:\n  routes_per_service: 1\n");
     let folded = replay(&["--config", file.to_str().expect("text")]);
     assert_eq!(operations(&folded), ["GET /status/{id}", "GET /status/{id}", "GET /status/{id}", "GET *"]);
-    assert_eq!(folded.last().expect("the ledger")["limits"]["routes_folded"], 2, "at both ends");
+    let limits = &folded.last().expect("the ledger")["limits"];
+    assert_eq!(limits["routes_folded"], 2, "at both ends: {limits}");
+    assert!(
+        ["names_folded", "digests_folded", "domains_folded", "hosts"].iter().all(|key| limits[key].is_u64()),
+        "{limits}"
+    );
 }
 
 #[test]
