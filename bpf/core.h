@@ -45,6 +45,11 @@ static __always_inline void begin_turn(struct connection *c, struct scratch *s, 
 	c->prefix_length[direction] = 0;
 	c->budget[direction] = steth_turn_budget(c->protocol, request);
 	c->body_end[direction] = 0;
+	if (c->protocol == STETH_PROTOCOL_POSTGRESQL && !request) {
+		c->credit = steth_reply_credit(c->credit, (__u32)c->offset[!direction] - c->asked_from);
+		c->budget[direction] += c->credit;
+		c->asked_from = c->offset[!direction];
+	}
 }
 
 static __always_inline bool is_request(struct connection *c, __u8 direction)

@@ -201,6 +201,7 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 		}
 		c->budget[STETH_SEND] = steth_turn_budget(c->protocol, role == STETH_ROLE_CLIENT);
 		c->budget[STETH_RECEIVE] = steth_turn_budget(c->protocol, role == STETH_ROLE_SERVER);
+		c->asked_from = c->offset[role == STETH_ROLE_CLIENT ? STETH_SEND : STETH_RECEIVE];
 		return got;
 	}
 	default:

@@ -23,12 +23,25 @@ STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 		/* Framing is in every element, so all of a pipeline is wanted. */
 		return STETH_PIPELINE;
 	case STETH_PROTOCOL_POSTGRESQL:
-		/* Likewise, of a pipeline that a client sends without waiting. Rows are not wanted. */
+		/* Likewise, of a pipeline that a client sends without waiting. Rows are not wanted; see steth_reply_credit(). */
 		return request ? STETH_TURN_MAX : STETH_CALL_MAX;
 	default:
 		/* Requests are nearly all head. A response gets more once it is seen to be several. */
 		return request ? STETH_PIPELINE : STETH_CALL_MAX;
 	}
+}
+
+/*
+ * PostgreSQL: how many bytes of replies are wanted beyond a turn's budget. A client that sends a pipeline may read its
+ * replies as late as it likes, and without rows they are shorter than what asked for them. So as much is wanted as was
+ * asked; half of what was asked before the last replies too, because some of a pipeline is read in the middle of it.
+ */
+STETH_INLINE __u32 steth_reply_credit(__u32 credit, __u32 asked)
+{
+	if (asked > STETH_TURN_MAX)
+		asked = STETH_TURN_MAX;
+	credit = credit / 2 + asked;
+	return credit < STETH_TURN_MAX - STETH_CALL_MAX ? credit : STETH_TURN_MAX - STETH_CALL_MAX;
 }
 
 /* Bytes copied of one call before its head is looked at for where the body ends. */

@@ -15,10 +15,15 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+static __always_inline bool sockets_wanted(void)
+{
+	return last_stage > STAGE_HOOK && control.attached;
+}
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
-	if (last_stage > STAGE_HOOK)
+	if (sockets_wanted())
 		on_send(sk, ret);
 	return 0;
 }
@@ -26,7 +31,7 @@ int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
-	if (last_stage > STAGE_HOOK)
+	if (sockets_wanted())
 		on_receive(sk, ret, flags);
 	return 0;
 }
@@ -34,7 +39,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	if (last_stage > STAGE_HOOK)
+	if (sockets_wanted())
 		on_arrival(sk);
 	return 0;
 }
@@ -42,7 +47,7 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
-	if (last_stage == STAGE_HOOK || sk->sk_protocol != IPPROTO_TCP)
+	if (!sockets_wanted() || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
@@ -70,7 +75,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	if (last_stage > STAGE_HOOK)
+	if (sockets_wanted())
 		on_close(sk, false, true);
 	return 0;
 }
@@ -78,7 +83,7 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
-	if (last_stage > STAGE_HOOK)
+	if (sockets_wanted())
 		on_reset_by_peer(sk);
 	return 0;
 }

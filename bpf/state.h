@@ -62,6 +62,11 @@ struct {
 	__u32 adopt_children;
 	/* Set here when bytes were coalesced on some socket: a sweep will find them should nothing else. */
 	__u32 sweep_wanted;
+	/*
+	 * Set once every hook is there. They come one by one, and a socket that one of them has made a state for would have a
+	 * hole where another one was still missing.
+	 */
+	__u32 attached;
 } control SEC(".data.control");
 
 enum verdict { VERDICT_UNDECIDED = 0, VERDICT_CAPTURE = 1, VERDICT_IGNORE = 2 };
@@ -122,6 +127,8 @@ struct connection {
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
+	__u32 asked_from;      /* low half of where the requests were when the replies last moved; PostgreSQL */
+	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
 	__u8 prefix[2][STETH_PREFIX];
 };
 

@@ -3,7 +3,7 @@
 //! The first byte chooses the dialect (bit 0) and whether the text counts as whole (bit 1); the second, where the statement
 //! around the literal is cut.
 
-use steth_wire::sql::{Dialect, Statements, sanitized, statements, statements_of};
+use steth_wire::sql::{Dialect, Statements, sanitized, statements};
 use steth_wire::{Name, Names};
 
 /// Reads the text as it is, its statements, and a statement with the text as a literal of every kind.
@@ -13,7 +13,7 @@ pub fn run(input: &[u8]) {
     let complete = choice & 2 != 0;
     one(text, complete, dialect);
     let mut from = text.as_ptr();
-    for statement in statements_of(text, complete, dialect) {
+    for statement in statements(text, dialect) {
         assert!(!statement.is_empty() && statement.as_ptr() >= from, "statements out of order");
         from = statement.as_ptr_range().end;
         assert!(from <= text.as_ptr_range().end);

@@ -209,6 +209,9 @@ impl Probe {
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
+        if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
+            control.control.attached = 1;
+        }
         let same_pids = tgid == std::process::id();
         Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }
@@ -301,6 +304,10 @@ impl Probe {
 
     /// Takes all hooks away. What is in the ring can still be drained.
     pub fn detach(&mut self) {
+        // They go one by one, as they came.
+        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
+            control.control.attached = 0;
+        }
         self.links.clear();
         self.sweep = None;
     }

@@ -14,8 +14,9 @@ fn watch(server: &MariaDb) -> Steth {
     Steth::watch(&["--protocol", "mysql", "--port", &server.port.to_string()])
 }
 
-fn finish(steth: Steth) -> Seen {
-    steth.settle(Duration::from_millis(300));
+/// Ends the agent once it has told of this many exchanges.
+fn finish(steth: Steth, count: u64) -> Seen {
+    steth.wait_for_exchanges(count as usize, Duration::from_secs(20));
     let seen = steth.finish();
     assert!(seen.status.success(), "{}", seen.errors);
     assert!(seen.exchanges.iter().all(|e| e["protocol"] == "mysql"));
@@ -63,9 +64,11 @@ fn sysbench_is_counted_exactly_text_and_prepared() {
         let before = server.status();
         let steth = watch(&server);
         let queries = server.transactions(test, prepared, 4, 400);
-        let seen = finish(steth);
         let after = server.status();
         let counted = |name: &str| after[name] - before[name];
+        // Four logins and farewells.
+        let commands = queries + counted("Com_stmt_prepare") + counted("Com_stmt_close") + 4 + 4;
+        let seen = finish(steth, 2 * commands);
         let what = format!("{test}, prepared {prepared}: {}", seen.ledger);
         nothing_lost(&seen);
         for side in SIDES {
@@ -108,7 +111,9 @@ fn a_ring_that_is_too_small_loses_and_says_how_much() {
         let before = server.status();
         let steth = Steth::watch(&["--ring", "4", "--protocol", "mysql", "--port", &server.port.to_string()]);
         let queries = server.transactions("oltp_read_only", prepared, 8, 500);
-        let seen = finish(steth);
+        // How many are lost is not known before the end.
+        steth.settle(Duration::from_millis(300));
+        let seen = finish(steth, 0);
         let after = server.status();
         let counted = |name: &str| after[name] - before[name];
         let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
@@ -162,16 +167,17 @@ fn one_conversation_of_everything() {
         ("SELECT ?; SELECT ?, ?; UPDATE shop.goods SET id = ? WHERE id = ?", "\"OK\"", "mysql"),
         ("QUIT", "null", "mysql"),
     ];
+    // What the client does for USE is its own affair: it asks where it is, and sends INIT_DB.
+    const FOR_USE: u64 = 2;
     for options in [&[][..], &["--compress"]] {
         let steth = watch(&server);
         server.run(options, &statements);
-        let seen = finish(steth);
+        let seen = finish(steth, 2 * (expected.len() as u64 + FOR_USE));
         nothing_lost(&seen);
         let said = |e: &Value| format!("{} {}", e["operation"], e["attributes"]);
         let all = seen.exchanges.iter().map(said).collect::<String>();
         assert!(!all.contains("secret") && !all.contains("4711"), "a literal has left the parser");
         for side in SIDES {
-            // What the client does for USE is its own affair.
             let exchanges: Vec<&Value> = seen
                 .side(side)
                 .filter(|e| !matches!(text(e, "/operation"), "INIT_DB" | "USE mysql" | "SELECT DATABASE()"))
@@ -184,7 +190,10 @@ fn one_conversation_of_everything() {
                 assert_eq!(text(exchange, "/attributes/db.namespace"), namespace, "{exchange}");
             }
             let at = |n: usize, key: &str| exchanges[n]["attributes"][key].clone();
-            assert_eq!((at(2, "mysql.affected_rows"), at(3, "mysql.affected_rows")), (2.into(), 5000.into()));
+            assert_eq!(
+                (at(2, "steth.db.response.affected_rows"), at(3, "steth.db.response.affected_rows")),
+                (2.into(), 5000.into())
+            );
             assert_eq!(at(4, "db.response.returned_rows"), 1);
             assert_eq!((at(9, "mysql.sqlstate"), at(9, "error.type")), ("42S02".into(), "1146".into()));
             assert_eq!(
@@ -201,6 +210,118 @@ fn one_conversation_of_everything() {
     }
 }
 
+/// What is not captured of an answer costs its status, and neither the exchange nor its time. Where it failed, it does not
+/// say that it went well.
+#[test]
+fn an_answer_beyond_the_capture_has_its_time_and_no_status() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    let steth = watch(&server);
+    let large = "SELECT REPEAT('x', 5000) FROM information_schema.columns LIMIT 100";
+    server.run(
+        &["--quick"],
+        &format!(
+            "({large}) UNION ALL (SELECT SLEEP(0.5));\nSELECT 1;\n\
+             SELECT IF(seq < 200, REPEAT('x', 1000), (SELECT 1 UNION SELECT 2)) FROM seq_1_to_300;\nSELECT 2;\n"
+        ),
+    );
+    let seen = finish(steth, 2 * 6);
+    nothing_lost(&seen);
+    for side in SIDES {
+        let all: Vec<&Value> = seen.side(side).collect();
+        let statuses: Vec<_> = all.iter().map(|e| (e["status"].clone(), e["truncated"] == true)).collect();
+        let (fine, unknown) = (("OK".into(), false), (Value::Null, true));
+        let expected = [fine.clone(), unknown.clone(), fine.clone(), unknown, fine, (Value::Null, false)];
+        assert_eq!(statuses, expected, "{side} {:#?}", lines(&seen, side));
+        let slow = all[1]["duration_ns"].as_u64().expect("a time");
+        assert!((500_000_000..5_000_000_000).contains(&slow), "{}", all[1]);
+        for (large, size) in [(all[1], 500_000), (all[3], 190_000)] {
+            assert!(large["response_bytes"].as_u64().is_some_and(|bytes| bytes > size), "{large}");
+            for key in ["db.response.returned_rows", "db.response.status_code", "error.type"] {
+                assert_eq!(large["attributes"].get(key), None, "{large}");
+            }
+        }
+    }
+}
+
+/// Commands that have no text, and a stream of events, behind which nothing is read.
+#[test]
+fn commands_of_the_protocol_have_their_names() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::with_log();
+    let steth = watch(&server);
+    let port = format!("-P{}", server.port);
+    let run = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(["--no-defaults", "-uroot", "-h127.0.0.1", &port])
+            .args(arguments)
+            .output()
+            .expect("it is installed with the server");
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("mariadb-admin", &["ping", "status", "debug"]);
+    server.run(&[], "USE mysql;\n");
+    run("mariadb-binlog", &["--read-from-remote-server", "--to-last-log", "log.000001"]);
+    let seen = finish(steth, 2 * 12);
+    nothing_lost(&seen);
+    for side in SIDES {
+        let operations: BTreeMap<&str, (&str, &str)> =
+            seen.side(side).map(|e| (text(e, "/operation"), (text(e, "/status"), text(e, "/outcome")))).collect();
+        for (operation, status, outcome) in [
+            ("PING", "OK", "answered"),
+            ("STATISTICS", "OK", "answered"),
+            ("DEBUG", "OK", "answered"),
+            ("INIT_DB", "OK", "answered"),
+            ("BINLOG_DUMP", "", "upgraded"),
+            ("QUIT", "", "one-way"),
+        ] {
+            assert_eq!(operations.get(operation), Some(&(status, outcome)), "{operation} {side} {operations:#?}");
+        }
+        let named = seen.side(side).find(|e| e["operation"] == "PING").expect("just seen");
+        assert_eq!(text(named, "/attributes/db.operation.name"), "PING");
+    }
+}
+
+/// The server tells in its status flags; a connection that is joined late learns it from the first answer.
+#[test]
+fn strings_are_read_as_the_session_reads_them() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    let steth = watch(&server);
+    let printed = server.run(
+        &[],
+        r"SELECT 'O\'Dea', 5 AS n;
+SET sql_mode = 'NO_BACKSLASH_ESCAPES';
+SELECT 'C:\', 6 AS n, 'last';
+PREPARE p FROM 'SELECT 1';
+SET sql_mode = '';
+SELECT 'O\'Dea', 7 AS n;
+",
+    );
+    assert_eq!(printed, "O'Dea\t5\nC:\\\\\t6\tlast\nO'Dea\t7\n");
+    let seen = finish(steth, 2 * 8);
+    nothing_lost(&seen);
+    for side in SIDES {
+        assert_eq!(
+            lines(&seen, side),
+            [
+                "CONNECT OK",
+                "SELECT ?, ? AS n OK",
+                "SET sql_mode = ? OK",
+                "SELECT ?, ? AS n, ? OK",
+                "PREPARE p FROM ? OK",
+                "SET sql_mode = ? OK",
+                "SELECT ?, ? AS n OK",
+                "QUIT null",
+            ],
+            "{side}"
+        );
+    }
+}
+
 #[test]
 fn a_packet_of_twenty_megabytes_is_one_exchange() {
     root_or_skip!();
@@ -211,7 +332,7 @@ fn a_packet_of_twenty_megabytes_is_one_exchange() {
     let steth = watch(&server);
     let printed = server.run(&[], &statements);
     assert_eq!(printed.lines().next(), Some(size.to_string().as_str()));
-    let seen = finish(steth);
+    let seen = finish(steth, 2 * 5);
     nothing_lost(&seen);
     for side in SIDES {
         let exchanges: Vec<&Value> = seen.side(side).collect();
@@ -233,7 +354,7 @@ fn behind_an_upgrade_to_tls_nothing_is_read() {
     let steth = watch(&server);
     let printed = server.run(&["--ssl"], "SELECT 42;\nSHOW STATUS LIKE 'Ssl_cipher';\n");
     assert!(printed.starts_with("42\nSsl_cipher\tTLS_"), "{printed}");
-    let seen = finish(steth);
+    let seen = finish(steth, 2);
     nothing_lost(&seen);
     for side in SIDES {
         let all: Vec<_> = seen.side(side).map(|e| (text(e, "/operation"), text(e, "/outcome"))).collect();
@@ -248,7 +369,7 @@ fn a_login_that_is_refused_has_its_code() {
     let server = MariaDb::start();
     let steth = watch(&server);
     server.run(&["--user=nobody", "--password=wrong"], "SELECT 1;\n");
-    let seen = finish(steth);
+    let seen = finish(steth, 2);
     nothing_lost(&seen);
     for side in SIDES {
         assert_eq!(lines(&seen, side), ["CONNECT 1045"]);
@@ -277,7 +398,7 @@ fn a_connection_older_than_the_agent_is_joined() {
     ask("SELECT 'first', 1;\n", "first\t1\n");
     ask("SELECT 'second' UNION SELECT 'third';\n", "second\nthird\n");
     ask("DROP TABLE IF EXISTS t; DO 1; SELECT 7;\n", "7\n");
-    let seen = finish(steth);
+    let seen = finish(steth, 2 * 5);
     nothing_lost(&seen);
     for side in SIDES {
         let expected =
@@ -305,26 +426,53 @@ fn a_load_that_runs_already_is_joined() {
         lab::wait_until("more of it", Duration::from_secs(20), || questions() > from["Com_begin"] + 200);
         assert!(load.wait_for_end(Duration::from_secs(60)).success());
         let to = server.status();
-        let seen = finish(steth);
-        // What was under way when the agent came, on four connections; and what lay in pages that could not be read.
+        let names = ["Com_begin", "Com_commit", "Com_select", "Com_insert", "Com_update", "Com_delete"];
+        let since = |from: &BTreeMap<String, u64>| names.iter().map(|name| to[*name] - from[*name]).sum::<u64>();
+        let seen = finish(steth, 2 * since(&from));
+        // What was under way when the agent came, on four connections at both ends, and nothing else.
         let number = |path: &str| seen.ledger.pointer(path).and_then(Value::as_u64).expect("a number");
-        let by = |reason: &str| number(&format!("/exchanges/lost_by/{reason}"));
         let lost = number("/exchanges/lost");
-        assert_eq!(lost, by("orphan_response") + by("truncated"), "{}", seen.ledger);
+        assert_eq!(lost, number("/exchanges/lost_by/orphan_response"), "{}", seen.ledger);
         assert!(lost <= 8, "{}", seen.ledger);
         for side in SIDES {
             let words = words(&seen, side);
             let answered = |e: &&Value| e["outcome"] == "answered";
             let count = seen.side(side).filter(answered).count() as u64;
-            let names = ["Com_begin", "Com_commit", "Com_select", "Com_insert", "Com_update", "Com_delete"];
-            let since = |from: &BTreeMap<String, u64>| names.iter().map(|name| to[*name] - from[*name]).sum::<u64>();
             // The agent was there before `from` was read, by no more than that took.
             assert!(count >= since(&from), "{side} {count} {} {words:?}", since(&from));
-            // 1213: a deadlock, which sysbench begins anew. What could not be read says so.
-            let fine = |e: &&Value| e["status"] == "OK" || e["status"] == 1213 || e["truncated"] == true;
-            let strange: Vec<&Value> = seen.side(side).filter(answered).filter(|e| !fine(e)).take(2).collect();
+            // 1213: a deadlock, which sysbench begins anew.
+            let fine = |e: &&Value| e["status"] == "OK" || e["status"] == 1213;
+            let strange: Vec<&Value> = seen.side(side).filter(answered).filter(|e| !fine(e)).collect();
             assert!(strange.is_empty(), "{side} {words:?} {strange:?}");
             assert!(words.keys().any(|name| name.starts_with(word)), "{side} {words:?}");
         }
     }
+}
+
+/// The hooks are attached and taken away one after the other. Were the first one to act before the last one is there, then
+/// what passes in between would be missing in the middle of a connection.
+#[test]
+fn no_connection_has_a_hole_where_the_hooks_come_and_go() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    server.prepare_sysbench();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = ["--db-ps-mode=disable", "--time=120", "--events=0", "--rate=150"];
+    let mut load = server.sysbench("oltp_read_only", 4, &options);
+    let load = Process::spawn("sysbench", load.arg("run"), dir.path());
+    let begun = server.status()["Com_begin"];
+    lab::wait_until("the load runs", Duration::from_secs(20), || server.status()["Com_begin"] > begun + 20);
+    for _ in 0..8 {
+        let steth = watch(&server);
+        let seen = finish(steth, 500);
+        assert_eq!(seen.ledger["chunks"]["unread"], 0, "{}", seen.ledger);
+        let number = |path: &str| seen.ledger.pointer(path).and_then(Value::as_u64).expect("a number");
+        let by = |reason: &str| number(&format!("/exchanges/lost_by/{reason}"));
+        // What was under way when the agent came, and when it went.
+        assert_eq!(number("/exchanges/lost"), by("orphan_response") + by("evicted"), "{}", seen.ledger);
+        let truncated = seen.exchanges.iter().find(|exchange| exchange["truncated"] == true);
+        assert_eq!(truncated, None, "{}", seen.ledger);
+    }
+    drop(load);
 }

@@ -35,7 +35,7 @@ fn line(exchange: &Value) -> String {
         exchange["request_bytes"],
         exchange["response_bytes"],
         attribute("db.response.returned_rows"),
-        attribute("mysql.affected_rows"),
+        attribute("steth.db.response.affected_rows"),
         text("operation"),
     )
 }

@@ -2,13 +2,14 @@
 
 mod lab;
 
-use lab::{PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
+use lab::{PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-const QUIET: Duration = Duration::from_millis(300);
+/// How long exchanges may take from the client's end to their line.
+const SOON: Duration = Duration::from_secs(20);
 
 /// `operation status` or, if it was not answered, `operation outcome`; and how often.
 type Counts = BTreeMap<String, u64>;
@@ -24,7 +25,9 @@ fn counts<'a>(exchanges: impl Iterator<Item = &'a Value>) -> Counts {
 }
 
 fn expected(expected: &[(&str, u64)]) -> Counts {
-    expected.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect()
+    let mut counts = Counts::new();
+    expected.iter().for_each(|(what, count)| *counts.entry((*what).to_owned()).or_default() += count);
+    counts
 }
 
 fn nothing_lost(seen: &Seen) {
@@ -43,7 +46,7 @@ fn pgbench_is_counted_exactly_in_every_mode() {
         let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
         let done = pgbench(server.port, mode, 8, 200);
         assert_eq!(done, 1600);
-        steth.settle(QUIET);
+        steth.wait_for_exchanges(2 * (7 * 1600 + 9 + 2), SOON);
         let seen = steth.finish();
         nothing_lost(&seen);
         let values = |simple: &'static str, other: &'static str| if mode == "simple" { simple } else { other };
@@ -82,6 +85,48 @@ fn pgbench_is_counted_exactly_in_every_mode() {
     }
 }
 
+#[test]
+fn a_load_that_runs_already_is_joined() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start();
+    pgbench_tables(server.port);
+    const CLIENTS: u64 = 4;
+    for mode in ["simple", "extended", "prepared"] {
+        let begun = server.transactions();
+        let load = PgbenchLoad::start(server.port, mode, CLIENTS, 750, 400);
+        lab::wait_until("the load runs", SOON, || server.transactions() > begun + 50);
+        let most = CLIENTS * 750 - (server.transactions() - begun);
+        let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
+        assert_eq!(load.done(), CLIENTS * 750);
+        let seen = steth.finish();
+        let by = |reason: &str| seen.ledger["exchanges"]["lost_by"][reason].as_u64().expect("a number");
+        // What was under way when the agent came, on both sides, and nothing else.
+        assert_eq!(seen.ledger["exchanges"]["lost"], by("orphan_response"), "{mode} {}", seen.ledger);
+        assert!(by("orphan_response") <= 2 * CLIENTS && seen.ledger["chunks"]["unread"] == 0, "{}", seen.ledger);
+        for side in ["client", "server"] {
+            let counts = counts(seen.side(side));
+            assert!(counts.keys().all(|what| what.ends_with(" OK")), "{mode} {side} {counts:#?}");
+            let of = |verb: &str| counts.iter().filter(|(what, _)| what.starts_with(verb)).map(|(_, n)| n).sum::<u64>();
+            // Prepared statements were prepared before.
+            let (ends, unseen) = (of("END "), of("EXECUTE (unseen) "));
+            let transactions = if mode == "prepared" { unseen / 7 } else { ends };
+            assert!((300..=most).contains(&transactions), "{mode} {side} {transactions} {most}");
+            let expected: &[(&str, u64)] = match mode {
+                "prepared" => &[("EXECUTE (unseen) ", 7)],
+                _ => &[("BEGIN ", 1), ("SELECT ", 1), ("INSERT ", 1), ("UPDATE ", 3), ("END ", 1)],
+            };
+            // Each client was somewhere in a transaction.
+            assert!(expected.iter().all(|(verb, n)| of(verb).abs_diff(n * transactions) <= 7 * CLIENTS), "{counts:#?}");
+            assert_eq!(
+                expected.iter().map(|(verb, _)| of(verb)).sum::<u64>(),
+                counts.values().sum::<u64>(),
+                "{counts:#?}"
+            );
+        }
+    }
+}
+
 /// What `servers/postgresql.py` does, and what must be told of it. Before it waits, it has made its connections and done
 /// `before`; the rest follows.
 #[test]
@@ -89,10 +134,10 @@ fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_conne
     root_or_skip!();
     let _alone = alone();
     let server = PostgresqlServer::start();
-    type Scenario = (&'static str, &'static [(&'static str, u64)], &'static [(&'static str, u64)]);
+    type Scenario<'a> = (&'a str, &'a [(&'a str, u64)], &'a [(&'a str, u64)]);
     const LARGE: [&str; 2] =
         ["SELECT repeat(?, ?) FROM generate_series(?, ?) ?", "SELECT repeat(?, ?) FROM generate_series(?, $1) ?"];
-    let scenarios: &[Scenario] = &[
+    let scenarios: &[Scenario<'_>] = &[
         (
             "pipeline",
             &[("CONNECT OK", 1), ("CREATE TEMPORARY TABLE pipelined(id int PRIMARY KEY) OK", 1)],
@@ -102,6 +147,11 @@ fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_conne
                 ("INSERT INTO pipelined VALUES ($1) skipped", 2),
                 ("SELECT count(*) FROM pipelined OK", 1),
             ],
+        ),
+        (
+            "deep",
+            &[("CONNECT OK", 1), ("CREATE TEMPORARY TABLE deep(id int PRIMARY KEY) OK", 1)],
+            &[("INSERT INTO deep VALUES ($1) OK", 2000)],
         ),
         (
             "copy",
@@ -142,22 +192,32 @@ fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_conne
         ),
     ];
     for late in [false, true] {
-        for (name, before, behind) in scenarios {
+        // Of a connection that is joined late it is not known, before it changes.
+        let first = if late { "SELECT ? ... OK" } else { "SELECT ?, ? AS n, ? OK" };
+        let strings: &[(&str, u64)] = &[
+            (first, 1),
+            ("SET standard_conforming_strings = off OK", 1),
+            ("SELECT ?, ? AS n OK", 1),
+            ("RESET standard_conforming_strings OK", 1),
+            ("SELECT ?, ? AS n, ? OK", 1),
+        ];
+        let strings: Scenario<'_> = ("strings", &[("CONNECT OK", 1)], strings);
+        for (name, before, behind) in scenarios.iter().chain([&strings]) {
             let port = server.port.to_string();
             let watch = || Steth::watch(&["--protocol", "postgresql", "--port", &port]);
             let early = (!late).then(watch);
             let client = PostgresqlClient::start(server.port, name);
             let steth = early.unwrap_or_else(watch);
             client.go();
-            steth.settle(QUIET);
-            let seen = steth.finish();
-            nothing_lost(&seen);
             let mut told = expected(behind);
             if !late {
                 expected(before).into_iter().for_each(|(what, count)| *told.entry(what).or_default() += count);
             } else if let Some(count) = told.remove("SELECT $1 + ? OK") {
                 told.insert("EXECUTE (unseen) OK".into(), count);
             }
+            steth.wait_for_exchanges(2 * told.values().sum::<u64>() as usize, SOON);
+            let seen = steth.finish();
+            nothing_lost(&seen);
             for side in ["client", "server"] {
                 assert_eq!(counts(seen.side(side)), told, "{name}, late: {late}, {side} side");
             }
@@ -178,7 +238,7 @@ fn rows_that_were_not_captured_do_not_lose_the_time_they_took() {
     let server = PostgresqlServer::start();
     let steth = Steth::watch(&["--port", &server.port.to_string()]);
     PostgresqlClient::start(server.port, "slow").go();
-    steth.settle(QUIET);
+    steth.wait_for_exchanges(2 * 3, SOON);
     let seen = steth.finish();
     nothing_lost(&seen);
     for side in ["client", "server"] {
@@ -200,7 +260,7 @@ fn encryption_is_followed_up_to_where_it_begins() {
     ] {
         let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
         PostgresqlClient::start(server.port, "encrypted").go();
-        steth.settle(QUIET);
+        steth.wait_for_exchanges(2 * told.len(), SOON);
         let seen = steth.finish();
         nothing_lost(&seen);
         for side in ["client", "server"] {
@@ -217,7 +277,7 @@ fn a_ring_that_is_too_small_loses_and_says_how_much() {
     pgbench_tables(server.port);
     let steth = Steth::watch(&["--ring", "4", "--protocol", "postgresql", "--port", &server.port.to_string()]);
     let done = pgbench(server.port, "simple", 8, 300);
-    steth.settle(QUIET);
+    // What is lost is not known before the end; all that is in the rings is read before it.
     let seen = steth.finish();
     let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
     assert!(lost > 0, "the ring was not small enough to prove anything");

@@ -29,6 +29,11 @@ impl MariaDb {
         Self::with(&[])
     }
 
+    /// With a binary log, `log.000001`.
+    pub fn with_log() -> Self {
+        Self::with(&["--log-bin=log", "--server-id=1"])
+    }
+
     /// With a certificate of its own.
     pub fn with_tls() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");

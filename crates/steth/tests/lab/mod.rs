@@ -29,7 +29,7 @@ pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use mariadb::MariaDb;
 pub use policy::{Alone, alone};
-pub use postgresql::{PostgresqlClient, PostgresqlServer, pgbench, pgbench_tables};
+pub use postgresql::{PgbenchLoad, PostgresqlClient, PostgresqlServer, pgbench, pgbench_tables};
 pub use process::{Process, free_port, wait_until};
 pub use redis::RedisServer;
 pub use runtimes::{Go, Java, Node, Python};

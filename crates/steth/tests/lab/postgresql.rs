@@ -64,6 +64,16 @@ impl PostgresqlServer {
     }
 }
 
+impl PostgresqlServer {
+    /// How many transactions pgbench has done, by the rows that each of them leaves.
+    pub fn transactions(&self) -> u64 {
+        let mut psql = command(folder().join("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-At"]);
+        psql.args(["-c", "SELECT count(*) FROM pgbench_history", "postgres"]);
+        run("psql", &mut psql, LIMIT).0.trim().parse().expect("a count")
+    }
+}
+
 impl Drop for PostgresqlServer {
     /// An immediate shutdown, so that nothing of its shared memory is left.
     fn drop(&mut self) {
@@ -118,9 +128,37 @@ fn certificate(data: &Path) {
 pub fn pgbench(port: u16, mode: &str, clients: u32, transactions: u32) -> u64 {
     let (clients, transactions) = (clients.to_string(), transactions.to_string());
     let (output, _) = bench(port, &["-n", "-M", mode, "-c", &clients, "-t", &transactions]);
+    processed(&output)
+}
+
+fn processed(output: &str) -> u64 {
     let said = output.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
     let number = said.and_then(|said| said.split('/').next()?.parse().ok());
     number.unwrap_or_else(|| panic!("pgbench says how much it has done: {output}"))
+}
+
+/// pgbench at a rate that it can keep, while other things happen.
+#[derive(Debug)]
+pub struct PgbenchLoad {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl PgbenchLoad {
+    /// Like [`pgbench`], with all clients together at `rate` transactions a second.
+    pub fn start(port: u16, mode: &str, clients: u64, transactions: u64, rate: u64) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let [clients, transactions, rate] = [clients, transactions, rate].map(|number| number.to_string());
+        let arguments = ["-n", "-M", mode, "-c", &clients, "-t", &transactions, "-R", &rate];
+        let process = Process::spawn("pgbench", &mut bench_command(port, &arguments), dir.path());
+        Self { process, _dir: dir }
+    }
+
+    /// Waits for its end. How many transactions it says it has done.
+    pub fn done(mut self) -> u64 {
+        assert!(self.process.wait_for_end(LIMIT).success(), "{}", self.process.errors());
+        processed(&self.process.output())
+    }
 }
 
 /// Makes pgbench's tables.
@@ -129,9 +167,13 @@ pub fn pgbench_tables(port: u16) {
 }
 
 fn bench(port: u16, arguments: &[&str]) -> (String, String) {
+    run("pgbench", &mut bench_command(port, arguments), LIMIT)
+}
+
+fn bench_command(port: u16, arguments: &[&str]) -> Command {
     let mut pgbench = command(folder().join("pgbench"));
     pgbench.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres"]).args(arguments).arg("postgres");
-    run("pgbench", &mut pgbench, LIMIT)
+    pgbench
 }
 
 /// `servers/postgresql.py`: a client that has its connection, and waits.

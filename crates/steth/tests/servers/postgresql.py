@@ -3,8 +3,11 @@
 Prints `ready` when its connection stands, and goes on when a line comes in.
 """
 
+import pathlib
+import select
 import sys
 import threading
+import time
 
 import psycopg
 
@@ -30,13 +33,44 @@ def pipeline():
         with conn.pipeline():
             for n in range(COUNT):
                 conn.execute("INSERT INTO pipelined VALUES (%s)", (n,))
-        try:
-            with conn.pipeline():
-                for n in (COUNT + 1, COUNT + 2, 7, COUNT + 3, COUNT + 4):
-                    conn.execute("INSERT INTO pipelined VALUES (%s)", (n,))
-        except psycopg.errors.UniqueViolation:
-            pass
+        # The driver sends nothing behind an error that it has read, and when that is, chance decides.
+        errors = at_once(conn, b"INSERT INTO pipelined VALUES ($1)", (COUNT + 1, COUNT + 2, 7, COUNT + 3, COUNT + 4))
+        assert errors == [b"23505"], errors
         conn.execute("SELECT count(*) FROM pipelined")
+
+
+def deep():
+    """Twice COUNT inserts, all sent before the first reply is read."""
+    with connect() as conn:
+        conn.execute("CREATE TEMPORARY TABLE deep(id int PRIMARY KEY)")
+        go()
+        assert at_once(conn, b"INSERT INTO deep VALUES ($1)", range(2 * COUNT)) == []
+
+
+def at_once(conn, text, values):
+    """Executes a statement with each of the values in a pipeline with one Sync at its end. The errors' SQLSTATEs."""
+    pgconn, errors = conn.pgconn, []
+    pgconn.nonblocking = 1
+    pgconn.enter_pipeline_mode()
+    for value in values:
+        pgconn.send_query_params(text, [b"%d" % value])
+    pgconn.pipeline_sync()
+    while pgconn.flush():
+        select.select([], [pgconn.socket], [])
+    while True:
+        while pgconn.is_busy():
+            select.select([pgconn.socket], [], [])
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            continue
+        if result.status == psycopg.pq.ExecStatus.PIPELINE_SYNC:
+            break
+        if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+            errors.append(result.error_field(psycopg.pq.DiagnosticField.SQLSTATE))
+    pgconn.exit_pipeline_mode()
+    pgconn.nonblocking = 0
+    return errors
 
 
 def copy():
@@ -77,16 +111,23 @@ def errors():
 
 
 def cancel():
-    """A statement that another connection takes back."""
+    """A statement that another connection takes back once it runs."""
+
+    def when_it_runs(process):
+        # The server writes into its title what it is about to execute.
+        while b" SELECT" not in pathlib.Path(f"/proc/{process}/cmdline").read_bytes():
+            time.sleep(0.01)
+        conn.cancel()
+
     with connect() as conn:
         go()
-        timer = threading.Timer(0.3, conn.cancel)
-        timer.start()
+        thread = threading.Thread(target=when_it_runs, args=(conn.info.backend_pid,))
+        thread.start()
         try:
-            conn.execute("SELECT pg_sleep(20)")
+            conn.execute("SELECT pg_sleep(60)")
         except psycopg.errors.QueryCanceled:
             pass
-        timer.join()
+        thread.join()
 
 
 def notify():
@@ -128,6 +169,20 @@ def prepared():
         for n in range(100):
             conn.execute("SELECT %s + 1", (n,), prepare=True)
             conn.execute("SELECT now()")
+
+
+def strings():
+    """Backslashes that escape and do not, as the session says."""
+    with connect() as conn:
+        go()
+        for text in (
+            r"SELECT 'C:\', 5 AS n, 'last'",
+            "SET standard_conforming_strings = off",
+            r"SELECT 'O\'Dea', 6 AS n",
+            "RESET standard_conforming_strings",
+            r"SELECT 'C:\', 7 AS n, 'last'",
+        ):
+            conn.execute(text)
 
 
 def encrypted():

@@ -126,6 +126,8 @@ impl Session {
 
     /// As much of a command as is wanted has come. Whether it is one.
     pub(super) fn name_command(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> bool {
+        // What is under way may change it.
+        let escapes = self.replies.escapes.filter(|_| self.pending() == 0);
         let Session { commands: Commands { packets, current, .. }, prepared, handshake, .. } = self;
         let head = packets.head(bytes);
         if current.command == Command::CONNECT {
@@ -147,7 +149,7 @@ impl Session {
             return false;
         }
         let whole = head.len() as u64 == u64::from(packets.length);
-        current.name(head, whole, packets.cut, prepared, cx);
+        current.name(head, whole, packets.cut, escapes, prepared, cx);
         true
     }
 

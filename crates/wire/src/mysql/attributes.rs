@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::reply::{Replies, Seen, UNKNOWN};
 use super::request::Request;
+use crate::sql::AFFECTED_ROWS;
 use crate::{Exchange, Name, Names, Outcome, Status, Value};
 use std::borrow::Cow;
 
@@ -26,7 +27,7 @@ pub struct Attributes {
 
 impl Attributes {
     /// Calls `each` for every attribute that is known, with its OpenTelemetry name. What the conventions have no name for
-    /// begins with `mysql.`.
+    /// begins with `mysql.`, or `steth.` if other databases have it too.
     pub(crate) fn each<'a>(
         &self,
         exchange: &Exchange,
@@ -57,7 +58,7 @@ impl Attributes {
         if let Status::Code(code) = exchange.status {
             each("db.response.status_code", Value::Text(code.to_string().into()));
         }
-        for (key, count) in [("db.response.returned_rows", self.rows), ("mysql.affected_rows", self.affected)] {
+        for (key, count) in [("db.response.returned_rows", self.rows), (AFFECTED_ROWS, self.affected)] {
             if count != UNKNOWN {
                 each(key, Value::Number(count));
             }

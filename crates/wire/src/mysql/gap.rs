@@ -221,6 +221,7 @@ impl Session {
     pub(super) fn responses_deaf(&mut self, cut: Cut) {
         self.packets.abandon();
         self.replies.end();
+        self.replies.escapes = None;
         self.deaf = true;
         if std::mem::take(&mut self.dialogue) {
             // What the client says next may be a part of that, or a command.

@@ -19,6 +19,10 @@
 //! COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA and COM_QUIT have no answer. What the client says in the middle of an answer (in a
 //! login, or for LOAD DATA LOCAL) belongs to the request that the answer is for.
 //!
+//! Whether backslashes escape in a text is in the status flags of the answer before it (SERVER_STATUS_NO_BACKSLASH_ESCAPES), by
+//! which clients, too, write their strings. It is not known before the first one, for what is sent before the last answer
+//! has come, and for texts of several statements. ANSI_QUOTES is never known: no flag tells of it.
+//!
 //! A login is an exchange, `CONNECT`, from the client's first packet to the server's OK or ERR. Behind an SSLRequest and
 //! COM_BINLOG_DUMP the connection is opaque. Of texts only the digest leaves, of parameters and rows nothing, of a login the
 //! schema. Which of the two servers it is, is known from the greeting; without one it is called MySQL.

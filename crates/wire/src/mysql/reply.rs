@@ -11,6 +11,7 @@ use super::packet::Fields;
 /// Status flags of the server.
 const MORE_RESULTS: u64 = 0x0008;
 const CURSOR_EXISTS: u64 = 0x0040;
+const NO_BACKSLASH_ESCAPES: u64 = 0x0200;
 
 /// MariaDB: a progress report in the shape of an error.
 const PROGRESS: u64 = 0xffff;
@@ -93,6 +94,8 @@ pub(super) struct Replies {
     pub(super) verdict: Verdict,
     /// Definitions are followed by an EOF; `None` until it is known.
     pub(super) eof: Option<bool>,
+    /// Whether backslashes escape in the session's strings, by the last status flags that were seen.
+    pub(super) escapes: Option<bool>,
     /// Result sets tell whether their definitions follow (MySQL's CLIENT_OPTIONAL_RESULTSET_METADATA).
     pub(super) optional: bool,
 }
@@ -113,6 +116,7 @@ impl Default for Replies {
             statement: 0,
             verdict: Verdict::More,
             eof: None,
+            escapes: None,
             optional: false,
         }
     }
@@ -161,7 +165,7 @@ impl Replies {
                 self.step = Step::Rows;
                 if first == 0xfe && length == 5 {
                     self.eof = Some(true);
-                    return match status(head) {
+                    return match self.status(head) {
                         None => Verdict::Unseen,
                         Some(status) if status & CURSOR_EXISTS != 0 => self.done(status),
                         Some(_) => Verdict::More,
@@ -172,7 +176,7 @@ impl Replies {
             }
             Step::Rows => self.row(first, head),
             Step::BehindParameters if first == 0xfe && length == 5 => {
-                self.eof = Some(true);
+                (self.eof, _) = (Some(true), self.status(head));
                 self.prepared_columns()
             }
             Step::BehindParameters => {
@@ -182,7 +186,7 @@ impl Replies {
                 self.definition()
             }
             Step::BehindPrepared if first == 0xfe && length == 5 => {
-                self.eof = Some(true);
+                (self.eof, _) = (Some(true), self.status(head));
                 Verdict::Last
             }
             Step::BehindPrepared => Verdict::Bad,
@@ -192,13 +196,28 @@ impl Replies {
     #[inline]
     fn row(&mut self, first: u8, head: &[u8]) -> Verdict {
         if first == 0xfe && self.length < 0xff_ffff {
-            return match status(head) {
+            return match self.status(head) {
                 Some(status) => self.done(status),
                 None => Verdict::Unseen,
             };
         }
         self.rows = self.rows.saturating_add(1);
         Verdict::More
+    }
+
+    /// The status flags of an EOF, or of an OK that stands for one.
+    fn status(&mut self, head: &[u8]) -> Option<u64> {
+        let mut fields = Fields(head);
+        fields.bytes(1)?;
+        if head.len() == 5 {
+            fields.bytes(2)?;
+        } else {
+            fields.length()?;
+            fields.length()?;
+        }
+        let status = fields.int(2)?;
+        self.escapes = Some(escapes(status));
+        Some(status)
     }
 
     /// A result has ended well.
@@ -214,7 +233,7 @@ impl Replies {
     fn first(&mut self, first: u8, head: &[u8]) -> Verdict {
         match (self.shape, first) {
             (Shape::Results | Shape::Plain | Shape::Login, 0x00) if self.length >= 7 || !self.optional => self.ok(head),
-            (Shape::Plain, 0xfe) => status(head).map_or(Verdict::Unseen, |status| self.done(status)),
+            (Shape::Plain, 0xfe) => self.status(head).map_or(Verdict::Unseen, |status| self.done(status)),
             (Shape::Results, 0xfb) | (Shape::Login, _) => Verdict::Ask,
             (Shape::Results, _) => self.columns(head),
             (Shape::Prepared, 0x00) => self.prepared(head),
@@ -233,7 +252,7 @@ impl Replies {
             let affected = fields.length()?;
             fields.length()?;
             // Servers of old send no status to clients of old.
-            Some((affected, fields.int(2).unwrap_or(0)))
+            Some((affected, fields.int(2)))
         })();
         let Some((affected, status)) = parts else {
             return if self.cut { Verdict::Unseen } else { Verdict::Bad };
@@ -241,7 +260,8 @@ impl Replies {
         if self.shape == Shape::Results {
             self.affected = if self.affected == UNKNOWN { affected } else { self.affected.saturating_add(affected) };
         }
-        self.done(status)
+        self.escapes = status.map(escapes);
+        self.done(status.unwrap_or(0))
     }
 
     fn error(&mut self, head: &[u8]) -> Verdict {
@@ -355,15 +375,6 @@ impl Replies {
     }
 }
 
-/// The status flags of an EOF, or of an OK that stands for one.
-fn status(head: &[u8]) -> Option<u64> {
-    let mut fields = Fields(head);
-    fields.bytes(1)?;
-    if head.len() == 5 {
-        fields.bytes(2)?;
-    } else {
-        fields.length()?;
-        fields.length()?;
-    }
-    fields.int(2)
+fn escapes(status: u64) -> bool {
+    status & NO_BACKSLASH_ESCAPES == 0
 }

@@ -4,7 +4,7 @@ use super::command::Command;
 use super::handshake;
 use super::packet::{Fields, Packets, Run};
 use super::prepared::Prepared;
-use crate::sql::{Dialect, Statement};
+use crate::sql::{Dialect, Statement, Syntax};
 use crate::{Context, Cut, Name};
 
 /// What a command does to the schema in use, once it has succeeded.
@@ -75,12 +75,14 @@ impl Request {
         (self.end, self.bytes) = (time, until.saturating_sub(self.offset));
     }
 
-    /// Names the command out of its payload: all of it (`whole`), as much as is wanted, or less (`cut`).
+    /// Names the command out of its payload: all of it (`whole`), as much as is wanted, or less (`cut`). `escapes`: see
+    /// [`Syntax`].
     pub(super) fn name(
         &mut self,
         payload: &[u8],
         whole: bool,
         cut: bool,
+        escapes: Option<bool>,
         prepared: &mut Prepared,
         cx: &mut Context<'_>,
     ) {
@@ -92,9 +94,10 @@ impl Request {
         self.command = Command(command);
         self.truncated = cut;
         match self.command {
-            Command::QUERY => self.query(rest, whole, cx),
+            Command::QUERY => self.query(rest, whole, escapes, cx),
             Command::STMT_PREPARE => {
-                let statement = cx.statements.digest(rest, whole, Dialect::Mysql, cx.names);
+                let syntax = Syntax { dialect: Dialect::Mysql, escapes };
+                let statement = cx.statements.digest(rest, whole, syntax, cx.names);
                 self.prefixed(b"PREPARE ", Some(statement), cx);
                 self.truncated = statement.truncated;
                 prepared.announce(statement);
@@ -135,9 +138,10 @@ impl Request {
         }
     }
 
-    fn query(&mut self, rest: &[u8], whole: bool, cx: &mut Context<'_>) {
+    fn query(&mut self, rest: &[u8], whole: bool, escapes: Option<bool>, cx: &mut Context<'_>) {
         let text = behind_attributes(rest).unwrap_or_default();
-        let statement = cx.statements.digest(text, whole, Dialect::Mysql, cx.names);
+        let syntax = Syntax { dialect: Dialect::Mysql, escapes: escapes.filter(|_| is_single(text)) };
+        let statement = cx.statements.digest(text, whole, syntax, cx.names);
         self.truncated = statement.truncated;
         self.operation = if statement.digest == Name::EMPTY { cx.names.intern(b"QUERY") } else { statement.digest };
         (self.statement, self.summary) = (Some(statement), statement.summary);
@@ -157,6 +161,13 @@ impl Request {
         };
         (self.operation, self.summary) = (joined(word, digest, cx), joined(word, summary, cx));
     }
+}
+
+/// Whether a text is one statement for certain: the first of several may set how the server reads the next one.
+fn is_single(text: &[u8]) -> bool {
+    memchr::memchr(b';', text)
+        .and_then(|at| text.get(at..))
+        .is_none_or(|rest| rest.iter().all(|&byte| byte == b';' || byte.is_ascii_whitespace()))
 }
 
 /// A word and a name.

@@ -2,7 +2,7 @@
 
 use super::request::{Kind, Request};
 use super::said::{Rows, Seen};
-use crate::sql::Statement;
+use crate::sql::{AFFECTED_ROWS, Statement};
 use crate::{Exchange, Name, Names, Outcome, Status, Value};
 use std::borrow::Cow;
 
@@ -72,7 +72,7 @@ impl Attributes {
         match self.rows {
             Rows::None => {}
             Rows::Returned(n) => each("db.response.returned_rows", Value::Number(n)),
-            Rows::Affected(n) => each("postgresql.affected_rows", Value::Number(n)),
+            Rows::Affected(n) => each(AFFECTED_ROWS, Value::Number(n)),
         }
         if let Some(state) = self.transaction.name() {
             each("postgresql.transaction_status", Value::Text(state.into()));

@@ -5,7 +5,7 @@
 
 use super::frame::string;
 use super::prepared::Key;
-use crate::sql::{Dialect, Statement, statements_of};
+use crate::sql::{Dialect, Statement, Syntax, statements};
 use crate::{Context, Name};
 
 /// Most bytes of a statement that are looked at.
@@ -67,15 +67,16 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Reads the wanted part of a body. `whole`: it is all of it.
+    /// Reads the wanted part of a body. `whole`: it is all of it. `escapes`: see [`Syntax`].
     #[inline]
-    pub(super) fn read(kind: u8, body: &[u8], whole: bool, cx: &mut Context<'_>) -> Self {
+    pub(super) fn read(kind: u8, body: &[u8], whole: bool, escapes: Option<bool>, cx: &mut Context<'_>) -> Self {
+        let syntax = Syntax { dialect: Dialect::Postgresql, escapes };
         match kind {
-            b'Q' => Self::query(body, whole, cx),
+            b'Q' => Self::query(body, whole, syntax, cx),
             b'P' => {
                 let Some((key, text)) = name(body) else { return Self::unknown() };
                 let (text, whole) = text_of(text, whole);
-                Message { key, statement: Some(digest(text, whole, cx)), ..Message::default() }
+                Message { key, statement: Some(digest(text, whole, syntax, cx)), ..Message::default() }
             }
             b'B' => {
                 let Some((portal, rest)) = name(body) else { return Self::unknown() };
@@ -103,32 +104,32 @@ impl Message {
 
     /// "Query": one or more statements.
     #[inline]
-    fn query(body: &[u8], whole: bool, cx: &mut Context<'_>) -> Self {
+    fn query(body: &[u8], whole: bool, syntax: Syntax, cx: &mut Context<'_>) -> Self {
         let (text, whole) = text_of(body, whole);
         let semicolon = memchr::memchr(b';', text).unwrap_or(text.len());
         // One statement, perhaps with a semicolon at its end, as nearly always.
         if text.get(semicolon..).is_none_or(|rest| rest.iter().all(|&b| b == b';' || b.is_ascii_whitespace())) {
             let text = text.get(..semicolon).unwrap_or(text);
-            return Message { statement: Some(digest(text, whole, cx)), ..Message::default() };
+            return Message { statement: Some(digest(text, whole, syntax, cx)), ..Message::default() };
         }
-        Self::several(text, whole, cx)
+        Self::several(text, whole, syntax, cx)
     }
 
     #[cold]
-    fn several(text: &[u8], whole: bool, cx: &mut Context<'_>) -> Self {
-        let mut parts = statements_of(text, whole, Dialect::Postgresql).take(SEVERAL + 1).peekable();
+    fn several(text: &[u8], whole: bool, syntax: Syntax, cx: &mut Context<'_>) -> Self {
+        let mut parts = statements(text, syntax).take(SEVERAL + 1).peekable();
         let (mut several, mut first) = (Vec::new(), None);
         while let Some(part) = parts.next() {
             // Only the last one can be the one that is cut.
             let complete = whole || parts.peek().is_some();
             first.get_or_insert((part, complete));
             if several.len() < SEVERAL {
-                several.push(digest(part, complete, cx));
+                several.push(digest(part, complete, syntax, cx));
             }
         }
         let statement = match (first, several.len()) {
-            (Some((part, complete)), 1) => digest(part, complete, cx),
-            _ => digest(text, whole, cx),
+            (Some((part, complete)), 1) => digest(part, complete, syntax, cx),
+            _ => digest(text, whole, syntax, cx),
         };
         let several = (several.len() > 1).then(|| several.into_boxed_slice());
         Message { statement: Some(statement), several, ..Message::default() }
@@ -182,6 +183,6 @@ fn text_of(body: &[u8], whole: bool) -> (&[u8], bool) {
 }
 
 #[inline]
-fn digest(text: &[u8], complete: bool, cx: &mut Context<'_>) -> Statement {
-    cx.statements.digest(text, complete, Dialect::Postgresql, cx.names)
+fn digest(text: &[u8], complete: bool, syntax: Syntax, cx: &mut Context<'_>) -> Statement {
+    cx.statements.digest(text, complete, syntax, cx.names)
 }

@@ -161,6 +161,7 @@ impl Session {
         self.server.abandon();
         self.reply.active = false;
         self.deaf = true;
+        self.escapes = None;
         self.fifo.responses_missing(cut);
     }
 
@@ -202,6 +203,7 @@ impl Session {
         self.server.abandon();
         self.reply.active = false;
         self.deaf = true;
+        self.escapes = None;
         self.fifo.responses_missing(Cut::Lost);
         if self.sure {
             self.strike(1, cx);
@@ -347,7 +349,7 @@ impl Session {
         let text = self.message.statement.take();
         let statement = match kind {
             Kind::Query if text.is_none() && !kept.is_empty() => {
-                client::Message::read(b'Q', &kept, false, cx).statement
+                client::Message::read(b'Q', &kept, false, None, cx).statement
             }
             _ => text,
         };

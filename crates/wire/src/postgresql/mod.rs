@@ -19,6 +19,10 @@
 //! * one Parse, Bind or Describe that failed and leads to no Execute;
 //! * one function call, one start of a session (`CONNECT`), one cancellation (`CANCEL`, one-way).
 //!
+//! How strings are to be read, the server tells when a session begins, and when it changes (`standard_conforming_strings`).
+//! It is not known on connections older than the agent, behind replies that were not captured, and for what is sent before the
+//! last reply has come.
+//!
 //! An error that a Sync brings, when the implicit transaction commits, belongs to the Execute before it. Notices, settings
 //! and notifications answer nobody. Behind an accepted SSLRequest or GSSENCRequest the connection is opaque, and so it is
 //! in a replication stream (CopyBoth).
@@ -106,6 +110,8 @@ pub struct Session {
     strikes: [u8; 2],
     /// Database, once it is known.
     namespace: Name,
+    /// Whether backslashes escape in strings, once the server has told.
+    escapes: Option<bool>,
     /// `OK`, once it was needed.
     ok: Name,
     /// The client sends more while it waits for replies.
@@ -144,6 +150,7 @@ impl Default for Session {
             state: State::Parsing,
             strikes: [0; 2],
             namespace: Name::EMPTY,
+            escapes: None,
             ok: Name::EMPTY,
             overlaps: false,
             asked_at: 0,
@@ -228,7 +235,9 @@ impl Session {
 
     #[inline]
     fn look(&mut self, body: &[u8], cx: &mut Context<'_>) -> Message {
-        Message::read(self.client.kind, body, self.client.is_whole(body), cx)
+        // What is under way may change it.
+        let escapes = self.escapes.filter(|_| self.fifo.is_empty() && !self.deaf);
+        Message::read(self.client.kind, body, self.client.is_whole(body), escapes, cx)
     }
 
     /// Whether what was asked before is answered by now, though nobody saw it: a client that does not wait for its

@@ -67,6 +67,9 @@ impl Session {
         }
         // "Asynchronous Operations", and what comes with a start.
         if matches!(kind, b'N' | b'A' | b'S' | b'K' | b'v') {
+            if let (b'S', Some(escapes)) = (kind, self.said.strings) {
+                self.escapes = escapes;
+            }
             return;
         }
         let said = std::mem::take(&mut self.said);

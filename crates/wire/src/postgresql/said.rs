@@ -39,6 +39,8 @@ pub(super) struct Said {
     pub(super) fatal: bool,
     /// Part of what is looked at was not seen.
     pub(super) cut: bool,
+    /// ParameterStatus: whether it is about strings, and if so, whether backslashes escape in them.
+    pub(super) strings: Option<Option<bool>>,
     /// ReadyForQuery's byte, or AuthenticationRequest's code.
     pub(super) number: u8,
 }
@@ -85,6 +87,17 @@ impl Said {
         }
         said
     }
+}
+
+/// "ParameterStatus": `standard_conforming_strings`. A setting that was not seen whole may be it.
+pub(super) fn strings(body: &[u8]) -> Option<Option<bool>> {
+    const NAME: &[u8] = b"standard_conforming_strings";
+    let Some((name, rest)) = string(body) else { return NAME.starts_with(body).then_some(None) };
+    (name == NAME).then(|| match string(rest) {
+        Some((b"on", _)) => Some(false),
+        Some((b"off", _)) => Some(true),
+        _ => None,
+    })
 }
 
 fn is_sqlstate(value: &[u8]) -> bool {

@@ -5,7 +5,7 @@
 //! number, displace nothing; and it stays while it is used: of the two in a set the one goes that was not asked for since
 //! the last newcomer.
 
-use super::{Dialect, Statement};
+use super::{Statement, Syntax};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hasher};
 
@@ -32,7 +32,7 @@ struct Set {
 struct Entry {
     hash: u64,
     text: Box<[u8]>,
-    dialect: Dialect,
+    syntax: Syntax,
     complete: bool,
     statement: Statement,
     /// Asked for since a text last entered this set.
@@ -42,28 +42,28 @@ struct Entry {
 impl Cache {
     /// Where to look for a text. `None` if it is too long to be kept.
     #[inline]
-    pub(super) fn key(text: &[u8], complete: bool, dialect: Dialect) -> Option<u64> {
+    pub(super) fn key(text: &[u8], complete: bool, syntax: Syntax) -> Option<u64> {
         if text.len() > LONGEST {
             return None;
         }
-        let mut hasher = FixedState::with_seed(u64::from(complete) << 1 | dialect as u64).build_hasher();
+        let mut hasher = FixedState::with_seed(u64::from(complete) << 3 | syntax.number()).build_hasher();
         hasher.write(text);
         Some(hasher.finish())
     }
 
     /// What became of this text.
     #[inline]
-    pub(super) fn get(&mut self, hash: u64, text: &[u8], complete: bool, dialect: Dialect) -> Option<Statement> {
+    pub(super) fn get(&mut self, hash: u64, text: &[u8], complete: bool, syntax: Syntax) -> Option<Statement> {
         let ways = &mut self.sets.get_mut(hash as usize % SETS)?.ways;
         let entry = ways.iter_mut().flatten().find(|entry| {
-            entry.hash == hash && entry.complete == complete && entry.dialect == dialect && *entry.text == *text
+            entry.hash == hash && entry.complete == complete && entry.syntax == syntax && *entry.text == *text
         })?;
         entry.used = true;
         Some(entry.statement)
     }
 
     /// This is what became of a text that was not found.
-    pub(super) fn put(&mut self, hash: u64, text: &[u8], complete: bool, dialect: Dialect, statement: Statement) {
+    pub(super) fn put(&mut self, hash: u64, text: &[u8], complete: bool, syntax: Syntax, statement: Statement) {
         if self.sets.is_empty() {
             self.sets.resize(SETS, Set::default());
         }
@@ -77,6 +77,6 @@ impl Cache {
         if let Some(other) = other {
             other.used = false;
         }
-        *way = Some(Entry { hash, text: text.into(), dialect, complete, statement, used: true });
+        *way = Some(Entry { hash, text: text.into(), syntax, complete, statement, used: true });
     }
 }

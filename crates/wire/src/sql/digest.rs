@@ -5,10 +5,10 @@
 //! to their first element, the rows of VALUES to the first row, adjacent strings to one. Comments and semicolons at the end
 //! are dropped, reserved words written in capitals, white space set by the tokens alone. Everything else is kept.
 
-use super::Dialect;
 use super::keyword::{self, Key};
 use super::lex::{self, Kind, Lexer, Token};
 use super::summary::Summary;
+use super::{Dialect, Syntax};
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,12 @@ const MARK: &[u8] = b"...";
 pub(super) fn write(
     text: &[u8],
     complete: bool,
-    dialect: Dialect,
+    syntax: Syntax,
     form: Form,
     out: &mut Vec<u8>,
     summary: &mut Summary<'_>,
 ) -> bool {
+    let dialect = syntax.dialect;
     out.clear();
     let mut writer = Writer {
         text,
@@ -54,7 +55,7 @@ pub(super) fn write(
         session: Session::No,
         semicolons: 0,
     };
-    let mut lexer = Lexer::new(text, complete, dialect);
+    let mut lexer = Lexer::new(text, syntax);
     let mut cut = !complete;
     while let Some(token) = lexer.next() {
         let word = matches!(token.kind, Kind::Word | Kind::Quoted);

@@ -5,9 +5,9 @@
 //! (`1e5`, `0xAB`, `12abc`; MySQL's unquoted `2024_events` as well). And where the text may be read in two ways that
 //! disagree on where a literal ends, all of the rest is one token of [`Kind::Doubt`].
 
-use super::Dialect;
 use super::class::{self, Class};
 use super::reading::{self, Reading};
+use super::{Dialect, Syntax};
 use std::ops::Range;
 
 /// What a token is.
@@ -52,8 +52,6 @@ pub(super) struct Lexer<'a> {
     /// Where the last token begins.
     pub(super) start: usize,
     pub(super) dialect: Dialect,
-    /// The text is whole.
-    pub(super) complete: bool,
     pub(super) reading: Reading,
     /// The text ended within quotes or within a comment.
     pub(super) unfinished: bool,
@@ -62,9 +60,9 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a [u8], complete: bool, dialect: Dialect) -> Self {
-        let reading = Reading::default();
-        Self { text, at: 0, start: 0, dialect, complete, reading, unfinished: false, executable: false }
+    pub(super) fn new(text: &'a [u8], syntax: Syntax) -> Self {
+        let (dialect, reading) = (syntax.dialect, Reading::of(syntax));
+        Self { text, at: 0, start: 0, dialect, reading, unfinished: false, executable: false }
     }
 
     #[inline]
@@ -207,7 +205,8 @@ impl<'a> Lexer<'a> {
         Kind::Number
     }
 
-    /// A string whose opening quote is at `open`. `escapes`: whether backslashes do; the session decides if `None`.
+    /// A string whose opening quote is at `open`. `escapes`: whether backslashes do; the session decides if `None`. If it is not
+    /// known what the session says, more than the string may be masked with it.
     fn string(&mut self, open: usize, escapes: Option<bool>) -> Kind {
         let quote = self.peek(open);
         let mut at = open + 1;
@@ -230,14 +229,14 @@ impl<'a> Lexer<'a> {
                     }
                 }
             } else if next == quote {
-                match escapes.or(self.reading.of(quote)) {
+                match escapes.or(self.reading.escapes(quote)) {
                     Some(true) => at += 2,
                     Some(false) => at += 1,
-                    None => match reading::decide(self, quote, open) {
-                        None => return self.doubt(),
-                        decided if quote == b'"' => self.reading.double = decided,
-                        decided => self.reading.single = decided,
-                    },
+                    None => {
+                        let Some(end) = reading::meet(self, open) else { return self.doubt() };
+                        self.at = end;
+                        return Kind::Text;
+                    }
                 }
             } else {
                 // A pair of backslashes is one character or two, and hides nothing in either case.
@@ -438,7 +437,7 @@ fn comment_end(text: &[u8]) -> Option<usize> {
 
 /// Copies the white space between two tokens, without the comments.
 pub(super) fn white_space(text: &[u8], dialect: Dialect, gap: Range<usize>, to: &mut Vec<u8>) {
-    let mut lexer = Lexer { at: gap.start, ..Lexer::new(text, false, dialect) };
+    let mut lexer = Lexer { at: gap.start, ..Lexer::new(text, dialect.into()) };
     while lexer.at < gap.end {
         let byte = lexer.peek(lexer.at);
         if class::of(byte) == Class::Space {

@@ -24,7 +24,7 @@ use cache::Cache;
 use digest::Form;
 use summary::Summary;
 
-pub use split::{statements, statements_of};
+pub use split::statements;
 
 /// Which language's lexical rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,36 @@ pub enum Dialect {
     Mysql,
     /// PostgreSQL: dollar quotes, `E''`, nested comments, `"` for identifiers.
     Postgresql,
+}
+
+/// Which language's lexical rules hold, and which of them the session has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Syntax {
+    /// The language.
+    pub dialect: Dialect,
+    /// Whether a backslash in a string without a prefix escapes what follows: MySQL without `NO_BACKSLASH_ESCAPES`, PostgreSQL
+    /// without `standard_conforming_strings`. If that is not known, nothing is shown that is a literal in either case.
+    pub escapes: Option<bool>,
+}
+
+impl Syntax {
+    /// What servers do that nobody has told otherwise.
+    #[must_use]
+    pub fn usual(dialect: Dialect) -> Self {
+        Syntax { dialect, escapes: Some(dialect == Dialect::Mysql) }
+    }
+
+    /// Another number for every other syntax, below 8.
+    fn number(self) -> u64 {
+        (self.dialect as u64) << 2 | self.escapes.map_or(0, |escapes| 1 + u64::from(escapes))
+    }
+}
+
+impl From<Dialect> for Syntax {
+    /// Of the session nothing is known.
+    fn from(dialect: Dialect) -> Self {
+        Syntax { dialect, escapes: None }
+    }
 }
 
 /// What is kept of a statement's text. Nothing of its literals is in it.
@@ -47,6 +77,10 @@ pub struct Statement {
     pub truncated: bool,
 }
 
+/// The attribute for the number of rows that a statement changed. The conventions have `db.response.returned_rows` and no
+/// counterpart, so this is our own name, the same for every database.
+pub(crate) const AFFECTED_ROWS: &str = "steth.db.response.affected_rows";
+
 /// How much of a text is looked at: what the kernel side copies of one call.
 pub const LOOKED_AT: usize = 16 * 1024;
 
@@ -59,10 +93,10 @@ pub const LOOKED_AT: usize = 16 * 1024;
 /// assert_eq!(sanitized(text, true, Dialect::Mysql), b"select *  from users where name = ?");
 /// ```
 #[must_use]
-pub fn sanitized(text: &[u8], complete: bool, dialect: Dialect) -> Vec<u8> {
+pub fn sanitized(text: &[u8], complete: bool, syntax: impl Into<Syntax>) -> Vec<u8> {
     let (text, complete) = bounded(text, complete);
     let mut out = Vec::new();
-    digest::write(text, complete, dialect, Form::Sent, &mut out, &mut Summary::new(text));
+    digest::write(text, complete, syntax.into(), Form::Sent, &mut out, &mut Summary::new(text));
     out
 }
 
@@ -97,11 +131,12 @@ impl Statements {
 
     /// Digest and summary of one statement. `complete`: the text is whole.
     #[inline]
-    pub fn digest(&mut self, text: &[u8], complete: bool, dialect: Dialect, names: &mut Names) -> Statement {
+    pub fn digest(&mut self, text: &[u8], complete: bool, syntax: impl Into<Syntax>, names: &mut Names) -> Statement {
+        let syntax = syntax.into();
         let (text, complete) = bounded(text, complete);
-        let key = Cache::key(text, complete, dialect);
-        let known = key.and_then(|key| self.cache.get(key, text, complete, dialect));
-        let statement = known.unwrap_or_else(|| self.read(text, complete, dialect, key, names));
+        let key = Cache::key(text, complete, syntax);
+        let known = key.and_then(|key| self.cache.get(key, text, complete, syntax));
+        let statement = known.unwrap_or_else(|| self.read(text, complete, syntax, key, names));
         self.folded += u64::from(statement.digest == Name::OTHER);
         statement
     }
@@ -112,22 +147,15 @@ impl Statements {
         self.folded
     }
 
-    fn read(
-        &mut self,
-        text: &[u8],
-        complete: bool,
-        dialect: Dialect,
-        key: Option<u64>,
-        names: &mut Names,
-    ) -> Statement {
+    fn read(&mut self, text: &[u8], complete: bool, syntax: Syntax, key: Option<u64>, names: &mut Names) -> Statement {
         let mut out = std::mem::take(&mut self.out);
         let mut summary = Summary::new(text);
-        let truncated = digest::write(text, complete, dialect, Form::Digest, &mut out, &mut summary);
+        let truncated = digest::write(text, complete, syntax, Form::Digest, &mut out, &mut summary);
         let statement =
             Statement { digest: self.name(&out, names), summary: self.name(summary.get(), names), truncated };
         self.out = out;
         if let Some(key) = key {
-            self.cache.put(key, text, complete, dialect, statement);
+            self.cache.put(key, text, complete, syntax, statement);
         }
         statement
     }

@@ -3,18 +3,12 @@
 //! A semicolon ends a statement unless it is within quotes, a comment or parentheses (`CREATE RULE … DO (a; b)`), or within
 //! the `BEGIN … END` of a routine, a trigger or an event. What cannot be read for certain belongs to the last statement.
 
-use super::Dialect;
+use super::Syntax;
 use super::lex::{Kind, Lexer, Token};
 
-/// The statements of a text of which the end may be missing, without the semicolons between them; empty ones are left
-/// out. Of a text that is known to be whole [`statements_of`] can tell more.
-pub fn statements(text: &[u8], dialect: Dialect) -> impl Iterator<Item = &[u8]> {
-    statements_of(text, false, dialect)
-}
-
-/// The same. `complete`: the text is whole, so that quotes which do not match are evidence (see `reading.rs`).
-pub fn statements_of(text: &[u8], complete: bool, dialect: Dialect) -> impl Iterator<Item = &[u8]> {
-    Split { lexer: Lexer::new(text, complete, dialect) }
+/// The statements of a text, without the semicolons between them; empty ones are left out.
+pub fn statements<S: Into<Syntax>>(text: &[u8], syntax: S) -> impl Iterator<Item = &[u8]> + use<'_, S> {
+    Split { lexer: Lexer::new(text, syntax.into()) }
 }
 
 struct Split<'a> {
@@ -95,9 +89,10 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::Dialect;
 
     fn split(text: &str, dialect: Dialect) -> Vec<String> {
-        statements_of(text.as_bytes(), true, dialect).map(|s| String::from_utf8_lossy(s).into_owned()).collect()
+        statements(text.as_bytes(), Syntax::usual(dialect)).map(|s| String::from_utf8_lossy(s).into_owned()).collect()
     }
 
     #[test]
@@ -152,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn a_text_whose_end_may_be_missing_is_split_only_where_that_is_sure() {
+    fn a_text_is_split_only_where_that_is_sure() {
         let text = b"SELECT 'O\\'Brien'; SELECT 2";
         assert_eq!(statements(text, Dialect::Mysql).collect::<Vec<_>>(), [&text[..]]);
-        assert_eq!(statements_of(text, true, Dialect::Mysql).count(), 2);
+        assert_eq!(statements(text, Syntax::usual(Dialect::Mysql)).count(), 2);
     }
 }

@@ -132,7 +132,7 @@ fn a_large_command_beyond_the_capture_limit_keeps_its_answer() {
     assert_eq!((kit.out.len(), kit.count.lost()), (2, 0));
     let e = &kit.out[0];
     assert_eq!((e.truncated, e.request_end, e.request_bytes), (true, 3, 29 + (17 << 20) + 500));
-    assert_eq!(kit.attribute(0, "mysql.affected_rows").as_deref(), Some("1"));
+    assert_eq!(kit.attribute(0, "steth.db.response.affected_rows").as_deref(), Some("1"));
 }
 
 #[test]

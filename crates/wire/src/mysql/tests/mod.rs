@@ -5,6 +5,7 @@ mod kit;
 mod limits;
 mod login;
 mod property;
+mod strings;
 
 use super::*;
 use kit::*;
@@ -115,7 +116,8 @@ fn counts_of_rows_are_reported() {
     kit.ask(&query("CALL p"), &[rows(1, &[row], false, 10), rows(5, &[row], false, 10), packet(9, OK)].concat());
     kit.ask(&query("SELECT nothing"), &packet(1, &error(1054, "42S22", "no column")));
     let of = |n, key| kit.attribute(n, key).unwrap_or_default();
-    let counts: Vec<_> = (0..4).map(|n| (of(n, "db.response.returned_rows"), of(n, "mysql.affected_rows"))).collect();
+    let counts: Vec<_> =
+        (0..4).map(|n| (of(n, "db.response.returned_rows"), of(n, crate::sql::AFFECTED_ROWS))).collect();
     let expected = [("3", ""), ("", "300"), ("2", "1"), ("", "")];
     assert_eq!(counts, expected.map(|(rows, affected)| (rows.to_string(), affected.to_string())));
     assert_eq!((of(3, "mysql.sqlstate"), of(3, "db.response.status_code")), ("42S22".into(), "1054".into()));
@@ -190,7 +192,7 @@ fn a_local_file_belongs_to_the_statement_that_asked_for_it() {
     let e = &kit.out[0];
     assert_eq!((e.request_bytes, e.request_end, e.response_bytes), (44 + 704 + 32 + 10_000 + 4, 7, 6 + 11));
     assert_eq!((e.first_byte, e.end), (2, 8));
-    assert_eq!(kit.attribute(0, "mysql.affected_rows").as_deref(), Some("7"));
+    assert_eq!(kit.attribute(0, crate::sql::AFFECTED_ROWS).as_deref(), Some("7"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod kit;
 mod limits;
 mod property;
 mod start;
+mod strings;
 
 use crate::{Direction, End, Outcome, State};
 use kit::*;
@@ -303,7 +304,10 @@ fn attributes() {
         all
     };
     assert_eq!(all(0), "postgresql.command_tag=SELECT db.response.returned_rows=1 postgresql.transaction_status=open ");
-    assert_eq!(all(1), "postgresql.command_tag=DELETE postgresql.affected_rows=7 postgresql.transaction_status=open ");
+    assert_eq!(
+        all(1),
+        "postgresql.command_tag=DELETE steth.db.response.affected_rows=7 postgresql.transaction_status=open "
+    );
     assert_eq!(all(2), "postgresql.command_tag=INSERT db.response.returned_rows=2 postgresql.transaction_status=open ");
     assert_eq!(all(3), "postgresql.transaction_status=failed db.response.status_code=42703 error.type=42703 ");
     assert_eq!(all(4), "postgresql.command_tag=ROLLBACK postgresql.transaction_status=idle ");

@@ -1,8 +1,8 @@
 //! It fails closed: statements are generated with literals of every kind, in sessions of every setting, and cut at every
 //! byte. Only literals hold the bytes of [`SECRET`], so that none of these may be seen.
 
-use super::{BOTH, Dialect, Statements, read};
-use crate::sql::{LOOKED_AT, sanitized, statements, statements_of};
+use super::{BOTH, Dialect, Statements, read_as};
+use crate::sql::{LOOKED_AT, Syntax, sanitized, statements};
 use proptest::prelude::*;
 
 /// Occurs in literals only: neither in [`CODE`] nor in any keyword that could be written in capitals there.
@@ -55,6 +55,8 @@ const CODE: &[&str] = &[
 ];
 /// What only one dialect has. Within `/*! … */` nothing is in doubt here but by the literals.
 const MYSQL: &[&str] = &["# it's\n", "`a'b`", " /*! b */ ", "/*!50001 ", "*/", "@x", " \\N "];
+/// Identifiers, which would not be such with escapes.
+const ANSI: &[&str] = &["\"d\\\"", "\"d\\\"\"\"", "\"\\\\\"", "\"'\""];
 const POSTGRESQL: &[&str] = &["/* /* ' */ ' */", "\"a'b\"", "U&\"d\" ", "#>", "$ "];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,11 +78,14 @@ enum Part {
     Literal(Quote, Vec<usize>),
 }
 
-/// How a session reads backslashes in plain strings.
+/// How a session reads quotes.
 #[derive(Clone, Copy, Debug)]
 struct Session {
     dialect: Dialect,
+    /// A backslash escapes in plain strings.
     escapes: bool,
+    /// MySQL's ANSI_QUOTES: `"` is for identifiers, in which nothing is escaped.
+    ansi: bool,
 }
 
 fn parts() -> impl Strategy<Value = Vec<Part>> {
@@ -89,16 +94,20 @@ fn parts() -> impl Strategy<Value = Vec<Part>> {
         prop::sample::select(vec![Single, Single, Double, Escaped, Unicode, National, Dollar, Number, Hex, Bits]);
     let literal =
         (quote, prop::collection::vec(0..INSIDE.len(), 0..8)).prop_map(|(quote, inside)| Part::Literal(quote, inside));
-    let code = (0..CODE.len() + MYSQL.len().max(POSTGRESQL.len())).prop_map(Part::Code);
+    let code = (0..CODE.len() + MYSQL.len() + ANSI.len()).prop_map(Part::Code);
     prop::collection::vec(prop_oneof![code, literal], 1..14)
 }
 
 fn write(parts: &[Part], session: Session) -> Vec<u8> {
-    let own = if session.dialect == Dialect::Mysql { MYSQL } else { POSTGRESQL };
+    let own = match session {
+        Session { dialect: Dialect::Postgresql, .. } => [POSTGRESQL, &[][..]],
+        Session { ansi: true, .. } => [MYSQL, ANSI],
+        _ => [MYSQL, &[]],
+    };
     let mut out = String::new();
     for part in parts {
         match part {
-            Part::Code(n) => out.push_str(CODE.iter().chain(own).nth(*n).unwrap_or(&" ")),
+            Part::Code(n) => out.push_str(CODE.iter().chain(own.into_iter().flatten()).nth(*n).unwrap_or(&" ")),
             Part::Literal(quote, inside) => {
                 let content: String = inside.iter().map(|n| INSIDE[*n]).collect();
                 // One string behind another may be the same string, going on.
@@ -130,7 +139,7 @@ fn literal(quote: Quote, content: &str, session: Session, out: &mut String) {
         }
         // An error without standard_conforming_strings.
         Quote::Unicode if postgresql && !session.escapes => *out += &format!(" U&'{}'", content.replace('\'', "''")),
-        Quote::Double if !postgresql => *out += &format!("\"{}\"", plain("\"", session.escapes)),
+        Quote::Double if !postgresql && !session.ansi => *out += &format!("\"{}\"", plain("\"", session.escapes)),
         Quote::National => *out += &format!(" N'{}'", plain("'", session.escapes)),
         Quote::Dollar if postgresql => {
             *out += &format!(" $tag${}$tag$", content.replace("$tag$", "").trim_end_matches('$'))
@@ -142,31 +151,33 @@ fn literal(quote: Quote, content: &str, session: Session, out: &mut String) {
     }
 }
 
-fn check(text: &[u8], complete: bool, session: Session) {
-    let shown = read(text, complete, session.dialect);
-    let sent = sanitized(text, complete, session.dialect);
-    for seen in [shown.0.as_bytes(), shown.1.as_bytes(), &sent] {
-        let leak = seen.iter().any(|byte| SECRET.contains(byte));
-        assert!(!leak, "{session:?}, complete: {complete}\n{}\n{}", text.escape_ascii(), seen.escape_ascii());
+impl Session {
+    /// What may be known of it: how backslashes are read, or not even that.
+    fn known(self) -> [Syntax; 2] {
+        [None, Some(self.escapes)].map(|escapes| Syntax { dialect: self.dialect, escapes })
     }
 }
 
+fn check(text: &[u8], complete: bool, session: Session, syntax: Syntax) {
+    let shown = read_as(text, complete, syntax);
+    let sent = sanitized(text, complete, syntax);
+    for seen in [shown.0.as_bytes(), shown.1.as_bytes(), &sent] {
+        let leak = seen.iter().any(|byte| SECRET.contains(byte));
+        assert!(!leak, "{session:?} as {syntax:?}, {complete}\n{}\n{}", text.escape_ascii(), seen.escape_ascii());
+    }
+}
+
+/// Whole, cut, and broken off and sent so.
 fn check_all(text: &[u8], session: Session) {
-    let default = session.escapes == (session.dialect == Dialect::Mysql);
-    check(text, true, session);
-    for end in 0..=text.len() {
-        check(&text[..end], false, session);
-        if default {
-            // A statement that is broken off, and was sent so.
-            check(&text[..end], true, session);
+    for syntax in session.known() {
+        for complete in [false, true] {
+            for end in 0..=text.len() {
+                check(&text[..end], complete, session, syntax);
+            }
+            for statement in statements(text, syntax) {
+                check(statement, complete, session, syntax);
+            }
         }
-    }
-    for statement in statements(text, session.dialect) {
-        check(statement, false, session);
-        check(statement, default, session);
-    }
-    for statement in statements_of(text, true, session.dialect) {
-        check(statement, true, session);
     }
 }
 
@@ -174,21 +185,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn no_literal_is_seen_however_the_text_is_cut(parts in parts(), escapes: bool) {
+    fn no_literal_is_seen_however_the_text_is_cut(parts in parts(), escapes: bool, ansi: bool) {
         for dialect in BOTH {
-            let session = Session { dialect, escapes };
+            let session = Session { dialect, escapes, ansi: ansi && dialect == Dialect::Mysql };
             check_all(&write(&parts, session), session);
         }
     }
 
     #[test]
     fn any_bytes_have_a_digest_and_pieces_that_are_in_the_text(text in prop::collection::vec(any::<u8>(), 0..200)) {
-        for dialect in BOTH {
+        for syntax in BOTH.into_iter().flat_map(|dialect| [dialect.into(), Syntax::usual(dialect)]) {
             for complete in [false, true] {
-                let (digest, summary, _) = read(&text, complete, dialect);
+                let (digest, summary, _) = read_as(&text, complete, syntax);
                 prop_assert!(digest.len() <= Statements::MAX_LENGTH && summary.chars().count() <= 255);
                 let mut from = 0;
-                for statement in statements_of(&text, complete, dialect) {
+                for statement in statements(&text, syntax) {
                     let at = statement.as_ptr() as usize - text.as_ptr() as usize;
                     prop_assert!(!statement.is_empty() && at >= from);
                     from = at + statement.len();
@@ -204,7 +215,8 @@ fn a_literal_across_the_end_of_what_is_looked_at() {
     for before in LOOKED_AT - 40..LOOKED_AT {
         let text = format!("SELECT {} 'Zz79', E'Zz\\'79', 7979, 0x79 FROM t", " ".repeat(before));
         for dialect in BOTH {
-            check(text.as_bytes(), true, Session { dialect, escapes: dialect == Dialect::Mysql });
+            let session = Session { dialect, escapes: dialect == Dialect::Mysql, ansi: false };
+            session.known().into_iter().for_each(|syntax| check(text.as_bytes(), true, session, syntax));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Cases: what becomes of a text.
 
-use super::{BOTH, Dialect, digest, read, summary};
+use super::{BOTH, Dialect, Syntax, digest, read, read_as, summary};
 
 fn check(cases: &[(&str, &str)], dialects: &[Dialect]) {
     for (text, expected) in cases {
@@ -61,7 +61,7 @@ fn literals_of_both_dialects() {
 #[test]
 fn literals_of_mysql() {
     let cases = [
-        (r#"SELECT "double", "say ""hi""", 'it\'s', 'back\\', "a\"b""#, "SELECT ?, ?, ?, ?, ?"),
+        (r#"SELECT "double", "say ""hi""", 'it\'s', 'back\\', "a\"b\"""#, "SELECT ?, ?, ?, ?, ?"),
         ("SELECT `a``b`, `1`, @x, @@global.y, @`z`, @'q' # end", "SELECT `a``b`, `1`, @x, @@global.y, @`z`, @?"),
         ("SELECT _utf8mb4'abc' COLLATE utf8mb4_bin", "SELECT _utf8mb4 ? COLLATE utf8mb4_bin"),
         ("SELECT 5--3, 5 -- three", "SELECT ? - ?, ?"),
@@ -130,37 +130,34 @@ fn lists_are_folded() {
     check(&postgresql, &[Dialect::Postgresql]);
 }
 
+/// In sessions of which it is known that backslashes escape, that they do not, and nothing.
 #[test]
-fn a_text_that_may_be_read_in_two_ways() {
+fn a_text_that_may_be_read_in_several_ways() {
     let mysql = [
-        // Backslashes escape if nothing speaks against it.
-        (r"SELECT 'O\'Brien', a, 'D\'Arcy'", "SELECT ?, a, ?"),
-        (r#"SELECT "O\"Brien", a, 'D\'Arcy'"#, "SELECT ?, a, ?"),
-        // NO_BACKSLASH_ESCAPES, or a mistake.
-        (r"SELECT 'C:\', a, 'secret'", "SELECT ? ..."),
-        (r"SELECT '\', secret, '\'", "SELECT ? ..."),
-        (r"SELECT 'O\'secret", "SELECT ? ..."),
-        // Both could be meant.
-        (r"SELECT a, 'O\'Brien # ', secret", "SELECT a, ? ..."),
-        (r"SELECT 'a\', secret -- '", "SELECT ? ..."),
-        // Neither can.
-        (r"SELECT 'O\'Brien', \ secret", "SELECT ? ..."),
+        (r"SELECT 'O\'Brien', a", ["SELECT ?, a", "SELECT ? Brien ? ...", "SELECT ? ..."]),
+        (r"SELECT 'C:\', a, 'secret'", ["SELECT ? secret ? ...", "SELECT ?, a, ?", "SELECT ? ..."]),
+        (r"SELECT '\', b, '\'", ["SELECT ? \\ ? ...", "SELECT ?, b, ?", "SELECT ? ..."]),
+        // The ways meet again: what lies between is one literal.
+        (r"SELECT 'O\'Brien', a, 'D\'Arcy', b", ["SELECT ?, a, ?, b", "SELECT ? Brien ? D \\ ?, b", "SELECT ?, b"]),
+        (r#"SELECT '{\'a\': 5}', b"#, ["SELECT ?, b", "SELECT ? a \\ ?, b", "SELECT ?, b"]),
+        (r#"SELECT "{\"a\": 5}", b"#, ["SELECT ?, b", "SELECT ? a \\ ?, b", "SELECT ?, b"]),
+        // With ANSI_QUOTES an identifier, which ends earlier.
+        (r#"SELECT "O\"Brien", a"#, ["SELECT ? ...", "SELECT ? Brien ? ...", "SELECT ? ..."]),
+        // They would meet in a comment of one of them.
+        (r"SELECT 'a\', secret -- ', b", ["SELECT ?, b", "SELECT ?, secret", "SELECT ? ..."]),
         // Whether it is executed decides where it ends.
-        ("SELECT a /*! it's */ , secret, 'b' /*! ' */", "SELECT a it ? ..."),
+        ("SELECT a /*! it's */ , secret, 'b' /*! ' */", ["SELECT a it ? ..."; 3]),
     ];
     let postgresql = [
-        // Backslashes do not escape if nothing speaks against it.
-        (r"SELECT 'a\', b, 'c'", "SELECT ?, b, ?"),
-        (r"SELECT '\', b, '\'", "SELECT ?, b, ?"),
-        // An old client, or a mistake.
-        (r"SELECT 'a\'secret', c", "SELECT ? ..."),
-        (r"SELECT 'a\'secret -- ', secret", "SELECT ? ..."),
+        (r"SELECT 'a\', b, 'c'", ["SELECT ? c ? ...", "SELECT ?, b, ?", "SELECT ? ..."]),
+        (r"SELECT 'a\'d', c", ["SELECT ?, c", "SELECT ? d ? ...", "SELECT ? ..."]),
+        (r"SELECT E'a\'b', c", ["SELECT ?, c"; 3]),
+        (r#"SELECT "a\", b"#, [r#"SELECT "a\", b"#; 3]),
     ];
-    for (text, expected) in mysql {
-        assert_eq!(digest(text, Dialect::Mysql), expected, "{text}");
-    }
-    for (text, expected) in postgresql {
-        assert_eq!(digest(text, Dialect::Postgresql), expected, "{text}");
+    let all = mysql.map(|case| (Dialect::Mysql, case)).into_iter().chain(postgresql.map(|c| (Dialect::Postgresql, c)));
+    for (dialect, (text, expected)) in all {
+        let read = |escapes| read_as(text.as_bytes(), true, Syntax { dialect, escapes }).0;
+        assert_eq!([Some(true), Some(false), None].map(read), expected, "{text}");
     }
 }
 
@@ -182,8 +179,7 @@ fn a_text_that_was_cut() {
             assert_eq!((&*digest, &*summary, truncated), (expected, expected_summary, true), "{text}");
         }
     }
-    // Quotes that do not match prove nothing here.
-    let (digest, ..) = read(br"SELECT a, 'O\'Brien', b", false, Dialect::Mysql);
+    let (digest, ..) = read_as(br"SELECT a, 'O\'Brien', b", false, Dialect::Mysql.into());
     assert_eq!(digest, "SELECT a, ? ...");
 }
 
