@@ -1,12 +1,13 @@
 //! `steth replay`: a recording, a pcap or a pcapng through the same stages, offline.
 
-use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
+use crate::configuration::Configuration;
+use crate::pipeline::{Observer, Pipeline, Seen};
+use crate::slow::Slow;
 use crate::watch::Printer;
 use anyhow::Context as _;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use steth_event::recording::{MAGIC, Reader};
 use steth_wire::Protocol;
 
@@ -24,9 +25,13 @@ pub(crate) struct Args {
     /// Only this protocol (http, redis)
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// Only exchanges that took at least so long (100ms, 2s)
-    #[arg(long, value_parser = humantime::parse_duration)]
-    slow: Option<Duration>,
+    /// Only exchanges that took at least so long (100ms, 2s), or without a value as long as the configuration says of
+    /// their protocol; never those that wait by design
+    #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
+    slow: Option<Slow>,
+    /// Configuration file (YAML), as of `steth run`; only its sections slow, http and limits, and its protocols, count here
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Print the ledger only
     #[arg(long)]
     summary: bool,
@@ -59,10 +64,12 @@ impl Observer for Output {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let file = File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
     let bytes = map(&file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let printer = Printer::new(args.json, args.slow);
+    let configuration = Configuration::read_or_default(args.config.as_deref())?;
+    let slow = args.slow.map(|slow| slow.thresholds(configuration.thresholds()));
+    let printer = Printer::new(args.json, slow);
     let output = if args.summary { Output::Count(printer) } else { Output::Print(printer) };
-    let selected = args.protocol.map_or(Selected::ALL, Selected::only);
-    let mut pipeline = Pipeline::new(&Limits::default(), selected, output);
+    let selected = configuration.selected(args.protocol)?;
+    let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, output);
 
     let mut problem = None;
     let mut capture = serde_json::Value::Null;

@@ -123,7 +123,7 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// Part of a head was beyond the capture limit, so that attributes may be missing or the status not known.
     pub truncated: bool,
-    /// Waits by design (BLPOP, XREAD BLOCK): its duration says nothing about the server.
+    /// Waits by design (BLPOP, XREAD BLOCK, a stream of events over HTTP): its duration says nothing about the server.
     pub blocking: bool,
     /// Time of the request's first byte.
     pub start: u64,

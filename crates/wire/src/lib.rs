@@ -48,7 +48,7 @@ pub use by_id::ById;
 pub use dns::Domains;
 pub use exchange::{Attributes, Exchange, Outcome, Side, Status, Value};
 pub use fifo::{Claim, Cut, Fifo};
-pub use names::{Name, Names};
+pub use names::{Name, Names, Share, ShareOf};
 pub use piece::{Bytes, Direction, End, Piece, Transport};
 pub use protocol::Protocol;
 pub use session::{Context, Session, State};

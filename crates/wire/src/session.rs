@@ -2,6 +2,7 @@
 
 use crate::{Direction, Domains, End, Exchange, Names, Piece, Protocol, Statements, Transport};
 use crate::{dns, http1, mysql, postgresql, redis};
+use std::sync::Arc;
 use steth_ledger::{Exchanges, Lost};
 
 /// What a session needs from outside while it is fed.
@@ -83,6 +84,22 @@ impl Session {
             Protocol::Mysql => Session::Mysql(mysql::Session::default()),
             Protocol::Postgresql => Session::Postgresql(postgresql::Session::default()),
             Protocol::Dns => Session::Dns(dns::Session::new(transport)),
+        }
+    }
+
+    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`.
+    #[must_use]
+    pub fn to_service(
+        protocol: Protocol,
+        transport: Transport,
+        service: &[u8],
+        routing: &Arc<http1::Routing>,
+        names: &mut Names,
+    ) -> Self {
+        match protocol {
+            Protocol::Http1 => Session::Http1(http1::Session::of(service, routing, names)),
+            Protocol::Redis => Session::Redis(redis::Session::of(service, names)),
+            _ => Self::new(protocol, transport),
         }
     }
 

@@ -52,6 +52,14 @@ impl Method {
         })
     }
 
+    /// What begins the operation's name: OpenTelemetry calls the span of a method that is not known `HTTP`.
+    pub(super) fn operation(self) -> &'static [u8] {
+        match self {
+            Method::Other(_) | Method::Unseen => b"HTTP",
+            known => known.name().as_bytes(),
+        }
+    }
+
     /// `http.request.method`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -103,14 +111,22 @@ impl Attributes {
     ) {
         let mut text = |name, value: &'a str| each(name, Value::Text(Cow::Borrowed(value)));
         text("http.request.method", self.method.name());
-        if let Method::Other(original) = self.method {
+        if let Method::Other(original) = self.method
+            && original != Name::OTHER
+        {
             text("http.request.method_original", names.get(original));
         }
         // A full name table makes the operation `*`, and then there is no route either.
         if let Some((_, route)) = names.get(exchange.operation).split_once(' ') {
             text(if side == Side::Server { "http.route" } else { "url.template" }, route);
         }
-        let (address, port) = authority(names.get(self.host));
+        // Required of servers, opt-in for clients. What is read here is clear text, whatever a proxy in front has taken off.
+        if side == Side::Server {
+            text("url.scheme", "http");
+        }
+        // One host too many for the service, or for the table: it is not known.
+        let host = if self.host == Name::OTHER { "" } else { names.get(self.host) };
+        let (address, port) = authority(host);
         if !address.is_empty() {
             text("server.address", address);
         }

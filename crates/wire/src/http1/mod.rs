@@ -28,22 +28,32 @@ mod lines;
 mod request;
 mod response;
 mod route;
+mod routing;
+mod rules;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_fields;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_property;
+#[cfg(test)]
+mod tests_routing;
 
 pub use attributes::{Attributes, Method, error_type};
+pub use routing::Routing;
+pub use rules::{RuleError, Rules};
 
-use crate::{Context, Cut, Direction, End, Fifo, Outcome, Piece, State};
+use crate::{Context, Cut, Direction, End, Fifo, Names, Outcome, Piece, State};
 use answer::Answer;
 pub(crate) use infer::infer;
 use request::{Request, Requests};
 use response::Responses;
+use routing::Routes;
+use std::sync::Arc;
 use steth_ledger::Lost;
 
 /// So many messages in a row that make no sense, and this is not HTTP.
@@ -108,6 +118,14 @@ struct Audit {
 }
 
 impl Session {
+    /// A connection to a service, which is known by these bytes: it has its share of `names`.
+    #[must_use]
+    pub fn of(service: &[u8], routing: &Arc<Routing>, names: &mut Names) -> Self {
+        let mut session = Self::default();
+        session.requests.serve(Routes::new(routing, service, names));
+        session
+    }
+
     /// The next piece of one direction.
     #[inline]
     pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {

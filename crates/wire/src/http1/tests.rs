@@ -22,6 +22,7 @@ fn a_request_and_its_response_are_one_exchange() {
     let attributes = [
         "http.request.method=GET",
         "http.route=/users/{id}",
+        "url.scheme=http",
         "server.address=example.org",
         "network.protocol.version=1.1",
         "server.port=8080",

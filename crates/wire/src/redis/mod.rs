@@ -31,9 +31,9 @@ mod tests;
 
 pub use attributes::{Attributes, error_type};
 
-use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Names, Outcome, Piece, ShareOf, State};
 use attributes::{Answer, exchange};
-use command::{Commands, Trust};
+use command::{Commands, Shares, Trust};
 pub(crate) use infer::infer;
 use kind::{Kind, Verb};
 use reply::Replies;
@@ -126,7 +126,23 @@ impl Default for Session {
     }
 }
 
+/// Names of commands and errors of one server. Redis has about 400 commands, in two cases; modules have more.
+const WORDS: u32 = 1500;
+
+/// Scripts and functions of one server that are told apart.
+const PROCEDURES: u32 = 200;
+
 impl Session {
+    /// A connection to a server, which is known by these bytes: it has its share of `names`.
+    #[must_use]
+    pub fn of(service: &[u8], names: &mut Names) -> Self {
+        let mut session = Self::default();
+        let words = names.share(ShareOf::Commands, service, WORDS);
+        let procedures = names.share(ShareOf::Clients, service, PROCEDURES);
+        (session.commands.shares, session.replies.words) = (Shares { words, procedures }, words);
+        session
+    }
+
     /// The next piece of one direction.
     #[inline]
     pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
