@@ -2,6 +2,7 @@
 
 use super::At;
 use super::talk::{Talk, talk};
+use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome, Side, State};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

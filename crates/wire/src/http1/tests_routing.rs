@@ -2,6 +2,7 @@
 
 use super::talk::{Talk, talk};
 use super::{Routing, Rules, Session};
+use crate::parser::Parser as _;
 use crate::{End, Names, ShareOf, Side};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 fn routed(rules: &[&str], routes_per_service: u32) -> Talk {
     let mut t = talk();
     let routing = Arc::new(Routing { rules: Rules::parse(rules).expect("rules"), routes_per_service });
-    t.session = Session::of(b"shop", &routing, &mut t.names);
+    t.session = Session::to_service(crate::Transport::Stream, b"shop", &routing, &mut t.names);
     t
 }
 
@@ -92,7 +93,7 @@ fn connections_to_one_service_share() {
     for (path, expected) in [("/a", "GET /a"), ("/b", "GET /b"), ("/c", "GET *"), ("/b", "GET /b")] {
         let mut t = talk();
         t.names = names;
-        t.session = Session::of(b"shop", &routing, &mut t.names);
+        t.session = Session::to_service(crate::Transport::Stream, b"shop", &routing, &mut t.names);
         t.request(format!("GET {path} HTTP/1.1\r\n\r\n")).response(OK).close(End::Closed);
         assert_eq!(operations(&t), [expected]);
         names = t.names;

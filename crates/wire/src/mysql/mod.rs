@@ -44,7 +44,8 @@ mod tests;
 
 pub use attributes::Attributes;
 
-use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use crate::parser::Parser;
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State, Transport};
 use attributes::{Answer, Place, exchange};
 use frames::Frames;
 use handshake::Handshake;
@@ -141,10 +142,13 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    /// The next piece of one direction.
+impl Parser for Session {
+    fn new(_: Transport) -> Self {
+        Self::default()
+    }
+
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
             return;
         }
@@ -177,32 +181,30 @@ impl Session {
     }
 
     /// One direction has ended in order. Behind the responses' end nobody is answered any more.
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
         if direction == Direction::Response {
             self.settle(End::Closed, time, cx);
         }
     }
 
-    /// The connection is gone.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         self.settle(end, time, cx);
         if !self.commands.idle() {
             self.end_command(end, time, cx);
         }
     }
 
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
+    fn state(&self) -> State {
         self.state
     }
 
     /// Requests that wait for their answer.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         self.fifo.len() + usize::from(self.answering.is_some())
     }
+}
 
+impl Session {
     /// Bytes of the protocol, out of a frame if it is compressed. Returns how many were read.
     #[inline]
     fn pass_on(&mut self, direction: Direction, bytes: Bytes<'_>, run: &Run, cx: &mut Context<'_>) -> usize {

@@ -2,6 +2,7 @@
 
 use super::super::early::EARLY;
 use super::kit::{A, Kit, MS, S, address, answer, framed, query};
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Status};
 use steth_ledger::Lost;
 

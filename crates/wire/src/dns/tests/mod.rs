@@ -8,6 +8,7 @@ mod stream;
 
 use super::LIMIT;
 use super::early::EARLY;
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Outcome, Side};
 use kit::{A, AAAA, Kit, MS, S, address, answer, header, query, question, record};
 use steth_ledger::Lost;

@@ -146,7 +146,11 @@ fn garbage_is_counted_once_and_left_behind() {
 fn a_server_has_its_share_of_names_over_all_its_connections() {
     let mut names = crate::Names::default();
     for n in 0..5000 {
-        let mut kit = Kit { session: Session::of(b"redis", &mut names), names, ..Kit::default() };
+        let mut kit = Kit {
+            session: Session::to_service(crate::Transport::Stream, b"redis", &std::sync::Arc::default(), &mut names),
+            names,
+            ..Kit::default()
+        };
         kit.request(&[command(&[&format!("W{n}")]), command(&["EVALSHA", &format!("{n:040}"), "0"])].concat());
         kit.response(format!("-E{n} what?\r\n:1\r\n").as_bytes());
         kit.request(&command(&["XREAD", "BLOCK", "1", "STREAMS", "s", "$"]));
