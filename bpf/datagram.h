@@ -4,7 +4,9 @@
  * answer have (EDNS, mostly 1232 bytes).
  *
  * What travels on a socket is told from the datagrams themselves, whatever its ports: an unconnected socket has no remote
- * one, and the other end's address is out of sight here. After a few datagrams that are something else a socket is left
+ * one, and the other end's address is out of sight here: the tracepoints carry the socket and not the message, and a
+ * receive puts the address where the caller wants it only after them. (A send's could be read from the caller, which would
+ * name a client's server.) After a few datagrams that are something else a socket is left
  * alone, unless port 53 says that DNS is to come.
  *
  * Several threads may use one socket at once, in one direction too, and no lock of the kernel's is held here. A position is

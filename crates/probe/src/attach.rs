@@ -10,6 +10,7 @@ use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Mutex;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 use steth_event::COUNTERS;
 
@@ -174,8 +175,9 @@ impl Probe {
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
+            // Nobody yet: a receive that is seen and a send that is not would look like bytes that passed unseen.
             control.control.epoch = 1;
-            control.control.default_verdict = if settings.observe_all { CAPTURE } else { IGNORE };
+            control.control.default_verdict = IGNORE;
             control.control.port = settings.port.into();
             control.control.adopt_children = settings.adopt_children.into();
         } else {
@@ -201,7 +203,13 @@ impl Probe {
         .map(|program| program.attach_trace())
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
-        let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
+        if let Some(control) = skel.maps.data_control_data.as_deref_mut().filter(|_| settings.observe_all) {
+            control.control.default_verdict = CAPTURE;
+            // Whoever sees the new epoch decides anew, and must see the verdict too.
+            fence(Ordering::Release);
+            control.control.epoch = 2;
+        }
+        let sweep = skel.progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         let same_pids = tgid == std::process::id();
         Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }
