@@ -209,7 +209,8 @@ impl Probe {
             fence(Ordering::Release);
             control.control.epoch = 2;
         }
-        let sweep = skel.progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
+        let sweep =
+            skel.progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         let same_pids = tgid == std::process::id();
         Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
     }

@@ -66,7 +66,8 @@ pub struct Dnsmasq {
 /// What dnsmasq is told of the zone.
 fn zone() -> Vec<String> {
     let texts = ["a", "b", "c"].map(|letter| letter.repeat(240)).join(",");
-    let fixed = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file="];
+    let fixed =
+        ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file="];
     let zone = ["--local=/shop.test/", "--host-record=www.shop.test,192.0.2.10,2001:db8::10"];
     let more = ["--listen-address=127.0.0.1", "--bind-interfaces", "--log-facility=-"];
     let text = format!("--txt-record=big.shop.test,{texts}");
@@ -110,7 +111,9 @@ pub fn resolved_by_libc(names: &[&str]) -> Vec<usize> {
     write("ask.py", ASK);
     let mut command = command("unshare");
     // A pid namespace too: whatever is left in it ends with its first process.
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", INSIDE, "sh"]).arg(dir.path());
+    command
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", INSIDE, "sh"])
+        .arg(dir.path());
     let (output, _) = run("unshare", command.args(names), Duration::from_secs(30));
     output.lines().filter_map(|line| line.parse().ok()).collect()
 }

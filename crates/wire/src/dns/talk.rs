@@ -125,7 +125,9 @@ impl Talk {
         }
         if self.pending.push(key, lookup, message.end).is_err() {
             cx.lose(Lost::Evicted);
-            return if early.is_none() { self.count(message.end) };
+            return if early.is_none() {
+                self.count(message.end)
+            };
         }
         if let Some(answer) = early {
             self.message(&answer.message(), cx);
