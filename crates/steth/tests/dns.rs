@@ -71,43 +71,6 @@ fn a_recording_of_all_that_happens_to_lookups() {
     assert_eq!((http.len(), &http[0]["server"]["name"]), (1, &Value::from("www.shop.test")));
 }
 
-/// An independent reader of the same file: as many queries and answers, of the same names, types and codes.
-#[test]
-fn a_recording_as_tshark_reads_it() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recordings/dns-unbound.pcap");
-    let fields = ["dns.flags.response", "dns.qry.name", "dns.qry.type", "dns.flags.rcode"];
-    let mut tshark = command("tshark");
-    tshark.arg("-r").arg(path).args(["-Y", "dns", "-T", "fields"]).args(fields.iter().flat_map(|field| ["-e", field]));
-    let output = tshark.output().expect("tshark runs; `scripts/setup test` installs it");
-    let mut theirs = BTreeMap::<String, u64>::new();
-    // Several messages in one packet: the fields of each, separated by commas.
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let columns: Vec<Vec<&str>> = line.split('\t').map(|column| column.split(',').collect()).collect();
-        let [response, names, kinds, codes] = &columns[..] else { panic!("{line}") };
-        for (n, name) in names.iter().enumerate() {
-            let kind = match kinds[n] {
-                "1" => "A",
-                "16" => "TXT",
-                "28" => "AAAA",
-                other => other,
-            };
-            let code = if response[n] == "0" { "asked" } else { codes[n] };
-            *theirs.entry(format!("{kind} {name} {code}")).or_default() += 1;
-        }
-    }
-    let mut ours = BTreeMap::<String, u64>::new();
-    for e in replay("dns-unbound.pcap").0.iter().filter(|e| e["protocol"] == "dns") {
-        let operation = e["operation"].as_str().unwrap_or_default();
-        let attempts = e["attributes"]["steth.dns.attempts"].as_u64().unwrap_or(1);
-        *ours.entry(format!("{operation} asked")).or_default() += attempts;
-        let codes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-        if let Some(code) = codes.iter().position(|code| e["status"] == *code) {
-            *ours.entry(format!("{operation} {code}")).or_default() += 1;
-        }
-    }
-    assert_eq!(ours, theirs);
-}
-
 const QUERIES: [&str; 5] =
     ["www.shop.test A", "www.shop.test AAAA", "none.shop.test A", "x.broken.test A", "a.no.test A"];
 
