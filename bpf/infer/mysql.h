@@ -66,9 +66,48 @@ static long steth_verb_step(__u64 i, struct steth_walk **at)
 	return 1;
 }
 
+#define WANT(at, condition)              \
+	if (n <= at)                     \
+		return STETH_GUESS_MORE; \
+	if (!(condition))                \
+		return STETH_GUESS_NO;
+
+/*
+ * A frame of the compressed protocol with number 0, `length` bytes long: it holds a packet as it is, whose length fits; or
+ * what is in it has become shorter, and begins as zlib's and Zstandard's streams do.
+ */
+STETH_INLINE __u32 steth_infer_mysql_frame(const __u8 *b, __u32 n, __u32 length)
+{
+	__u32 unpacked;
+
+	/* 4 to 10: PostgreSQL's messages that are no longer than what is looked at here. */
+	WANT(4, b[4] < 4 || b[4] > 10)
+	/* Clients leave what is shorter than 50 bytes as it is. */
+	WANT(5, !b[4] || (b[4] | (__u32)b[5] << 8) >= 50)
+	WANT(6, b[6] == 0)
+	unpacked = b[4] | (__u32)b[5] << 8;
+	if (!unpacked) {
+		WANT(7, b[7] == ((length - 4) & 0xff))
+		WANT(8, b[8] == (length - 4) >> 8)
+		WANT(9, b[9] == 0)
+		WANT(10, b[10] == 0)
+		WANT(11, b[11] == 0x03 || b[11] == 0x0e || b[11] == 0x16 || b[11] == 0x17)
+		return STETH_GUESSED(STETH_PROTOCOL_MYSQL, 1);
+	}
+	WANT(7, unpacked > length && (b[7] == 0x78 || b[7] == 0x28))
+	if (b[7] == 0x78) {
+		WANT(8, b[8] == 0x01 || b[8] == 0x5e || b[8] == 0x9c || b[8] == 0xda)
+		return STETH_GUESSED(STETH_PROTOCOL_MYSQL, 1);
+	}
+	WANT(8, b[8] == 0xb5)
+	WANT(9, b[9] == 0x2f)
+	WANT(10, b[10] == 0xfd)
+	return STETH_GUESSED(STETH_PROTOCOL_MYSQL, 1);
+}
+
 /*
  * MySQL: the server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement behind
- * them, or COM_STMT_EXECUTE. All are packets with number 0 and a length that fits: below 16 KiB, so that the second byte of
+ * them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that the second byte of
  * most text is none.
  */
 STETH_INLINE __u32 steth_infer_mysql(struct steth_walk *walk)
@@ -76,17 +115,14 @@ STETH_INLINE __u32 steth_infer_mysql(struct steth_walk *walk)
 	const __u8 *b = walk->b;
 	__u32 n = walk->n, length;
 
-#define WANT(at, condition)              \
-	if (n <= at)                     \
-		return STETH_GUESS_MORE; \
-	if (!(condition))                \
-		return STETH_GUESS_NO;
 	WANT(0, 1)
 	WANT(1, b[1] < 0x40)
 	WANT(2, b[2] == 0)
 	length = b[0] | (__u32)b[1] << 8;
 	WANT(3, b[3] == 0 && length >= 5)
-	WANT(4, b[4] == 0x0a || b[4] == 0x03 || b[4] == 0x16 || b[4] == 0x17)
+	WANT(4, 1)
+	if (b[4] != 0x0a && b[4] != 0x03 && b[4] != 0x16 && b[4] != 0x17)
+		return steth_infer_mysql_frame(b, n, length);
 	if (b[4] == 0x0a) {
 		/* A version: "8.0.36", "11.4.2-MariaDB". */
 		WANT(5, length >= 32 && length < 512 && b[5] >= '0' && b[5] <= '9')

@@ -413,9 +413,15 @@ fn a_load_that_runs_already_is_joined() {
     let _alone = alone();
     let server = MariaDb::start();
     server.prepare_sysbench();
-    for (mode, word) in [("--db-ps-mode=disable", "SELECT"), ("--db-ps-mode=auto", "EXECUTE")] {
+    for (mode, compressed, word) in [
+        ("--db-ps-mode=disable", false, "SELECT"),
+        ("--db-ps-mode=auto", false, "EXECUTE"),
+        ("--db-ps-mode=disable", true, "SELECT"),
+        ("--db-ps-mode=auto", true, "EXECUTE"),
+    ] {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let options = [mode, "--time=6", "--rate=150", "--events=0"];
+        let compression = if compressed { "--mysql-compression=on" } else { "--mysql-compression=off" };
+        let options = [mode, compression, "--time=6", "--rate=150", "--events=0"];
         let mut load = server.sysbench("oltp_read_write", 4, &options);
         let mut load = Process::spawn("sysbench", load.arg("run"), dir.path());
         let questions = || server.status()["Com_begin"];

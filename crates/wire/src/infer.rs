@@ -145,6 +145,15 @@ mod tests {
             (b"\x09\0\0\0\x03garbage!", "no"),
             (b"\x0a\0\0\0\x17\x01\0\0\0\0\x01\0\0\0", "mysql"),
             (b"\x0a\0\0\0\x17\x01\0\0\0\0\x02\0\0\0", "no"),
+            // Compressed: a PING and a statement as they are; zlib; Zstandard; and what is nearly that.
+            (b"\x05\0\0\0\0\0\0\x01\0\0\0\x0e", "mysql"),
+            (b"\x0d\0\0\0\0\0\0\x09\0\0\0\x03SELECT 1", "mysql"),
+            (b"\x0d\0\0\0\0\0\0\x08\0\0\0\x03SELECT 1", "no"),
+            (b"\x0d\0\0\0\0\0\0", "more"),
+            (b"\x30\0\0\0\x52\0\0\x78\x9c\x53", "mysql"),
+            (b"\x30\0\0\x01\x52\0\0\x78\x9c\x53", "no"),
+            (b"\x30\0\0\0\x2f\0\0\x78\x9c\x53", "no"),
+            (b"\x40\0\0\0\x52\0\0\x28\xb5\x2f\xfd", "mysql"),
             // PostgreSQL: a Parse and a Bind whose lengths look like MySQL's commands.
             (b"P\0\0\0\x16s1\0SELECT 1\0\0\0", "postgresql"),
             (b"B\0\0\0\x17\0s1\0\0\x01\0\0\0\x01\0\0\0\x01x\0\0", "postgresql"),

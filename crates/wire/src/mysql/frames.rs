@@ -18,13 +18,17 @@ const LIMIT: u32 = 256 * 1024;
 /// Most bytes kept of a frame that has to be whole before it can be unpacked.
 const WHOLE: usize = 64 * 1024;
 
+/// The first byte of a Zstandard stream, which no zlib stream of a server begins with.
+const ZSTD: u8 = 0x28;
+
 /// More than any message has: a gap of unknown length.
 const UNKNOWN: u64 = 1 << 48;
 
 /// The connection's frames.
 #[derive(Debug)]
 pub(super) struct Frames {
-    zstd: bool,
+    /// Rather than zlib; `None` if the login was not seen: then each frame tells.
+    zstd: Option<bool>,
     ways: [Way; 2],
 }
 
@@ -35,6 +39,8 @@ struct Way {
     have: u8,
     /// Payload still to come.
     left: u32,
+    /// It is Zstandard's; known with its first byte.
+    zstd: Option<bool>,
     /// Length of what is packed in it; 0: it is not compressed.
     unpacked: u32,
     /// How much of that has been passed on.
@@ -51,11 +57,15 @@ struct Way {
 
 impl Frames {
     pub(super) fn zlib() -> Self {
-        Frames { zstd: false, ways: Default::default() }
+        Frames { zstd: Some(false), ways: Default::default() }
+    }
+
+    pub(super) fn unknown() -> Self {
+        Frames { zstd: None, ways: Default::default() }
     }
 
     pub(super) fn zstd() -> Self {
-        Frames { zstd: true, ways: Default::default() }
+        Frames { zstd: Some(true), ways: Default::default() }
     }
 
     /// The next bytes of one direction.
@@ -83,7 +93,7 @@ impl Way {
         direction: Direction,
         bytes: &[u8],
         run: Run,
-        zstd: bool,
+        zstd: Option<bool>,
         session: &mut Session,
         cx: &mut Context<'_>,
     ) {
@@ -99,9 +109,12 @@ impl Way {
             rest = behind;
             self.left -= part.len() as u32;
             self.run.time = run.time;
+            if let (None, Some(first)) = (self.zstd, part.first()) {
+                self.zstd = Some(zstd.unwrap_or(*first == ZSTD));
+            }
             if self.unpacked == 0 {
                 self.pass_on(direction, Bytes::Captured(part), session, cx);
-            } else if self.cut.is_none() && zstd {
+            } else if self.cut.is_none() && self.zstd == Some(true) {
                 self.unzstd(direction, part, session, cx);
             } else if self.cut.is_none() {
                 self.inflate(direction, part, session, cx);
@@ -143,7 +156,7 @@ impl Way {
         self.have = 0;
         self.left = u32::from_le_bytes([a, b, c, 0]);
         self.unpacked = u32::from_le_bytes([d, e, f, 0]);
-        (self.passed, self.cut) = (0, None);
+        (self.passed, self.cut, self.zstd) = (0, None, None);
         self.run.frame_end = Some(self.run.offset + 7 + u64::from(self.left));
         self.kept.clear();
         if let Some(inflate) = &mut self.inflate {

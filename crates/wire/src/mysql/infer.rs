@@ -11,28 +11,17 @@ const VERBS: [&[u8; 4]; 26] = [
 ];
 
 /// The server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement behind
-/// them, or COM_STMT_EXECUTE. All are packets with number 0 and a length that fits: below 16 KiB, so that the second byte
-/// of most text is none.
+/// them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that
+/// the second byte of most text is none.
 pub(crate) fn infer(bytes: &[u8]) -> Guess {
     let byte = |at: usize| bytes.get(at).copied();
     let length = usize::from(byte(0).unwrap_or(0)) | usize::from(byte(1).unwrap_or(0)) << 8;
     let digit = |b: u8| b.is_ascii_digit();
     let is = |request| Guess::Is { protocol: Protocol::Mysql, request };
-    // Each byte in its turn: too few of them, or one that does not fit.
-    let want = |conditions: &[(usize, &dyn Fn(u8) -> bool)]| {
-        conditions.iter().find_map(|(at, fits)| match byte(*at) {
-            None => Some(Guess::More),
-            Some(b) => (!fits(b)).then_some(Guess::No),
-        })
-    };
+    let want = |conditions: &[Want<'_>]| want(bytes, conditions);
     let zero = |b: u8| b == 0;
-    let header = want(&[
-        (0, &|_| true),
-        (1, &|b| b < 0x40),
-        (2, &zero),
-        (3, &|b| b == 0 && length >= 5),
-        (4, &|b| matches!(b, 0x0a | 0x03 | 0x16 | 0x17)),
-    ]);
+    let header =
+        want(&[(0, &|_| true), (1, &|b| b < 0x40), (2, &zero), (3, &|b| b == 0 && length >= 5), (4, &|_| true)]);
     if let Some(guess) = header {
         return guess;
     }
@@ -54,6 +43,7 @@ pub(crate) fn infer(bytes: &[u8]) -> Guess {
             (13, &zero),
         ])
         .unwrap_or(is(true)),
+        command if !matches!(command, Some(0x03 | 0x16)) => frame(bytes, length),
         command => {
             // Attributes of the query: none.
             let attributes = command == Some(0x03) && byte(5) == Some(0);
@@ -62,6 +52,62 @@ pub(crate) fn infer(bytes: &[u8]) -> Guess {
             }
             verb(bytes, if attributes { 7 } else { 5 }, 4 + length, is(true))
         }
+    }
+}
+
+/// A byte's position, and what it must be.
+type Want<'a> = (usize, &'a dyn Fn(u8) -> bool);
+
+/// Each byte in its turn: too few of them, or one that does not fit.
+fn want(bytes: &[u8], conditions: &[Want<'_>]) -> Option<Guess> {
+    conditions.iter().find_map(|(at, fits)| match bytes.get(*at) {
+        None => Some(Guess::More),
+        Some(b) => (!fits(*b)).then_some(Guess::No),
+    })
+}
+
+/// A frame of the compressed protocol with number 0, `length` bytes long: it holds a packet as it is, whose length fits; or
+/// what is in it has become shorter, and begins as zlib's and Zstandard's streams do.
+fn frame(bytes: &[u8], length: usize) -> Guess {
+    let is = Guess::Is { protocol: Protocol::Mysql, request: true };
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+    let unpacked = usize::from(byte(4)) | usize::from(byte(5)) << 8;
+    // 4 to 10: PostgreSQL's messages that are no longer than what is looked at here. Clients leave what is shorter than 50
+    // bytes as it is.
+    let header =
+        want(bytes, &[(4, &|b| !matches!(b, 4..=10)), (5, &|_| byte(4) == 0 || unpacked >= 50), (6, &|b| b == 0)]);
+    if let Some(guess) = header {
+        return guess;
+    }
+    if unpacked == 0 {
+        let inside = length - 4;
+        return want(
+            bytes,
+            &[
+                (7, &|b| usize::from(b) == inside & 0xff),
+                (8, &|b| usize::from(b) == inside >> 8),
+                (9, &|b| b == 0),
+                (10, &|b| b == 0),
+                (11, &|b| matches!(b, 0x03 | 0x0e | 0x16 | 0x17)),
+            ],
+        )
+        .unwrap_or(is);
+    }
+    let begins = want(bytes, &[(7, &|b| unpacked > length && matches!(b, 0x78 | 0x28))]);
+    let stream: &[Want<'_>] = match byte(7) {
+        0x78 => &[(8, &|b| matches!(b, 0x01 | 0x5e | 0x9c | 0xda))],
+        _ => &[(8, &|b| b == 0xb5), (9, &|b| b == 0x2f), (10, &|b| b == 0xfd)],
+    };
+    begins.or_else(|| want(bytes, stream)).unwrap_or(is)
+}
+
+/// Whether a connection older than the agent goes on with a frame of the compressed protocol.
+pub(super) fn is_frame(bytes: &[u8]) -> Guess {
+    match bytes {
+        [_, _, 0, 0, command, ..] if matches!(command, 0x0a | 0x03 | 0x16 | 0x17) => Guess::No,
+        [a, b, 0, 0, _, ..] if usize::from(*a) | usize::from(*b) << 8 > 4 => infer(bytes),
+        [_, _, 0, 0] | [_, _, 0] | [_, _] | [_] | [] => Guess::More,
+        _ => Guess::No,
     }
 }
 

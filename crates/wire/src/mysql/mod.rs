@@ -11,6 +11,7 @@
 //! * `reply`: how an answer goes on, and what it said;
 //! * `asking`: where a command begins, and whether it waits for an answer;
 //! * `answering`: which answer is whose, and what it changes;
+//! * `late`: whether a connection older than the agent is compressed;
 //! * `frames`: the compressed protocol, whose frames are unpacked for all of the above;
 //! * `gap`: what becomes of requests and answers across a gap, and at the end.
 //!
@@ -35,6 +36,7 @@ mod frames;
 mod gap;
 mod handshake;
 mod infer;
+mod late;
 mod packet;
 mod prepared;
 mod reply;
@@ -50,6 +52,7 @@ use attributes::{Answer, Place, exchange};
 use frames::Frames;
 use handshake::Handshake;
 pub(crate) use infer::infer;
+use late::Held;
 use packet::{Packets, Run};
 use prepared::Prepared;
 use reply::Replies;
@@ -96,6 +99,8 @@ pub struct Session {
     phase: Phase,
     handshake: Handshake,
     prepared: Prepared,
+    /// The first bytes of a connection older than the agent, until it is known whether they are a frame's.
+    held: Option<Box<Held>>,
     /// The compressed protocol, once it has begun.
     frames: Option<Box<Frames>>,
     /// Schema, once it is known.
@@ -131,6 +136,7 @@ impl Default for Session {
             phase: Phase::Start,
             handshake: Handshake::default(),
             prepared: Prepared::default(),
+            held: None,
             frames: None,
             namespace: Name::EMPTY,
             ok: Name::EMPTY,
@@ -152,6 +158,13 @@ impl Parser for Session {
         if self.state != State::Parsing {
             return;
         }
+        if self.phase == Phase::Start && !self.joined && self.hold(direction, piece, cx) {
+            return;
+        }
+        self.go_on(direction, piece, cx);
+    }
+
+    fn go_on(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         let Piece { offset, opposite, time, arrival, turn, bytes } = *piece;
         let run = Run { offset, opposite, time, started: time, arrival, turn, frame_end: None };
         if let Some(mut frames) = self.frames.take() {
@@ -182,12 +195,14 @@ impl Parser for Session {
 
     /// One direction has ended in order. Behind the responses' end nobody is answered any more.
     fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
         if direction == Direction::Response {
             self.settle(End::Closed, time, cx);
         }
     }
 
     fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
         self.settle(end, time, cx);
         if !self.commands.idle() {
             self.end_command(end, time, cx);

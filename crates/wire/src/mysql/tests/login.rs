@@ -150,6 +150,45 @@ fn frames_are_unpacked_wherever_they_are_split() {
     }
 }
 
+/// Wherever the first bytes are split, as a server does that reads a header by itself.
+#[test]
+fn a_compressed_connection_older_than_the_agent_is_joined() {
+    let long = query(&format!("SELECT '{}'", "x".repeat(300)));
+    let fine = frame(1, &packet(1, OK), 0);
+    for pack in [zlib as fn(u8, &[u8]) -> Vec<u8>, zstd] {
+        for first in [frame(0, PING, 0), frame(0, &query("SELECT 1"), 0), frame(0, &execute(7), 0), pack(0, &long)] {
+            for at in 0..first.len() {
+                let mut kit = Kit::default();
+                kit.request(&first[..at]);
+                kit.ask(&first[at..], &fine);
+                assert_eq!((kit.out[0].request_bytes, kit.out[0].start), (first.len() as u64, 1 + u64::from(at == 0)));
+                kit.ask(&pack(0, &long), &pack(1, &rows(1, &[&[b'y'; 200][..]; 5], true, 2)));
+                kit.ask(&frame(0, PING, 0), &fine);
+                assert_eq!((kit.out.len(), kit.count.lost(), kit.session.state()), (3, 0, State::Parsing));
+                assert!(kit.brief().ends_with("SELECT ? OK, PING OK"), "{}", kit.brief());
+                assert_eq!(kit.attribute(1, "db.response.returned_rows").as_deref(), Some("5"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_older_than_the_agent_that_is_not_compressed_is_joined_too() {
+    for first in [PING.to_vec(), query("SELECT 1"), execute(7), number(0x1a, 7)] {
+        for at in 0..first.len() {
+            let mut kit = Kit::default();
+            kit.request(&first[..at]);
+            kit.ask(&first[at..], &packet(1, OK));
+            assert_eq!((kit.out.len(), kit.count.lost(), kit.out[0].request_bytes), (1, 0, first.len() as u64));
+        }
+    }
+    // What is held when the connection ends is what it always was.
+    let mut kit = Kit::default();
+    kit.request(&query("SELECT 1")[..4]);
+    kit.close(End::Closed);
+    assert_eq!((kit.out.len(), kit.count.lost(), kit.out[0].outcome), (1, 0, Outcome::Unanswered));
+}
+
 #[test]
 fn a_frame_that_was_not_captured_is_a_gap_of_its_length() {
     let mut kit = compressed(COMPRESS);
