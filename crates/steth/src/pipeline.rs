@@ -165,6 +165,11 @@ impl<O: Observer> Pipeline<O> {
         (&mut self.parse.observer, &self.parse.names)
     }
 
+    /// What to add to a record's time to get nanoseconds since 1970.
+    pub(crate) fn clock(&self) -> u64 {
+        self.parse.clock
+    }
+
     /// Connections that the kernel side need not follow any more, since the last call.
     pub(crate) fn take_demotions(&mut self) -> std::vec::Drain<'_, (u64, Demotion)> {
         self.parse.demotions.drain(..)

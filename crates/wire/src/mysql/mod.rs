@@ -164,6 +164,33 @@ impl Parser for Session {
         self.go_on(direction, piece, cx);
     }
 
+    /// One direction has ended in order. Behind the responses' end nobody is answered any more.
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
+        if direction == Direction::Response {
+            self.settle(End::Closed, time, cx);
+        }
+    }
+
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
+        self.settle(end, time, cx);
+        if !self.commands.idle() {
+            self.end_command(end, time, cx);
+        }
+    }
+
+    fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests that wait for their answer.
+    fn pending(&self) -> usize {
+        self.fifo.len() + usize::from(self.answering.is_some())
+    }
+}
+
+impl Session {
     fn go_on(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         let Piece { offset, opposite, time, arrival, turn, bytes } = *piece;
         let run = Run { offset, opposite, time, started: time, arrival, turn, frame_end: None };
@@ -193,33 +220,6 @@ impl Parser for Session {
         }
     }
 
-    /// One direction has ended in order. Behind the responses' end nobody is answered any more.
-    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
-        self.let_go(cx);
-        if direction == Direction::Response {
-            self.settle(End::Closed, time, cx);
-        }
-    }
-
-    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-        self.let_go(cx);
-        self.settle(end, time, cx);
-        if !self.commands.idle() {
-            self.end_command(end, time, cx);
-        }
-    }
-
-    fn state(&self) -> State {
-        self.state
-    }
-
-    /// Requests that wait for their answer.
-    fn pending(&self) -> usize {
-        self.fifo.len() + usize::from(self.answering.is_some())
-    }
-}
-
-impl Session {
     /// Bytes of the protocol, out of a frame if it is compressed. Returns how many were read.
     #[inline]
     fn pass_on(&mut self, direction: Direction, bytes: Bytes<'_>, run: &Run, cx: &mut Context<'_>) -> usize {
