@@ -194,14 +194,16 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 	case STETH_GUESS_IS: {
 		__u8 role = (direction == STETH_SEND) == STETH_GUESS_REQUEST(guess) ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER;
 
-		c->protocol = STETH_GUESS_PROTOCOL(guess);
 		if (c->role != role) {
 			c->role = role;
 			c->role_source = STETH_ROLE_REQUEST;
 		}
-		c->budget[STETH_SEND] = steth_turn_budget(c->protocol, role == STETH_ROLE_CLIENT);
-		c->budget[STETH_RECEIVE] = steth_turn_budget(c->protocol, role == STETH_ROLE_SERVER);
+		c->budget[STETH_SEND] = steth_turn_budget(STETH_GUESS_PROTOCOL(guess), role == STETH_ROLE_CLIENT);
+		c->budget[STETH_RECEIVE] = steth_turn_budget(STETH_GUESS_PROTOCOL(guess), role == STETH_ROLE_SERVER);
 		c->asked_from = c->offset[role == STETH_ROLE_CLIENT ? STETH_SEND : STETH_RECEIVE];
+		/* Last: another thread that reads the answer already finds a budget and a role where it finds a protocol. */
+		barrier();
+		c->protocol = STETH_GUESS_PROTOCOL(guess);
 		return got;
 	}
 	default:

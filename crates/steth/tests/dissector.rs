@@ -317,7 +317,7 @@ fn mysql_ours(exchanges: &[Value]) -> Counts {
         if let Some(code) = e["status"].as_u64() {
             add(&mut counts, format!("error {code}"), 1);
         }
-        add(&mut counts, "rows affected", e["attributes"]["mysql.affected_rows"].as_u64().unwrap_or(0));
+        add(&mut counts, "rows affected", e["attributes"]["steth.db.response.affected_rows"].as_u64().unwrap_or(0));
     }
     counts
 }
