@@ -104,7 +104,7 @@ fn frame(bytes: &[u8], length: usize) -> Guess {
 /// Whether a connection older than the agent goes on with a frame of the compressed protocol.
 pub(super) fn is_frame(bytes: &[u8]) -> Guess {
     match bytes {
-        [_, _, 0, 0, command, ..] if matches!(command, 0x0a | 0x03 | 0x16 | 0x17) => Guess::No,
+        [_, _, 0, 0, 0x0a | 0x03 | 0x16 | 0x17, ..] => Guess::No,
         [a, b, 0, 0, _, ..] if usize::from(*a) | usize::from(*b) << 8 > 4 => infer(bytes),
         [_, _, 0, 0] | [_, _, 0] | [_, _] | [_] | [] => Guess::More,
         _ => Guess::No,
