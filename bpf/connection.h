@@ -83,9 +83,11 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	if (transport == TRANSPORT_OTHER)
 		return NULL;
 	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	/* Of two CPUs that make a socket's first storage at once, the kernel lets one fail (EAGAIN); by now the other's is there. */
+	if (!c)
+		c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
 		return NULL;
-	c->id = bpf_get_socket_cookie(sk);
 	c->family = family;
 	c->transport = transport;
 	c->tgid = tgid;
@@ -94,6 +96,9 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	/* Only DNS travels in datagrams, and not on unix sockets. */
 	if (transport == 1 || (transport == IPPROTO_UDP && !(protocols & 1u << STETH_PROTOCOL_DNS)))
 		c->flags |= CONNECTION_L4;
+	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
+	barrier();
+	c->id = bpf_get_socket_cookie(sk);
 	return c;
 }
 
@@ -103,7 +108,8 @@ static __always_inline struct connection *connection_in_task(struct sock *sk)
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	__u32 tgid = current_tgid();
 
-	if (!c)
+	/* Without an id: being made by another CPU at this moment, with just these values. */
+	if (!c || !*(volatile __u64 *)&c->id)
 		return connection_new(sk, tgid);
 	if (c->epoch != control.epoch || c->tgid != tgid) {
 		c->epoch = control.epoch;
@@ -147,10 +153,14 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		open.local_port = sk->__sk_common.skc_num;
 		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	}
+	/* Datagrams before the first of a protocol take no position; another thread's may have taken one by now. */
+	if (c->transport == IPPROTO_UDP)
+		open.sent = open.received = 0;
 	bpf_get_current_comm(open.comm, sizeof(open.comm));
 	/* An announcement was lost before, and with it whatever followed: its positions are not where the connection began. */
 	open.reserved[0] = !!(c->flags & CONNECTION_UNTOLD);
-	c->ring = bpf_get_smp_processor_id() & ring_mask;
+	/* Two threads may announce a datagram socket at once: with one ring, each one's records follow an announcement. */
+	c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
 	if (!emit(s, c->ring, &open, sizeof(open)))
 		c->flags |= CONNECTION_ANNOUNCED;
 	else

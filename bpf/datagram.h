@@ -4,8 +4,13 @@
  * answer have (EDNS, mostly 1232 bytes).
  *
  * What travels on a socket is told from the datagrams themselves, whatever its ports: an unconnected socket has no remote
- * one, and the other end's address is out of sight here. After a few datagrams that are something else a socket is left
+ * one, and the other end's address is out of sight here: the tracepoints carry the socket and not the message, and a
+ * receive puts the address where the caller wants it only after them. (A send's could be read from the caller, which would
+ * name a client's server.) After a few datagrams that are something else a socket is left
  * alone, unless port 53 says that DNS is to come.
+ *
+ * Several threads may use one socket at once, in one direction too, and no lock of the kernel's is held here. A position is
+ * taken atomically, and the other direction's is read before that: of two datagrams at most one then waits for the other.
  */
 #ifndef STETH_DATAGRAM_H
 #define STETH_DATAGRAM_H
@@ -63,9 +68,11 @@ __attribute__((noinline)) int copy_datagram(struct connection *c, struct scratch
 	if (STETH_GUESS(guess) != STETH_GUESS_IS)
 		return 0;
 	role = (direction == STETH_SEND) == STETH_GUESS_REQUEST(guess) ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER;
-	c->protocol = STETH_GUESS_PROTOCOL(guess);
 	c->role = role;
 	c->role_source = STETH_ROLE_REQUEST;
+	/* Last: another thread that finds a protocol finds a role. */
+	barrier();
+	c->protocol = STETH_GUESS_PROTOCOL(guess);
 	return captured;
 }
 
@@ -86,7 +93,6 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 		if (is_group_port(here) || is_group_port(there) ||
 		    (here != DNS_PORT && there != DNS_PORT && ++c->tries >= TRIES_MAX))
 			c->flags |= CONNECTION_L4;
-		c->offset[direction] += length;
 		count(s, STETH_L4_CHUNKS, 1);
 		count(s, STETH_L4_BYTES, length);
 		return;
@@ -100,15 +106,14 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	s->chunk.tgid = c->tgid;
 	s->chunk.connection = c->id;
 	s->chunk.time = now;
-	s->chunk.offset = c->offset[direction];
-	s->chunk.opposite = c->offset[!direction];
+	s->chunk.opposite = *(volatile __u64 *)&c->offset[!direction];
+	s->chunk.offset = __sync_fetch_and_add(&c->offset[direction], length);
 	s->chunk.length = length;
 	s->chunk.captured = captured;
 	s->chunk.role = c->role;
 	s->chunk.role_source = c->role_source;
 	s->chunk.lag_us = STETH_LAG_UNKNOWN;
 	s->chunk.calls = 1;
-	c->offset[direction] += length;
 	emit_chunk(s, c);
 }
 

@@ -107,8 +107,8 @@ STETH_INLINE __u32 steth_infer_mysql_frame(const __u8 *b, __u32 n, __u32 length)
 
 /*
  * MySQL: the server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement behind
- * them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that the second byte of
- * most text is none.
+ * them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that
+ * the second byte of most text is none.
  */
 STETH_INLINE __u32 steth_infer_mysql(struct steth_walk *walk)
 {

@@ -10,6 +10,8 @@
 //! bits 6-7   how long after the step before: a nanosecond, a millisecond, a second, six
 //! ```
 
+use std::sync::Arc;
+use steth_wire::http1::{Routing, Rules};
 use steth_wire::{
     Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Protocol, Session, Statements, Transport,
 };
@@ -39,7 +41,10 @@ pub fn play_over(transport: Transport, protocol: Protocol, script: &[u8]) -> Pla
         out: &mut out,
         count: &mut count,
     };
-    let mut session = Session::new(protocol, transport);
+    // Few routes, so that they run out; rules of any host and of one.
+    let rules = Rules::parse(&["h/{host}/a", "/a/*rest", "/{one}"]).expect("rules");
+    let routing = Arc::new(Routing { rules, routes_per_service: 3 });
+    let mut session = Session::to_service(protocol, transport, b"service", &routing, cx.names);
     let (mut position, mut time, mut last) = ([0u64; 2], 0, None);
     let mut rest = script;
     while let [command, length, behind @ ..] = rest {

@@ -98,14 +98,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     ..Default::default()
                 };
                 let ledger = if protocol == Protocol::Http { &mut http } else { &mut redis };
+                let slow = if protocol == Protocol::Http { 250_000_000 } else { 10_000_000 };
                 if talk.0 != "ingress" {
                     seen.duration_ns = (inside + outside) as u64;
+                    seen.slow = seen.duration_ns >= slow;
                     windows.record(at, &key, &seen);
                     ledger.reported += 1;
                 }
                 if talk.5 > 0.0 {
                     key.side = Side::Server;
                     seen.duration_ns = inside as u64;
+                    seen.slow = seen.duration_ns >= slow;
                     windows.record(at, &key, &seen);
                     ledger.reported += 1;
                 }

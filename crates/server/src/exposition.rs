@@ -133,6 +133,14 @@ impl Labels {
         self
     }
 
+    /// Adds what another has; the two have no name in common.
+    pub(crate) fn append(&mut self, other: &Self) {
+        if !self.0.is_empty() && !other.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&other.0);
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

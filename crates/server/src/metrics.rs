@@ -60,7 +60,8 @@ pub(crate) fn text(cumulative: &Cumulative, health: &Health, format: Format) -> 
     own_cost(&mut out, health);
     ledger(&mut out, health);
     further(&mut out, health);
-    let omitted: u64 = FAMILIES.iter().map(|family| durations(&mut out, cumulative, family)).sum();
+    let mut omitted: u64 = FAMILIES.iter().map(|family| durations(&mut out, cumulative, family)).sum();
+    omitted += slow(&mut out, cumulative);
     limits(&mut out, cumulative, omitted);
     out.finish()
 }
@@ -99,6 +100,41 @@ fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> 
     omitted
 }
 
+/// How many exchanges were slow: a counter beside each series of durations, at 0 too, so that its first step is seen.
+fn slow(out: &mut Exposition, cumulative: &Cumulative) -> u64 {
+    let mut series: BTreeMap<Labels, u64> = BTreeMap::new();
+    for one in cumulative.series() {
+        let key = &one.labels.key;
+        let in_family = |family: &Family| family.protocols.contains(&key.protocol) && family.side == key.side;
+        if FAMILIES.iter().any(in_family) {
+            let mut all = Labels::default();
+            // A service calls and is called: without the side, the two would be one series.
+            all.add("side", if key.side == Side::Server { "server" } else { "client" });
+            all.add("protocol", key.protocol.name());
+            all.append(&labels(one));
+            *series.entry(all).or_default() += one.slow;
+        }
+    }
+    if series.is_empty() {
+        return 0;
+    }
+    let name = "steth_exchanges_slow_total";
+    out.family(
+        name,
+        Type::Counter,
+        "Exchanges that took as long as the protocol's threshold or longer, and were not meant to.",
+    );
+    let mut omitted = 0;
+    for (labels, count) in &series {
+        if out.len() >= MAX_BYTES {
+            omitted += 1;
+            continue;
+        }
+        out.sample(name, labels, *count as f64);
+    }
+    omitted
+}
+
 fn labels(series: &Series) -> Labels {
     let (key, names) = (&series.labels.key, &*series.labels);
     let mut labels = Labels::default();
@@ -114,6 +150,9 @@ fn labels(series: &Series) -> Labels {
             labels.add("http_request_method", method);
             labels.add(if key.side == Side::Server { "http_route" } else { "url_template" }, route);
             labels.add("http_response_status_code", &names.status);
+            if key.side == Side::Server {
+                labels.add("url_scheme", "http");
+            }
         }
         Protocol::Redis => {
             labels.add("db_system_name", "redis").add("db_operation_name", operation);

@@ -77,6 +77,7 @@ struct Numbers {
     rate: f64,
     errors: u64,
     blocking: u64,
+    slow: u64,
     request_bytes: u64,
     response_bytes: u64,
     p50_ns: Option<f64>,
@@ -91,6 +92,7 @@ struct Tally {
     count: u64,
     errors: u64,
     blocking: u64,
+    slow: u64,
     request_bytes: u64,
     response_bytes: u64,
     duration: Sketch,
@@ -102,6 +104,7 @@ impl Tally {
         self.count += totals.count;
         self.errors += if row.labels.key.failed() { totals.count } else { 0 };
         self.blocking += totals.blocking;
+        self.slow += totals.slow;
         self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
         self.duration.merge(&totals.duration);
@@ -113,6 +116,7 @@ impl Tally {
             rate: self.count as f64 / seconds,
             errors: self.errors,
             blocking: self.blocking,
+            slow: self.slow,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             p50_ns: self.duration.quantile(0.5),

@@ -11,7 +11,7 @@ use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, W
 
 const SECOND: u64 = 1_000_000_000;
 const T: u64 = 1_700_000_000 * SECOND;
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 12] = [
     "",
     "GET /a/{id}",
     "HGET",
@@ -21,6 +21,9 @@ const NAMES: [&str; 9] = [
     "SELECT b FROM t",
     "SELECT t",
     "PING",
+    "HTTP /dav/{id}",
+    "GET *",
+    "connection_reset",
 ];
 
 struct Bench {
@@ -49,7 +52,8 @@ impl Bench {
             side: Side::Server,
             protocol: Protocol::Http,
         });
-        let seen = Observation { duration_ns: millis * 1_000_000, request_bytes: 10, ..Default::default() };
+        let (duration_ns, slow) = (millis * 1_000_000, millis >= 1000);
+        let seen = Observation { duration_ns, slow, request_bytes: 10, ..Default::default() };
         self.windows.record(at, &key, &seen);
     }
 
@@ -190,14 +194,17 @@ fn metrics_follow_the_conventions_line_by_line() {
     check(&text);
     // Two ports, one series: the server side does not tell them apart.
     let labels = "service_name=\"shop\",service_peer_name=\"say \\\"hi\\\"\\\\\\n{x=1}\",http_request_method=\"GET\",\
-        http_route=\"/a/{id}\",http_response_status_code=\"200\"";
+        http_route=\"/a/{id}\",http_response_status_code=\"200\",url_scheme=\"http\"";
     let http = "http_server_request_duration_seconds";
     assert_eq!(value(&text, &format!("{http}_bucket{{{labels},le=\"0.01\"}}")), 1.0);
     assert_eq!(value(&text, &format!("{http}_bucket{{{labels},le=\"7.5\"}}")), 2.0);
     assert_eq!(value(&text, &format!("{http}_sum{{{labels}}}")), 7.007);
+    let slow = "steth_exchanges_slow_total";
+    assert_eq!(value(&text, &format!("{slow}{{side=\"server\",protocol=\"http\",{labels}}}")), 1.0);
     let client = "service_name=\"web\",service_peer_name=\"shop\",http_request_method=\"GET\",url_template=\"/a/{id}\",\
         http_response_status_code=\"503\",error_type=\"503\",server_address=\"shop\",server_port=\"8080\"";
     assert_eq!(value(&text, &format!("http_client_request_duration_seconds_count{{{client}}}")), 1.0);
+    assert_eq!(value(&text, &format!("{slow}{{side=\"client\",protocol=\"http\",{client}}}")), 0.0);
     let redis = "db_system_name=\"redis\",db_operation_name=\"HGET\",db_response_status_code=\"WRONGTYPE\",\
         error_type=\"WRONGTYPE\"";
     let server =
@@ -212,6 +219,29 @@ fn metrics_follow_the_conventions_line_by_line() {
         "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: application/openmetrics-text\r\n\r\n";
     let (head, text) = bench.send(request);
     assert!(head.contains("application/openmetrics-text") && text.ends_with("# EOF\n"), "{head}");
+}
+
+/// Of a method that is none of the known ones, of a route that is one too many, and of a request without an answer.
+#[test]
+fn what_has_no_name_of_its_own_is_labelled_as_the_conventions_say() {
+    let mut bench = Bench::new();
+    bench.record(T, "web", |key| Key { operation: 9, ..key }, 1);
+    bench.record(T, "web", |key| Key { operation: 10, status: Status::code(404), ..key }, 1);
+    let reset = |key| Key { operation: 1, side: Side::Client, status: Status::NONE, error_type: 11, ..key };
+    bench.record(T, "web", reset, 1);
+    bench.publish(T + SECOND);
+    let (_, text) = bench.get("/metrics");
+    check(&text);
+    let of = "service_name=\"shop\",service_peer_name=\"web\"";
+    for labels in [
+        "http_request_method=\"_OTHER\",http_route=\"/dav/{id}\",http_response_status_code=\"200\",url_scheme=\"http\"",
+        "http_request_method=\"GET\",http_route=\"*\",http_response_status_code=\"404\",url_scheme=\"http\"",
+    ] {
+        assert_eq!(value(&text, &format!("http_server_request_duration_seconds_count{{{of},{labels}}}")), 1.0);
+    }
+    let client = "service_name=\"web\",service_peer_name=\"shop\",http_request_method=\"GET\",\
+        url_template=\"/a/{id}\",error_type=\"connection_reset\",server_address=\"shop\",server_port=\"8080\"";
+    assert_eq!(value(&text, &format!("http_client_request_duration_seconds_count{{{client}}}")), 1.0);
 }
 
 #[test]
@@ -253,6 +283,23 @@ fn the_windows_of_the_page_merge_by_side() {
     assert_eq!(service["operations"][0]["statuses"]["200"], 20);
     for bad in ["0", "361", "x", "-1", ""] {
         assert!(bench.get(&format!("/api/v1/windows?last={bad}")).0.starts_with("HTTP/1.1 400"), "{bad}");
+    }
+}
+
+#[test]
+fn the_page_is_told_how_many_were_slow_of_each_operation_and_side() {
+    let mut bench = Bench::new();
+    for (operation, side, millis) in [(1, Side::Server, 10), (1, Side::Client, 1000), (2, Side::Server, 1500)] {
+        bench.record(T, "web", |key| Key { operation, side, ..key }, millis);
+    }
+    bench.publish(T + SECOND);
+    let json: serde_json::Value = serde_json::from_str(&bench.get("/api/v1/windows?last=3").1).expect("JSON");
+    let service = &json["services"][0];
+    let slow = |x: &serde_json::Value, side: &str| x["sides"][side]["slow"].as_u64();
+    assert_eq!((slow(service, "server"), slow(service, "client")), (Some(1), Some(1)), "{service}");
+    for operation in service["operations"].as_array().expect("two operations") {
+        let expected = if operation["name"] == "HGET" { (Some(1), None) } else { (Some(0), Some(1)) };
+        assert_eq!((slow(operation, "server"), slow(operation, "client")), expected, "{operation}");
     }
 }
 

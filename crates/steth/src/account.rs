@@ -17,6 +17,8 @@ pub(crate) struct Account {
     pub(crate) unparsed_bytes: u64,
     pub(crate) malformed_records: u64,
     pub(crate) names_folded: u64,
+    /// HTTP exchanges whose route was one too many for their service.
+    pub(crate) routes_folded: u64,
     pub(crate) digests_folded: u64,
     /// DNS names that became `*`.
     pub(crate) domains_folded: u64,
@@ -101,12 +103,13 @@ impl Account {
                 "vanished": self.flow.vanished,
                 "holes": self.flow.holes,
             },
+            "limits": {
+                "names_folded": self.names_folded,
+                "routes_folded": self.routes_folded,
+                "digests_folded": self.digests_folded,
                 "domains_folded": self.domains_folded,
                 "hosts": self.hosts,
                 "hosts_evicted": self.hosts_evicted,
-            "limits": {
-                "names_folded": self.names_folded,
-                "digests_folded": self.digests_folded,
                 "processes_evicted": self.processes_evicted,
                 "look_ups_refused": self.look_ups_refused,
                 "named_late": self.named_late,

@@ -1,12 +1,20 @@
 //! The configuration file: every key, its default, its unit and its help, in one place.
 
+mod span;
+
+use crate::pipeline::{self, Selected};
+use crate::slow::Thresholds;
 use anyhow::Context as _;
 use serde::Deserialize;
+use span::Span;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use steth_verdict::Patterns;
 use steth_wire::Protocol;
+use steth_wire::http1::{Routing, Rules};
 
 macro_rules! options {
     ($($(#[doc = $help:literal])+ $section:ident . $key:ident: $type:ty = $default:expr;)*) => {
@@ -58,6 +66,24 @@ options! {
     selection.unix: bool = true;
     /// Whether connections within this host are observed: loopback, and its own addresses.
     selection.local: bool = true;
+    /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
+    /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
+    /// event streams, BLPOP. A long time (1h) calls nothing slow.
+    slow.http: Span = Span::millis(250);
+    /// The same of a Redis command.
+    slow.redis: Span = Span::millis(10);
+    /// The same of a statement to MySQL or MariaDB.
+    slow.mysql: Span = Span::millis(100);
+    /// The same of a statement to PostgreSQL.
+    slow.postgresql: Span = Span::millis(100);
+    /// The same of a DNS lookup.
+    slow.dns: Span = Span::millis(100);
+    /// Templates of HTTP paths, in order; the first that matches is the route, before the built-in ones: {name} stands
+    /// for one segment, *rest at the end for any number, all else for itself. A host in front keeps a rule to that host.
+    /// At most 64. For example ["/users/me", "/users/{name}/files/*rest", "shop.example/{product}"].
+    http.routes: Vec<String> = Vec::new();
+    /// Routes that are told apart of one service, each with its method; all others are counted as *. 1 to 4096.
+    http.routes_per_service: u32 = Routing::default().routes_per_service;
     /// Connections whose state is kept; beyond it, one that was not used lately is given up and counted.
     limits.connections: usize = 65_536;
     /// Processes that are remembered.
@@ -72,6 +98,8 @@ pub(crate) struct Configuration {
     pub(crate) store: Store,
     pub(crate) capture: Capture,
     pub(crate) selection: Selection,
+    pub(crate) slow: Slow,
+    pub(crate) http: Http,
     pub(crate) limits: Limits,
 }
 
@@ -92,9 +120,16 @@ section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
 section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
+section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
+section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });
 
 impl Configuration {
+    /// What the file says, or the defaults if there is none.
+    pub(crate) fn read_or_default(path: Option<&Path>) -> anyhow::Result<Self> {
+        path.map_or_else(|| Ok(Self::default()), Self::read)
+    }
+
     /// Reads a file. Unknown keys and bad values are refused, with the place.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -122,17 +157,71 @@ impl Configuration {
         anyhow::ensure!(self.limits.connections > 0, "limits.connections is 0; at least 1");
         anyhow::ensure!(self.limits.processes > 0, "limits.processes is 0; at least 1");
         crate::selection::of(self)?;
+        for protocol in Protocol::ALL {
+            let name = protocol.name();
+            anyhow::ensure!(
+                !self.slow_from(protocol).is_zero(),
+                "slow.{name} is 0, so everything would be slow; 1ns or more"
+            );
+        }
+        let routes = self.http.routes_per_service;
+        anyhow::ensure!((1..=4096).contains(&routes), "http.routes_per_service is {routes}; 1 to 4096");
+        self.rules()?;
         self.protocols().map(drop)
     }
 
+    fn rules(&self) -> anyhow::Result<Rules> {
+        Rules::parse(&self.http.routes).context("http.routes")
+    }
+
+    fn slow_from(&self, protocol: Protocol) -> Duration {
+        let Span(duration) = match protocol {
+            Protocol::Http1 => self.slow.http,
+            Protocol::Redis => self.slow.redis,
+            Protocol::Mysql => self.slow.mysql,
+            Protocol::Postgresql => self.slow.postgresql,
+            Protocol::Dns => self.slow.dns,
+        };
+        duration
+    }
+
+    /// From how long on an exchange is slow.
+    pub(crate) fn thresholds(&self) -> Thresholds {
+        Thresholds::new(|protocol| self.slow_from(protocol))
+    }
+
+    /// The limits of the pipeline.
+    pub(crate) fn pipeline(&self) -> anyhow::Result<pipeline::Limits> {
+        let routing = Routing { rules: self.rules()?, routes_per_service: self.http.routes_per_service };
+        Ok(pipeline::Limits {
+            connections: self.limits.connections,
+            processes: self.limits.processes,
+            routing: Arc::new(routing),
+            ..pipeline::Limits::default()
+        })
+    }
+
+    /// The limits of windows.
+    pub(crate) fn windows(&self) -> steth_window::Limits {
+        let usual = steth_window::Limits::default();
+        // A route that has a name keeps it: windows have room for all of them, and for `*` of each method.
+        let operations = usual.operations_per_service.max(self.http.routes_per_service as usize + 16);
+        steth_window::Limits { operations_per_service: operations, ..usual }
+    }
+
     /// One bit per protocol that is to be analysed.
-    pub(crate) fn protocols(&self) -> anyhow::Result<u32> {
+    pub(crate) fn protocols(&self) -> anyhow::Result<Selected> {
         let mut bits = 0;
         for name in &self.capture.protocols {
             let protocol: Protocol = name.parse().map_err(|error| anyhow::anyhow!("capture.protocols: {error}"))?;
             bits |= 1 << protocol as u8;
         }
-        Ok(bits)
+        Ok(Selected(bits))
+    }
+
+    /// The protocols that are to be analysed, or the one that was asked for.
+    pub(crate) fn selected(&self, only: Option<Protocol>) -> anyhow::Result<Selected> {
+        only.map_or_else(|| self.protocols(), |protocol| Ok(Selected::only(protocol)))
     }
 
     /// The whole file with these values, each option under its help.
@@ -170,6 +259,35 @@ mod tests {
         let mut other = default.clone();
         other.capture.head = 256;
         assert_eq!(Configuration::parse("capture:\n  head: 256\n").unwrap(), other);
+    }
+
+    #[test]
+    fn how_long_is_slow_is_said_for_each_protocol() {
+        let default = Configuration::default();
+        assert!(default.print().contains("  http: \"250ms\"\n"), "{}", default.print());
+        let other = Configuration::parse("slow:\n  redis: 1s 500ms\n").unwrap();
+        assert_eq!(other.slow_from(Protocol::Redis), Duration::from_millis(1500));
+        assert_eq!(other.slow_from(Protocol::Http1), default.slow_from(Protocol::Http1));
+        for (text, named) in [("slow:\n  redis: 10\n", "250ms"), ("slow:\n  dns: 0s\n", "slow.dns")] {
+            let error = format!("{:#}", Configuration::parse(text).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn rules_for_paths_are_checked_when_they_are_read() {
+        let good = "http:\n  routes: [\"/users/{name}\", 'shop.example/*rest']\n  routes_per_service: 4000\n";
+        let good = Configuration::parse(good).unwrap();
+        assert_eq!(Configuration::parse(&good.print()).unwrap(), good);
+        assert_eq!(good.pipeline().unwrap().routing.routes_per_service, 4000);
+        assert!(good.windows().operations_per_service > 4000);
+        for (text, named) in [
+            ("http:\n  routes: [/a, /b/*c/d]\n", r#"http.routes: rule 2 ("/b/*c/d"): *c must come last"#),
+            ("http:\n  routes_per_service: 0\n", "1 to 4096"),
+        ] {
+            let error = format!("{:#}", Configuration::parse(text).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

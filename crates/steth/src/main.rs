@@ -17,6 +17,7 @@ mod replay;
 mod run;
 mod say;
 mod selection;
+mod slow;
 mod stop;
 mod store;
 mod strangers;

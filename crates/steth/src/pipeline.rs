@@ -17,12 +17,14 @@ use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, address};
+use std::sync::Arc;
 use steth_event::{Chunk, Counters, Event, PROTOCOLS, RecordError};
 use steth_flow::Flow;
 use steth_identity::Hosts;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
-use steth_wire::{Domains, Names, Protocol, Statements};
+use steth_wire::http1::Routing;
+use steth_wire::{Domains, Names, Protocol, ShareOf, Statements};
 use talk::Talk;
 
 /// Limits of the pipeline; each has a counter in the ledger.
@@ -34,11 +36,13 @@ pub(crate) struct Limits {
     pub(crate) processes: usize,
     /// Addresses whose names are remembered.
     pub(crate) hosts: usize,
+    /// How HTTP's targets become routes, and how many of them a service may have.
+    pub(crate) routing: Arc<Routing>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 65_536, processes: 16_384, hosts: 16_384 }
+        Self { connections: 65_536, processes: 16_384, hosts: 16_384, routing: Arc::default() }
     }
 }
 
@@ -68,6 +72,7 @@ impl<O: Observer> Pipeline<O> {
                 unparsed: 0,
                 clock: 0,
                 protocols,
+                routing: limits.routing.clone(),
                 observer,
             },
             kernel: Counters::default(),
@@ -160,6 +165,11 @@ impl<O: Observer> Pipeline<O> {
         (&mut self.parse.observer, &self.parse.names)
     }
 
+    /// What to add to a record's time to get nanoseconds since 1970.
+    pub(crate) fn clock(&self) -> u64 {
+        self.parse.clock
+    }
+
     /// Connections that the kernel side need not follow any more, since the last call.
     pub(crate) fn take_demotions(&mut self) -> std::vec::Drain<'_, (u64, Demotion)> {
         self.parse.demotions.drain(..)
@@ -178,7 +188,10 @@ impl<O: Observer> Pipeline<O> {
             domains_folded: self.parse.domains.folded(),
             hosts: self.parse.hosts.len(),
             hosts_evicted: self.parse.hosts.evicted() + self.parse.domains.unlearnt(),
-            names_folded: self.parse.names.folded(),
+            names_folded: self.parse.names.folded()
+                + self.parse.names.folded_within(ShareOf::Clients)
+                + self.parse.names.folded_within(ShareOf::Commands),
+            routes_folded: self.parse.names.folded_within(ShareOf::Routes),
             digests_folded: self.parse.statements.folded(),
             processes_evicted: self.parse.naming.evicted(),
             look_ups_refused: self.parse.naming.refused(),
@@ -192,6 +205,7 @@ impl<O: Observer> Pipeline<O> {
 pub(crate) struct Selected(pub(crate) u32);
 
 impl Selected {
+    #[cfg(test)]
     pub(crate) const ALL: Self = Self(u32::MAX);
 
     pub(crate) fn only(protocol: Protocol) -> Self {

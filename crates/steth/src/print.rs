@@ -51,6 +51,9 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
     if e.truncated {
         to.extend_from_slice(br#","truncated":true"#);
     }
+    if e.blocking {
+        to.extend_from_slice(br#","blocking":true"#);
+    }
     to.extend_from_slice(br#","attributes":{"#);
     let mut first = true;
     e.attributes(seen.side, seen.names, &mut |key, value| {

@@ -1,12 +1,15 @@
 //! `steth replay`: a recording, a pcap or a pcapng through the same stages, offline.
 
-use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
+use crate::configuration::Configuration;
+use crate::pipeline::{Observer, Pipeline, Seen};
+use crate::slow::Slow;
+use crate::store::Store;
 use crate::watch::Printer;
+use crate::windows::{Counter, Ends};
 use anyhow::Context as _;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use steth_event::recording::{MAGIC, Reader};
 use steth_wire::Protocol;
 
@@ -24,62 +27,101 @@ pub(crate) struct Args {
     /// Only this protocol (http, redis)
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// Only exchanges that took at least so long (100ms, 2s)
-    #[arg(long, value_parser = humantime::parse_duration)]
-    slow: Option<Duration>,
+    /// Only exchanges that took at least so long (100ms, 2s), or without a value as long as the configuration says of
+    /// their protocol; never those that wait by design
+    #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
+    slow: Option<Slow>,
+    /// Configuration file (YAML), as of `steth run`; only its sections slow, http and limits, and its protocols, count here
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Print the ledger only
     #[arg(long)]
     summary: bool,
+    /// Directory for the windows that `steth run --data` would have kept
+    #[arg(long)]
+    data: Option<PathBuf>,
 }
 
-/// Prints, or only counts.
-enum Output {
-    Print(Printer),
-    Count(Printer),
-}
-
-impl Output {
-    fn printer(&mut self) -> &mut Printer {
-        let (Output::Print(printer) | Output::Count(printer)) = self;
-        printer
-    }
+/// Prints and counts in windows, or neither.
+struct Output {
+    printer: Printer,
+    print: bool,
+    kept: Option<Kept>,
 }
 
 impl Observer for Output {
-    type Memo = ();
+    type Memo = Option<Ends>;
 
     #[inline]
-    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut ()) {
-        if let Output::Print(printer) = self {
-            printer.exchange(seen, memo);
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Option<Ends>) {
+        if self.print {
+            self.printer.exchange(seen, &mut ());
         }
+        if let Some(kept) = &mut self.kept {
+            kept.counter.exchange(seen, memo);
+        }
+    }
+}
+
+/// Windows of a recording, and where they go.
+struct Kept {
+    counter: Counter,
+    store: Store,
+    /// When windows are looked at next, in nanoseconds since 1970.
+    due: u64,
+}
+
+/// `steth run` looks once a second; here time costs nothing but its comparison, and a recording may jump.
+const LOOK: u64 = 100_000_000;
+
+/// One record. The windows that are over at its time are handed over before, as [`steth_window::Windows::roll`] asks.
+#[inline]
+fn play(pipeline: &mut Pipeline<Output>, record: &[u8]) {
+    let now = steth_event::time(record).saturating_add(pipeline.clock());
+    if now >= pipeline.observer().kept.as_ref().map_or(u64::MAX, |kept| kept.due) {
+        hand_over(pipeline, now);
+    }
+    pipeline.record(record);
+}
+
+#[cold]
+fn hand_over(pipeline: &mut Pipeline<Output>, now: u64) {
+    let (output, names) = pipeline.observer_and_names();
+    let Some(kept) = &mut output.kept else { return };
+    kept.due = now.saturating_add(LOOK);
+    while let Some(window) = kept.counter.roll(now, names) {
+        kept.store.write(&window);
     }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let file = File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
     let bytes = map(&file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let printer = Printer::new(args.json, args.slow);
-    let output = if args.summary { Output::Count(printer) } else { Output::Print(printer) };
-    let selected = args.protocol.map_or(Selected::ALL, Selected::only);
-    let mut pipeline = Pipeline::new(&Limits::default(), selected, output);
+    let configuration = Configuration::read_or_default(args.config.as_deref())?;
+    let slow = args.slow.map(|slow| slow.thresholds(configuration.thresholds()));
+    let printer = Printer::new(args.json, slow);
+    let store = args.data.as_ref().map(|data| Store::open(data, configuration.store.bytes)).transpose()?;
+    let counter = Counter::new(0, configuration.windows(), configuration.thresholds());
+    let output = Output { printer, print: !args.summary, kept: store.map(|store| Kept { counter, store, due: 0 }) };
+    let selected = configuration.selected(args.protocol)?;
+    let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, output);
 
     let mut problem = None;
     let mut capture = serde_json::Value::Null;
     if bytes.starts_with(MAGIC) {
         for frame in Reader::new(&bytes).with_context(|| args.file.display().to_string())? {
-            if !pipeline.observer().printer().open() {
+            if !pipeline.observer().printer.open() {
                 break;
             }
             match frame {
-                Ok(record) => pipeline.record(record),
+                Ok(record) => play(&mut pipeline, record),
                 Err(error) => problem = Some(error.to_string()),
             }
         }
     } else {
         let limits = steth_pcap::Limits::default();
         let summary =
-            steth_pcap::replay(&bytes, &limits, &mut |record| pipeline.record(record)).with_context(|| {
+            steth_pcap::replay(&bytes, &limits, &mut |record| play(&mut pipeline, record)).with_context(|| {
                 format!("{} is neither a steth recording nor a pcap or pcapng file", args.file.display())
             })?;
         problem = summary.ended_early.as_ref().map(ToString::to_string);
@@ -93,9 +135,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !capture.is_null() {
         ledger["capture"] = capture;
     }
-    let printer = pipeline.observer().printer();
-    printer.flush();
-    printer.last(&ledger)?;
+    let (output, names) = pipeline.observer_and_names();
+    let mut failed = 0;
+    if let Some(kept) = &mut output.kept {
+        while let Some(window) = kept.counter.close(names) {
+            kept.store.write(&window);
+        }
+        failed = kept.store.failed;
+    }
+    output.printer.flush();
+    output.printer.last(&ledger)?;
+    anyhow::ensure!(failed == 0, "{failed} windows could not be kept");
     if let Some(problem) = problem {
         crate::say::say!("{}: {problem}", args.file.display());
         return Ok(ExitCode::FAILURE);

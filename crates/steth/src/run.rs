@@ -3,7 +3,7 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::pipeline::{Limits, Pipeline, Selected};
+use crate::pipeline::Pipeline;
 use crate::store::Store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
@@ -50,10 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 impl Args {
     /// The file, and what the command line says against it.
     fn configuration(&self) -> anyhow::Result<Configuration> {
-        let mut configuration = match &self.config {
-            Some(path) => Configuration::read(path)?,
-            None => Configuration::default(),
-        };
+        let mut configuration = Configuration::read_or_default(self.config.as_deref())?;
         if let Some(listen) = self.listen {
             configuration.server.listen = listen;
         }
@@ -77,7 +74,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
-        protocols,
+        protocols: protocols.0,
         selection: selection.clone(),
         ..Settings::default()
     })?;
@@ -90,12 +87,9 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
-    let limits = Limits {
-        connections: configuration.limits.connections,
-        processes: configuration.limits.processes,
-        ..Limits::default()
-    };
-    let mut pipeline = Pipeline::new(&limits, Selected(protocols), Counter::new(now()));
+    let limits = configuration.pipeline()?;
+    let mut pipeline =
+        Pipeline::new(&limits, protocols, Counter::new(now(), configuration.windows(), configuration.thresholds()));
     let hooks: Vec<String> = agent.probe().hooks().collect();
     let started = Instant::now();
     let mut published: Option<Instant> = None;
@@ -178,6 +172,7 @@ fn health(
     );
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
+    add("steth_folded_total", folded, vec![("what", "HTTP routes".into())], account.routes_folded);
     add("steth_folded_total", folded, vec![("what", "DNS names".into())], account.domains_folded);
     add("steth_folded_total", folded, vec![("what", "digests".into())], account.digests_folded);
     add(

@@ -1,11 +1,14 @@
 //! `steth watch`: live exchanges, a line each.
 
 use crate::agent::Agent;
-use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
+use crate::configuration::Configuration;
+use crate::pipeline::{Observer, Pipeline, Seen};
+use crate::slow::{Slow, Thresholds};
 use crate::{print, stop};
 use anyhow::Context as _;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 use steth_probe::{Probe, Settings};
@@ -26,34 +29,35 @@ pub(crate) struct Args {
     /// Only connections with this port at either end
     #[arg(long)]
     port: Option<u16>,
-    /// Only exchanges that took at least so long (100ms, 2s)
-    #[arg(long, value_parser = humantime::parse_duration)]
-    slow: Option<Duration>,
+    /// Only exchanges that took at least so long (100ms, 2s), or without a value as long as the configuration says of
+    /// their protocol; never those that wait by design
+    #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
+    slow: Option<Slow>,
+    /// Configuration file (YAML), as of `steth run`; only its sections capture, slow, http and limits count here
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Print one JSON object a line, and the ledger as the last
     #[arg(long)]
     json: bool,
     /// Stop after so long (10s, 5m)
     #[arg(long = "for", value_parser = humantime::parse_duration)]
     time: Option<Duration>,
-    /// Size of the kernel ring in KiB, a power of two
-    #[arg(long, default_value_t = 16384, value_parser = crate::ring_kib)]
-    ring: u32,
+    /// Size of the kernel ring in KiB, a power of two; 16384 if the configuration says nothing else
+    #[arg(long, value_parser = crate::ring_kib)]
+    ring: Option<u32>,
     /// Run this command and show it and its children only
     #[arg(last = true)]
     command: Vec<String>,
 }
 
-impl Args {
-    pub(crate) fn selected(&self) -> Selected {
-        self.protocol.map_or(Selected::ALL, Selected::only)
-    }
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
+    let configuration = Configuration::read_or_default(args.config.as_deref())?;
+    let selected = configuration.selected(args.protocol)?;
     let settings = Settings {
-        ring_bytes: args.ring * 1024,
-        protocols: args.selected().0,
+        ring_bytes: args.ring.unwrap_or(configuration.capture.ring_kib) * 1024,
+        capture_head: configuration.capture.head,
+        protocols: selected.0,
         observe_all: args.pid.is_none() && args.command.is_empty(),
         port: args.port.unwrap_or(0),
         adopt_children: !args.command.is_empty(),
@@ -65,7 +69,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
         probe.select(pid)?;
     }
-    let mut pipeline = Pipeline::new(&Limits::default(), args.selected(), Printer::new(args.json, args.slow));
+    let slow = args.slow.map(|slow| slow.thresholds(configuration.thresholds()));
+    let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
     let mut agent = Agent::start(probe, &[])?;
@@ -124,7 +129,8 @@ fn start(args: &Args) -> anyhow::Result<Option<Running>> {
 pub(crate) struct Printer {
     json: bool,
     colour: bool,
-    slow: u64,
+    /// Only what these call slow.
+    slow: Option<Thresholds>,
     buffer: Vec<u8>,
     /// Nobody reads any more, or the output cannot be written: there is no point in going on.
     closed: bool,
@@ -132,10 +138,9 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    pub(crate) fn new(json: bool, slow: Option<Duration>) -> Self {
+    pub(crate) fn new(json: bool, slow: Option<Thresholds>) -> Self {
         let colour =
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let slow = slow.map_or(0, |slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX));
         Self { json, colour, slow, buffer: Vec::with_capacity(64 * 1024), closed: false, failed: None }
     }
 
@@ -174,7 +179,7 @@ impl Observer for Printer {
     type Memo = ();
 
     fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
-        if seen.exchange.end.saturating_sub(seen.exchange.start) < self.slow {
+        if self.slow.is_some_and(|slow| !slow.call_slow(seen.exchange)) {
             return;
         }
         if self.json {

@@ -2,6 +2,7 @@
 
 use crate::pipeline::{Observer, Seen};
 use crate::print;
+use crate::slow::Thresholds;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use steth_event::Process;
@@ -19,16 +20,18 @@ pub(crate) struct Counter {
     words: Names,
     text: String,
     latest: u64,
+    slow: Thresholds,
 }
 
 impl Counter {
-    pub(crate) fn new(now: u64) -> Self {
+    pub(crate) fn new(now: u64, limits: Limits, slow: Thresholds) -> Self {
         Self {
-            windows: Windows::new(Limits::default(), now),
+            windows: Windows::new(limits, now),
             entities: Entities::default(),
             words: Names::default(),
             text: String::new(),
             latest: now,
+            slow,
         }
     }
 
@@ -183,6 +186,7 @@ impl Observer for Counter {
             request_bytes: e.request_bytes,
             response_bytes: e.response_bytes,
             blocking: e.blocking,
+            slow: self.slow.call_slow(e),
         };
         self.windows.record(end, &key, &observation);
     }

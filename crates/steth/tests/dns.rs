@@ -2,12 +2,11 @@
 
 mod lab;
 
-use lab::process::command;
-use lab::{Seen, Steth, Unbound, alone, dig, dnsperf};
+use lab::process::{START, command};
+use lab::{Seen, Steth, Unbound, alone, dig, dnsperf, established, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 /// How often each `operation status outcome attempts` occurs.
 fn summary<'a>(exchanges: impl Iterator<Item = &'a Value>) -> BTreeMap<String, u64> {
@@ -72,43 +71,6 @@ fn a_recording_of_all_that_happens_to_lookups() {
     assert_eq!((http.len(), &http[0]["server"]["name"]), (1, &Value::from("www.shop.test")));
 }
 
-/// An independent reader of the same file: as many queries and answers, of the same names, types and codes.
-#[test]
-fn a_recording_as_tshark_reads_it() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recordings/dns-unbound.pcap");
-    let fields = ["dns.flags.response", "dns.qry.name", "dns.qry.type", "dns.flags.rcode"];
-    let mut tshark = command("tshark");
-    tshark.arg("-r").arg(path).args(["-Y", "dns", "-T", "fields"]).args(fields.iter().flat_map(|field| ["-e", field]));
-    let output = tshark.output().expect("tshark runs; `scripts/setup test` installs it");
-    let mut theirs = BTreeMap::<String, u64>::new();
-    // Several messages in one packet: the fields of each, separated by commas.
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let columns: Vec<Vec<&str>> = line.split('\t').map(|column| column.split(',').collect()).collect();
-        let [response, names, kinds, codes] = &columns[..] else { panic!("{line}") };
-        for (n, name) in names.iter().enumerate() {
-            let kind = match kinds[n] {
-                "1" => "A",
-                "16" => "TXT",
-                "28" => "AAAA",
-                other => other,
-            };
-            let code = if response[n] == "0" { "asked" } else { codes[n] };
-            *theirs.entry(format!("{kind} {name} {code}")).or_default() += 1;
-        }
-    }
-    let mut ours = BTreeMap::<String, u64>::new();
-    for e in replay("dns-unbound.pcap").0.iter().filter(|e| e["protocol"] == "dns") {
-        let operation = e["operation"].as_str().unwrap_or_default();
-        let attempts = e["attributes"]["steth.dns.attempts"].as_u64().unwrap_or(1);
-        *ours.entry(format!("{operation} asked")).or_default() += attempts;
-        let codes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-        if let Some(code) = codes.iter().position(|code| e["status"] == *code) {
-            *ours.entry(format!("{operation} {code}")).or_default() += 1;
-        }
-    }
-    assert_eq!(ours, theirs);
-}
-
 const QUERIES: [&str; 5] =
     ["www.shop.test A", "www.shop.test AAAA", "none.shop.test A", "x.broken.test A", "a.no.test A"];
 
@@ -127,16 +89,15 @@ fn dnsperf_over_tcp_is_counted_exactly_pipelined_too() {
     let unbound = Unbound::start();
     for (clients, outstanding) in [(1, 1), (4, 60)] {
         let steth = Steth::watch(&["--protocol", "dns", "--port", &unbound.port.to_string()]);
-        let said = dnsperf(unbound.port, "tcp", &QUERIES, 100, clients, outstanding);
-        assert_eq!((said.sent, said.completed), (500, 500));
-        steth.settle(Duration::from_millis(300));
+        let said = dnsperf(unbound.port, "tcp", &QUERIES, 400, clients, outstanding);
+        assert_eq!((said.sent, said.completed), (2000, 2000));
         let seen = steth.finish();
         assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
         for side in ["client", "server"] {
             assert_eq!(codes(&seen, side), said.codes, "{side}");
-            assert_eq!(seen.side(side).count(), 500, "{side}");
+            assert_eq!(seen.side(side).count(), 2000, "{side}");
             let a = seen.side(side).filter(|e| e["operation"] == "AAAA www.shop.test" && e["status"] == "NOERROR");
-            assert_eq!(a.count(), 100);
+            assert_eq!(a.count(), 400);
         }
     }
 }
@@ -149,15 +110,14 @@ fn dnsperf_over_udp_is_counted_exactly() {
     for (clients, outstanding) in [(1, 1), (4, 60)] {
         // dnsperf does not connect its sockets: their other end's port is not known, and selects nothing.
         let steth = Steth::watch(&["--protocol", "dns"]);
-        let said = dnsperf(unbound.port, "udp", &QUERIES, 100, clients, outstanding);
-        assert_eq!((said.sent, said.completed), (500, 500));
-        steth.settle(Duration::from_millis(300));
+        let said = dnsperf(unbound.port, "udp", &QUERIES, 400, clients, outstanding);
+        assert_eq!((said.sent, said.completed), (2000, 2000));
         let mut seen = steth.finish();
         // Whoever else asks for names on this machine.
-        seen.exchanges.retain(|e| e["operation"].as_str().is_some_and(|operation| operation.ends_with(".test")));
+        seen.exchanges.retain(|e| e["client"]["process"] == "dnsperf" || e["server"]["pid"] == unbound.pid());
         for side in ["client", "server"] {
             assert_eq!(codes(&seen, side), said.codes, "{side}");
-            assert_eq!(seen.side(side).count(), 500, "{side}");
+            assert_eq!(seen.side(side).count(), 2000, "{side}");
         }
         let e = seen.side("server").next().expect("an exchange");
         let known = (&e["server"]["port"], &e["client"]["ip"], &e["client"]["port"]);
@@ -196,11 +156,10 @@ fn a_connection_of_dnsperf_older_than_the_agent() {
     let unbound = Unbound::start();
     let port = unbound.port;
     let load = std::thread::spawn(move || dnsperf(port, "tcp", &QUERIES, 20_000, 2, 20));
-    std::thread::sleep(Duration::from_millis(500));
+    wait_until("both connections stand", START, || established(port) == 2);
     let steth = Steth::watch(&["--protocol", "dns", "--port", &port.to_string()]);
     assert!(!load.is_finished(), "the load must be under way");
     let said = load.join().expect("dnsperf ends");
-    steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
     assert_eq!(said.completed, 100_000);
     for side in ["client", "server"] {
@@ -217,10 +176,10 @@ fn a_connection_of_dnsperf_older_than_the_agent() {
         assert!(all.keys().all(|what| known.contains(what)), "{all:?} {} {strange:?}", seen.ledger);
         assert!(all.values().sum::<u64>() > 1000, "{all:?}");
     }
-    // What was under way when the agent came, and what passed between its hooks' first sight of a socket and the last.
+    // What was under way when the agent came: as many as dnsperf lets be outstanding.
     let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
     let reasons = ["orphan_response", "truncated"].map(|why| seen.ledger["exchanges"]["lost_by"][why].as_u64());
     assert_eq!(reasons.into_iter().flatten().sum::<u64>(), lost, "{}", seen.ledger);
-    // On two connections, each seen at both ends.
-    assert!(lost <= 2 * 2 * 20, "{}", seen.ledger);
+    // Each lookup is seen at both ends.
+    assert!(lost <= 2 * 20, "{}", seen.ledger);
 }

@@ -212,6 +212,26 @@ fn commands_in_the_documentation_exist() {
 }
 
 /// The code spans and code lines of a Markdown text.
+/// Paths that `docs/adding-a-protocol.md` names are there, and whatever else it calls by name is somewhere in the sources.
+#[test]
+fn the_walk_through_names_what_exists() {
+    let text = read("docs/adding-a-protocol.md");
+    // Every second piece between backticks; blocks of code are rows of a table, compared as they stand.
+    let blocks: Vec<&str> = text.split("```").collect();
+    let names: Vec<&str> = blocks.iter().step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect();
+    let rows = blocks.iter().skip(1).step_by(2).map(|block| block.trim_start_matches("rust").trim());
+    let sources: String = (files().iter())
+        .filter(|path| !path.ends_with("docs/adding-a-protocol.md"))
+        .filter_map(|path| fs::read_to_string(ROOT.join(path)).ok())
+        .collect();
+    assert!(names.len() > 40, "the page was not understood: {names:?}");
+    for name in names.into_iter().chain(rows) {
+        let is_path = name.contains('/') && !name.contains(' ');
+        let exists = if is_path { ROOT.join(name).exists() } else { sources.contains(name) };
+        assert!(exists, "docs/adding-a-protocol.md names {name:?}, which is not there");
+    }
+}
+
 fn commands(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut fenced = false;

@@ -1,8 +1,7 @@
-//! Recordings of MariaDB through the whole pipeline: what comes out is what stands beside them, and what an independent
-//! dissector finds.
+//! Recordings of MariaDB through the whole pipeline: what comes out is what stands beside them. `dissector.rs` compares it
+//! with what tshark finds.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,50 +49,5 @@ fn recordings_give_what_stands_beside_them() {
         assert!(lines.iter().eq(expected.lines()), "{name} now gives\n{}", lines.join("\n"));
         assert_eq!(ledger["exchanges"]["lost"], 0, "{ledger}");
         assert!(exchanges.iter().all(|e| e["protocol"] == "mysql" && e["attributes"]["db.system.name"] == "mariadb"));
-    }
-}
-
-/// How often tshark finds each command byte, and each error code.
-fn dissected(name: &str) -> (BTreeMap<u64, u64>, BTreeMap<u64, u64>, u64) {
-    let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(path(&format!("{name}.pcap"))).args(["-d", "tcp.port==13306,mysql", "-Y", "mysql"]);
-    tshark.args(["-T", "fields", "-e", "mysql.command", "-e", "mysql.error_code", "-e", "mysql.login_request"]);
-    let output = tshark.output().unwrap_or_else(|e| panic!("tshark: {e}; `scripts/setup test` installs it"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (mut commands, mut errors, mut logins) = (BTreeMap::new(), BTreeMap::new(), 0);
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let mut columns = line.split('\t').map(|column| column.split(',').filter_map(|n| n.parse::<u64>().ok()));
-        let mut next = |counts: &mut BTreeMap<u64, u64>| {
-            columns.next().into_iter().flatten().for_each(|n| *counts.entry(n).or_default() += 1);
-        };
-        next(&mut commands);
-        next(&mut errors);
-        logins += columns.next().into_iter().flatten().count() as u64;
-    }
-    (commands, errors, logins)
-}
-
-#[test]
-fn an_independent_dissector_finds_the_same() {
-    for name in RECORDINGS {
-        let (exchanges, _) = replay(name);
-        let (mut commands, errors, logins) = dissected(name);
-        // The first byte of a local file is to tshark a command that does not exist.
-        commands.retain(|&command, _| command <= 0x20);
-        let count = |is: &dyn Fn(&str) -> bool| {
-            exchanges.iter().filter(|e| is(e["operation"].as_str().unwrap_or_default())).count() as u64
-        };
-        let of = |command: u64| commands.get(&command).copied().unwrap_or(0);
-        let what = format!("{name} {commands:?} {errors:?}");
-        assert_eq!(count(&|operation| operation == "CONNECT"), logins, "{what}");
-        for (command, operation) in [(0x01, "QUIT"), (0x02, "INIT_DB"), (0x0e, "PING"), (0x19, "STMT_CLOSE")] {
-            assert_eq!(count(&|name| name == operation), of(command), "{operation} {what}");
-        }
-        assert_eq!(count(&|operation| operation.starts_with("PREPARE ")), of(0x16), "{what}");
-        // Everything else is a statement, as text or executed.
-        assert_eq!(exchanges.len() as u64, logins + commands.values().sum::<u64>(), "{what}");
-        let mut codes = BTreeMap::new();
-        exchanges.iter().filter_map(|e| e["status"].as_u64()).for_each(|code| *codes.entry(code).or_default() += 1);
-        assert_eq!(codes, errors, "{what}");
     }
 }

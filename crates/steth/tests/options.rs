@@ -94,6 +94,31 @@ fn a_capture_of_an_unknown_link_says_so_and_counts_its_packets() {
 }
 
 #[test]
+fn windows_of_a_recording_hold_the_exchanges_that_were_printed_each_in_its_time() {
+    for name in ["http-keepalive.pcapng", "redis-pipeline.pcap", "mysql-text.pcap", "dns-unbound.pcap"] {
+        let file = [env!("CARGO_MANIFEST_DIR"), "/../../recordings/", name].concat();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let output = steth().args(["replay", "--json", "--data"]).arg(dir.path()).arg(&file).output().expect("it runs");
+        let printed = objects(&output.stdout);
+        let mut windows = Vec::new();
+        for entry in std::fs::read_dir(dir.path()).expect("the directory") {
+            windows.extend(objects(&std::fs::read(entry.expect("an entry").path()).expect("a file")));
+        }
+        let rows = || windows.iter().flat_map(|window| window["rows"].as_array().expect("rows"));
+        let sum = |of: &dyn Fn(&Value) -> &Value| rows().map(|row| of(row).as_u64().expect("a number")).sum::<u64>();
+        let exchanges = || printed.iter().filter(|line| line["type"] == "exchange");
+        assert!(exchanges().count() > 0, "{name}");
+        assert_eq!(sum(&|row| &row["count"]), exchanges().count() as u64, "{name}");
+        let durations: u64 = exchanges().map(|e| e["duration_ns"].as_u64().expect("a number")).sum();
+        assert_eq!(sum(&|row| &row["duration"]["sum_ns"]), durations, "{name}");
+        for window in &windows {
+            let (early, late) = (&window["misplaced"]["early"], &window["misplaced"]["late"]);
+            assert!(early == 0 && late == 0, "{name}: {early} early, {late} late");
+        }
+    }
+}
+
+#[test]
 fn hook_runs_that_the_kernel_skipped_are_in_the_ledger() {
     root_or_skip!();
     let _alone = alone();

@@ -303,37 +303,3 @@ fn the_recording_gives_what_it_always_gave() {
     assert_eq!(told, include_str!("golden/postgresql.txt"));
     assert_eq!(lines.last().map(|ledger| &ledger["exchanges"]["lost"]), Some(&Value::from(0)));
 }
-
-/// An independent dissector counts the same completions, the same executions and the same errors.
-#[test]
-fn the_recording_gives_what_tshark_gives() {
-    let mut tshark = Command::new("tshark");
-    tshark.args(["-r", RECORDING, "-d", "tcp.port==7543,pgsql", "-Y", "pgsql", "-T", "fields"]);
-    tshark.args(["-E", "occurrence=a", "-E", "aggregator=|", "-e", "pgsql.type", "-e", "pgsql.code"]);
-    let output = tshark.output().expect("`scripts/setup test` installs tshark").stdout;
-    let (mut types, mut codes) = (Counts::new(), Counts::new());
-    for line in String::from_utf8(output).expect("UTF-8").lines() {
-        let (kinds, states) = line.split_once('\t').expect("two fields");
-        kinds.split('|').for_each(|kind| *types.entry(kind.to_owned()).or_default() += 1);
-        // A notice has a code, too.
-        states.split('|').filter(|state| !matches!(*state, "" | "00000")).for_each(|state| {
-            *codes.entry(state.to_owned()).or_default() += 1;
-        });
-    }
-    let lines = replayed();
-    let exchanges = || lines.iter().filter(|line| line["type"] == "exchange");
-    let of = |kind: &str| types.get(kind).copied().unwrap_or(0);
-    let count = |is: &dyn Fn(&Value) -> bool| exchanges().filter(|exchange| is(exchange)).count() as u64;
-    assert!(of("Command completion") > 100 && of("Error") > 5, "{types:?}");
-    assert_eq!(count(&|e| e["operation"] != "CONNECT" && e["status"] == "OK"), of("Command completion"));
-    assert_eq!(count(&|e| e["operation"] == "CONNECT"), of("Startup message"));
-    assert_eq!(count(&|e| e["operation"] == "CANCEL"), of("Cancel request"));
-    let mut errors = Counts::new();
-    for exchange in exchanges() {
-        if let Some(code) = exchange["attributes"]["db.response.status_code"].as_str() {
-            assert_eq!(exchange["attributes"]["error.type"], code);
-            *errors.entry(code.to_owned()).or_default() += 1;
-        }
-    }
-    assert_eq!((errors.values().sum::<u64>(), errors), (of("Error"), codes));
-}

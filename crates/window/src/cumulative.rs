@@ -13,6 +13,8 @@ pub struct Series {
     pub labels: Arc<Labels>,
     /// Exchanges.
     pub count: u64,
+    /// Of these: slow.
+    pub slow: u64,
     /// Sum of their durations in nanoseconds.
     pub sum: u128,
     /// Bytes of all requests.
@@ -27,7 +29,7 @@ pub struct Series {
 impl Series {
     fn new(labels: Arc<Labels>, updated: u64) -> Self {
         let classic = [0; Classic::MAX];
-        Self { labels, count: 0, sum: 0, request_bytes: 0, response_bytes: 0, classic, updated }
+        Self { labels, count: 0, slow: 0, sum: 0, request_bytes: 0, response_bytes: 0, classic, updated }
     }
 
     /// Counts per classic bucket of the protocol, not cumulative; the last has no upper bound.
@@ -38,6 +40,7 @@ impl Series {
 
     fn add(&mut self, totals: &Totals) {
         self.count += totals.count;
+        self.slow += totals.slow;
         self.sum += u128::from(totals.duration_sum);
         self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);

@@ -21,6 +21,8 @@ pub struct Observation {
     /// Waits by design (BLPOP). Its duration says nothing about the server and stays out of the sketches; it does count
     /// in the classic buckets, as in the metrics of any client library.
     pub blocking: bool,
+    /// Took so long that it is called slow; what waits by design never is.
+    pub slow: bool,
 }
 
 /// What the exchanges of one key add up to.
@@ -30,6 +32,8 @@ pub struct Totals {
     pub count: u64,
     /// Of these: waited by design.
     pub blocking: u64,
+    /// Of these: slow.
+    pub slow: u64,
     /// Bytes of all requests.
     pub request_bytes: u64,
     /// Bytes of all responses.
@@ -51,6 +55,7 @@ impl Totals {
         Self {
             count: 0,
             blocking: 0,
+            slow: 0,
             request_bytes: 0,
             response_bytes: 0,
             duration_sum: 0,
@@ -64,6 +69,7 @@ impl Totals {
     #[inline]
     pub fn record(&mut self, protocol: Protocol, seen: &Observation) {
         self.count += 1;
+        self.slow += u64::from(seen.slow);
         self.request_bytes = self.request_bytes.saturating_add(seen.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(seen.response_bytes);
         self.duration_sum = self.duration_sum.saturating_add(seen.duration_ns);
@@ -80,7 +86,7 @@ impl Totals {
 
     /// Forgets everything and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        (self.count, self.blocking) = (0, 0);
+        (self.count, self.blocking, self.slow) = (0, 0, 0);
         (self.request_bytes, self.response_bytes, self.duration_sum) = (0, 0, 0);
         self.duration.clear();
         self.first_byte.clear();
@@ -100,7 +106,7 @@ pub struct Row {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (labels, totals) = (&*self.labels, &self.totals);
-        let mut out = serializer.serialize_struct("Row", 18)?;
+        let mut out = serializer.serialize_struct("Row", 19)?;
         out.serialize_field("client", &labels.client)?;
         out.serialize_field("client_id", &labels.key.client)?;
         out.serialize_field("server", &labels.server)?;
@@ -114,6 +120,7 @@ impl Serialize for Row {
         out.serialize_field("error_type", &labels.error_type)?;
         out.serialize_field("count", &totals.count)?;
         out.serialize_field("blocking", &totals.blocking)?;
+        out.serialize_field("slow", &totals.slow)?;
         out.serialize_field("request_bytes", &totals.request_bytes)?;
         out.serialize_field("response_bytes", &totals.response_bytes)?;
         out.serialize_field("duration", &totals.duration)?;

@@ -179,6 +179,30 @@ fn a_wait_by_design_is_counted_but_says_nothing_about_latency() {
 }
 
 #[test]
+fn what_was_slow_is_counted_of_each_row_and_forgotten_with_the_window() {
+    let mut windows = Windows::new(Limits::default(), T);
+    for (end, operation, slow) in
+        [(T, 1, true), (T, 1, false), (T, 1, true), (T, 2, false), (T + 11 * SECOND, 1, false)]
+    {
+        windows.record(end, &key("cart", operation), &Observation { slow, ..seen(300) });
+    }
+    let counts = |window: &Window| {
+        let mut counts: Vec<_> = window
+            .rows
+            .iter()
+            .map(|row| (row.labels.operation.to_string(), row.totals.count, row.totals.slow))
+            .collect();
+        counts.sort();
+        counts
+    };
+    let both = roll(&mut windows, T + 22 * SECOND);
+    assert_eq!(counts(&both[0]), [("GET /a".into(), 3, 2), ("GET /b".into(), 1, 0)]);
+    assert_eq!(counts(&both[1]), [("GET /a".into(), 1, 0)]);
+    let json = serde_json::to_value(&*both[0]).expect("serialises");
+    assert!(json["rows"].as_array().expect("rows").iter().any(|row| row["slow"] == 2), "{json}");
+}
+
+#[test]
 fn a_window_is_json() {
     let mut windows = Windows::new(Limits::default(), T);
     windows.record(T, &Key { status: Status::word(2), error_type: 4, ..key("cart", 1) }, &seen(1000));

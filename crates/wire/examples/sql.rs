@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::time::Instant;
-use steth_wire::sql::{self, Dialect};
+use steth_wire::sql::{Dialect, statements as statements_of};
 use steth_wire::{Names, Statements};
 
 fn main() {
@@ -41,7 +41,7 @@ fn main() {
             black_box(statements.digest(black_box(&new), true, Dialect::Mysql, &mut names));
         });
         let split = time(|_| {
-            black_box(sql::statements(black_box(text.as_bytes()), Dialect::Postgresql).count());
+            black_box(statements_of(black_box(text.as_bytes()), Dialect::Postgresql).count());
         });
         println!("{what:20} {:5} B   known {known:7.0} ns   new {unknown:7.0} ns   split {split:7.0} ns", text.len());
     }

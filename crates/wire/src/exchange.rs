@@ -1,6 +1,6 @@
 //! One exchange: a request and what became of it.
 
-use crate::{Name, Names, Protocol, dns, http1, mysql, postgresql, redis};
+use crate::{Attributes, Name, Names, Protocol};
 
 /// Which end of the connection was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,21 +97,6 @@ pub enum Value<'a> {
     List(Vec<String>),
 }
 
-/// What the protocol knows beyond the common fields, as OpenTelemetry attributes.
-#[derive(Clone, Copy, Debug)]
-pub enum Attributes {
-    /// HTTP.
-    Http1(http1::Attributes),
-    /// Redis.
-    Redis(redis::Attributes),
-    /// MySQL and MariaDB.
-    Mysql(mysql::Attributes),
-    /// PostgreSQL.
-    Postgresql(postgresql::Attributes),
-    /// DNS.
-    Dns(dns::Attributes),
-}
-
 /// A request and what became of it. Times are monotonic nanoseconds, sizes are bytes on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
@@ -123,7 +108,7 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// Part of a head was beyond the capture limit, so that attributes may be missing or the status not known.
     pub truncated: bool,
-    /// Waits by design (BLPOP, XREAD BLOCK): its duration says nothing about the server.
+    /// Waits by design (BLPOP, XREAD BLOCK, a stream of events over HTTP): its duration says nothing about the server.
     pub blocking: bool,
     /// Time of the request's first byte.
     pub start: u64,
@@ -151,35 +136,23 @@ impl Exchange {
     /// The protocol.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        match self.attributes {
-            Attributes::Http1(_) => Protocol::Http1,
-            Attributes::Redis(_) => Protocol::Redis,
-            Attributes::Mysql(_) => Protocol::Mysql,
-            Attributes::Postgresql(_) => Protocol::Postgresql,
-            Attributes::Dns(_) => Protocol::Dns,
-        }
+        self.attributes.protocol()
     }
 
     /// Who is called the client of the connection was asked here, and the server asked: a DNS server that asks from the port
     /// where it is asked.
     #[must_use]
     pub fn reversed(&self) -> bool {
-        matches!(self.attributes, Attributes::Dns(dns) if dns.reversed())
+        self.attributes.reversed()
     }
 
     /// `error.type` of OpenTelemetry: present if and only if the exchange failed, as seen from `side`. An HTTP 404 is an
     /// error to the client and not to the server; the network takes the client's view.
     #[must_use]
     pub fn error_type<'a>(&self, side: Side, names: &'a Names) -> Option<std::borrow::Cow<'a, str>> {
-        if let Some(error) = self.outcome.error_type() {
-            return Some(error.into());
-        }
-        match self.attributes {
-            Attributes::Http1(_) => http1::error_type(self.status, side),
-            Attributes::Redis(_) => redis::error_type(self.status, names),
-            Attributes::Mysql(mysql) => mysql.error_type(self.status, names),
-            Attributes::Postgresql(postgresql) => postgresql.error_type(self.status, names),
-            Attributes::Dns(dns) => dns.error_type(self.status, names),
+        match self.outcome.error_type() {
+            Some(error) => Some(error.into()),
+            None => self.attributes.error_type(self.status, side, names),
         }
     }
 
@@ -187,11 +160,7 @@ impl Exchange {
     /// `None` if the operation's name serves for that too; an empty name if it is too fine and nothing can stand for it.
     #[must_use]
     pub fn summary(&self) -> Option<Name> {
-        match self.attributes {
-            Attributes::Mysql(mysql) => mysql.summary(),
-            Attributes::Postgresql(postgresql) => postgresql.summary(),
-            Attributes::Http1(_) | Attributes::Redis(_) | Attributes::Dns(_) => None,
-        }
+        self.attributes.summary()
     }
 
     /// Nanoseconds from the arrival of the request's first byte at the server's socket to the read that took it: the time in which
@@ -211,13 +180,7 @@ impl Exchange {
 
     /// Calls `each` for every attribute that is known, in a fixed order, with its OpenTelemetry name.
     pub fn attributes<'a>(&self, side: Side, names: &'a Names, each: &mut dyn FnMut(&'static str, Value<'a>)) {
-        match &self.attributes {
-            Attributes::Http1(http) => http.each(self, side, names, each),
-            Attributes::Redis(redis) => redis.each(self, names, each),
-            Attributes::Mysql(mysql) => mysql.each(self, names, each),
-            Attributes::Postgresql(postgresql) => postgresql.each(self, names, each),
-            Attributes::Dns(dns) => dns.each(self, names, each),
-        }
+        self.attributes.each(self, side, names, each);
         if let Some(error) = self.error_type(side, names) {
             each("error.type", Value::Text(error));
         }

@@ -1,7 +1,11 @@
 //! Interned strings: an operation, a host or a status name is a number on the hot path.
 
+mod shares;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use shares::Shares;
+pub use shares::{Share, ShareOf};
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
@@ -31,6 +35,7 @@ pub struct Names {
     ends: Vec<u32>,
     folded: u64,
     hasher: FixedState,
+    shares: Shares,
 }
 
 impl Names {
@@ -133,12 +138,14 @@ impl Names {
 
 impl Default for Names {
     fn default() -> Self {
+        let hasher = FixedState::with_seed(0x5354_4554_4821);
         let mut names = Self {
             index: HashTable::new(),
             text: String::new(),
             ends: Vec::new(),
             folded: 0,
-            hasher: FixedState::with_seed(0x5354_4554_4821),
+            shares: Shares::new(&hasher),
+            hasher,
         };
         names.intern(b"");
         names.intern(b"*");

@@ -1,7 +1,6 @@
-//! One connection's protocol state, whatever the protocol.
+//! What a session needs, and how it stands.
 
-use crate::{Direction, Domains, End, Exchange, Names, Piece, Protocol, Statements, Transport};
-use crate::{dns, http1, mysql, postgresql, redis};
+use crate::{Domains, Exchange, Names, Statements};
 use steth_ledger::{Exchanges, Lost};
 
 /// What a session needs from outside while it is fed.
@@ -44,104 +43,4 @@ pub enum State {
     Opaque,
     /// Several messages in a row made no sense: this is not the protocol.
     Misinferred,
-}
-
-/// One connection's protocol state.
-#[derive(Debug)]
-pub enum Session {
-    /// HTTP/1.x.
-    Http1(http1::Session),
-    /// Redis.
-    Redis(redis::Session),
-    /// MySQL and MariaDB.
-    Mysql(mysql::Session),
-    /// PostgreSQL.
-    Postgresql(postgresql::Session),
-    /// DNS.
-    Dns(dns::Session),
-}
-
-macro_rules! each {
-    ($session:expr, $inner:ident => $body:expr) => {
-        match $session {
-            Session::Http1($inner) => $body,
-            Session::Redis($inner) => $body,
-            Session::Mysql($inner) => $body,
-            Session::Postgresql($inner) => $body,
-            Session::Dns($inner) => $body,
-        }
-    };
-}
-
-impl Session {
-    /// A session for a connection of this protocol. Only DNS travels in datagrams.
-    #[must_use]
-    pub fn new(protocol: Protocol, transport: Transport) -> Self {
-        match protocol {
-            Protocol::Http1 => Session::Http1(http1::Session::default()),
-            Protocol::Redis => Session::Redis(redis::Session::default()),
-            Protocol::Mysql => Session::Mysql(mysql::Session::default()),
-            Protocol::Postgresql => Session::Postgresql(postgresql::Session::default()),
-            Protocol::Dns => Session::Dns(dns::Session::new(transport)),
-        }
-    }
-
-    /// The protocol.
-    #[must_use]
-    pub fn protocol(&self) -> Protocol {
-        match self {
-            Session::Http1(_) => Protocol::Http1,
-            Session::Redis(_) => Protocol::Redis,
-            Session::Mysql(_) => Protocol::Mysql,
-            Session::Postgresql(_) => Protocol::Postgresql,
-            Session::Dns(_) => Protocol::Dns,
-        }
-    }
-
-    /// The next piece of one direction. The caller feeds pieces in causal order: a response never before the request
-    /// it answers.
-    #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
-        each!(self, s => s.feed(direction, piece, cx));
-    }
-
-    /// One direction has ended in order: no byte will follow. (A close-delimited body ends here.)
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
-        each!(self, s => s.shutdown(direction, time, cx));
-    }
-
-    /// The connection is gone. Whatever is outstanding becomes a record, or a counted loss. Idempotent.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-        each!(self, s => s.close(end, time, cx));
-    }
-
-    /// When it is to be told the time, should nothing happen before: requests that were not answered by then have timed
-    /// out. None for protocols whose clients wait for as long as they like.
-    #[inline]
-    #[must_use]
-    pub fn deadline(&self) -> Option<u64> {
-        match self {
-            Session::Dns(dns) => dns.deadline(),
-            _ => None,
-        }
-    }
-
-    /// Time has come this far.
-    pub fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
-        if let Session::Dns(dns) = self {
-            dns.tick(now, cx);
-        }
-    }
-
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
-        each!(self, s => s.state())
-    }
-
-    /// Requests that wait for their response.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        each!(self, s => s.pending())
-    }
 }

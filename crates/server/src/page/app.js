@@ -7,6 +7,7 @@ const COLUMNS = [
   { key: "name", label: "Service and operation", text: true },
   { key: "rate", label: "Requests/s", of: x => x.rate },
   { key: "errors", label: "Errors", of: x => share(worst(x)) },
+  { key: "slow", label: "Slow", of: x => share(slowSide(x), "slow") },
   ...["client", "server"].flatMap(side => ["p50", "p95", "p99"].map(p => (
     { key: `${side}.${p}`, label: p, side, p: `${p}_ns`, of: x => x.sides[side]?.[`${p}_ns`] ?? -1 }))),
   { key: "outside", label: "p95 outside the server", of: x => outside(x) ?? -1 },
@@ -75,7 +76,10 @@ const leading = x => x.sides.server ?? x.sides.client ?? x.sides.network;
 // Errors as the caller has them, where both sides were seen: a request that never got through failed for him alone.
 const worst = x => [x.sides.client, x.sides.server, x.sides.network].filter(Boolean)
   .reduce((a, b) => share(b) > share(a) ? b : a);
-const share = side => side.count === 0 ? 0 : side.errors / side.count;
+// Likewise: what is slow on the way is slow for the caller alone.
+const slowSide = x => [x.sides.client, x.sides.server, x.sides.network].filter(Boolean)
+  .reduce((a, b) => share(b, "slow") > share(a, "slow") ? b : a);
+const share = (side, what = "errors") => side.count === 0 ? 0 : side[what] / side.count;
 const bytes = x => leading(x).request_bytes + leading(x).response_bytes;
 
 // Client minus server, only if both sides saw about the same exchanges: with callers on other hosts it would compare
@@ -94,6 +98,12 @@ function errors(x) {
   return make("span", { class: `pill ${value < 0.02 ? "warn" : "bad"}`, title }, percent(value));
 }
 
+function slow(x) {
+  const side = slowSide(x), value = share(side, "slow");
+  const title = `${number(side.slow)} of ${number(side.count)} took longer than the protocol's threshold`;
+  return make("span", { class: value === 0 ? "dim" : value < 0.05 ? "" : "pill warn", title }, percent(value));
+}
+
 function sparkline(values, label, width = 72, height = 20) {
   const svg = draw("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   if (values.length < 2) return svg;
@@ -107,7 +117,7 @@ function sparkline(values, label, width = 72, height = 20) {
 // --- the table ----------------------------------------------------------------------------------------------------
 
 function cells(x) {
-  const list = [make("td", {}, errors(x))];
+  const list = [make("td", {}, errors(x)), make("td", {}, slow(x))];
   for (const column of COLUMNS.filter(c => c.side)) {
     const text = duration(x.sides[column.side]?.[column.p]);
     const waits = x.sides[column.side]?.blocking ? "waits by design" : `not observed at the ${column.side}'s socket`;
@@ -152,7 +162,7 @@ function service(x, wide) {
   const hidden = operations.length - SHOWN_OPERATIONS;
   if (hidden > 0 && !wide) {
     const text = all ? "show fewer operations" : `show ${hidden} more of ${x.operations_total} operations`;
-    body.append(make("tr", { class: "operation more" }, make("th", { scope: "row", colspan: 11 }, make("button", { class: "tag", type: "button",
+    body.append(make("tr", { class: "operation more" }, make("th", { scope: "row", colspan: 12 }, make("button", { class: "tag", type: "button",
       "data-focus": `all ${x.name}`, on: () => { flip(state.all, x.name); render(); } }, text))));
   }
   return body;
@@ -182,7 +192,7 @@ function head() {
       } }, column.side ? make("span", { class: "sr" }, `${column.side} `) : "", column.label + arrow));
   };
   const side = name => make("th", { class: `side ${name}`, colspan: 3, scope: "colgroup" }, make("span", {}, `${name} side`));
-  at("head").replaceChildren(make("tr", {}, make("td", { colspan: 3 }), side("client"), side("server"), make("td", { colspan: 2 })),
+  at("head").replaceChildren(make("tr", {}, make("td", { colspan: 4 }), side("client"), side("server"), make("td", { colspan: 2 })),
     make("tr", {}, ...COLUMNS.map(sort)));
 }
 

@@ -20,7 +20,7 @@ const TIMER: u64 = CONNECTIONS as u64;
 /// `generate WORKLOAD PORT RATE SECONDS`; rate 0: the highest. Prints what it did as JSON.
 pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     let [workload, port, rate, seconds] = arguments else { anyhow::bail!("{COMMAND} WORKLOAD PORT RATE SECONDS") };
-    let workload = Workload::ALL.into_iter().find(|known| known.name() == workload);
+    let workload = Workload::GENERATED.into_iter().find(|known| known.name() == workload);
     let workload = workload.ok_or_else(|| anyhow::anyhow!("no such workload"))?;
     let mut load = Load::open(workload, port.parse()?)?;
     let rate: u32 = rate.parse()?;
@@ -32,7 +32,7 @@ pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
     let done = Done {
         exchanges: (measured + CONNECTIONS) as u64,
         rate: measured as f64 / seconds,
-        p99: f64::from(*p99) / 1000.0,
+        latency: f64::from(*p99) / 1000.0,
     };
     println!("{}", serde_json::to_string(&done)?);
     Ok(())

@@ -89,10 +89,12 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, server: &Server, pace: P
     report.row("BPF, empty programs (floor)", us, &all(&|round| round.empty.gross()), None);
     let rate = |round: &Round| round.with.done.rate / round.without.rate;
     report.row("rate, with / without the agent", "ratio", &all(&rate), None);
-    report.row("p99, with / without the agent", "ratio", &all(&|round| round.with.done.p99 / round.without.p99), None);
+    let latency = server.workload.latency();
+    let ratio = |round: &Round| round.with.done.latency / round.without.latency;
+    report.row(&format!("{latency}, with / without the agent"), "ratio", &all(&ratio), None);
     report.row("rate without the agent", "exchanges/s", &all(&|round| round.without.rate), None);
-    report.row("p99 without the agent", "µs", &all(&|round| round.without.p99), None);
-    report.row("p99 with the agent", "µs", &all(&|round| round.with.done.p99), None);
+    report.row(&format!("{latency} without the agent"), "µs", &all(&|round| round.without.latency), None);
+    report.row(&format!("{latency} with the agent"), "µs", &all(&|round| round.with.done.latency), None);
     let lost = all(&|round| round.with.lost as f64 / round.with.ends() * 1e6);
     report.row("lost, by the agent's ledger", "per million", &lost, Some(Target::AtMost(0.0)));
     let unaccounted = all(&|round| round.with.unaccounted as f64);

@@ -4,7 +4,8 @@
 use crate::generator;
 use crate::process::{CLIENT_CPU, Guarded, pinned};
 use crate::report::number;
-use crate::servers::Server;
+use crate::servers::{Server, Workload};
+use crate::tools;
 use serde::{Deserialize, Serialize};
 use std::io::Read as _;
 use std::process::Stdio;
@@ -35,12 +36,15 @@ pub(crate) struct Done {
     /// Exchanges a second in the measured time.
     pub(crate) rate: f64,
     /// Microseconds that 99 of 100 exchanges took at most, from the time at which each was due to the last byte of its
-    /// answer.
-    pub(crate) p99: f64,
+    /// answer; or their mean ([`crate::servers::Workload::latency`]).
+    pub(crate) latency: f64,
 }
 
 /// Loads the server from another process.
 pub(crate) fn run(server: &Server, pace: Pace, seconds: f64) -> anyhow::Result<Done> {
+    if !Workload::GENERATED.contains(&server.workload) {
+        return tools::run(server, pace, seconds);
+    }
     let rate = match pace {
         Pace::Highest => 0,
         Pace::Fixed(rate) => rate,

@@ -1,7 +1,7 @@
 //! What the agent costs: `make bench` (root).
 //!
 //! ```text
-//! cost [--quick] [--write] [SECTION…]      sections: http file redis stages untouched memory replay; none: all
+//! cost [--quick] [--write] [SECTION…]      of SECTIONS below; none: all
 //! cost recording http|redis EXCHANGES FILE
 //! ```
 //!
@@ -9,6 +9,8 @@
 //! shorter rounds, for development.
 
 mod agent;
+mod captured;
+mod databases;
 mod fleet;
 mod generator;
 mod hooks;
@@ -21,6 +23,8 @@ mod replay;
 mod report;
 mod servers;
 mod stages;
+mod throughput;
+mod tools;
 mod untouched;
 
 use load::Pace;
@@ -44,7 +48,27 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 7] = ["http", "file", "redis", "stages", "untouched", "memory", "replay"];
+const SECTIONS: [&str; 11] =
+    ["http", "file", "redis", "mysql", "postgresql", "dns", "throughput", "stages", "untouched", "memory", "replay"];
+
+/// What is asked of the databases: half the loads ask with statements that come once, half with new texts.
+const DATABASES: [(&str, &[Workload]); 3] = [
+    (
+        "mysql",
+        &[
+            Workload::Mysql { test: "oltp_point_select", prepared: true, rows: databases::ROWS },
+            Workload::Mysql { test: "oltp_point_select", prepared: false, rows: databases::ROWS },
+        ],
+    ),
+    (
+        "postgresql",
+        &[
+            Workload::Postgresql { mode: "prepared", select: true },
+            Workload::Postgresql { mode: "simple", select: true },
+        ],
+    ),
+    ("dns", &[Workload::Dns]),
+];
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
@@ -78,6 +102,18 @@ fn main() -> anyhow::Result<()> {
                 live::measure(&mut report, &plan, &server, pace)?;
             }
         }
+    }
+    for (section, workloads) in DATABASES {
+        if wanted(section) {
+            let mut server = Server::start(workloads[0])?;
+            for workload in workloads {
+                server.workload = *workload;
+                live::measure(&mut report, &plan, &server, Pace::Highest)?;
+            }
+        }
+    }
+    if wanted("throughput") {
+        throughput::measure(&mut report, &plan)?;
     }
     if wanted("stages") {
         for workload in [Workload::Http, Workload::Redis] {

@@ -51,6 +51,15 @@ impl Guarded {
         self.0.id()
     }
 
+    /// A signal, and its end within seconds, whatever its status.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.pid().cast_signed()), signal);
+        let begun = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// SIGTERM, and an orderly end within seconds.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM)?;

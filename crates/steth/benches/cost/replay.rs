@@ -19,10 +19,12 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
         let path = dir.path().join(name);
         recording::write(&path, talk, plan.recorded)?;
         let (mut counted, mut printed) = (Vec::new(), Vec::new());
-        replay(&path, &["--summary", "--json"], plan.recorded)?; // reads the file into the page cache
+        replay(&path, &["--summary", "--json"])?; // reads the file into the page cache
         for _ in 0..plan.rounds.min(5) {
-            counted.push(replay(&path, &["--summary", "--json"], plan.recorded)?);
-            printed.push(replay(&path, &["--json"], plan.recorded)?);
+            let Books { reported, lost, seconds } = replay(&path, &["--summary", "--json"])?;
+            anyhow::ensure!(reported == plan.recorded && lost == 0, "{reported} reported, {lost} lost");
+            counted.push(reported as f64 / seconds);
+            printed.push(plan.recorded as f64 / run(&path, &["--json"], Stdio::null())?.0);
         }
         std::fs::remove_file(&path)?;
         report.row(&format!("{name}, --summary"), "exchanges/s", &counted, target);
@@ -31,12 +33,25 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Exchanges a second. With `--summary`, the ledger must have them all.
-fn replay(path: &Path, options: &[&str], exchanges: u64) -> anyhow::Result<f64> {
-    let counted = options.contains(&"--summary");
+/// What a replay says of itself, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books {
+    pub(crate) reported: u64,
+    pub(crate) lost: u64,
+    pub(crate) seconds: f64,
+}
+
+/// Replays on one CPU, and reads the ledger, which is the last line.
+pub(crate) fn replay(path: &Path, options: &[&str]) -> anyhow::Result<Books> {
+    let (seconds, out) = run(path, options, Stdio::piped())?;
+    let ledger: serde_json::Value = serde_json::from_str(out.lines().last().context("no ledger")?)?;
+    let count = |name: &str| ledger["exchanges"][name].as_u64().with_context(|| format!("no {name} in {ledger}"));
+    Ok(Books { reported: count("reported")?, lost: count("lost")?, seconds })
+}
+
+fn run(path: &Path, options: &[&str], output: Stdio) -> anyhow::Result<(f64, String)> {
     let mut command = pinned(server_cpu(), env!("CARGO_BIN_EXE_steth"));
-    command.arg("replay").args(options).arg(path);
-    command.stdout(if counted { Stdio::piped() } else { Stdio::null() });
+    command.arg("replay").args(options).arg(path).stdout(output);
     let begun = Instant::now();
     let mut process = Guarded::spawn(&mut command)?;
     let mut out = String::new();
@@ -44,12 +59,6 @@ fn replay(path: &Path, options: &[&str], exchanges: u64) -> anyhow::Result<f64> 
         pipe.read_to_string(&mut out)?;
     }
     let status = process.0.wait()?;
-    let seconds = begun.elapsed().as_secs_f64();
     anyhow::ensure!(status.success(), "replay ended with {status}");
-    if counted {
-        let ledger: serde_json::Value = serde_json::from_str(out.lines().last().context("no ledger")?)?;
-        let (reported, lost) = (&ledger["exchanges"]["reported"], &ledger["exchanges"]["lost"]);
-        anyhow::ensure!(*reported == exchanges && *lost == 0, "{reported} reported, {lost} lost of {exchanges}");
-    }
-    Ok(exchanges as f64 / seconds)
+    Ok((begun.elapsed().as_secs_f64(), out))
 }

@@ -5,11 +5,13 @@ use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
 use crate::naming::{Naming, Waiting};
+use std::sync::Arc;
 use steth_event::{PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
 use steth_flow::{Connection, Content, End, Segment, Sink};
 use steth_identity::Hosts;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
+use steth_wire::http1::Routing;
 use steth_wire::{
     Bytes, Context, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
 };
@@ -28,6 +30,7 @@ pub(super) struct Parse<O> {
     pub(super) unparsed: u64,
     pub(super) clock: u64,
     pub(super) protocols: Selected,
+    pub(super) routing: Arc<Routing>,
     pub(super) observer: O,
 }
 
@@ -128,7 +131,11 @@ impl<O: Observer> Parse<O> {
         match Protocol::from_number(connection.protocol) {
             Some(protocol) if self.protocols.has(protocol) => {
                 let transport = transport(connection, segment);
-                connection.state.session = Some(Session::new(protocol, transport));
+                let Self { naming, names, routing, .. } = self;
+                let session = with_service(connection, naming, |service| {
+                    Session::to_service(protocol, transport, service, routing, names)
+                });
+                connection.state.session = Some(session);
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, piece) in undecided.pieces() {
                         self.feed(connection, direction, &piece);
@@ -249,6 +256,25 @@ impl<O: Observer> Parse<O> {
             self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }
+}
+
+/// Calls `act` with what tells the server's service from others: its name, or where it is.
+fn with_service<M, T>(connection: &Connection<Talk<M>>, naming: &Naming, act: impl FnOnce(&[u8]) -> T) -> T {
+    let server = if connection.role == ROLE_SERVER { connection.tgid } else { connection.peer_tgid };
+    if connection.role != ROLE_NETWORK
+        && let Some(process) = naming.get(server)
+    {
+        return act(process.service_name().as_bytes());
+    }
+    let mut place = [0; 18];
+    if let Some(open) = &connection.open {
+        let local = connection.role == ROLE_SERVER || connection.state.reversed;
+        let (address, port) =
+            if local { (&open.local_address, open.local_port) } else { (&open.remote_address, open.remote_port) };
+        place[..16].copy_from_slice(address);
+        place[16..].copy_from_slice(&port.to_le_bytes());
+    }
+    act(&place)
 }
 
 #[inline]

@@ -14,6 +14,7 @@
 
 pub mod case;
 pub mod dns;
+pub mod dns_servers;
 pub mod load;
 pub mod mariadb;
 pub mod policy;
@@ -24,13 +25,14 @@ pub mod runtimes;
 pub mod servers;
 pub mod steth;
 pub use dns::{Dnsperf, Unbound, dig, dnsperf};
+pub use dns_servers::{Dnsmasq, Named, resolved_by_libc};
 
 pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use mariadb::MariaDb;
 pub use policy::{Alone, alone};
 pub use postgresql::{PgbenchLoad, PostgresqlClient, PostgresqlServer, pgbench, pgbench_tables};
-pub use process::{Process, free_port, wait_until};
+pub use process::{Process, established, free_port, wait_until};
 pub use redis::RedisServer;
 pub use runtimes::{Go, Java, Node, Python};
 pub use servers::{Nginx, NginxPlan};

@@ -177,3 +177,11 @@ pub fn free_port() -> u16 {
 fn read_lossy(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
+
+/// Connections of clients to 127.0.0.1:`port` that stand at this moment.
+pub fn established(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
+    let to = format!("0100007F:{port:04X}");
+    let fields = |line: &str| line.split_whitespace().skip(2).take(2).map(String::from).collect::<Vec<_>>();
+    table.lines().map(fields).filter(|fields| *fields == [to.as_str(), "01"]).count()
+}

@@ -1,7 +1,8 @@
 //! What leaves the parser: OpenTelemetry attributes (`dns.*`), and what the conventions do not have under `steth.dns.*`.
 
 use super::answer::Addresses;
-use crate::{Exchange, Name, Names, Status, Value};
+use crate::parser::Detail;
+use crate::{Exchange, Name, Names, Side, Status, Value};
 use std::borrow::Cow;
 
 /// What only DNS has.
@@ -20,15 +21,11 @@ pub struct Attributes {
     pub(super) reversed: bool,
 }
 
-impl Attributes {
-    pub(crate) fn reversed(&self) -> bool {
-        self.reversed
-    }
-
-    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
-    pub(crate) fn each<'a>(
+impl Detail for Attributes {
+    fn each<'a>(
         &self,
         exchange: &Exchange,
+        _side: Side,
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
@@ -50,11 +47,15 @@ impl Attributes {
     }
 
     /// `error.type`: the response code's mnemonic (`NXDOMAIN`, `SERVFAIL`); none for `NOERROR`.
-    pub(crate) fn error_type<'a>(&self, status: Status, names: &'a Names) -> Option<Cow<'a, str>> {
+    fn error_type<'a>(&self, status: Status, _side: Side, names: &'a Names) -> Option<Cow<'a, str>> {
         match status {
             // A full table has no name for success either, and it must not look like an error.
             Status::Word(Name::OTHER) | Status::Unknown | Status::Code(_) => None,
             Status::Word(word) => Some(names.get(word)).filter(|word| *word != "NOERROR").map(Cow::Borrowed),
         }
+    }
+
+    fn reversed(&self) -> bool {
+        self.reversed
     }
 }

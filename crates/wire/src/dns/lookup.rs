@@ -94,6 +94,12 @@ impl Lookup {
         self.last = message.end;
     }
 
+    /// It must have left by then: its answer came.
+    pub(super) fn left_by(&mut self, time: u64) {
+        self.start = self.start.min(time);
+        self.request_end = self.request_end.min(time);
+    }
+
     /// More of the query was there than was captured.
     pub(super) fn more(&mut self, n: u64) {
         self.bytes += n;

@@ -9,6 +9,7 @@
 //! * `frames`: messages out of a TCP stream, also behind a gap;
 //! * `lookup`: one query and its exchange;
 //! * `talk`: which response is whose, repetitions, time-outs;
+//! * `early`: answers that were seen before their query;
 //! * `domains`: few enough names for operations, and the addresses on their way out.
 //!
 //! A response belongs to the query with its id and its question (in any case: resolvers mix cases on purpose), asked on the
@@ -28,6 +29,7 @@
 mod answer;
 mod attributes;
 mod domains;
+mod early;
 mod frames;
 mod infer;
 mod lookup;
@@ -42,6 +44,7 @@ pub use answer::Addresses;
 pub use attributes::Attributes;
 pub use domains::Domains;
 
+use crate::parser::Parser;
 use crate::{Bytes, Context, Cut, Direction, End, Piece, State, Transport};
 use frames::{Crossed, Frames, Message, Next};
 pub(crate) use infer::{infer, infer_datagram};
@@ -67,10 +70,8 @@ pub struct Session {
     state: State,
 }
 
-impl Session {
-    /// A connection's session.
-    #[must_use]
-    pub fn new(transport: Transport) -> Self {
+impl Parser for Session {
+    fn new(transport: Transport) -> Self {
         Self {
             talk: Talk::new(transport == Transport::Stream),
             frames: [Frames::new(Direction::Request), Frames::new(Direction::Response)],
@@ -80,9 +81,8 @@ impl Session {
         }
     }
 
-    /// The next piece of one direction.
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
             return;
         }
@@ -98,14 +98,13 @@ impl Session {
     }
 
     /// One direction has ended in order. Behind the responses' end nobody is answered any more.
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
         if direction == Direction::Response {
             self.talk.settle(End::Closed, time, cx);
         }
     }
 
-    /// The connection is gone.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         if self.state == State::Parsing {
             // A query whose end was not seen is a query; a response whose end was not seen answers nobody.
             let [requests, _] = &mut self.frames;
@@ -119,30 +118,27 @@ impl Session {
         self.talk.settle(end, time, cx);
     }
 
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
+    fn state(&self) -> State {
         self.state
     }
 
     /// Lookups that wait for their response.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         self.talk.pending()
     }
 
     /// When lookups will have timed out, if nothing happens before.
     #[inline]
-    #[must_use]
-    pub fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<u64> {
         self.talk.deadline()
     }
 
-    /// Time has come this far.
-    pub fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
+    fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
         self.talk.tick(now, cx);
     }
+}
 
+impl Session {
     #[inline]
     fn datagram(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         let last = self.last.take();

@@ -1,9 +1,11 @@
 //! Which response is whose, and what becomes of lookups without one.
 //!
 //! Every query becomes a record or is counted, once; a query that is repeated before it was answered is the same lookup.
-//! A response that answers nobody is counted where it shows a lookup that nobody has counted.
+//! A response that answers nobody is counted where it shows a lookup that nobody has counted; of datagrams only once its
+//! query can no longer come behind it.
 
 use super::answer::{self, Answer};
+use super::early::Early;
 use super::frames::Message;
 use super::lookup::{Key, Lookup};
 use super::message::{self, Header, Question};
@@ -37,6 +39,8 @@ pub(super) struct Talk {
     pending: ById<Key, Lookup>,
     /// Lookups that are over, and how many answers are still to come: as many as were asked for.
     owed: VecDeque<(Key, u16)>,
+    /// Datagrams: answers whose query was not seen yet.
+    early: Early,
     /// The zone transfer that ended last: should it go on after all, its messages are nobody's else.
     transferred: Option<Key>,
     /// Queries that were counted and cannot be told by their answers, and when the last one was.
@@ -105,7 +109,7 @@ impl Talk {
             return;
         }
         self.begin();
-        let lookup = Lookup::new(message, key, question, cx);
+        let mut lookup = Lookup::new(message, key, question, cx);
         if header.opcode() == mnemonic::STATEFUL && header.id == 0 {
             // "Unidirectional messages" (RFC 8490, 5.4.1).
             let exchange = lookup.exchange(Outcome::OneWay, message.end, cx);
@@ -115,9 +119,20 @@ impl Talk {
         if key.question == Key::UNSEEN && self.pending.claim(&key).is_some() {
             cx.lose(Lost::Truncated);
         }
+        let early = self.early.claim(&key, message.end);
+        if let Some(answer) = &early {
+            lookup.left_by(answer.time);
+        }
         if self.pending.push(key, lookup, message.end).is_err() {
             cx.lose(Lost::Evicted);
-            self.count(message.end);
+            return if early.is_none() {
+                self.count(message.end)
+            };
+        }
+        if let Some(answer) = early {
+            self.message(&answer.message(), cx);
+            // What follows belongs to the query.
+            self.release(cx);
         }
     }
 
@@ -130,8 +145,9 @@ impl Talk {
         question: Option<(&Question, usize)>,
         cx: &mut Context<'_>,
     ) {
-        let Some(mut lookup) = self.claim(key, header.questions == 0 || question.is_none()) else {
-            return self.orphan(key, message.end, cx);
+        let unasked = header.questions == 0 || question.is_none();
+        let Some(mut lookup) = self.claim(key, unasked) else {
+            return self.orphan(key, unasked, message, cx);
         };
         let answer = match question {
             Some((asked, behind)) => {
@@ -188,7 +204,8 @@ impl Talk {
 
     /// A response that answers nobody.
     #[cold]
-    fn orphan(&mut self, key: Key, time: u64, cx: &mut Context<'_>) {
+    fn orphan(&mut self, key: Key, unasked: bool, message: &Message<'_>, cx: &mut Context<'_>) {
+        let time = message.end;
         if let Some(at) = self.owed.iter().position(|(owed, _)| *owed == key) {
             if let Some((_, answers)) = self.owed.get_mut(at) {
                 *answers -= 1;
@@ -210,7 +227,12 @@ impl Talk {
         match self.pending.requests_cut(since) {
             Some(Cut::Lost) => {}
             Some(Cut::Skipped) => cx.lose(Lost::Truncated),
-            None => cx.lose(Lost::Orphan),
+            None if self.stream || unasked => cx.lose(Lost::Orphan),
+            None => {
+                if self.early.keep(key, message) {
+                    cx.lose(Lost::Orphan);
+                }
+            }
         }
     }
 
@@ -278,22 +300,34 @@ impl Talk {
     pub(super) fn deadline(&self) -> Option<u64> {
         match &self.held {
             Some(exchange) => Some(exchange.end),
-            None => self.pending.oldest().map(|time| time + PATIENCE),
+            None => {
+                let oldest = self.pending.oldest().map(|time| time + PATIENCE);
+                oldest.into_iter().chain(self.early.deadline()).min()
+            }
         }
     }
 
     /// Time has come this far: who has waited for too long is not answered any more.
     pub(super) fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
         self.release(cx);
+        self.nobodys(now, cx);
         while let Some((lookup, cut)) = self.pending.expired((now + 1).saturating_sub(PATIENCE)) {
             self.over(&lookup, 0);
             self.end(&lookup, cut, End::TimedOut, lookup.last + LIMIT, cx);
         }
     }
 
+    /// Answers whose query has not come by `now`.
+    fn nobodys(&mut self, now: u64, cx: &mut Context<'_>) {
+        while self.early.expired(now) {
+            cx.lose(Lost::Orphan);
+        }
+    }
+
     /// No response will come any more: every pending lookup is accounted for.
     pub(super) fn settle(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         self.release(cx);
+        self.nobodys(u64::MAX, cx);
         while let Some((lookup, cut)) = self.pending.expired(u64::MAX) {
             let late = lookup.last + LIMIT;
             let (end, time) = if time >= late { (End::TimedOut, late) } else { (end, time) };
@@ -304,6 +338,8 @@ impl Talk {
     /// This is not DNS.
     pub(super) fn withdraw(&mut self, cx: &mut Context<'_>) {
         self.release(cx);
+        // They were answers to lookups, if this had been DNS.
+        while self.early.expired(u64::MAX) {}
         for _ in self.pending.drain() {
             cx.lose(Lost::Misinferred);
         }

@@ -22,6 +22,8 @@ pub(super) struct Answer {
     pub(super) first_byte: u64,
     pub(super) end: u64,
     pub(super) truncated: bool,
+    /// A stream of events.
+    pub(super) waits: bool,
 }
 
 impl Answer {
@@ -38,6 +40,7 @@ impl Answer {
             first_byte: 0,
             end: 0,
             truncated: false,
+            waits: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Answer {
         exchange.outcome = self.outcome;
         exchange.status = self.status.map_or(Status::Unknown, Status::Code);
         exchange.truncated |= self.truncated;
+        exchange.blocking |= self.waits;
         exchange.first_byte = self.first_byte;
         exchange.end = self.end;
         exchange.response_bytes = self.bytes;

@@ -1,5 +1,6 @@
 //! What HTTP/1 knows of an exchange beyond the common fields, by its OpenTelemetry names.
 
+use crate::parser::Detail;
 use crate::{Exchange, Name, Names, Side, Status, Value};
 use std::borrow::Cow;
 
@@ -52,6 +53,14 @@ impl Method {
         })
     }
 
+    /// What begins the operation's name: OpenTelemetry calls the span of a method that is not known `HTTP`.
+    pub(super) fn operation(self) -> &'static [u8] {
+        match self {
+            Method::Other(_) | Method::Unseen => b"HTTP",
+            known => known.name().as_bytes(),
+        }
+    }
+
     /// `http.request.method`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -92,9 +101,8 @@ pub struct Attributes {
     pub traceparent: Option<[u8; TRACEPARENT]>,
 }
 
-impl Attributes {
-    /// Calls `each` for every attribute that is known, except `error.type`.
-    pub fn each<'a>(
+impl Detail for Attributes {
+    fn each<'a>(
         &self,
         exchange: &Exchange,
         side: Side,
@@ -103,14 +111,22 @@ impl Attributes {
     ) {
         let mut text = |name, value: &'a str| each(name, Value::Text(Cow::Borrowed(value)));
         text("http.request.method", self.method.name());
-        if let Method::Other(original) = self.method {
+        if let Method::Other(original) = self.method
+            && original != Name::OTHER
+        {
             text("http.request.method_original", names.get(original));
         }
         // A full name table makes the operation `*`, and then there is no route either.
         if let Some((_, route)) = names.get(exchange.operation).split_once(' ') {
             text(if side == Side::Server { "http.route" } else { "url.template" }, route);
         }
-        let (address, port) = authority(names.get(self.host));
+        // Required of servers, opt-in for clients. What is read here is clear text, whatever a proxy in front has taken off.
+        if side == Side::Server {
+            text("url.scheme", "http");
+        }
+        // One host too many for the service, or for the table: it is not known.
+        let host = if self.host == Name::OTHER { "" } else { names.get(self.host) };
+        let (address, port) = authority(host);
         if !address.is_empty() {
             text("server.address", address);
         }
@@ -135,6 +151,19 @@ impl Attributes {
             each("http.request.header.traceparent", Value::Text(Cow::Owned(value)));
         }
     }
+
+    /// `error.type`: a 5xx, and for everyone but the server also a 4xx, which is the client's fault.
+    fn error_type<'a>(&self, status: Status, side: Side, _names: &'a Names) -> Option<Cow<'a, str>> {
+        failed(status, side).map(|code| code.to_string().into())
+    }
+}
+
+fn failed(status: Status, side: Side) -> Option<u16> {
+    let from = if side == Side::Server { 500 } else { 400 };
+    match status {
+        Status::Code(code) if code >= from => Some(code),
+        _ => None,
+    }
 }
 
 /// Name and port of an authority (RFC 3986 §3.2): `example.org:80`, `[::1]:80`, `::1`. The brackets are not part of
@@ -147,16 +176,6 @@ fn authority(host: &str) -> (&str, Option<u16>) {
     match host.split_once(':') {
         Some((address, port)) if !port.contains(':') => (address, port.parse().ok()),
         _ => (host, None),
-    }
-}
-
-/// `error.type`: a 5xx, and for everyone but the server also a 4xx, which is the client's fault.
-#[must_use]
-pub fn error_type(status: Status, side: Side) -> Option<Cow<'static, str>> {
-    let from = if side == Side::Server { 500 } else { 400 };
-    match status {
-        Status::Code(code) if code >= from => Some(Cow::Owned(code.to_string())),
-        _ => None,
     }
 }
 
@@ -183,11 +202,11 @@ mod tests {
     #[test]
     fn a_client_error_is_no_error_to_the_server() {
         for (code, server, client) in [(200, false, false), (404, false, true), (503, true, true)] {
-            assert_eq!(error_type(Status::Code(code), Side::Server).is_some(), server);
-            assert_eq!(error_type(Status::Code(code), Side::Client).is_some(), client);
-            assert_eq!(error_type(Status::Code(code), Side::Network).is_some(), client);
+            assert_eq!(failed(Status::Code(code), Side::Server).is_some(), server);
+            assert_eq!(failed(Status::Code(code), Side::Client).is_some(), client);
+            assert_eq!(failed(Status::Code(code), Side::Network).is_some(), client);
         }
-        assert_eq!(error_type(Status::Code(503), Side::Server).as_deref(), Some("503"));
-        assert_eq!(error_type(Status::Unknown, Side::Client), None);
+        assert_eq!(failed(Status::Code(503), Side::Server), Some(503));
+        assert_eq!(failed(Status::Unknown, Side::Client), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::attributes::TRACEPARENT;
 use super::lines::Lines;
 use super::route::absolute;
-use crate::{Name, Names};
+use crate::{Name, Names, Share};
 use memchr::memchr;
 
 /// Most bytes of a line that are kept while its end has not come.
@@ -160,12 +160,17 @@ pub(super) struct Fields {
     pub(super) coded: bool,
     /// `Expect: 100-continue`.
     pub(super) expects: bool,
+    /// The message says that it waits by design: a response that is a stream of events (`text/event-stream`), a request
+    /// that asks for a long poll (`Prefer: wait=10`, RFC 7240 §4.3).
+    pub(super) waits: bool,
     pub(super) host: Option<Name>,
     pub(super) traceparent: Option<[u8; TRACEPARENT]>,
     /// What the last line was, for the one that continues it.
     last: Known,
     /// The host of the heads before.
     last_host: Name,
+    /// What hosts count against.
+    pub(super) share: Share,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,6 +182,8 @@ enum Known {
     Host,
     Expect,
     Traceparent,
+    Type,
+    Prefer,
 }
 
 impl Fields {
@@ -184,7 +191,7 @@ impl Fields {
     #[inline]
     pub(super) fn clear(&mut self) {
         (self.length, self.chunked, self.coded, self.expects) = (None, false, false, false);
-        (self.host, self.traceparent, self.last) = (None, None, Known::Other);
+        (self.host, self.traceparent, self.last, self.waits) = (None, None, Known::Other, false);
     }
 
     /// The lines up to the empty one that ends the head. False: that one has not come.
@@ -213,6 +220,8 @@ impl Fields {
             }
             b't' if line.get(11) == Some(&b':') => (Known::Traceparent, field(line, b"Traceparent", b"traceparent")),
             b'e' if line.get(6) == Some(&b':') => (Known::Expect, field(line, b"Expect", b"expect")),
+            b'c' if line.get(12) == Some(&b':') => (Known::Type, field(line, b"Content-Type", b"content-type")),
+            b'p' if line.get(6) == Some(&b':') => (Known::Prefer, field(line, b"Prefer", b"prefer")),
             // Obsolete line folding (RFC 9112 §5.2): the value goes on.
             _ if matches!(first, b' ' | b'\t') => return self.value(self.last, line, names),
             _ => (Known::Other, None),
@@ -243,10 +252,12 @@ impl Fields {
             // A connection mostly names the same host over and over.
             Known::Host if self.host.is_none() && names.is(self.last_host, value) => self.host = Some(self.last_host),
             Known::Host if self.host.is_none() => {
-                let name = host(value, names);
+                let name = host(value, self.share, names);
                 (self.host, self.last_host) = (Some(name), name);
             }
             Known::Expect => self.expects |= value.eq_ignore_ascii_case(b"100-continue"),
+            Known::Type => self.waits |= is_events(value),
+            Known::Prefer => self.waits |= value.split(|byte| *byte == b',').any(is_wait),
             Known::Traceparent if self.traceparent.is_none() => self.traceparent = traceparent(value),
             _ => {}
         }
@@ -261,6 +272,18 @@ fn field<'a, const N: usize>(line: &'a [u8], usual: &[u8; N], lower: &[u8; N]) -
     (name == usual || name == lower || name.eq_ignore_ascii_case(lower)).then(|| value.get(1..).unwrap_or_default())
 }
 
+/// Whether a media type is that of server-sent events.
+fn is_events(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// Whether a preference is the time that the client is willing to wait.
+fn is_wait(preference: &[u8]) -> bool {
+    let name = preference.split(|byte| *byte == b'=').next().unwrap_or_default();
+    name.len() < preference.len() && name.trim_ascii().eq_ignore_ascii_case(b"wait")
+}
+
 /// A number of digits only, that fits.
 fn decimal(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().try_fold(0u64, |number, byte| {
@@ -271,10 +294,10 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// A host in lower case, without user info, which is nobody's business.
-pub(super) fn host(authority: &[u8], names: &mut Names) -> Name {
+pub(super) fn host(authority: &[u8], share: Share, names: &mut Names) -> Name {
     // (A fold without an early end is what the compiler makes vectors of.)
     if !authority.iter().fold(false, |odd, byte| odd | byte.is_ascii_uppercase() | (*byte == b'@')) {
-        return names.intern(authority);
+        return names.intern_within(share, authority).unwrap_or(Name::OTHER);
     }
     let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
     let mut lower = [0; Names::MAX_LENGTH];
@@ -282,17 +305,17 @@ pub(super) fn host(authority: &[u8], names: &mut Names) -> Name {
     for (to, from) in lower.iter_mut().zip(host) {
         *to = from.to_ascii_lowercase();
     }
-    names.intern(lower.get(..length).unwrap_or_default())
+    names.intern_within(share, lower.get(..length).unwrap_or_default()).unwrap_or(Name::OTHER)
 }
 
 /// The host that the request line itself names: an absolute target overrides Host (RFC 9112 §3.2.2).
-pub(super) fn target_host(method: &[u8], target: &[u8], names: &mut Names) -> Option<Name> {
+pub(super) fn target_host(method: &[u8], target: &[u8], share: Share, names: &mut Names) -> Option<Name> {
     let authority = match absolute(target) {
         Some((authority, _)) => authority,
         None if method == b"CONNECT" => target,
         None => return None,
     };
-    (!authority.is_empty()).then(|| host(authority, names))
+    (!authority.is_empty()).then(|| host(authority, share, names))
 }
 
 /// `00-<32 hex digits>-<16>-<2>`; later versions may append more, behind another dash (W3C Trace Context §3.2.2).

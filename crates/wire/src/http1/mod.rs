@@ -28,22 +28,33 @@ mod lines;
 mod request;
 mod response;
 mod route;
+mod routing;
+mod rules;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_fields;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_property;
+#[cfg(test)]
+mod tests_routing;
 
-pub use attributes::{Attributes, Method, error_type};
+pub use attributes::{Attributes, Method};
+pub use routing::Routing;
+pub use rules::{RuleError, Rules};
 
-use crate::{Context, Cut, Direction, End, Fifo, Outcome, Piece, State};
+use crate::parser::Parser;
+use crate::{Context, Cut, Direction, End, Fifo, Names, Outcome, Piece, State, Transport};
 use answer::Answer;
 pub(crate) use infer::infer;
 use request::{Request, Requests};
 use response::Responses;
+use routing::Routes;
+use std::sync::Arc;
 use steth_ledger::Lost;
 
 /// So many messages in a row that make no sense, and this is not HTTP.
@@ -107,10 +118,20 @@ struct Audit {
     orphans: u64,
 }
 
-impl Session {
-    /// The next piece of one direction.
+impl Parser for Session {
+    fn new(_: Transport) -> Self {
+        Self::default()
+    }
+
+    /// A connection to a service, which is known by these bytes: it has its share of `names`.
+    fn to_service(_: Transport, service: &[u8], routing: &Arc<Routing>, names: &mut Names) -> Self {
+        let mut session = Self::default();
+        session.requests.serve(Routes::new(routing, service, names));
+        session
+    }
+
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.over != Over::No {
             return;
         }
@@ -132,7 +153,7 @@ impl Session {
 
     /// One direction has ended in order: it completes a body that ends with the connection (RFC 9112 §6.3). The last
     /// byte's time stays the end of the response; `time` may be much later.
-    pub fn shutdown(&mut self, direction: Direction, _time: u64, cx: &mut Context<'_>) {
+    fn shutdown(&mut self, direction: Direction, _time: u64, cx: &mut Context<'_>) {
         if direction == Direction::Response && self.responses.ends_with_connection() {
             self.finish_at_last_byte(Outcome::Answered, cx);
             self.responses.at = At::Start;
@@ -140,7 +161,7 @@ impl Session {
     }
 
     /// The connection is gone: whatever is outstanding becomes a record or a counted loss.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         if end == End::Closed {
             self.shutdown(Direction::Response, time, cx);
         }
@@ -153,9 +174,7 @@ impl Session {
         self.give_up(ending, time, cx);
     }
 
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
+    fn state(&self) -> State {
         match self.over {
             Over::No => State::Parsing,
             Over::Upgraded => State::Opaque,
@@ -164,12 +183,13 @@ impl Session {
     }
 
     /// Requests that wait for their response, or for its end.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         let current = self.responses.current.as_ref().is_some_and(|answer| answer.request.is_some());
         self.fifo.len() + usize::from(current) + usize::from(self.held.is_some())
     }
+}
 
+impl Session {
     /// The request that began at this position, wherever it is by now.
     fn find(&mut self, offset: u64) -> Option<&mut Request> {
         let Self { fifo, responses, held, .. } = self;

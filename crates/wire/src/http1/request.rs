@@ -6,7 +6,8 @@ use super::attributes::Method;
 use super::body::{Body, Progress};
 use super::head::{Fields, Partial, RequestLine, may_be_request, request_line, target_host};
 use super::lines::Lines;
-use super::route::Route;
+use super::route::path_of;
+use super::routing::Routes;
 use super::{At, Session};
 use crate::{Attributes, Bytes, Context, Cut, Exchange, Name, Outcome, Piece, Status};
 use memchr::memchr;
@@ -27,6 +28,8 @@ pub(super) struct Request {
     /// Bytes of content, if the framing is known.
     pub(super) size: Option<u64>,
     pub(super) truncated: bool,
+    /// A long poll, by its own words.
+    waits: bool,
     operation: Name,
     pub(super) method: Method,
     host: Name,
@@ -43,7 +46,7 @@ impl Request {
             status: Status::Unknown,
             outcome: Outcome::Answered,
             truncated: self.truncated,
-            blocking: false,
+            blocking: self.waits,
             start: self.start,
             arrival: self.arrival,
             request_end: self.end,
@@ -83,6 +86,7 @@ pub(super) struct Requests {
     /// The head in progress.
     request: Request,
     fields: Fields,
+    routes: Routes,
     turn: bool,
     /// The first bytes were too few to tell a request after a gap. If it is none, the gap just goes on.
     tentative: Option<At>,
@@ -114,6 +118,7 @@ impl Default for Requests {
                 bytes: 0,
                 size: None,
                 truncated: false,
+                waits: false,
                 operation: Name::EMPTY,
                 method: Method::Unseen,
                 host: Name::EMPTY,
@@ -121,6 +126,7 @@ impl Default for Requests {
                 traceparent: None,
             },
             fields: Fields::default(),
+            routes: Routes::default(),
             turn: false,
             tentative: None,
             early: false,
@@ -252,6 +258,7 @@ impl Session {
             bytes: 0,
             size: None,
             truncated: false,
+            waits: false,
             operation: Name::EMPTY,
             method: Method::Unseen,
             host: Name::EMPTY,
@@ -333,11 +340,10 @@ impl Session {
 
     fn request_head_ends(&mut self, position: u64, time: u64, cx: &mut Context<'_>) {
         let requests = &mut self.requests;
+        requests.describe(cx);
         let (fields, request) = (&requests.fields, &mut requests.request);
         request.end = time;
         request.bytes = position.saturating_sub(request.offset);
-        request.host = fields.host.unwrap_or(Name::EMPTY);
-        request.traceparent = fields.traceparent;
         // RFC 9112 §6.3: chunked wins over a length, and a request without either has no body.
         let (body, at) = match (request.method, fields) {
             // What follows is the tunnel's, if it is granted, so it is too early to read it as requests.
@@ -412,14 +418,29 @@ impl Requests {
         request.method = match known {
             Some(method) => method,
             None if line.method.is_empty() => Method::Unseen,
-            None => Method::Other(cx.names.intern(line.method)),
+            None => Method::Other(cx.names.intern_within(self.routes.clients, line.method).unwrap_or(Name::OTHER)),
         };
-        // OpenTelemetry: the span of a method that is not known is called `HTTP`.
-        let method = known.map_or(&b"HTTP"[..], |_| line.method);
-        let target = line.target.filter(|_| known != Some(Method::Connect));
-        request.operation = cx.names.intern(Route::operation(method, target, line.whole).as_bytes());
+        let target = line.target.filter(|_| known != Some(Method::Connect)).map(path_of);
+        request.operation = self.routes.operation(request.method.operation(), target, line.whole, cx.names);
         if let Some(target) = line.target.filter(|target| line.whole && target.first() != Some(&b'/')) {
-            self.fields.host = target_host(line.method, target, cx.names);
+            self.fields.host = target_host(line.method, target, self.routes.clients, cx.names);
         }
+    }
+
+    /// What the fields say of the request, as far as they were seen.
+    fn describe(&mut self, cx: &mut Context<'_>) {
+        let Self { fields, request, routes, .. } = self;
+        request.host = fields.host.unwrap_or(Name::EMPTY);
+        request.traceparent = fields.traceparent;
+        request.waits = fields.waits;
+        if let Some(operation) = routes.with_host(request.method.operation(), request.host, cx.names) {
+            request.operation = operation;
+        }
+    }
+
+    /// Whose connection it is.
+    pub(super) fn serve(&mut self, routes: Routes) {
+        self.fields.share = routes.clients;
+        self.routes = routes;
     }
 }

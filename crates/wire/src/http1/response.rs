@@ -184,6 +184,7 @@ impl Session {
             first_byte: time,
             end: time,
             truncated: false,
+            waits: false,
         });
     }
 
@@ -268,6 +269,7 @@ impl Session {
             _ => Some(Body::close()),
         };
         self.responses.body = body;
+        answer.waits = self.responses.fields.waits;
         answer.size = Some(0);
         if body.is_some() {
             self.responses.at = At::Body;

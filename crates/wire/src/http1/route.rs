@@ -27,8 +27,15 @@ impl Route {
         if let Some(target) = target {
             route.push(b" ");
             // What ends a path is in front of what follows it, so the path may be whole even if the target is not.
-            route.template(absolute(target).map_or(target, |(_, rest)| rest), whole);
+            route.template(path_of(target), whole);
         }
+        route
+    }
+
+    /// The operation of a request whose template somebody has given.
+    pub(super) fn given(method: &[u8], template: &str) -> Self {
+        let mut route = Self { bytes: [0; CAPACITY], length: 0 };
+        let _ = route.push(method) && route.push(b" ") && route.push(template.as_bytes());
         route
     }
 
@@ -100,6 +107,11 @@ pub(super) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = target.get(scheme..)?.strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     Some(rest.split_at(end))
+}
+
+/// What follows the authority of an absolute target; any other target as it is.
+pub(super) fn path_of(target: &[u8]) -> &[u8] {
+    absolute(target).map_or(target, |(_, rest)| rest)
 }
 
 /// A segment with so many marks is a headline.

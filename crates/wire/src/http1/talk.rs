@@ -1,6 +1,7 @@
 //! The test kit: a connection that is spoken to, and what it told.
 
 use super::Attributes;
+use crate::parser::Parser as _;
 use crate::{Bytes, Context, Direction, End, Exchange, Names, Piece, Side, Status, Value};
 use steth_ledger::{Exchanges, Lost};
 

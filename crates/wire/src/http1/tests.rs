@@ -2,6 +2,7 @@
 
 use super::At;
 use super::talk::{Talk, talk};
+use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome, Side, State};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -22,6 +23,7 @@ fn a_request_and_its_response_are_one_exchange() {
     let attributes = [
         "http.request.method=GET",
         "http.route=/users/{id}",
+        "url.scheme=http",
         "server.address=example.org",
         "network.protocol.version=1.1",
         "server.port=8080",

@@ -1,6 +1,7 @@
 //! Bytes that were skipped or lost.
 
 use super::talk::talk;
+use crate::parser::Parser as _;
 use crate::{End, State};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

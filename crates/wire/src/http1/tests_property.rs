@@ -1,6 +1,7 @@
 //! What holds for any conversation, however it is split and whatever is missing.
 
 use super::talk::{Talk, talk};
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Exchange, State, Status};
 use proptest::prelude::*;
 use steth_ledger::Lost;

@@ -7,6 +7,7 @@ use super::packet::{Event, Run};
 use super::reply::Verdict;
 use super::request::{self, Commands, Request, Schema, Trust};
 use super::{Phase, Session};
+use crate::parser::Parser as _;
 use crate::{Bytes, Context, Cut, Fifo, Outcome, State};
 use steth_ledger::Lost;
 

@@ -3,8 +3,9 @@
 use super::command::Command;
 use super::reply::{Replies, Seen, UNKNOWN};
 use super::request::Request;
+use crate::parser::Detail;
 use crate::sql::AFFECTED_ROWS;
-use crate::{Exchange, Name, Names, Outcome, Status, Value};
+use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
 use std::borrow::Cow;
 
 /// What only MySQL and MariaDB have.
@@ -25,12 +26,13 @@ pub struct Attributes {
     rows: u64,
 }
 
-impl Attributes {
-    /// Calls `each` for every attribute that is known, with its OpenTelemetry name. What the conventions have no name for
+impl Detail for Attributes {
+    /// What the conventions have no name for
     /// begins with `mysql.`, or `steth.` if other databases have it too.
-    pub(crate) fn each<'a>(
+    fn each<'a>(
         &self,
         exchange: &Exchange,
+        _side: Side,
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
@@ -65,18 +67,18 @@ impl Attributes {
         }
     }
 
-    /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
-    pub(crate) fn summary(&self) -> Option<Name> {
-        self.digest.then_some(self.summary)
-    }
-
     /// `error.type`: the number. With MariaDB, not if its SQLSTATE says success or warning.
-    pub(crate) fn error_type<'a>(&self, status: Status, _names: &'a Names) -> Option<Cow<'a, str>> {
+    fn error_type<'a>(&self, status: Status, _side: Side, _names: &'a Names) -> Option<Cow<'a, str>> {
         match status {
             Status::Code(_) if self.mariadb && matches!(self.state, [b'0', b'0' | b'1', ..]) => None,
             Status::Code(code) => Some(code.to_string().into()),
             Status::Unknown | Status::Word(_) => None,
         }
+    }
+
+    /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
+    fn summary(&self) -> Option<Name> {
+        self.digest.then_some(self.summary)
     }
 }
 

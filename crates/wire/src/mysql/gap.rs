@@ -8,6 +8,7 @@ use super::command::Command;
 use super::packet::Run;
 use super::request::{Commands, Request, Trust};
 use super::{Phase, STRIKES, Session};
+use crate::parser::Parser as _;
 use crate::{Claim, Context, Cut, End, Fifo, Outcome, State};
 use steth_ledger::Lost;
 

@@ -46,7 +46,8 @@ mod tests;
 
 pub use attributes::Attributes;
 
-use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use crate::parser::Parser;
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State, Transport};
 use attributes::{Answer, Place, exchange};
 use frames::Frames;
 use handshake::Handshake;
@@ -147,10 +148,13 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    /// The next piece of one direction.
+impl Parser for Session {
+    fn new(_: Transport) -> Self {
+        Self::default()
+    }
+
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
             return;
         }
@@ -160,6 +164,33 @@ impl Session {
         self.go_on(direction, piece, cx);
     }
 
+    /// One direction has ended in order. Behind the responses' end nobody is answered any more.
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
+        if direction == Direction::Response {
+            self.settle(End::Closed, time, cx);
+        }
+    }
+
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        self.let_go(cx);
+        self.settle(end, time, cx);
+        if !self.commands.idle() {
+            self.end_command(end, time, cx);
+        }
+    }
+
+    fn state(&self) -> State {
+        self.state
+    }
+
+    /// Requests that wait for their answer.
+    fn pending(&self) -> usize {
+        self.fifo.len() + usize::from(self.answering.is_some())
+    }
+}
+
+impl Session {
     fn go_on(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         let Piece { offset, opposite, time, arrival, turn, bytes } = *piece;
         let run = Run { offset, opposite, time, started: time, arrival, turn, frame_end: None };
@@ -187,35 +218,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    /// One direction has ended in order. Behind the responses' end nobody is answered any more.
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
-        self.let_go(cx);
-        if direction == Direction::Response {
-            self.settle(End::Closed, time, cx);
-        }
-    }
-
-    /// The connection is gone.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-        self.let_go(cx);
-        self.settle(end, time, cx);
-        if !self.commands.idle() {
-            self.end_command(end, time, cx);
-        }
-    }
-
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// Requests that wait for their answer.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.fifo.len() + usize::from(self.answering.is_some())
     }
 
     /// Bytes of the protocol, out of a frame if it is compressed. Returns how many were read.

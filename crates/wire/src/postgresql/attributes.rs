@@ -2,8 +2,9 @@
 
 use super::request::{Kind, Request};
 use super::said::{Rows, Seen};
+use crate::parser::Detail;
 use crate::sql::{AFFECTED_ROWS, Statement};
-use crate::{Exchange, Name, Names, Outcome, Status, Value};
+use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
 use std::borrow::Cow;
 
 /// The transaction's state behind an exchange ("ReadyForQuery"), where it came next.
@@ -50,11 +51,11 @@ pub struct Attributes {
     pub(super) transaction: Transaction,
 }
 
-impl Attributes {
-    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
-    pub(crate) fn each<'a>(
+impl Detail for Attributes {
+    fn each<'a>(
         &self,
         exchange: &Exchange,
+        side: Side,
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
@@ -77,13 +78,13 @@ impl Attributes {
         if let Some(state) = self.transaction.name() {
             each("postgresql.transaction_status", Value::Text(state.into()));
         }
-        if let Some(code) = self.error_type(exchange.status, names) {
+        if let Some(code) = self.error_type(exchange.status, side, names) {
             each("db.response.status_code", Value::Text(code));
         }
     }
 
     /// `error.type`: the SQLSTATE of an error; of its classes 00 (success) and 01 (warning) are none.
-    pub(crate) fn error_type<'a>(&self, status: Status, names: &'a Names) -> Option<Cow<'a, str>> {
+    fn error_type<'a>(&self, status: Status, _side: Side, names: &'a Names) -> Option<Cow<'a, str>> {
         let Status::Word(word) = status else { return None };
         let word = names.get(word);
         let fine = word == "OK" || word.starts_with("00") || word.starts_with("01");
@@ -91,7 +92,7 @@ impl Attributes {
     }
 
     /// `db.query.summary` of a statement; `None` if there is none, or its text was not seen.
-    pub(crate) fn summary(&self) -> Option<Name> {
+    fn summary(&self) -> Option<Name> {
         (self.text != Name::EMPTY).then_some(self.summary)
     }
 }

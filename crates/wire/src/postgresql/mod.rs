@@ -43,7 +43,8 @@ mod tests;
 
 pub use attributes::Attributes;
 
-use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State};
+use crate::parser::Parser;
+use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State, Transport};
 use asking::Open;
 use attributes::{Answer, Naming};
 use client::Message;
@@ -159,10 +160,13 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    /// The next piece of one direction.
+impl Parser for Session {
+    fn new(_: Transport) -> Self {
+        Self::default()
+    }
+
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
             return;
         }
@@ -180,30 +184,28 @@ impl Session {
 
     /// One direction has ended in order. Behind the responses' end nobody is answered any more; behind the requests' end
     /// all may be.
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
         if direction == Direction::Response {
             self.settle(End::Closed, time, cx);
         }
     }
 
-    /// The connection is gone.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         self.settle(end, time, cx);
         self.end_message(end, time, cx);
     }
 
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
+    fn state(&self) -> State {
         self.state
     }
 
     /// Requests that wait for their reply.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         self.fifo.len()
     }
+}
 
+impl Session {
     fn requests(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if piece.turn {
             self.turn = self.client.idle() && (!self.deaf || self.is_calm(piece));

@@ -3,7 +3,8 @@
 use super::reply::Replies;
 use super::request::Request;
 use super::said::Seen;
-use crate::{Exchange, Name, Names, Outcome, Status, Value};
+use crate::parser::Detail;
+use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
 use std::borrow::Cow;
 
 /// What only Redis has.
@@ -17,11 +18,11 @@ pub struct Attributes {
     procedure: Name,
 }
 
-impl Attributes {
-    /// Calls `each` for every attribute that is known, with its OpenTelemetry name.
-    pub(crate) fn each<'a>(
+impl Detail for Attributes {
+    fn each<'a>(
         &self,
         exchange: &Exchange,
+        side: Side,
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
@@ -35,18 +36,17 @@ impl Attributes {
                 each(key, Value::Text(names.get(name).into()));
             }
         }
-        if let Some(code) = error_type(exchange.status, names) {
+        if let Some(code) = self.error_type(exchange.status, side, names) {
             each("db.response.status_code", Value::Text(code));
         }
     }
-}
 
-/// `error.type`: the first word of an error reply (`ERR`, `WRONGTYPE`, `MOVED`); none if the reply was not an error.
-#[must_use]
-pub fn error_type(status: Status, names: &Names) -> Option<Cow<'_, str>> {
-    match status {
-        Status::Word(word) => Some(names.get(word)).filter(|word| *word != "OK").map(Cow::Borrowed),
-        Status::Unknown | Status::Code(_) => None,
+    /// `error.type`: the first word of an error reply (`ERR`, `WRONGTYPE`, `MOVED`); none if the reply was not an error.
+    fn error_type<'a>(&self, status: Status, _side: Side, names: &'a Names) -> Option<Cow<'a, str>> {
+        match status {
+            Status::Word(word) => Some(names.get(word)).filter(|word| *word != "OK").map(Cow::Borrowed),
+            Status::Unknown | Status::Code(_) => None,
+        }
     }
 }
 

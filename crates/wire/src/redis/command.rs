@@ -6,7 +6,7 @@
 use super::kind::{Kind, Named, is_word};
 use super::request::{Mode, Request, index};
 use super::resp::{Kept, Number, Progress, ends_well, head, number};
-use crate::{Cut, Names, Piece};
+use crate::{Cut, Name, Names, Piece, Share};
 
 /// Longest inline command; Redis refuses longer ones too (`PROTO_INLINE_MAX_SIZE`).
 const INLINE_MAX: u64 = 64 * 1024;
@@ -49,6 +49,15 @@ pub(super) enum Trust {
     Blind(Cut),
 }
 
+/// What the service may take of the table of names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shares {
+    /// Commands, with their sub-commands and in either case; and the words of errors.
+    pub(super) words: Share,
+    /// Scripts and functions: whoever writes a script for each call has no end of them.
+    pub(super) procedures: Share,
+}
+
 /// The request direction's state.
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -76,6 +85,9 @@ pub(super) struct Commands {
     kept: Kept,
     pub(super) mode: Option<Mode>,
     pub(super) current: Request,
+    /// The command before: a client mostly sends the same over and over.
+    last: Named,
+    pub(super) shares: Shares,
     #[cfg(test)]
     pub(super) begun: u64,
 }
@@ -98,6 +110,8 @@ impl Default for Commands {
             kept: Kept::default(),
             mode: None,
             current: Request::NONE,
+            last: Named::OTHER,
+            shares: Shares::default(),
             #[cfg(test)]
             begun: 0,
         }
@@ -315,7 +329,7 @@ impl Commands {
     fn argument(&mut self, argument: Option<&[u8]>, fold: bool, names: &mut Names) {
         if self.want == Want::Name {
             self.known = true;
-            self.current.named = argument.map_or(Named::OTHER, |word| Named::command(word, fold, names));
+            self.current.named = argument.map_or(Named::OTHER, |word| self.named(word, fold, names));
             self.want = match self.current.named.kind {
                 Kind::Container | Kind::Client => Want::SubCommand,
                 Kind::Select => Want::Index,
@@ -329,12 +343,21 @@ impl Commands {
         }
     }
 
+    #[inline]
+    fn named(&mut self, word: &[u8], fold: bool, names: &mut Names) -> Named {
+        // A sub-command joins a copy of it, so this is what the word alone says.
+        if fold || !names.is(self.last.sent, word) {
+            self.last = Named::command(word, fold, self.shares.words, names);
+        }
+        self.last
+    }
+
     fn option(&mut self, argument: Option<&[u8]>, names: &mut Names) {
         let word = argument.unwrap_or_default();
         let is = |other: &[u8]| word.eq_ignore_ascii_case(other);
         self.want = match self.want {
             Want::SubCommand => {
-                self.current.named.join(word, names);
+                self.current.named.join(word, self.shares.words, names);
                 if self.current.named.kind == Kind::Client && is(b"REPLY") { Want::Mode } else { Want::Nothing }
             }
             Want::Mode => {
@@ -356,7 +379,8 @@ impl Commands {
             Want::Option(0) if !is(b"STREAMS") => Want::Option(0),
             Want::Procedure => {
                 if !word.is_empty() && word.iter().all(|&byte| is_word(byte)) {
-                    self.current.procedure = names.intern(word);
+                    let procedure = names.intern_within(self.shares.procedures, word);
+                    self.current.procedure = procedure.unwrap_or(Name::OTHER);
                 }
                 Want::Nothing
             }

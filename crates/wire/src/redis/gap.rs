@@ -10,6 +10,7 @@ use super::reply::Replies;
 use super::request::{Mode, Request};
 use super::said::{First, Seen};
 use super::{STRIKES, Session};
+use crate::parser::Parser as _;
 use crate::{Claim, Context, Cut, End, Fifo, Name, Outcome, Piece, State};
 use steth_ledger::Lost;
 

@@ -4,7 +4,7 @@
 //! command`, and a connection that collects those no longer names its commands ([`super::Session`]).
 
 use super::resp::KEPT;
-use crate::{Name, Names};
+use crate::{Name, Names, Share};
 
 /// The commands that are not like the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Named {
 
     /// The first argument, a command's name. `fold`: this connection has sent too many unknown words.
     #[inline]
-    pub(super) fn command(word: &[u8], fold: bool, names: &mut Names) -> Self {
+    pub(super) fn command(word: &[u8], fold: bool, share: Share, names: &mut Names) -> Self {
         let mut upper = [0u8; 32];
         let (true, Some(upper)) = (!word.is_empty(), upper.get_mut(..word.len())) else { return Named::OTHER };
         let mut plain = true;
@@ -118,13 +118,14 @@ impl Named {
         if !plain || (fold && kind == Kind::Plain) {
             return Named::OTHER;
         }
-        let operation = names.intern(upper);
-        Named { operation, sent: sent(word, upper, operation, names), kind }
+        // One command too many for the service has no name, and is what it is all the same.
+        let Some(operation) = names.intern_within(share, upper) else { return Named { kind, ..Named::OTHER } };
+        Named { operation, sent: sent(word, upper, operation, share, names), kind }
     }
 
     /// A container's sub-command joins its name. Letters and hyphens only: what else stands there is an argument, and
     /// stays here.
-    pub(super) fn join(&mut self, word: &[u8], names: &mut Names) {
+    pub(super) fn join(&mut self, word: &[u8], share: Share, names: &mut Names) {
         let ok = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-';
         if word.is_empty() || word.len() > 24 || !word.iter().all(ok) || self.operation == Name::OTHER {
             return;
@@ -133,12 +134,12 @@ impl Named {
         let Some(upper) = upper.get_mut(..word.len()) else { return };
         upper.copy_from_slice(word);
         upper.make_ascii_uppercase();
-        let operation = pair(self.operation, upper, names);
+        let operation = pair(self.operation, upper, share, names);
         let lower = word.iter().all(|byte| !byte.is_ascii_uppercase());
         self.sent = if self.sent == self.operation && !lower {
             operation
         } else {
-            pair(self.sent, if lower { word } else { upper }, names)
+            pair(self.sent, if lower { word } else { upper }, share, names)
         };
         self.operation = operation;
     }
@@ -147,11 +148,12 @@ impl Named {
 /// The name as sent, if it is all in upper or all in lower case. Any mixture of the two is folded into upper case: a
 /// word of n letters has 2^n of them.
 #[inline]
-fn sent(word: &[u8], upper: &[u8], operation: Name, names: &mut Names) -> Name {
-    if word == upper || word.iter().any(u8::is_ascii_uppercase) { operation } else { names.intern(word) }
+fn sent(word: &[u8], upper: &[u8], operation: Name, share: Share, names: &mut Names) -> Name {
+    let mixed = word == upper || word.iter().any(u8::is_ascii_uppercase);
+    if mixed { operation } else { names.intern_within(share, word).unwrap_or(Name::OTHER) }
 }
 
-fn pair(first: Name, second: &[u8], names: &mut Names) -> Name {
+fn pair(first: Name, second: &[u8], share: Share, names: &mut Names) -> Name {
     let mut both = [0u8; KEPT];
     let first = names.get(first).as_bytes();
     let len = first.len() + 1 + second.len();
@@ -159,5 +161,5 @@ fn pair(first: Name, second: &[u8], names: &mut Names) -> Name {
     for (to, &from) in to.iter_mut().zip(first.iter().chain(b" ").chain(second)) {
         *to = from;
     }
-    names.intern(to)
+    names.intern_within(share, to).unwrap_or(Name::OTHER)
 }

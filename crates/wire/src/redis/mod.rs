@@ -29,16 +29,19 @@ mod said;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::{Attributes, error_type};
+pub use attributes::Attributes;
 
-use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State};
+use crate::http1::Routing;
+use crate::parser::Parser;
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Names, Outcome, Piece, ShareOf, State, Transport};
 use attributes::{Answer, exchange};
-use command::{Commands, Trust};
+use command::{Commands, Shares, Trust};
 pub(crate) use infer::infer;
 use kind::{Kind, Verb};
 use reply::Replies;
 use request::{Mode, Request};
 use resp::Progress;
+use std::sync::Arc;
 use steth_ledger::Lost;
 
 /// Messages in a row that make no sense, after which this is not Redis.
@@ -126,10 +129,28 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    /// The next piece of one direction.
+/// Names of commands and errors of one server. Redis has about 400 commands, in two cases; modules have more.
+const WORDS: u32 = 1500;
+
+/// Scripts and functions of one server that are told apart.
+const PROCEDURES: u32 = 200;
+
+impl Parser for Session {
+    fn new(_: Transport) -> Self {
+        Self::default()
+    }
+
+    /// A connection to a server, which is known by these bytes: it has its share of `names`.
+    fn to_service(_: Transport, service: &[u8], _: &Arc<Routing>, names: &mut Names) -> Self {
+        let mut session = Self::default();
+        let words = names.share(ShareOf::Commands, service, WORDS);
+        let procedures = names.share(ShareOf::Clients, service, PROCEDURES);
+        (session.commands.shares, session.replies.words) = (Shares { words, procedures }, words);
+        session
+    }
+
     #[inline]
-    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+    fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
             return;
         }
@@ -147,32 +168,30 @@ impl Session {
 
     /// One direction has ended in order. Behind the responses' end nobody is answered any more; behind the requests' end
     /// all may be.
-    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+    fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
         if direction == Direction::Response {
             self.settle(End::Closed, time, cx);
         }
     }
 
-    /// The connection is gone.
-    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+    fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
         self.settle(end, time, cx);
         if !self.commands.idle() {
             self.end_command(end, time, cx);
         }
     }
 
-    /// Whether it still wants bytes.
-    #[must_use]
-    pub fn state(&self) -> State {
+    fn state(&self) -> State {
         self.state
     }
 
     /// Requests that wait for their reply.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    fn pending(&self) -> usize {
         self.fifo.len() + usize::from(self.claimed.is_some())
     }
+}
 
+impl Session {
     fn requests(&mut self, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if piece.turn {
             self.turn(piece, cx);

@@ -5,7 +5,7 @@
 
 use super::resp::{Kept, Number, Progress, ends_well, head, number};
 use super::said::{First, Seen};
-use crate::{Names, Piece};
+use crate::{Names, Piece, Share};
 
 /// Deepest nesting. COMMAND and module replies have about six levels.
 pub(super) const DEPTH: usize = 32;
@@ -40,6 +40,8 @@ pub(super) struct Replies {
     pub(super) active: bool,
     /// The reply to come is PSYNC's.
     pub(super) sync: bool,
+    /// What the words of errors count against.
+    pub(super) words: Share,
     /// Type byte of the outermost value; 0 while not seen.
     pub(super) kind: u8,
     pub(super) seen: Seen,
@@ -72,6 +74,7 @@ impl Default for Replies {
             first_next: false,
             active: false,
             sync: false,
+            words: Share::default(),
             kind: 0,
             seen: Seen::Nothing,
             unknown: false,
@@ -340,7 +343,7 @@ impl Replies {
                 self.seen = match (kind, line) {
                     (b'-', _) => {
                         self.unknown = line.starts_with(b"ERR unknown command");
-                        Seen::error(line, names)
+                        Seen::error(line, self.words, names)
                     }
                     (b'+', b"OK") => Seen::Ok,
                     (b'+', b"QUEUED") => Seen::Queued,
@@ -411,7 +414,7 @@ impl Replies {
     #[inline]
     fn wanted(&mut self, bytes: &[u8], names: &mut Names) {
         match self.want {
-            Want::Error => self.seen = Seen::error(bytes, names),
+            Want::Error => self.seen = Seen::error(bytes, self.words, names),
             Want::First => self.first = First::of(bytes),
             Want::Nothing => {}
         }

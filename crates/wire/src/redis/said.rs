@@ -1,7 +1,7 @@
 //! What a reply said.
 
 use super::kind::Verb;
-use crate::{Name, Names};
+use crate::{Name, Names, Share};
 
 /// What a reply said, as far as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub(super) enum First {
 
 impl Seen {
     /// "Simple errors": the first word, in upper case, is the kind of error. A script's error may have none.
-    pub(super) fn error(line: &[u8], names: &mut Names) -> Self {
+    pub(super) fn error(line: &[u8], share: Share, names: &mut Names) -> Self {
         let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
         let ok = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
         // "OK" is how success is told from an error.
         let word =
             if word.is_empty() || word.len() > 32 || word == b"OK" || !word.iter().all(ok) { b"ERR" } else { word };
-        Seen::Error(names.intern(word))
+        Seen::Error(names.intern_within(share, word).unwrap_or(Name::OTHER))
     }
 }
 

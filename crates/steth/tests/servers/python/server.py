@@ -3,6 +3,8 @@
 Routes: those of lab/runtimes.rs, and
   GET  /trailers   chunked, with a trailer
   HEAD /           Content-Length, no body
+  GET  /slow?300   after 300 ms
+  GET  /events     a stream of three events in 300 ms, which ends with the connection
   POST /echo       the body; `Expect: 100-continue` is answered with 100 first
   GET  /upgrade    with `Upgrade: echo`: 101, then every byte comes back
 """
@@ -29,6 +31,11 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/slow":
             time.sleep(0.05)
             self.answer(200, b"slow\n")
+        elif self.path.startswith("/slow?"):
+            time.sleep(int(self.path.removeprefix("/slow?")) / 1000)
+            self.answer(200, b"slow\n")
+        elif self.path == "/events":
+            self.events()
         elif self.path.startswith("/status/"):
             self.answer(int(self.path.removeprefix("/status/")))
         elif self.path == "/trailers":
@@ -64,6 +71,15 @@ class Handler(BaseHTTPRequestHandler):
         for part in (b"one", b"two two", b"three" * 100):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\nX-Sum: 3\r\n\r\n")
+
+    def events(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.end_headers()
+        self.close_connection = True
+        for n in range(3):
+            time.sleep(0.1)
+            self.wfile.write(b"data: %d\n\n" % n)
 
     def upgrade(self):
         self.send_response(101)

@@ -1,6 +1,8 @@
 //! What becomes of lookups when bytes are missing.
 
+use super::super::early::EARLY;
 use super::kit::{A, Kit, MS, S, address, answer, framed, query};
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Status};
 use steth_ledger::Lost;
 
@@ -67,6 +69,8 @@ fn lost_datagrams_are_counted_by_who_lost_them() {
     assert_eq!(kit.count.lost(), 0);
     kit.time += 6 * S;
     kit.response(answer(2, "a", A, 0, &[]));
+    kit.time += EARLY;
+    kit.tick();
     assert_eq!(kit.lost(), [(Lost::Orphan, 1)], "too late to be explained by it");
     kit.request(query(3, "b", A));
     kit.feed(RESPONSE, lose(50));

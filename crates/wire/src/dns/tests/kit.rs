@@ -1,6 +1,7 @@
 //! A connection fed by hand, and messages made by hand.
 
 use crate::dns::Session;
+use crate::parser::Parser as _;
 use crate::{Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Status, Transport, Value};
 use std::net::IpAddr;
 use steth_ledger::{Exchanges, Lost};

@@ -1,6 +1,7 @@
 //! What stays bounded, and what is folded or counted for it.
 
 use super::kit::{A, Kit, address, answer, header, query, question};
+use crate::parser::Parser as _;
 use crate::{ById, Domains};
 use steth_ledger::Lost;
 

@@ -7,6 +7,8 @@ mod property;
 mod stream;
 
 use super::LIMIT;
+use super::early::EARLY;
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Outcome, Side};
 use kit::{A, AAAA, Kit, MS, S, address, answer, header, query, question, record};
 use steth_ledger::Lost;
@@ -91,7 +93,41 @@ fn a_repeated_query_is_one_lookup_and_its_second_answer_none() {
     let e = &kit.out[0];
     assert_eq!((e.start, e.end, e.request_bytes), (MS, 3 * MS + S, 2 * 19));
     kit.response(answer(1, "a", A, 0, &[]));
+    kit.close(End::Closed);
     assert_eq!(kit.lost(), [(Lost::Orphan, 1)], "one more than was asked for");
+}
+
+/// Another thread has read the answer before the call that sent the query returned.
+#[test]
+fn an_answer_that_is_seen_before_its_query_is_its_answer() {
+    let mut kit = Kit::udp();
+    kit.response(answer(1, "a", A, 3, &[]));
+    assert_eq!((kit.count.lost(), kit.session.deadline()), (0, Some(MS + EARLY)), "it may still come");
+    kit.request(query(2, "a", A));
+    kit.request(query(1, "a", A));
+    kit.response(answer(2, "a", A, 0, &[]));
+    assert_eq!(kit.brief(), "A a NXDOMAIN answered, A a NOERROR answered");
+    let e = &kit.out[0];
+    assert_eq!((e.start, e.request_end, e.first_byte, e.end), (MS, MS, MS, MS), "it left no later than that");
+    assert_eq!((kit.count.lost(), kit.session.pending(), kit.session.deadline()), (0, 0, None));
+}
+
+#[test]
+fn an_answer_to_nobody_is_counted_once_no_query_can_come_and_few_are_kept() {
+    let mut kit = Kit::udp();
+    kit.response(answer(1, "a", A, 0, &[]));
+    kit.time += EARLY - 1;
+    kit.tick();
+    assert_eq!(kit.count.lost(), 0);
+    kit.time += 1;
+    kit.tick();
+    assert_eq!(kit.lost(), [(Lost::Orphan, 1)]);
+    kit.request(query(1, "a", A));
+    assert_eq!(kit.out.len(), 0, "what is counted answers nobody any more");
+    (2..102).for_each(|id| kit.response(answer(id, "a", A, 0, &[])));
+    assert_eq!(kit.lost(), [(Lost::Orphan, 85)], "sixteen are kept");
+    kit.close(End::Closed);
+    assert_eq!((kit.brief().as_str(), kit.lost().as_slice()), ("A a - unanswered", &[(Lost::Orphan, 101)][..]));
 }
 
 #[test]

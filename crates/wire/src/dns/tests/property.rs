@@ -1,6 +1,7 @@
 //! Any split gives the same exchanges; any bytes give no panic; any gap keeps the ledger's identity.
 
 use super::kit::{A, AAAA, Kit, address, answer, framed, query};
+use crate::parser::Parser as _;
 use crate::{Bytes, Direction, End, Exchange, Outcome};
 use proptest::prelude::*;
 

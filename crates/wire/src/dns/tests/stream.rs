@@ -1,6 +1,7 @@
 //! DNS over TCP.
 
 use super::kit::{A, AAAA, Kit, MS, S, address, answer, framed, header, query, question, record};
+use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome};
 
 #[test]

@@ -5,7 +5,7 @@ use crate::http1::head::{LONGEST_LINE, may_be_request, request_line, request_lin
 use crate::http1::infer;
 use crate::http1::{At, Session};
 use crate::infer::Guess;
-use crate::{Context, Cut, Name, Piece, Protocol};
+use crate::{Context, Cut, Piece, Protocol};
 use memchr::memchr;
 use steth_ledger::Lost;
 
@@ -104,8 +104,7 @@ impl Session {
         }
         self.requests.partial.clear();
         let requests = &mut self.requests;
-        requests.request.host = requests.fields.host.unwrap_or(Name::EMPTY);
-        requests.request.traceparent = requests.fields.traceparent;
+        requests.describe(cx);
         requests.request.bytes = requests.position.saturating_sub(requests.request.offset);
         requests.request.end = requests.last;
         requests.at = At::Cut(cut);

@@ -1,6 +1,7 @@
 //! A connection fed by hand.
 
 use crate::mysql::Session;
+use crate::parser::Parser as _;
 use crate::{Bytes, Context, Direction, End, Exchange, Names, Piece, Status};
 use steth_ledger::{Exchanges, Lost};
 

@@ -1,5 +1,6 @@
 //! A connection fed by hand, and the messages that travel on one.
 
+use crate::parser::Parser as _;
 use crate::postgresql::Session;
 use crate::{Bytes, Context, Direction, End, Exchange, Names, Outcome, Piece, Status, Value};
 use steth_ledger::Exchanges;

@@ -1,6 +1,7 @@
 //! Bounds: how much is kept, and what is counted beyond.
 
 use super::*;
+use crate::parser::Parser as _;
 use crate::{Bytes, Fifo};
 
 #[test]

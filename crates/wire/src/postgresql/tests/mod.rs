@@ -7,6 +7,7 @@ mod property;
 mod start;
 mod strings;
 
+use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome, State};
 use kit::*;
 use steth_ledger::Lost;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Bytes;
+use crate::parser::Parser as _;
 use proptest::prelude::*;
 
 /// The requests of a round and their answers, and how many exchanges that is.

@@ -1,6 +1,7 @@
 //! How connections begin, and joining one that has begun long ago.
 
 use super::*;
+use crate::parser::Parser as _;
 
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;

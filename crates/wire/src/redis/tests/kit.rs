@@ -1,5 +1,6 @@
 //! A connection fed by hand.
 
+use crate::parser::Parser as _;
 use crate::redis::Session;
 use crate::{Bytes, Context, Direction, End, Exchange, Names, Piece, Status};
 use steth_ledger::{Exchanges, Lost};

@@ -140,3 +140,33 @@ fn garbage_is_counted_once_and_left_behind() {
     kit.response(b"$-1\r\n");
     assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Parse), kit.count.lost()), ("GET OK", 1, 1));
 }
+
+/// Whoever opens a connection for every few words that no server knows, or writes a script for each call, has no end of them.
+#[test]
+fn a_server_has_its_share_of_names_over_all_its_connections() {
+    let mut names = crate::Names::default();
+    for n in 0..5000 {
+        let mut kit = Kit {
+            session: Session::to_service(crate::Transport::Stream, b"redis", &std::sync::Arc::default(), &mut names),
+            names,
+            ..Kit::default()
+        };
+        kit.request(&[command(&[&format!("W{n}")]), command(&["EVALSHA", &format!("{n:040}"), "0"])].concat());
+        kit.response(format!("-E{n} what?\r\n:1\r\n").as_bytes());
+        kit.request(&command(&["XREAD", "BLOCK", "1", "STREAMS", "s", "$"]));
+        kit.response(b"*-1\r\n");
+        assert_eq!((kit.out.len(), kit.out[2].blocking, kit.count.lost()), (3, true, 0), "{n}");
+        if n < 200 {
+            assert_eq!(kit.brief(), format!("W{n} E{n}, EVALSHA OK, XREAD OK"));
+            assert_eq!(kit.attribute(1, "db.stored_procedure.name"), Some(format!("{n:040}")));
+        } else {
+            assert_eq!(kit.attribute(1, "db.stored_procedure.name"), None, "{n}");
+        }
+        if n == 4999 {
+            assert_eq!(kit.brief(), "* *, EVALSHA OK, XREAD OK", "what has a name keeps it");
+        }
+        names = kit.names;
+    }
+    assert_eq!(names.folded(), 0, "there is room for others");
+    assert!(names.folded_within(ShareOf::Commands) > 5000);
+}

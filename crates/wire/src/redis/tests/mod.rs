@@ -1,5 +1,6 @@
 //! What a connection gives, message by message. Bytes marked "captured" were recorded from redis-server 7.0.15.
 
+mod contract;
 mod gaps;
 mod kit;
 mod limits;

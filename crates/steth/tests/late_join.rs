@@ -1,0 +1,104 @@
+//! The agent starts while a load is running: nothing is paired wrongly, and what cannot be paired is counted.
+
+mod lab;
+
+use lab::{Nginx, RedisServer, Steth, alone};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Pipelined requests of two kinds, in turn; each answer tells which of the two it belongs to.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+const CONNECTIONS: usize = 3;
+const DEPTH: usize = 16;
+
+impl Load {
+    /// `end` is found so many times in the answers to both.
+    fn start(port: u16, requests: [&'static str; 2], (end, times): (&'static str, usize)) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let talk = || {
+            let (stop, answered) = (stop.clone(), answered.clone());
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server accepts");
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+            std::thread::spawn(move || {
+                let batch = requests.concat().repeat(DEPTH / 2);
+                let mut buffer = vec![0; 1 << 16];
+                while !stop.load(Ordering::Relaxed) {
+                    stream.write_all(batch.as_bytes()).expect("the server reads");
+                    let mut got = Vec::new();
+                    while String::from_utf8_lossy(&got).matches(end).count() < DEPTH / 2 * times {
+                        let n = stream.read(&mut buffer).expect("the server answers");
+                        assert!(n > 0, "the server has closed");
+                        got.extend_from_slice(&buffer[..n]);
+                    }
+                    answered.fetch_add(DEPTH as u64, Ordering::Relaxed);
+                }
+            })
+        };
+        let threads = (0..CONNECTIONS).map(|_| talk()).collect();
+        Self { stop, answered, threads }
+    }
+
+    fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().expect("the load goes well"));
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+/// Watches in the middle of it; `expected` are the two operations and their statuses.
+fn join(port: u16, protocol: &str, load: Load, expected: [(&str, Value); 2]) {
+    std::thread::sleep(Duration::from_millis(200));
+    let agent = Steth::watch(&["--port", &port.to_string()]);
+    agent.wait_for_exchanges(2000, Duration::from_secs(20));
+    let answered = load.stop();
+    agent.settle(Duration::from_millis(300));
+    let seen = agent.finish();
+    for side in ["client", "server"] {
+        let mut counts = [0u64; 2];
+        for e in seen.side(side) {
+            let of = expected.iter().position(|(operation, _)| e["operation"] == *operation);
+            let of = of.unwrap_or_else(|| panic!("nobody asked for this: {e}"));
+            assert_eq!((&e["status"], &e["outcome"]), (&expected[of].1, &"answered".into()), "{e}");
+            counts[of] += 1;
+        }
+        assert!(counts[0].abs_diff(counts[1]) <= (CONNECTIONS * DEPTH) as u64, "{side}: {counts:?}");
+        assert!(counts[0] + counts[1] > 500 && counts[0] + counts[1] <= answered, "{side}: {counts:?} of {answered}");
+    }
+    // At most what was under way when the agent came, at both ends.
+    let lost = &seen.ledger["exchanges"]["protocols"][protocol];
+    assert!(lost["lost"].as_u64().is_some_and(|lost| lost <= (2 * CONNECTIONS * DEPTH) as u64), "{lost}");
+    assert_eq!(lost["lost"], lost["lost_by"]["orphan_response"].as_u64().unwrap_or(0), "{lost}");
+}
+
+#[test]
+fn http_under_load() {
+    root_or_skip!();
+    let _alone = alone();
+    let nginx = Nginx::start();
+    let requests =
+        ["GET /status/404 HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /index.html HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n"];
+    let load = Load::start(nginx.port, requests, ("HTTP/1.1 ", 2));
+    join(nginx.port, "http", load, [("GET /status/{id}", 404.into()), ("HEAD /index.html", 200.into())]);
+}
+
+#[test]
+fn redis_under_load() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    assert_eq!(redis.ask(&["SET", "k", "v"]), "+OK");
+    let requests = ["*3\r\n$4\r\nHGET\r\n$1\r\nk\r\n$1\r\nf\r\n", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"];
+    // Each pair of answers ends in the value; the error stands alone.
+    let load = Load::start(redis.port, requests, ("\r\n$1\r\nv\r\n", 1));
+    join(redis.port, "redis", load, [("HGET", "WRONGTYPE".into()), ("GET", "OK".into())]);
+}
