@@ -20,13 +20,6 @@ impl Session {
         }
         let mut at = 0;
         while self.state == State::Parsing && !self.deaf {
-            if self.replies.amid_rows() {
-                let rows = self.packets.pass_rows(bytes, &mut at, run);
-                if rows > 0 {
-                    self.replies.pass(rows);
-                    self.answer.extend(run.behind(at as u64), run.time);
-                }
-            }
             let spontaneous = self.spontaneous();
             let want = |first| if spontaneous { reply::GREETING } else { reply::want(first) };
             match self.packets.next(bytes, &mut at, run, want) {

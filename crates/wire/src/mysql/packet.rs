@@ -177,32 +177,6 @@ impl Packets {
         }
     }
 
-    /// Passes over the rows that come next and lie in these bytes as a whole, each a message of one packet: most of a large
-    /// result. How many they are. What begins with one of the two last bytes is, or may be, something else.
-    #[inline]
-    pub(super) fn pass_rows(&mut self, bytes: &[u8], at: &mut usize, run: &Run) -> u64 {
-        if !self.idle() {
-            return 0;
-        }
-        let (mut passed, mut begin) = (0, *at);
-        while let Some(([a, b, c, sequence], rest)) = bytes.get(*at..).and_then(<[u8]>::split_first_chunk::<4>) {
-            let size = u32::from_le_bytes([*a, *b, *c, 0]);
-            let row = size > 0 && size < FULL && rest.first().is_some_and(|first| *first < 0xfe);
-            if !row || rest.len() < size as usize {
-                break;
-            }
-            begin = *at;
-            *at += 4 + size as usize;
-            (self.size, self.length, self.sequence, self.last) = (size, size, *sequence, *sequence);
-            passed += 1;
-        }
-        if passed > 0 {
-            self.cut = false;
-            self.start = Run { offset: run.position(begin), ..*run };
-        }
-        passed
-    }
-
     #[inline]
     fn take_header(&mut self, rest: &[u8], at: &mut usize) -> bool {
         if let (0, Some(header)) = (self.have, rest.first_chunk()) {

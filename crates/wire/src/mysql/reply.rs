@@ -134,18 +134,6 @@ impl Replies {
         self.verdict = Verdict::More;
     }
 
-    /// The next message is a row, or ends the rows.
-    #[inline]
-    pub(super) fn amid_rows(&self) -> bool {
-        self.active && self.step == Step::Rows && self.verdict == Verdict::More
-    }
-
-    /// So many rows, which need no judging.
-    #[inline]
-    pub(super) fn pass(&mut self, rows: u64) {
-        self.rows = self.rows.saturating_add(rows);
-    }
-
     /// A message of the answer, of this length: its head, or what was seen of it before it was cut.
     #[inline]
     pub(super) fn take(&mut self, head: &[u8], length: u32, cut: bool) -> Verdict {
