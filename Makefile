@@ -38,7 +38,7 @@ endif
 test-unit: setup-build ## only what needs neither root nor servers
 	$(CARGO) test --workspace --lib --bins
 
-bench: setup-build setup-test ## what the agent costs (root; about ten minutes; docs/performance.md)
+bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
 
 lint: setup-build ## formatting, clippy, documentation, scripts, dependency policy

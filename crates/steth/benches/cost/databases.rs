@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Rows of the table that sysbench asks.
 pub(crate) const ROWS: u32 = 100_000;
@@ -60,9 +61,16 @@ pub(crate) fn postgres(dir: &Path, port: u16) -> anyhow::Result<Command> {
     Ok(server)
 }
 
-/// Makes pgbench's tables: 100,000 accounts.
+/// Makes pgbench's tables: 100,000 accounts. The server listens before it takes anybody in.
 pub(crate) fn fill_postgresql(port: u16) -> anyhow::Result<()> {
-    quietly(pgbench(port)?.args(["-i", "-q", "postgres"]))
+    let begun = Instant::now();
+    loop {
+        let filled = quietly(pgbench(port)?.args(["-i", "-q", "postgres"]));
+        if filled.is_ok() || begun.elapsed() > Duration::from_secs(10) {
+            return filled;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// pgbench, to be told what to do.
