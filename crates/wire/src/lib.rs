@@ -29,6 +29,8 @@
 //! assert_eq!((names.get(out[0].operation), out[0].end - out[0].start), ("PING", 15));
 //! ```
 
+#[cfg(test)]
+mod by_hand;
 mod by_id;
 pub mod dns;
 mod exchange;

@@ -106,7 +106,7 @@ fn messages_behind_a_gap_are_found_again() {
         kit.request(&stream[..size + 5]);
         kit.feed(REQUEST, gap(20));
         kit.request(&stream[size + 25..]);
-        ids.iter().for_each(|id| kit.response(framed(&answer(*id, "name.example", A, 0, &[]))));
+        ids.iter().for_each(|id| _ = kit.response(framed(&answer(*id, "name.example", A, 0, &[]))));
         assert_eq!((kit.count.reported, kit.count.lost()), (3, 1), "{:?}", kit.lost());
         // The same in the responses.
         let mut kit = Kit::tcp();
@@ -156,7 +156,7 @@ fn responses_joined_at_any_byte() {
     // Exactly between two messages nothing shows that one is missing.
     for start in (1..one(1).len() + one(2).len()).filter(|start| *start != one(1).len()) {
         let mut kit = Kit::tcp();
-        ids.clone().for_each(|id| kit.request(framed(&query(id * 2113, name(id), A))));
+        ids.clone().for_each(|id| _ = kit.request(framed(&query(id * 2113, name(id), A))));
         kit.response(&stream[start..]);
         let behind = if start <= one(1).len() { 28 } else { 27 };
         assert!(kit.count.reported >= behind - 1, "{start}: {} {:?}", kit.count.reported, kit.lost());

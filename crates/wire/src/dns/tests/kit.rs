@@ -1,118 +1,29 @@
-//! A connection fed by hand, and messages made by hand.
+//! A connection of DNS, and messages made by hand.
 
+use crate::Transport;
+use crate::by_hand::ByHand;
 use crate::dns::Session;
-use crate::parser::Parser as _;
-use crate::{Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Status, Transport, Value};
 use std::net::IpAddr;
-use steth_ledger::{Exchanges, Lost};
+use steth_ledger::Lost;
 
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const S: u64 = 1_000 * MS;
 
-#[derive(Debug)]
-pub(super) struct Kit {
-    pub(super) session: Session,
-    pub(super) names: Names,
-    pub(super) statements: crate::Statements,
-    pub(super) domains: Domains,
-    pub(super) out: Vec<Exchange>,
-    pub(super) count: Exchanges,
-    pub(super) time: u64,
-    /// Positions of requests and responses.
-    pub(super) at: [u64; 2],
-    pub(super) last: Option<Direction>,
-}
+pub(super) type Kit = ByHand<Session>;
 
 impl Kit {
-    fn new(transport: Transport) -> Self {
-        Self {
-            session: Session::new(transport),
-            names: Names::default(),
-            statements: crate::Statements::default(),
-            domains: Domains::default(),
-            out: Vec::new(),
-            count: Exchanges::default(),
-            time: 0,
-            at: [0; 2],
-            last: None,
-        }
-    }
-
+    /// A millisecond from one piece to the next.
     pub(super) fn udp() -> Self {
-        Self::new(Transport::Datagrams)
+        Self { step: MS, ..Self::new(Transport::Datagrams) }
     }
 
     pub(super) fn tcp() -> Self {
-        Self::new(Transport::Stream)
-    }
-
-    fn with(&mut self, act: impl FnOnce(&mut Session, &mut Context<'_>)) {
-        let Self { session, names, statements, domains, out, count, .. } = self;
-        act(session, &mut Context { names, statements, domains, out, count });
-    }
-
-    /// A piece, a millisecond after the one before.
-    pub(super) fn feed(&mut self, direction: Direction, bytes: Bytes<'_>) {
-        self.time += MS;
-        self.at_once(direction, bytes);
-    }
-
-    /// A piece at the time of the one before.
-    pub(super) fn at_once(&mut self, direction: Direction, bytes: Bytes<'_>) {
-        let [mine, other] = if direction == Direction::Request { [0, 1] } else { [1, 0] };
-        let piece = Piece {
-            offset: self.at[mine],
-            opposite: self.at[other],
-            time: self.time,
-            arrival: 0,
-            turn: self.last != Some(direction),
-            bytes,
-        };
-        self.at[mine] += piece.len();
-        self.last = Some(direction);
-        self.with(|session, cx| session.feed(direction, &piece, cx));
-    }
-
-    pub(super) fn request(&mut self, bytes: impl AsRef<[u8]>) {
-        self.feed(Direction::Request, Bytes::Captured(bytes.as_ref()));
-    }
-
-    pub(super) fn response(&mut self, bytes: impl AsRef<[u8]>) {
-        self.feed(Direction::Response, Bytes::Captured(bytes.as_ref()));
-    }
-
-    pub(super) fn tick(&mut self) {
-        let now = self.time;
-        self.with(|session, cx| session.tick(now, cx));
-    }
-
-    pub(super) fn close(&mut self, end: End) {
-        self.time += MS;
-        let time = self.time;
-        self.with(|session, cx| session.close(end, time, cx));
+        Self { step: MS, ..Self::new(Transport::Stream) }
     }
 
     /// `A example.org NOERROR answered, …`.
     pub(super) fn brief(&self) -> String {
-        let one = |e: &Exchange| {
-            let status = if let Status::Word(word) = e.status { self.names.get(word) } else { "-" };
-            format!("{} {status} {}", self.names.get(e.operation), e.outcome.name())
-        };
-        self.out.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-
-    pub(super) fn attribute(&self, n: usize, key: &str) -> Option<String> {
-        let mut found = None;
-        self.out[n].attributes(crate::Side::Client, &self.names, &mut |name, value| {
-            if name == key {
-                found = Some(match value {
-                    Value::Text(text) => text.into_owned(),
-                    Value::Number(number) => number.to_string(),
-                    Value::List(list) => list.join(" "),
-                });
-            }
-        });
-        found
+        self.list(|e| format!("{} {}", self.status(e), e.outcome.name()))
     }
 
     pub(super) fn lost(&self) -> Vec<(Lost, u64)> {

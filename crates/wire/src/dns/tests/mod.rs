@@ -124,7 +124,7 @@ fn an_answer_to_nobody_is_counted_once_no_query_can_come_and_few_are_kept() {
     assert_eq!(kit.lost(), [(Lost::Orphan, 1)]);
     kit.request(query(1, "a", A));
     assert_eq!(kit.out.len(), 0, "what is counted answers nobody any more");
-    (2..102).for_each(|id| kit.response(answer(id, "a", A, 0, &[])));
+    (2..102).for_each(|id| _ = kit.response(answer(id, "a", A, 0, &[])));
     assert_eq!(kit.lost(), [(Lost::Orphan, 85)], "sixteen are kept");
     kit.close(End::Closed);
     assert_eq!((kit.brief().as_str(), kit.lost().as_slice()), ("A a - unanswered", &[(Lost::Orphan, 101)][..]));

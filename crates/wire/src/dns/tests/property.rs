@@ -1,8 +1,9 @@
 //! Any split gives the same exchanges; any bytes give no panic; any gap keeps the ledger's identity.
 
 use super::kit::{A, AAAA, Kit, address, answer, framed, query};
+use crate::by_hand::{end, hole, holes, no_wrong_pair, sizes};
 use crate::parser::Parser as _;
-use crate::{Bytes, Direction, End, Exchange, Outcome};
+use crate::{Bytes, Direction, End, Outcome};
 use proptest::prelude::*;
 
 /// Queries of one round, and the order in which they are answered; `None`: not at all.
@@ -50,42 +51,13 @@ fn run(rounds: &[Vec<Lookup>], mut feed: impl FnMut(&mut Kit, Direction, &[u8]))
     kit
 }
 
-fn facts(kit: &Kit) -> Vec<String> {
-    let fact = |(n, e): (usize, &Exchange)| {
-        let place = (e.request_bytes, e.response_bytes, e.request_offset, e.response_offset, e.truncated);
-        format!("{:?} {:?} {place:?} {:?}", e.status, kit.names.get(e.operation), kit.attribute(n, "dns.answers"))
-    };
-    kit.out.iter().enumerate().map(fact).collect()
-}
-
-/// Cuts `bytes` into pieces of these sizes, over and over.
-fn split<'a>(bytes: &'a [u8], sizes: &[usize], turn: &mut usize) -> Vec<&'a [u8]> {
-    let (mut pieces, mut rest) = (Vec::new(), bytes);
-    while !rest.is_empty() {
-        let n = sizes[*turn % sizes.len()].min(rest.len());
-        *turn += 1;
-        let (piece, behind) = rest.split_at(n);
-        pieces.push(piece);
-        rest = behind;
-    }
-    pieces
-}
-
-fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(prop_oneof![1..4usize, 1..300usize], 1..20)
-}
-
 proptest! {
     #[test]
     fn any_split_of_a_stream_gives_the_same_exchanges(rounds in rounds(), sizes in sizes()) {
-        let whole = run(&rounds, |kit, direction, bytes| kit.feed(direction, Bytes::Captured(bytes)));
-        let mut turn = 0;
-        let parts = run(&rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                kit.feed(direction, Bytes::Captured(piece));
-            }
-        });
-        prop_assert_eq!(facts(&whole), facts(&parts));
+        let whole = run(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        let mut sizes = sizes;
+        let parts = run(&rounds, |kit, direction, bytes| kit.in_pieces(direction, bytes, &mut sizes));
+        prop_assert_eq!(whole.facts(), parts.facts());
         let asked: usize = rounds.iter().map(Vec::len).sum();
         prop_assert_eq!((whole.count.reported, whole.count.lost()), (asked as u64, 0));
     }
@@ -93,32 +65,17 @@ proptest! {
     #[test]
     fn any_gap_in_a_stream_keeps_the_ledger(
         rounds in rounds(), sizes in sizes(),
-        cuts in prop::collection::vec(prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2)], 1..40),
-        end in prop_oneof![Just(End::Closed), Just(End::Reset), Just(End::Evicted)],
+        holes in holes(), end in end(),
     ) {
-        let truth = run(&rounds, |kit, direction, bytes| kit.feed(direction, Bytes::Captured(bytes)));
-        let mut turn = 0;
-        let mut kit = run(&rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                kit.feed(direction, match cuts[turn % cuts.len()] {
-                    0 => Bytes::Captured(piece),
-                    1 => Bytes::Skipped(piece.len() as u64),
-                    _ => Bytes::Lost(piece.len() as u64),
-                });
-                turn += 1;
-            }
-        });
+        let truth = run(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        let (mut sizes, mut holes) = (sizes, holes);
+        let mut kit = run(&rounds, |kit, direction, bytes| kit.with_holes(direction, bytes, &mut sizes, &mut holes));
         kit.close(end);
-        // Nothing is paired by guess: what is called answered is what would have been without the gaps.
-        let pair = |e: &Exchange| (e.request_offset, e.response_offset, e.request_bytes, e.response_bytes);
-        let truth: Vec<_> = truth.out.iter().map(pair).collect();
-        for e in kit.out.iter().filter(|e| e.outcome == Outcome::Answered) {
-            prop_assert!(truth.contains(&pair(e)), "{} {e:?}", kit.names.get(e.operation));
-        }
+        no_wrong_pair(&kit, &truth)?;
         // Each query that was recognised is a record or was counted; answers to others may be counted beyond that.
         let accounted = kit.count.reported + kit.count.lost();
         let asked: usize = rounds.iter().map(Vec::len).sum();
-        prop_assert!((kit.session.talk.begun..=asked as u64).contains(&accounted), "{:?} {:?}", kit.count, facts(&kit));
+        prop_assert!((kit.session.talk.begun..=asked as u64).contains(&accounted), "{:?} {:?}", kit.count, kit.facts());
         prop_assert_eq!(kit.session.pending(), 0);
     }
 
@@ -139,7 +96,7 @@ proptest! {
                     kit.request(&q);
                     asked.insert(n);
                 }
-                3..=5 => kit.response(&r),
+                3..=5 => _ = kit.response(&r),
                 6 => {
                     kit.feed(Direction::Request, Bytes::Lost(q.len() as u64));
                     missing += 1;
@@ -173,11 +130,7 @@ proptest! {
         let mut kit = if stream { Kit::tcp() } else { Kit::udp() };
         for (request, kind, bytes) in pieces {
             let direction = if request { Direction::Request } else { Direction::Response };
-            kit.feed(direction, match kind {
-                0 => Bytes::Skipped(bytes.len() as u64),
-                1 => Bytes::Lost(bytes.len() as u64),
-                _ => Bytes::Captured(&bytes),
-            });
+            kit.feed(direction, hole(kind, &bytes));
             kit.time += 300_000_000;
             if kind == 2 {
                 kit.tick();

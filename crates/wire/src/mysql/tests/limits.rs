@@ -8,7 +8,7 @@ fn whoever_waits_at_the_end_is_a_record() {
         [(End::Closed, Outcome::Unanswered), (End::Reset, Outcome::Reset), (End::TimedOut, Outcome::Timeout)]
     {
         let mut kit = Kit::default();
-        kit.request(&[query("SELECT 1"), PING.to_vec(), query("SELECT 2")[..8].to_vec()].concat());
+        kit.request([query("SELECT 1"), PING.to_vec(), query("SELECT 2")[..8].to_vec()].concat());
         let part = packets(1, &[b"\x01", COLUMN, EOF]);
         kit.response(&part);
         kit.close(end);
@@ -22,7 +22,7 @@ fn whoever_waits_at_the_end_is_a_record() {
         );
     }
     let mut kit = Kit::default();
-    kit.request(&[PING, &PING[..2]].concat());
+    kit.request([PING, &PING[..2]].concat());
     kit.close(End::Evicted);
     assert_eq!((kit.out.len(), kit.count.lost_by(Lost::Evicted), kit.count.lost()), (0, 2, 2));
 }
@@ -44,7 +44,7 @@ fn an_answer_from_before_the_attach_is_an_orphan() {
     for early in [packet(1, OK), packet(7, b"\x01x"), b"the middle of a row".to_vec()] {
         let mut kit = Kit::default();
         kit.response(&early);
-        kit.ask(PING, &packet(1, OK));
+        kit.ask(PING, packet(1, OK));
         assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Orphan), kit.count.lost()), ("PING OK", 1, 1));
     }
 }
@@ -55,17 +55,17 @@ fn a_prepare_before_which_nothing_was_seen_ends_with_or_without_an_eof() {
     let head = [0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for (eof, bytes) in [(true, 16 + 4 + COLUMN.len() as u64 + 9), (false, 16 + 4 + COLUMN.len() as u64)] {
         let mut kit = Kit::default();
-        kit.request(&prepare("SELECT 1"));
-        kit.response(&packets(1, &[&head, COLUMN]));
+        kit.request(prepare("SELECT 1"));
+        kit.response(packets(1, &[&head, COLUMN]));
         assert_eq!((kit.out.len(), kit.session.pending()), (0, 1));
         if eof {
-            kit.response(&packet(3, EOF));
+            kit.response(packet(3, EOF));
         }
-        kit.ask(PING, &packet(1, OK));
+        kit.ask(PING, packet(1, OK));
         assert_eq!((kit.out.len(), kit.count.lost(), kit.out[0].response_bytes), (2, 0, bytes), "{eof}");
         assert_eq!(kit.out[0].end, if eof { 3 } else { 2 });
         // From then on it is known.
-        kit.ask(&prepare("SELECT 1"), &packets(1, &[&head, COLUMN, EOF][..if eof { 3 } else { 2 }]));
+        kit.ask(prepare("SELECT 1"), packets(1, &[&head, COLUMN, EOF][..if eof { 3 } else { 2 }]));
         assert_eq!(kit.out.len(), if eof { 3 } else { 2 });
         kit.close(End::Closed);
         assert_eq!((kit.out.len(), kit.count.lost()), (3, 0));
@@ -77,17 +77,17 @@ fn a_prepare_before_which_nothing_was_seen_ends_with_or_without_an_eof() {
 fn a_session_that_cannot_hold_more_requests_stays_in_step() {
     let mut kit = Kit::default();
     let max = Fifo::<Request>::MAX;
-    kit.request(&PING.repeat(max + 3));
+    kit.request(PING.repeat(max + 3));
     assert_eq!(kit.count.lost_by(Lost::Evicted), 3);
-    kit.response(&packet(1, OK));
+    kit.response(packet(1, OK));
     kit.request(PING);
     assert_eq!(kit.count.lost_by(Lost::Evicted), 4);
-    kit.response(&packet(1, OK).repeat(max + 3));
+    kit.response(packet(1, OK).repeat(max + 3));
     // Of whose shape the answers behind the last held request are is not known: in step again after a pause.
     kit.time += 10_000;
-    kit.request(&query("SELECT 1"));
-    kit.response(&packet(1, &error(1064, "42000", "")));
-    kit.ask(&query("SELECT 1"), &packet(1, &error(1064, "42000", "")));
+    kit.request(query("SELECT 1"));
+    kit.response(packet(1, &error(1064, "42000", "")));
+    kit.ask(query("SELECT 1"), packet(1, &error(1064, "42000", "")));
     assert_eq!(kit.session.pending(), 0);
     assert_eq!(kit.out.last().unwrap().status, crate::Status::Code(1064));
     assert_eq!(kit.out.len() as u64 + kit.count.lost(), max as u64 + 3 + 3);
@@ -107,8 +107,8 @@ fn five_messages_without_sense_are_not_mysql() {
 #[test]
 fn garbage_is_counted_once_and_left_behind() {
     let mut kit = Kit::default();
-    kit.ask(&packet(0, b"\x7f no such command"), &packet(1, &error(1047, "08S01", "Unknown command")));
-    kit.ask(PING, &packet(1, OK));
+    kit.ask(packet(0, b"\x7f no such command"), packet(1, &error(1047, "08S01", "Unknown command")));
+    kit.ask(PING, packet(1, OK));
     assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Parse), kit.count.lost()), ("PING OK", 1, 1));
 }
 
@@ -116,8 +116,8 @@ fn garbage_is_counted_once_and_left_behind() {
 fn an_answer_that_makes_no_sense_is_counted_once_and_left_behind() {
     for answer in [&b""[..], b"\xfe", b"\xfc\x01", b"\x01\x01\x01\x01", b"\xfd\x01\x02\x03", b"\0", b"\xff\x01"] {
         let mut kit = Kit::default();
-        kit.ask(&query("SELECT 1"), &packet(1, answer));
-        kit.ask(PING, &packet(1, OK));
+        kit.ask(query("SELECT 1"), packet(1, answer));
+        kit.ask(PING, packet(1, OK));
         assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Parse)), ("PING OK", 1), "{}", answer.escape_ascii());
     }
 }
@@ -126,9 +126,9 @@ fn an_answer_that_makes_no_sense_is_counted_once_and_left_behind() {
 fn what_is_kept_of_a_text_is_bounded() {
     let mut kit = Kit::default();
     let long = query(&"x".repeat(1 << 20));
-    long.chunks(1000).for_each(|piece| kit.request(piece));
+    long.chunks(1000).for_each(|piece| _ = kit.request(piece));
     assert!(kit.session.commands.packets.room() < 64 * 1024);
-    kit.response(&packet(1, OK));
+    kit.response(packet(1, OK));
     assert!(kit.session.commands.packets.room() <= 1024);
     assert_eq!((kit.out.len(), kit.out[0].truncated), (1, true));
 }

@@ -16,9 +16,9 @@ fn a_login_is_an_exchange_and_tells_the_server() {
         ("5.7.25-TiDB-v7.1.1", "mysql"),
     ] {
         let mut kit = Kit::default();
-        kit.response(&greeting(version));
-        kit.ask(&login(0, "shop"), &packet(2, OK));
-        kit.ask(PING, &packet(1, OK));
+        kit.response(greeting(version));
+        kit.ask(login(0, "shop"), packet(2, OK));
+        kit.ask(PING, packet(1, OK));
         assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CONNECT OK, PING OK", 0));
         for n in 0..2 {
             assert_eq!(kit.attribute(n, "db.system.name").as_deref(), Some(system));
@@ -31,32 +31,32 @@ fn a_login_is_an_exchange_and_tells_the_server() {
 #[test]
 fn what_is_said_in_a_login_belongs_to_it() {
     let mut kit = Kit::default();
-    kit.response(&greeting("8.0.36"));
-    kit.request(&login(0, ""));
+    kit.response(greeting("8.0.36"));
+    kit.request(login(0, ""));
     // Auth switch, its answer, full authentication, a password, success.
-    kit.response(&packet(2, b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0"));
-    kit.request(&packet(3, &[7; 32]));
-    kit.response(&packet(4, b"\x01\x04"));
-    kit.request(&packet(5, b"\x02"));
-    kit.response(&packet(6, b"\x01-----BEGIN PUBLIC KEY-----"));
-    kit.request(&packet(7, &[9; 256]));
-    kit.response(&packet(8, OK));
-    kit.ask(PING, &packet(1, OK));
+    kit.response(packet(2, b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0"));
+    kit.request(packet(3, &[7; 32]));
+    kit.response(packet(4, b"\x01\x04"));
+    kit.request(packet(5, b"\x02"));
+    kit.response(packet(6, b"\x01-----BEGIN PUBLIC KEY-----"));
+    kit.request(packet(7, &[9; 256]));
+    kit.response(packet(8, OK));
+    kit.ask(PING, packet(1, OK));
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CONNECT OK, PING OK", 0));
     assert_eq!((kit.out[0].start, kit.out[0].request_end, kit.out[0].end), (2, 8, 9));
     // Fast authentication: two packets from the server in a row.
     let mut kit = Kit::default();
-    kit.response(&greeting("8.0.36"));
-    kit.ask(&login(0, ""), &[packet(2, b"\x01\x03"), packet(3, OK)].concat());
-    kit.ask(PING, &packet(1, OK));
+    kit.response(greeting("8.0.36"));
+    kit.ask(login(0, ""), [packet(2, b"\x01\x03"), packet(3, OK)].concat());
+    kit.ask(PING, packet(1, OK));
     assert_eq!(kit.brief(), "CONNECT OK, PING OK");
 }
 
 #[test]
 fn a_login_that_fails_has_its_code() {
     let mut kit = Kit::default();
-    kit.response(&greeting("5.5.5-10.11.6-MariaDB"));
-    kit.ask(&login(0, "shop"), &packet(2, &error(1045, "28000", "Access denied for user")));
+    kit.response(greeting("5.5.5-10.11.6-MariaDB"));
+    kit.ask(login(0, "shop"), packet(2, &error(1045, "28000", "Access denied for user")));
     kit.close(End::Closed);
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CONNECT 1045", 0));
 }
@@ -64,11 +64,11 @@ fn a_login_that_fails_has_its_code() {
 #[test]
 fn a_user_is_changed_in_mid_connection() {
     let mut kit = Kit::default();
-    kit.request(&packet(0, b"\x11root\0\x03abcshop\0"));
-    kit.response(&packet(1, b"\xfemysql_native_password\0abc\0"));
-    kit.request(&packet(2, &[7; 20]));
-    kit.response(&packet(3, OK));
-    kit.ask(PING, &packet(1, OK));
+    kit.request(packet(0, b"\x11root\0\x03abcshop\0"));
+    kit.response(packet(1, b"\xfemysql_native_password\0abc\0"));
+    kit.request(packet(2, &[7; 20]));
+    kit.response(packet(3, OK));
+    kit.ask(PING, packet(1, OK));
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CHANGE_USER OK, PING OK", 0));
     assert_eq!(kit.attribute(1, "db.namespace").as_deref(), Some("shop"));
 }
@@ -76,9 +76,9 @@ fn a_user_is_changed_in_mid_connection() {
 #[test]
 fn behind_a_request_for_tls_the_connection_is_opaque() {
     let mut kit = Kit::default();
-    kit.response(&greeting("8.0.36"));
+    kit.response(greeting("8.0.36"));
     let flags = (1u32 << 9 | 1 << 11).to_le_bytes();
-    kit.request(&packet(1, &[&flags[..], &[0; 28]].concat()));
+    kit.request(packet(1, &[&flags[..], &[0; 28]].concat()));
     assert_eq!((kit.session.state(), kit.brief().as_str()), (State::Opaque, "CONNECT -"));
     assert_eq!((kit.out[0].outcome, kit.count.lost(), kit.session.pending()), (Outcome::Upgraded, 0, 0));
     kit.request(b"\x16\x03\x01\x02\0\x01");
@@ -90,8 +90,8 @@ fn behind_a_request_for_tls_the_connection_is_opaque() {
 fn a_replication_stream_is_opaque() {
     for command in [&b"\x12\x04\0\0\0\0\0\x01\0\0\0"[..], b"\x1e\0\0\x01\0\0\0", b"\x20", b"\x21"] {
         let mut kit = Kit::default();
-        kit.request(&packet(0, command));
-        kit.response(&packet(1, &[0; 40]));
+        kit.request(packet(0, command));
+        kit.response(packet(1, &[0; 40]));
         kit.close(End::Closed);
         assert_eq!((kit.session.state(), kit.out.len(), kit.count.lost()), (State::Opaque, 1, 0));
         assert_eq!(kit.out[0].outcome, Outcome::Upgraded);
@@ -120,8 +120,8 @@ fn zstd(sequence: u8, bytes: &[u8]) -> Vec<u8> {
 
 fn compressed(flags: u32) -> Kit {
     let mut kit = Kit::default();
-    kit.response(&greeting("8.0.36"));
-    kit.ask(&login(flags, "shop"), &packet(2, OK));
+    kit.response(greeting("8.0.36"));
+    kit.ask(login(flags, "shop"), packet(2, OK));
     kit
 }
 
@@ -138,8 +138,8 @@ fn frames_are_unpacked_wherever_they_are_split() {
                 (pack(0, &long), [pack(1, &answer[..777]), pack(2, &answer[777..])].concat()),
                 (frame(0, PING, 0), pack(1, &packet(1, &error(1064, "42000", &"z".repeat(100))))),
             ] {
-                request.chunks(size).for_each(|piece| kit.request(piece));
-                answer.chunks(size).for_each(|piece| kit.response(piece));
+                request.chunks(size).for_each(|piece| _ = kit.request(piece));
+                answer.chunks(size).for_each(|piece| _ = kit.response(piece));
                 let e = kit.out.last().unwrap();
                 assert_eq!((e.request_bytes, e.response_bytes), (request.len() as u64, answer.len() as u64));
             }
@@ -162,8 +162,8 @@ fn a_compressed_connection_older_than_the_agent_is_joined() {
                 kit.request(&first[..at]);
                 kit.ask(&first[at..], &fine);
                 assert_eq!((kit.out[0].request_bytes, kit.out[0].start), (first.len() as u64, 1 + u64::from(at == 0)));
-                kit.ask(&pack(0, &long), &pack(1, &rows(1, &[&[b'y'; 200][..]; 5], true, 2)));
-                kit.ask(&frame(0, PING, 0), &fine);
+                kit.ask(pack(0, &long), pack(1, &rows(1, &[&[b'y'; 200][..]; 5], true, 2)));
+                kit.ask(frame(0, PING, 0), &fine);
                 assert_eq!((kit.out.len(), kit.count.lost(), kit.session.state()), (3, 0, State::Parsing));
                 assert!(kit.brief().ends_with("SELECT ? OK, PING OK"), "{}", kit.brief());
                 assert_eq!(kit.attribute(1, "db.response.returned_rows").as_deref(), Some("5"));
@@ -178,7 +178,7 @@ fn a_connection_older_than_the_agent_that_is_not_compressed_is_joined_too() {
         for at in 0..first.len() {
             let mut kit = Kit::default();
             kit.request(&first[..at]);
-            kit.ask(&first[at..], &packet(1, OK));
+            kit.ask(&first[at..], packet(1, OK));
             assert_eq!((kit.out.len(), kit.count.lost(), kit.out[0].request_bytes), (1, 0, first.len() as u64));
         }
     }
@@ -204,7 +204,7 @@ fn a_frame_that_was_not_captured_is_a_gap_of_its_length() {
     let answer = zlib(1, &rows(1, &[text.as_bytes()], true, 2));
     kit.response(&answer[..50]);
     kit.feed(Direction::Response, Bytes::Skipped(answer.len() as u64 - 50));
-    kit.ask(&frame(0, PING, 0), &frame(1, &packet(1, OK), 0));
+    kit.ask(frame(0, PING, 0), frame(1, &packet(1, OK), 0));
     assert_eq!((kit.out.len(), kit.count.lost()), (3, 0), "{}", kit.brief());
     assert_eq!((kit.out[1].truncated, kit.out[1].response_bytes), (true, answer.len() as u64));
     assert!(kit.brief().ends_with("PING OK"));
@@ -214,10 +214,10 @@ fn a_frame_that_was_not_captured_is_a_gap_of_its_length() {
 fn frames_beyond_the_capture_limit_end_before_the_next_request() {
     for missing in [Bytes::Skipped(9000), Bytes::Lost(9000)] {
         let mut kit = compressed(COMPRESS);
-        kit.request(&frame(0, &query("SELECT 1"), 0));
-        kit.response(&zlib(1, &rows(1, &[&b"\x01x"[..]; 99], true, 2)[..300]));
+        kit.request(frame(0, &query("SELECT 1"), 0));
+        kit.response(zlib(1, &rows(1, &[&b"\x01x"[..]; 99], true, 2)[..300]));
         kit.feed(Direction::Response, missing);
-        kit.ask(&frame(0, PING, 0), &frame(1, &packet(1, OK), 0));
+        kit.ask(frame(0, PING, 0), frame(1, &packet(1, OK), 0));
         assert!(kit.brief().ends_with("PING OK"), "{}", kit.brief());
         let lost = u64::from(matches!(missing, Bytes::Lost(_)));
         assert_eq!((kit.out.len() as u64, kit.count.lost_by(Lost::Hole)), (3 - lost, lost));
@@ -229,10 +229,10 @@ fn a_frame_that_is_not_what_it_says_is_survived() {
     for flags in [COMPRESS, ZSTD] {
         let mut kit = compressed(flags);
         for n in 0..3 {
-            kit.request(&frame(0, &[n; 50], 5000));
-            kit.response(&frame(1, &packet(1, OK), 0));
+            kit.request(frame(0, &[n; 50], 5000));
+            kit.response(frame(1, &packet(1, OK), 0));
         }
-        kit.ask(&frame(0, PING, 0), &frame(1, &packet(1, OK), 0));
+        kit.ask(frame(0, PING, 0), frame(1, &packet(1, OK), 0));
         assert!(kit.brief().ends_with("PING OK"), "{}", kit.brief());
         assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CONNECT OK, * -, * -, * -, PING OK", 0));
         assert!(kit.out[1..4].iter().all(|e| e.truncated && e.outcome == Outcome::Answered && e.end == e.start + 1));

@@ -51,8 +51,8 @@ fn answers() -> Vec<(Vec<u8>, &'static str)> {
 fn every_answer_to_a_query_is_one_answer() {
     for (answer, status) in answers() {
         let mut kit = Kit::default();
-        kit.ask(&query("SELECT 1"), &answer);
-        kit.ask(PING, &packet(1, OK));
+        kit.ask(query("SELECT 1"), &answer);
+        kit.ask(PING, packet(1, OK));
         assert_eq!(kit.count.lost(), 0, "{}", answer.escape_ascii());
         assert!(kit.brief().ends_with(&format!(" {status}, PING OK")), "{} {}", kit.brief(), answer.escape_ascii());
         let e = &kit.out[0];
@@ -88,8 +88,8 @@ fn every_command_has_its_name_and_its_kind_of_answer() {
         (b"\xfa\x01\0\0\0\0\0", "EXECUTE (unseen)", fine.clone()),
     ] {
         let mut kit = Kit::default();
-        kit.ask(&packet(0, command), &answer);
-        kit.ask(&packet(0, command), &packet(1, &error(1227, "42000", "denied")));
+        kit.ask(packet(0, command), &answer);
+        kit.ask(packet(0, command), packet(1, &error(1227, "42000", "denied")));
         assert_eq!((kit.brief(), kit.count.lost()), (format!("{name} OK, {name} 1227"), 0));
     }
 }
@@ -97,8 +97,8 @@ fn every_command_has_its_name_and_its_kind_of_answer() {
 #[test]
 fn commands_without_an_answer_are_one_way() {
     let mut kit = Kit::default();
-    kit.request(&[number(0x19, 7), packet(0, b"\x18\x07\0\0\0\0\0data"), PING.to_vec()].concat());
-    kit.response(&packet(1, OK));
+    kit.request([number(0x19, 7), packet(0, b"\x18\x07\0\0\0\0\0data"), PING.to_vec()].concat());
+    kit.response(packet(1, OK));
     kit.request(b"\x01\0\0\0\x01");
     kit.close(End::Closed);
     assert_eq!(kit.brief(), "STMT_CLOSE -, STMT_SEND_LONG_DATA -, PING OK, QUIT -");
@@ -111,10 +111,10 @@ fn commands_without_an_answer_are_one_way() {
 fn counts_of_rows_are_reported() {
     let mut kit = Kit::default();
     let row: &[u8] = b"\x01x";
-    kit.ask(&query("SELECT 1"), &rows(1, &[row, row, row], true, 2));
-    kit.ask(&query("UPDATE t"), &packet(1, b"\0\xfc\x2c\x01\0\x02\0\0\0"));
-    kit.ask(&query("CALL p"), &[rows(1, &[row], false, 10), rows(5, &[row], false, 10), packet(9, OK)].concat());
-    kit.ask(&query("SELECT nothing"), &packet(1, &error(1054, "42S22", "no column")));
+    kit.ask(query("SELECT 1"), rows(1, &[row, row, row], true, 2));
+    kit.ask(query("UPDATE t"), packet(1, b"\0\xfc\x2c\x01\0\x02\0\0\0"));
+    kit.ask(query("CALL p"), [rows(1, &[row], false, 10), rows(5, &[row], false, 10), packet(9, OK)].concat());
+    kit.ask(query("SELECT nothing"), packet(1, &error(1054, "42S22", "no column")));
     let of = |n, key| kit.attribute(n, key).unwrap_or_default();
     let counts: Vec<_> =
         (0..4).map(|n| (of(n, "db.response.returned_rows"), of(n, crate::sql::AFFECTED_ROWS))).collect();
@@ -138,18 +138,18 @@ fn execute_names_the_statement_that_prepare_gave() {
                 payloads.extend(eof.then_some(EOF));
             }
             let answer = packets(1, &payloads);
-            kit.ask(&prepare("SELECT a FROM t WHERE b = ?"), &answer);
-            kit.ask(&execute(5), &rows(1, &[b"\0\0\x01a"], eof, 2));
-            kit.ask(&execute(6), &packet(1, &error(1243, "HY000", "Unknown prepared statement handler")));
-            kit.ask(&number(0x1a, 5), &packet(1, OK));
+            kit.ask(prepare("SELECT a FROM t WHERE b = ?"), &answer);
+            kit.ask(execute(5), rows(1, &[b"\0\0\x01a"], eof, 2));
+            kit.ask(execute(6), packet(1, &error(1243, "HY000", "Unknown prepared statement handler")));
+            kit.ask(number(0x1a, 5), packet(1, OK));
             assert_eq!((kit.out.len(), kit.count.lost()), (4, 0), "{parameters} {columns} {eof} {}", kit.brief());
             assert_eq!(kit.out[0].response_bytes, answer.len() as u64);
             assert_eq!(kit.names.get(kit.out[2].operation), "EXECUTE (unseen)");
             assert!(kit.names.get(kit.out[0].operation).starts_with("PREPARE"));
             assert_ne!(kit.names.get(kit.out[1].operation), "EXECUTE (unseen)");
             // Closed, its number means nothing any more.
-            kit.request(&number(0x19, 5));
-            kit.ask(&execute(5), &packet(1, OK));
+            kit.request(number(0x19, 5));
+            kit.ask(execute(5), packet(1, OK));
             assert_eq!(kit.names.get(kit.out[5].operation), "EXECUTE (unseen)");
         }
     }
@@ -160,9 +160,9 @@ fn statements_are_forgotten_when_the_session_begins_anew() {
     let prepared = packets(1, &[&[0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]);
     for reset in [&b"\x1f"[..], b"\x11root\0\0shop\0"] {
         let mut kit = Kit::default();
-        kit.ask(&prepare("SET @a = 1"), &prepared);
-        kit.ask(&packet(0, reset), &packet(1, OK));
-        kit.ask(&execute(5), &packet(1, OK));
+        kit.ask(prepare("SET @a = 1"), &prepared);
+        kit.ask(packet(0, reset), packet(1, OK));
+        kit.ask(execute(5), packet(1, OK));
         assert_eq!(kit.names.get(kit.out[2].operation), "EXECUTE (unseen)");
     }
 }
@@ -170,8 +170,8 @@ fn statements_are_forgotten_when_the_session_begins_anew() {
 #[test]
 fn a_statement_executed_before_its_prepare_is_answered() {
     let mut kit = Kit::default();
-    kit.request(&[prepare("DO 1"), execute(u32::MAX)].concat());
-    kit.response(&[packets(1, &[&[0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]), packet(1, OK)].concat());
+    kit.request([prepare("DO 1"), execute(u32::MAX)].concat());
+    kit.response([packets(1, &[&[0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]), packet(1, OK)].concat());
     assert_eq!((kit.out.len(), kit.count.lost()), (2, 0));
     assert_ne!(kit.names.get(kit.out[1].operation), "EXECUTE (unseen)");
 }
@@ -179,15 +179,15 @@ fn a_statement_executed_before_its_prepare_is_answered() {
 #[test]
 fn a_local_file_belongs_to_the_statement_that_asked_for_it() {
     let mut kit = Kit::default();
-    kit.request(&query("LOAD DATA LOCAL INFILE 'f' INTO TABLE t"));
-    kit.response(&packet(1, b"\xfbf"));
-    kit.request(&packet(2, &[b'x'; 700]));
-    kit.request(&packet(0, b"\x03SELECT looks like a command"));
+    kit.request(query("LOAD DATA LOCAL INFILE 'f' INTO TABLE t"));
+    kit.response(packet(1, b"\xfbf"));
+    kit.request(packet(2, &[b'x'; 700]));
+    kit.request(packet(0, b"\x03SELECT looks like a command"));
     kit.feed(Direction::Request, Bytes::Skipped(5000));
     kit.feed(Direction::Request, Bytes::Lost(5000));
-    kit.request(&packet(9, b""));
-    kit.response(&packet(10, b"\0\x07\0\x02\0\0\0"));
-    kit.ask(PING, &packet(1, OK));
+    kit.request(packet(9, b""));
+    kit.response(packet(10, b"\0\x07\0\x02\0\0\0"));
+    kit.ask(PING, packet(1, OK));
     assert_eq!((kit.out.len(), kit.count.lost()), (2, 0));
     let e = &kit.out[0];
     assert_eq!((e.request_bytes, e.request_end, e.response_bytes), (44 + 704 + 32 + 10_000 + 4, 7, 6 + 11));
@@ -199,7 +199,7 @@ fn a_local_file_belongs_to_the_statement_that_asked_for_it() {
 fn the_schema_in_use_is_known_once_it_was_named() {
     let mut kit = Kit::default();
     let mut ask = |request: &[u8], answer: &[u8]| {
-        kit.ask(request, &packet(1, answer));
+        kit.ask(request, packet(1, answer));
         kit.attribute(kit.out.len() - 1, "db.namespace")
     };
     assert_eq!(ask(PING, OK), None);
@@ -214,8 +214,8 @@ fn the_schema_in_use_is_known_once_it_was_named() {
 #[test]
 fn pipelined_commands_pair_in_order() {
     let mut kit = Kit::default();
-    kit.request(&[query("SELECT 1"), PING.to_vec(), query("SELECT 2")].concat());
-    kit.response(&[rows(1, &[b"\x01x"], true, 2), packet(1, OK), packet(1, &error(1064, "42000", ""))].concat());
+    kit.request([query("SELECT 1"), PING.to_vec(), query("SELECT 2")].concat());
+    kit.response([rows(1, &[b"\x01x"], true, 2), packet(1, OK), packet(1, &error(1064, "42000", ""))].concat());
     let status: Vec<_> = kit.brief().split(", ").map(|one| one.rsplit(' ').next().unwrap().to_string()).collect();
     assert_eq!((status.join(" ").as_str(), kit.count.lost()), ("OK OK 1064", 0));
 }
@@ -227,16 +227,16 @@ fn packets_of_16_mib_are_one_message() {
     let mut first = packet(0, b"\x03INSERT INTO t VALUES ('");
     first[..3].copy_from_slice(&[0xff; 3]);
     kit.request(&first);
-    kit.request(&vec![b'x'; full - (first.len() - 4)]);
-    kit.request(&packet(1, b"x')"));
-    kit.response(&packet(2, OK));
+    kit.request(vec![b'x'; full - (first.len() - 4)]);
+    kit.request(packet(1, b"x')"));
+    kit.response(packet(2, OK));
     // A row of more than 16 MiB: it looks like the end of the rows, but for its length.
-    kit.request(&query("SELECT 1"));
-    kit.response(&packets(1, &[b"\x01", COLUMN, EOF]));
+    kit.request(query("SELECT 1"));
+    kit.response(packets(1, &[b"\x01", COLUMN, EOF]));
     kit.response(b"\xff\xff\xff\x04\xfe\0\0\0\x01\0\0\0\0");
     kit.feed(Direction::Response, Bytes::Skipped(full as u64 - 9));
-    kit.response(&packets(5, &[b"rest", EOF]));
-    kit.ask(PING, &packet(1, OK));
+    kit.response(packets(5, &[b"rest", EOF]));
+    kit.ask(PING, packet(1, OK));
     assert_eq!((kit.out.len(), kit.count.lost()), (3, 0), "{}", kit.brief());
     assert_eq!(kit.out[0].request_bytes, full as u64 + 4 + 7);
     assert_eq!(kit.attribute(1, "db.response.returned_rows").as_deref(), Some("1"));
@@ -245,8 +245,8 @@ fn packets_of_16_mib_are_one_message() {
 #[test]
 fn a_server_that_ends_an_idle_connection_answers_nobody() {
     let mut kit = Kit::default();
-    kit.ask(PING, &packet(1, OK));
-    kit.response(&packet(0, &error(4031, "HY000", "The client was disconnected by the server")));
+    kit.ask(PING, packet(1, OK));
+    kit.response(packet(0, &error(4031, "HY000", "The client was disconnected by the server")));
     kit.close(End::Closed);
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("PING OK", 0));
 }

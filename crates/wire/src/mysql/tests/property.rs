@@ -1,6 +1,7 @@
 //! Any split gives the same exchanges; any bytes give no panic; any gap keeps the ledger's identity.
 
 use super::*;
+use crate::by_hand::{end, hole, holes, no_wrong_pair, sizes};
 use proptest::prelude::*;
 
 /// One command and its answer, which is nothing if it has none. `eof`: there are EOF packets.
@@ -46,29 +47,6 @@ fn conversation() -> impl Strategy<Value = (bool, Rounds)> {
         .prop_flat_map(|eof| (Just(eof), prop::collection::vec(prop::collection::vec(exchange(eof), 1..5), 1..6)))
 }
 
-/// What must not depend on how the bytes were split.
-fn facts(kit: &Kit) -> Vec<String> {
-    let fact = |e: &crate::Exchange| {
-        let mut all = format!(
-            "{:06} {} {:?} {:?} {} {} {} {}",
-            e.request_offset,
-            kit.names.get(e.operation),
-            e.status,
-            e.outcome,
-            e.truncated,
-            e.request_bytes,
-            e.response_bytes,
-            e.response_offset,
-        );
-        e.attributes(crate::Side::Client, &kit.names, &mut |key, value| all += &format!(" {key}={value:?}"));
-        all
-    };
-    let mut facts: Vec<_> = kit.out.iter().map(fact).collect();
-    // One-way commands are reported at once, before or after what is pending.
-    facts.sort();
-    facts
-}
-
 /// Logs in, or joins late; then the rounds.
 fn run(
     login: Option<u32>,
@@ -91,35 +69,14 @@ fn run(
     kit
 }
 
-/// Cuts `bytes` into pieces of these sizes, over and over.
-fn split<'a>(bytes: &'a [u8], sizes: &[usize], turn: &mut usize) -> Vec<&'a [u8]> {
-    let (mut pieces, mut rest) = (Vec::new(), bytes);
-    while !rest.is_empty() {
-        let n = sizes[*turn % sizes.len()].min(rest.len());
-        *turn += 1;
-        let (piece, behind) = rest.split_at(n);
-        pieces.push(piece);
-        rest = behind;
-    }
-    pieces
-}
-
-fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(prop_oneof![1..4usize, 1..300usize], 1..20)
-}
-
 proptest! {
     #[test]
     fn any_split_gives_the_same_exchanges(login: bool, (eof, rounds) in conversation(), sizes in sizes()) {
         let login = login.then_some(u32::from(!eof) << 24);
-        let whole = run(login, &rounds, |kit, direction, bytes| kit.feed(direction, Bytes::Captured(bytes)));
-        let mut turn = 0;
-        let parts = run(login, &rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                kit.feed(direction, Bytes::Captured(piece));
-            }
-        });
-        prop_assert_eq!(facts(&whole), facts(&parts));
+        let whole = run(login, &rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        let mut sizes = sizes;
+        let parts = run(login, &rounds, |kit, direction, bytes| kit.in_pieces(direction, bytes, &mut sizes));
+        prop_assert_eq!(whole.facts(), parts.facts());
         let commands = rounds.iter().flatten().count() as u64 + u64::from(login.is_some());
         prop_assert_eq!((whole.count.reported, whole.count.lost()), (commands, 0));
         prop_assert!(whole.out.iter().all(|e| e.outcome != Outcome::Unanswered));
@@ -128,31 +85,16 @@ proptest! {
     #[test]
     fn any_gap_keeps_the_ledger(
         login: bool, (eof, rounds) in conversation(), sizes in sizes(),
-        cuts in prop::collection::vec(prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2)], 1..40),
-        end in prop_oneof![Just(End::Closed), Just(End::Reset), Just(End::Evicted)],
+        holes in holes(), end in end(),
     ) {
         let login = login.then_some(u32::from(!eof) << 24);
-        let mut turn = 0;
-        let mut kit = run(login, &rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                kit.feed(direction, match cuts[turn % cuts.len()] {
-                    0 => Bytes::Captured(piece),
-                    1 => Bytes::Skipped(piece.len() as u64),
-                    _ => Bytes::Lost(piece.len() as u64),
-                });
-                turn += 1;
-            }
-        });
+        let (mut sizes, mut holes) = (sizes, holes);
+        let mut kit = run(login, &rounds, |kit, direction, bytes| kit.with_holes(direction, bytes, &mut sizes, &mut holes));
         kit.close(end);
-        // Nothing is paired by guess: what is called answered is what would have been without the gaps.
-        let truth = run(login, &rounds, |kit, direction, bytes| kit.feed(direction, Bytes::Captured(bytes)));
-        let pair = |e: &crate::Exchange| (e.request_offset, e.response_offset, e.request_bytes, e.response_bytes);
-        let truth: Vec<_> = truth.out.iter().map(pair).collect();
-        for e in kit.out.iter().filter(|e| e.outcome == Outcome::Answered && !e.truncated) {
-            prop_assert!(truth.contains(&pair(e)), "{} {e:?}", kit.names.get(e.operation));
-        }
+        let truth = run(login, &rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        no_wrong_pair(&kit, &truth)?;
         let begun = kit.session.commands.begun;
-        prop_assert_eq!(begun, kit.count.reported + kit.count.lost() - kit.strays, "{:?} {:?}", kit.count, facts(&kit));
+        prop_assert_eq!(begun, kit.count.reported + kit.count.lost() - kit.strays, "{:?} {:?}", kit.count, kit.facts());
         prop_assert_eq!(kit.session.pending(), 0);
     }
 
@@ -166,16 +108,12 @@ proptest! {
     ) {
         let mut kit = Kit::default();
         if compressed {
-            kit.response(&greeting("8.0.36"));
-            kit.ask(&self::login(1 << 5, ""), &packet(2, OK));
+            kit.response(greeting("8.0.36"));
+            kit.ask(self::login(1 << 5, ""), packet(2, OK));
         }
         for (request, kind, bytes) in pieces {
             let direction = if request { Direction::Request } else { Direction::Response };
-            kit.feed(direction, match kind {
-                0 => Bytes::Skipped(bytes.len() as u64),
-                1 => Bytes::Lost(bytes.len() as u64),
-                _ => Bytes::Captured(&bytes),
-            });
+            kit.feed(direction, hole(kind, &bytes));
         }
         kit.close(End::Closed);
         prop_assert_eq!(kit.session.commands.begun, kit.count.reported + kit.count.lost() - kit.strays);

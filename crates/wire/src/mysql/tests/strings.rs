@@ -22,9 +22,9 @@ const NAME: &str = r"SELECT 'O\'Brien', a";
 fn texts_are_read_as_the_last_status_says() {
     let mut kit = Kit::default();
     for flags in [ESCAPES, NO_ESCAPES, ESCAPES, NO_ESCAPES] {
-        kit.ask(PING, &fine(flags));
-        kit.ask(&query(NAME), &fine(flags));
-        kit.ask(&query(PATH), &fine(flags));
+        kit.ask(PING, fine(flags));
+        kit.ask(query(NAME), fine(flags));
+        kit.ask(query(PATH), fine(flags));
     }
     let told: Vec<&str> = (0..kit.out.len()).map(|n| digest_of(&kit, n)).filter(|name| *name != "PING").collect();
     let escapes = ["SELECT ?, a", "SELECT ? secret ? ..."];
@@ -44,7 +44,7 @@ fn every_message_with_a_status_tells() {
         let mut kit = Kit::default();
         let request = if answer[4] == 0 { packet(0, b"\x16SELECT a") } else { query("SELECT a") };
         kit.ask(&request, &answer);
-        kit.ask(&query(PATH), &fine(NO_ESCAPES));
+        kit.ask(query(PATH), fine(NO_ESCAPES));
         assert_eq!((digest_of(&kit, 1), kit.count.lost()), ("SELECT ?, a, ?", 0), "{}", answer.escape_ascii());
     }
 }
@@ -54,25 +54,25 @@ fn where_it_is_not_known_both_ways_are_masked() {
     let masked = "SELECT ? ...";
     // Nothing was seen yet.
     let mut kit = Kit::default();
-    kit.ask(&query(PATH), &fine(NO_ESCAPES));
+    kit.ask(query(PATH), fine(NO_ESCAPES));
     assert_eq!(digest_of(&kit, 0), masked);
     // The answer to what may change it is still to come.
     let mut kit = Kit::default();
-    kit.ask(PING, &fine(ESCAPES));
-    kit.request(&[query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'"), query(PATH)].concat());
-    kit.response(&[fine(NO_ESCAPES), fine(NO_ESCAPES)].concat());
+    kit.ask(PING, fine(ESCAPES));
+    kit.request([query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'"), query(PATH)].concat());
+    kit.response([fine(NO_ESCAPES), fine(NO_ESCAPES)].concat());
     assert_eq!(digest_of(&kit, 2), masked);
     // The first of two statements may change it for the second.
     let mut kit = Kit::default();
-    kit.ask(PING, &fine(ESCAPES));
-    kit.ask(&query(&format!("SET @@sql_mode = @a; {PATH};")), &[fine(NO_ESCAPES)].concat());
+    kit.ask(PING, fine(ESCAPES));
+    kit.ask(query(&format!("SET @@sql_mode = @a; {PATH};")), [fine(NO_ESCAPES)].concat());
     assert_eq!(digest_of(&kit, 1), "SET @@sql_mode = @a; SELECT ? ...");
-    kit.ask(&query(&format!("{PATH};\n")), &fine(NO_ESCAPES));
+    kit.ask(query(&format!("{PATH};\n")), fine(NO_ESCAPES));
     assert_eq!(digest_of(&kit, 2), "SELECT ?, a, ?");
     // An answer was not captured.
-    kit.ask(&query("SELECT a"), &fine(NO_ESCAPES)[..2]);
+    kit.ask(query("SELECT a"), &fine(NO_ESCAPES)[..2]);
     kit.feed(Direction::Response, Bytes::Skipped(500));
-    kit.ask(&query(PATH), &fine(ESCAPES));
+    kit.ask(query(PATH), fine(ESCAPES));
     assert_eq!(digest_of(&kit, 4), masked);
 }
 
@@ -93,10 +93,10 @@ proptest! {
         let text = format!("SELECT a FROM t WHERE b = '{}' AND c = '{}'", literal(&inside), literal(&behind));
         let mut kit = Kit::default();
         if seen {
-            kit.ask(PING, &fine(flags));
+            kit.ask(PING, fine(flags));
         }
-        kit.ask(&query(&text), &fine(flags));
-        kit.ask(&packet(0, &[b"\x16", text.as_bytes()].concat()), &packet(1, b"\0\x07\0\0\0\0\0\0\0\0\0\0"));
+        kit.ask(query(&text), fine(flags));
+        kit.ask(packet(0, &[b"\x16", text.as_bytes()].concat()), packet(1, b"\0\x07\0\0\0\0\0\0\0\0\0\0"));
         for exchange in &kit.out {
             let name = kit.names.get(exchange.operation);
             prop_assert!(!name.contains('z') && !name.contains('7'), "{name} of {text}");

@@ -1,107 +1,30 @@
-//! A connection fed by hand, and the messages that travel on one.
+//! A connection of PostgreSQL, and messages made by hand.
 
-use crate::parser::Parser as _;
+use crate::by_hand::ByHand;
 use crate::postgresql::Session;
-use crate::{Bytes, Context, Direction, End, Exchange, Names, Outcome, Piece, Status, Value};
+use crate::{Outcome, Status};
 use steth_ledger::Exchanges;
 
-#[derive(Debug, Default)]
-pub(super) struct Kit {
-    pub(super) session: Session,
-    pub(super) names: Names,
-    pub(super) statements: crate::Statements,
-    pub(super) domains: crate::Domains,
-    pub(super) out: Vec<Exchange>,
-    pub(super) count: Exchanges,
-    pub(super) time: u64,
-    /// Positions of requests and responses.
-    pub(super) at: [u64; 2],
-    pub(super) last: Option<Direction>,
-}
+pub(super) type Kit = ByHand<Session>;
 
 impl Kit {
     /// A connection whose session has begun, without the record of that.
     pub(super) fn started() -> Self {
         let mut kit = Kit::default();
-        kit.request(&startup(&["user", "me", "database", "shop"])).response(&welcome());
+        kit.request(startup(&["user", "me", "database", "shop"])).response(welcome());
         assert_eq!(kit.brief(), "CONNECT OK");
         kit.out.clear();
         kit.count = Exchanges::default();
         kit
     }
 
-    pub(super) fn feed(&mut self, direction: Direction, bytes: Bytes<'_>) -> &mut Self {
-        self.time += 1;
-        let [mine, other] = if direction == Direction::Request { [0, 1] } else { [1, 0] };
-        let piece = Piece {
-            offset: self.at[mine],
-            opposite: self.at[other],
-            time: self.time,
-            arrival: 0,
-            turn: self.last != Some(direction),
-            bytes,
-        };
-        let mut cx = Context {
-            names: &mut self.names,
-            statements: &mut self.statements,
-            domains: &mut self.domains,
-            out: &mut self.out,
-            count: &mut self.count,
-        };
-        self.session.feed(direction, &piece, &mut cx);
-        self.at[mine] += piece.len();
-        if piece.len() > 0 {
-            self.last = Some(direction);
-        }
-        self
-    }
-
-    pub(super) fn request(&mut self, bytes: &[u8]) -> &mut Self {
-        self.feed(Direction::Request, Bytes::Captured(bytes))
-    }
-
-    pub(super) fn response(&mut self, bytes: &[u8]) -> &mut Self {
-        self.feed(Direction::Response, Bytes::Captured(bytes))
-    }
-
-    pub(super) fn close(&mut self, end: End) -> &mut Self {
-        self.time += 1;
-        let mut cx = Context {
-            names: &mut self.names,
-            statements: &mut self.statements,
-            domains: &mut self.domains,
-            out: &mut self.out,
-            count: &mut self.count,
-        };
-        self.session.close(end, self.time, &mut cx);
-        self
-    }
-
     /// `SELECT a OK, INSERT b 23505, UPDATE c skipped`.
     pub(super) fn brief(&self) -> String {
-        let one = |e: &Exchange| {
-            let status = match (e.outcome, e.status) {
-                (Outcome::Answered, Status::Word(word)) => self.names.get(word),
-                (Outcome::Answered, _) => "?",
-                (outcome, _) => outcome.name(),
-            };
-            format!("{} {status}", self.names.get(e.operation))
-        };
-        self.out.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-
-    pub(super) fn attribute(&self, n: usize, key: &str) -> Option<String> {
-        let mut found = None;
-        self.out[n].attributes(crate::Side::Client, &self.names, &mut |name, value| {
-            if name == key {
-                found = Some(match value {
-                    Value::Text(text) => text.into_owned(),
-                    Value::Number(n) => n.to_string(),
-                    Value::List(list) => list.join(","),
-                });
-            }
-        });
-        found
+        self.list(|e| match (e.outcome, e.status) {
+            (Outcome::Answered, Status::Word(word)) => self.names.get(word).to_owned(),
+            (Outcome::Answered, _) => "?".to_owned(),
+            (outcome, _) => outcome.name().to_owned(),
+        })
     }
 }
 

@@ -9,14 +9,14 @@ fn a_long_statement_is_cut_wherever_it_is_split() {
     let text = format!("SELECT {}", "a, ".repeat(20_000));
     let bytes = query(&text);
     let mut whole = Kit::started();
-    whole.request(&bytes).response(&all![complete("SELECT 0"), ready()]);
+    whole.request(&bytes).response(all![complete("SELECT 0"), ready()]);
     assert!(whole.out[0].truncated);
     for size in [1, 1000, 16 * 1024 + 5, 16 * 1024 + 6] {
         let mut kit = Kit::started();
         bytes.chunks(size).for_each(|chunk| {
             kit.request(chunk);
         });
-        kit.response(&all![complete("SELECT 0"), ready()]);
+        kit.response(all![complete("SELECT 0"), ready()]);
         assert_eq!((kit.brief(), kit.out[0].truncated), (whole.brief(), true));
     }
 }
@@ -30,9 +30,9 @@ fn a_statement_whose_end_was_not_captured_is_marked() {
             let mut kit = Kit::started();
             kit.request(&bytes[..bytes.len() - 991]).feed(Direction::Request, cut);
             if bytes[0] == b'P' {
-                kit.request(&all![bind("", ""), execute(""), sync()]).response(&all![done(b'1'), done(b'2')]);
+                kit.request(all![bind("", ""), execute(""), sync()]).response(all![done(b'1'), done(b'2')]);
             }
-            kit.response(&all![complete("SELECT 0"), ready()]);
+            kit.response(all![complete("SELECT 0"), ready()]);
             assert_eq!((kit.brief().as_str(), kit.out[0].truncated, kit.count.lost()), ("SELECT a ... OK", true, 0));
         }
     }
@@ -43,20 +43,20 @@ fn a_pipeline_beyond_the_bound_is_counted() {
     let most = Fifo::<u8>::MAX;
     let mut kit = Kit::started();
     let bind = all![bind("", ""), execute("")];
-    kit.request(&parse("", "SELECT a"));
+    kit.request(parse("", "SELECT a"));
     for _ in 0..most + 10 {
         kit.request(&bind);
     }
-    kit.request(&all![sync(), query("SELECT b")]);
-    kit.response(&done(b'1'));
+    kit.request(all![sync(), query("SELECT b")]);
+    kit.response(done(b'1'));
     for _ in 0..most + 10 {
-        kit.response(&all![done(b'2'), complete("SELECT 0")]);
+        kit.response(all![done(b'2'), complete("SELECT 0")]);
     }
-    kit.response(&ready());
+    kit.response(ready());
     assert_eq!((kit.out.len(), kit.count.lost_by(Lost::Evicted)), (most, 11));
-    kit.response(&all![complete("SELECT 0"), ready()]);
+    kit.response(all![complete("SELECT 0"), ready()]);
     kit.time += 1_000_000;
-    kit.request(&query("SELECT c")).response(&all![complete("SELECT 0"), ready()]);
+    kit.request(query("SELECT c")).response(all![complete("SELECT 0"), ready()]);
     assert_eq!((kit.count.reported, kit.count.lost()), (most as u64 + 1, 11));
     assert!(kit.brief().ends_with("SELECT c OK"));
 }
@@ -65,18 +65,16 @@ fn a_pipeline_beyond_the_bound_is_counted() {
 fn more_preparations_than_one_request_holds() {
     let mut kit = Kit::started();
     let describes = vec![describe(b'S', "s"); 100].concat();
-    kit.request(&all![parse("s", "SELECT a"), describes, bind("", "s"), execute(""), sync()]);
+    kit.request(all![parse("s", "SELECT a"), describes, bind("", "s"), execute(""), sync()]);
     let described = vec![done(b'n'); 100].concat();
-    kit.response(&all![done(b'1'), described, done(b'2'), complete("SELECT 0"), ready()]);
+    kit.response(all![done(b'1'), described, done(b'2'), complete("SELECT 0"), ready()]);
     assert_eq!((kit.brief().as_str(), kit.session.pending(), kit.count.lost()), ("SELECT a OK", 0, 0));
 }
 
 #[test]
 fn more_statements_in_a_query_than_are_told_apart() {
     let mut kit = Kit::started();
-    kit.request(&query(&"SELECT a;".repeat(300)))
-        .response(&vec![complete("SELECT 0"); 300].concat())
-        .response(&ready());
+    kit.request(query(&"SELECT a;".repeat(300))).response(vec![complete("SELECT 0"); 300].concat()).response(ready());
     assert_eq!((kit.out.len(), kit.count.lost(), kit.session.pending()), (300, 0, 0));
     assert!(kit.brief().ends_with(&format!("SELECT a OK{}", ", QUERY (unseen) OK".repeat(44))));
 }

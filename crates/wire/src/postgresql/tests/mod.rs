@@ -274,11 +274,11 @@ fn conversations() {
 #[test]
 fn attributes() {
     let mut kit = Kit::started();
-    kit.request(&query("SELECT a FROM t"));
-    kit.response(&all![columns(), row(b"1"), complete("SELECT 1"), message(b'Z', b"T")]);
-    kit.request(&query("DELETE FROM t")).response(&all![complete("DELETE 7"), message(b'Z', b"T")]);
-    kit.request(&all![run("INSERT a"), sync()]);
-    kit.response(&all![
+    kit.request(query("SELECT a FROM t"));
+    kit.response(all![columns(), row(b"1"), complete("SELECT 1"), message(b'Z', b"T")]);
+    kit.request(query("DELETE FROM t")).response(all![complete("DELETE 7"), message(b'Z', b"T")]);
+    kit.request(all![run("INSERT a"), sync()]);
+    kit.response(all![
         done(b'1'),
         done(b'2'),
         done(b'n'),
@@ -287,9 +287,9 @@ fn attributes() {
         complete("INSERT 0 2"),
         message(b'Z', b"T")
     ]);
-    kit.request(&query("SELECT b")).response(&all![error("42703"), message(b'Z', b"E")]);
-    kit.request(&query("ROLLBACK")).response(&all![complete("ROLLBACK"), ready()]);
-    kit.request(&query("SELECT w")).response(&all![error("01000"), ready()]);
+    kit.request(query("SELECT b")).response(all![error("42703"), message(b'Z', b"E")]);
+    kit.request(query("ROLLBACK")).response(all![complete("ROLLBACK"), ready()]);
+    kit.request(query("SELECT w")).response(all![error("01000"), ready()]);
     let all = |n: usize| {
         let mut all = String::new();
         kit.out[n].attributes(crate::Side::Server, &kit.names, &mut |key, value| {
@@ -325,10 +325,10 @@ fn times_and_sizes_are_those_on_the_wire() {
     let mut kit = Kit::started();
     let at = kit.at;
     let [first, second] = [all![run("SELECT a")], all![bind("", ""), execute("")]];
-    kit.request(&first[..10]).request(&all![&first[10..], second, sync()]);
+    kit.request(&first[..10]).request(all![&first[10..], second, sync()]);
     let (one, two) =
         (all![done(b'1'), done(b'2'), done(b'n'), complete("SELECT 0")], all![done(b'2'), complete("SELECT 0")]);
-    kit.response(&one[..3]).response(&all![&one[3..], notice(), two]).response(&ready());
+    kit.response(&one[..3]).response(all![&one[3..], notice(), two]).response(ready());
     let (a, b) = (&kit.out[0], &kit.out[1]);
     let times = |e: &crate::Exchange| [e.start, e.request_end, e.first_byte, e.end].map(|time| time - 2);
     assert_eq!((times(a), times(b)), ([1, 2, 3, 4], [2, 2, 4, 4]));
@@ -342,8 +342,8 @@ fn times_and_sizes_are_those_on_the_wire() {
 fn copied_data_is_part_of_the_request() {
     let mut kit = Kit::started();
     let (text, data) = (query("COPY t FROM STDIN"), all![message(b'd', &[b'x'; 3000]), done(b'c')]);
-    kit.request(&text).response(&message(b'G', b"\0\0\0"));
-    kit.request(&data).response(&all![complete("COPY 1"), ready()]);
+    kit.request(&text).response(message(b'G', b"\0\0\0"));
+    kit.request(&data).response(all![complete("COPY 1"), ready()]);
     assert_eq!(kit.out[0].request_bytes, (text.len() + data.len()) as u64);
     assert_eq!(kit.out[0].request_end, kit.time - 1);
 }
@@ -352,7 +352,7 @@ fn copied_data_is_part_of_the_request() {
 fn statements_of_one_query_share_its_bytes() {
     let mut kit = Kit::started();
     let text = query("BEGIN; COMMIT");
-    kit.request(&text).response(&all![complete("BEGIN"), complete("COMMIT"), ready()]);
+    kit.request(&text).response(all![complete("BEGIN"), complete("COMMIT"), ready()]);
     assert_eq!([kit.out[0].request_bytes, kit.out[1].request_bytes], [text.len() as u64, 0]);
 }
 
@@ -362,24 +362,24 @@ fn what_was_under_way_when_the_connection_ended() {
         [(End::Closed, Outcome::Unanswered), (End::Reset, Outcome::Reset), (End::TimedOut, Outcome::Timeout)]
     {
         let mut kit = Kit::started();
-        kit.request(&all![query("SELECT a"), &query("SELECT b")[..9]]).response(&columns()).close(end);
+        kit.request(all![query("SELECT a"), &query("SELECT b")[..9]]).response(columns()).close(end);
         let outcomes: Vec<_> = kit.out.iter().map(|e| (e.outcome, e.first_byte > 0, e.truncated)).collect();
         assert_eq!(outcomes, [(outcome, true, true), (outcome, false, true)]);
     }
     let mut kit = Kit::started();
-    kit.request(&query("SELECT a; SELECT b")).response(&complete("SELECT 0")).close(End::Evicted);
+    kit.request(query("SELECT a; SELECT b")).response(complete("SELECT 0")).close(End::Evicted);
     assert_eq!((kit.brief().as_str(), kit.count.lost_by(Lost::Evicted)), ("SELECT a OK", 1));
     // An error that was not followed by anything.
     let mut kit = Kit::started();
-    kit.request(&all![run("SELECT a"), run("SELECT b"), sync(), run("SELECT c"), sync()]);
-    kit.response(&all![done(b'1'), fatal("57P01")]).close(End::Closed);
+    kit.request(all![run("SELECT a"), run("SELECT b"), sync(), run("SELECT c"), sync()]);
+    kit.response(all![done(b'1'), fatal("57P01")]).close(End::Closed);
     assert_eq!(kit.brief(), "SELECT a 57P01, SELECT b skipped, SELECT c unanswered");
 }
 
 #[test]
 fn replication_is_a_stream_of_its_own() {
     let mut kit = Kit::started();
-    kit.request(&query("START_REPLICATION SLOT s LOGICAL 0/0")).response(&message(b'W', b"\0\0\0"));
+    kit.request(query("START_REPLICATION SLOT s LOGICAL 0/0")).response(message(b'W', b"\0\0\0"));
     assert_eq!(kit.session.state(), State::Opaque);
     assert_eq!((kit.out.len(), kit.out[0].outcome, kit.session.pending()), (1, Outcome::Upgraded, 0));
     kit.feed(Direction::Response, crate::Bytes::Captured(b"\xff\xff\xff\xff\xff"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Bytes;
+use crate::by_hand::{hole, holes, sizes};
 use crate::parser::Parser as _;
 use proptest::prelude::*;
 
@@ -54,26 +55,6 @@ fn conversation() -> impl Strategy<Value = Vec<Round>> {
     prop::collection::vec(round(), 1..7)
 }
 
-/// What must not depend on how the bytes were split.
-fn facts(kit: &Kit) -> Vec<String> {
-    let fact = |e: &crate::Exchange| {
-        let mut all = format!(
-            "{} {:?} {:?} {} {} {} {} {}",
-            kit.names.get(e.operation),
-            e.status,
-            e.outcome,
-            e.truncated,
-            e.request_bytes,
-            e.response_bytes,
-            e.request_offset,
-            e.response_offset,
-        );
-        e.attributes(crate::Side::Client, &kit.names, &mut |key, value| all += &format!(" {key}={value:?}"));
-        all
-    };
-    kit.out.iter().map(fact).collect()
-}
-
 /// Where request and answer ended, and what the answer said.
 fn ends<'a>(kit: &'a Kit, e: &crate::Exchange) -> (u64, u64, &'a str) {
     let status = if let crate::Status::Word(word) = e.status { kit.names.get(word) } else { "" };
@@ -92,34 +73,13 @@ fn play(rounds: &[Round], mut feed: impl FnMut(&mut Kit, Direction, &[u8])) -> K
     kit
 }
 
-/// Cuts `bytes` into pieces of these sizes, over and over.
-fn split<'a>(bytes: &'a [u8], sizes: &[usize], turn: &mut usize) -> Vec<&'a [u8]> {
-    let (mut pieces, mut rest) = (Vec::new(), bytes);
-    while !rest.is_empty() {
-        let n = sizes[*turn % sizes.len()].min(rest.len());
-        *turn += 1;
-        let (piece, behind) = rest.split_at(n);
-        pieces.push(piece);
-        rest = behind;
-    }
-    pieces
-}
-
-fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(prop_oneof![1..4usize, 1..300usize], 1..20)
-}
-
 proptest! {
     #[test]
     fn any_split_gives_the_same_exchanges(rounds in conversation(), sizes in sizes()) {
-        let whole = play(&rounds, |kit, direction, bytes| { kit.feed(direction, Bytes::Captured(bytes)); });
-        let mut turn = 0;
-        let parts = play(&rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                kit.feed(direction, Bytes::Captured(piece));
-            }
-        });
-        prop_assert_eq!(facts(&whole), facts(&parts));
+        let whole = play(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        let mut sizes = sizes;
+        let parts = play(&rounds, |kit, direction, bytes| kit.in_pieces(direction, bytes, &mut sizes));
+        prop_assert_eq!(whole.facts(), parts.facts());
         let exchanges: u64 = 1 + rounds.iter().map(|round| round.2).sum::<u64>();
         prop_assert_eq!((whole.count.reported, whole.count.lost()), (exchanges, 0));
     }
@@ -129,23 +89,17 @@ proptest! {
     #[test]
     fn any_gap_keeps_the_ledger_and_gives_no_wrong_pair(
         rounds in conversation(), sizes in sizes(),
-        cuts in prop::collection::vec(prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2)], 1..40),
+        holes in holes(),
         responses_only in any::<bool>(),
     ) {
-        let whole = play(&rounds, |kit, direction, bytes| { kit.feed(direction, Bytes::Captured(bytes)); });
-        let (mut turn, mut cut) = (0, 0);
+        let whole = play(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
+        let (mut sizes, mut holes) = (sizes, holes);
         let mut began = false;
         let holed = play(&rounds, |kit, direction, bytes| {
-            for piece in split(bytes, &sizes, &mut turn) {
-                cut += 1;
-                let here = if began && (direction == Direction::Response || !responses_only) {
-                    cuts[cut % cuts.len()]
-                } else { 0 };
-                kit.feed(direction, match here {
-                    0 => Bytes::Captured(piece),
-                    1 => Bytes::Skipped(piece.len() as u64),
-                    _ => Bytes::Lost(piece.len() as u64),
-                });
+            if began && (direction == Direction::Response || !responses_only) {
+                kit.with_holes(direction, bytes, &mut sizes, &mut holes);
+            } else {
+                kit.in_pieces(direction, bytes, &mut sizes);
             }
             began |= direction == Direction::Response;
         });
@@ -180,11 +134,7 @@ proptest! {
         let mut kit = Kit::default();
         for (request, bytes, how) in &steps {
             let direction = if *request { Direction::Request } else { Direction::Response };
-            kit.feed(direction, match how {
-                0 => Bytes::Lost(bytes.len() as u64),
-                1 => Bytes::Skipped(bytes.len() as u64),
-                _ => Bytes::Captured(bytes),
-            });
+            kit.feed(direction, hole(*how, bytes));
         }
         kit.close(End::Reset);
         prop_assert_eq!((kit.session.pending(), kit.count.reported), (0, kit.out.len() as u64));

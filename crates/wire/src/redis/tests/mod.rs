@@ -206,7 +206,7 @@ fn blocking_commands_are_marked() {
 fn the_database_is_known_once_select_was_answered() {
     let mut kit = Kit::default();
     let mut ask = |words: &[&str], reply: &[u8]| {
-        kit.request(&command(words));
+        kit.request(command(words));
         kit.response(reply);
         kit.attribute(kit.out.len() - 1, "db.namespace")
     };

@@ -15,14 +15,14 @@ fn pushes_answer_nobody() {
 fn subscriptions_in_resp2() {
     // Captured, with a message put in.
     let mut kit = Kit::default();
-    kit.request(&command(&["SUBSCRIBE", "a", "b"]));
+    kit.request(command(&["SUBSCRIBE", "a", "b"]));
     kit.response(b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n");
-    kit.request(&command(&["PING"]));
+    kit.request(command(&["PING"]));
     kit.response(b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
-    kit.request(&[command(&["UNSUBSCRIBE"]), command(&["PUNSUBSCRIBE"])].concat());
+    kit.request([command(&["UNSUBSCRIBE"]), command(&["PUNSUBSCRIBE"])].concat());
     kit.response(b"*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n");
     kit.response(b"*3\r\n$12\r\npunsubscribe\r\n$-1\r\n:0\r\n");
-    kit.request(&command(&["LRANGE", "l", "0", "-1"]));
+    kit.request(command(&["LRANGE", "l", "0", "-1"]));
     kit.response(b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n");
     assert_eq!(kit.brief(), "SUBSCRIBE OK, PING OK, UNSUBSCRIBE OK, PUNSUBSCRIBE OK, LRANGE OK");
     assert_eq!((kit.count.lost(), kit.session.pending()), (0, 0));
@@ -52,7 +52,7 @@ fn subscriptions_in_resp3() {
 fn messages_of_a_subscription_older_than_the_agent_are_pushes() {
     let mut kit = Kit::default();
     kit.response(b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n");
-    kit.request(&command(&["PING"]));
+    kit.request(command(&["PING"]));
     kit.response(b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$2\r\nhi\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("PING OK", 0));
 }
@@ -74,13 +74,13 @@ fn a_refused_subscription_and_one_inside_a_transaction() {
 fn what_monitor_shows_are_pushes() {
     // Captured: replies go on between the lines.
     let mut kit = Kit::default();
-    kit.request(&command(&["MONITOR"]));
+    kit.request(command(&["MONITOR"]));
     kit.response(b"+OK\r\n");
-    kit.request(&command(&["PING"]));
+    kit.request(command(&["PING"]));
     kit.response(b"+PONG\r\n+1795478266.045955 [0 127.0.0.1:56524] \"PING\"\r\n");
-    kit.request(&command(&["RESET"]));
+    kit.request(command(&["RESET"]));
     kit.response(b"+1795478266.1 [0 127.0.0.1:1] \"GET\" \"x\"\r\n+RESET\r\n");
-    kit.request(&command(&["ECHO", "1"]));
+    kit.request(command(&["ECHO", "1"]));
     kit.response(b"+1\r\n");
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("MONITOR OK, PING OK, RESET OK, ECHO OK", 0));
 }
@@ -98,7 +98,7 @@ fn psync_makes_the_connection_opaque() {
         (command(&["SYNC"]), b"$EOF:0123456789012345678901234567890123456789\r\nREDIS"),
     ] {
         let mut kit = Kit::default();
-        kit.request(&[command(&["REPLCONF", "listening-port", "1"]), request].concat());
+        kit.request([command(&["REPLCONF", "listening-port", "1"]), request].concat());
         kit.response(b"+OK\r\n");
         kit.response(reply);
         assert_eq!((kit.out[1].outcome, kit.session.state()), (Outcome::Upgraded, State::Opaque));
