@@ -5,7 +5,8 @@ use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -37,9 +38,18 @@ pub(crate) struct Ledger {
 impl Agent {
     /// Starts it and waits until it says that it is attached.
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::run(anywhere(env!("CARGO_BIN_EXE_steth")).args(["run", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// The same with a configuration.
+    pub(crate) fn with_configuration(file: &Path) -> anyhow::Result<Self> {
         let mut command = anywhere(env!("CARGO_BIN_EXE_steth"));
-        command.args(["run", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut process = Guarded::spawn(&mut command)?;
+        Self::run(command.args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(file))
+    }
+
+    fn run(command: &mut Command) -> anyhow::Result<Self> {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = Guarded::spawn(command)?;
         let errors = process.0.stderr.take().context("no standard error")?;
         // Read to its end: a full or closed pipe would change what is measured. Few lines are said.
         let (to, lines) = sync_channel(64);

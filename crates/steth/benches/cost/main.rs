@@ -22,6 +22,7 @@ mod recording;
 mod replay;
 mod report;
 mod servers;
+mod short_lived;
 mod stages;
 mod throughput;
 mod tools;
@@ -48,8 +49,20 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 11] =
-    ["http", "file", "redis", "mysql", "postgresql", "dns", "throughput", "stages", "untouched", "memory", "replay"];
+const SECTIONS: [&str; 12] = [
+    "http",
+    "file",
+    "redis",
+    "mysql",
+    "postgresql",
+    "dns",
+    "throughput",
+    "stages",
+    "untouched",
+    "processes",
+    "memory",
+    "replay",
+];
 
 /// What is asked of the databases: half the loads ask with statements that come once, half with new texts.
 const DATABASES: [(&str, &[Workload]); 3] = [
@@ -125,6 +138,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("untouched") {
         untouched::measure(&mut report, &plan)?;
+    }
+    if wanted("processes") {
+        short_lived::measure(&mut report, &plan)?;
     }
     if wanted("memory") {
         memory::measure(&mut report, &plan)?;
