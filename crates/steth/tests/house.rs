@@ -211,7 +211,6 @@ fn commands_in_the_documentation_exist() {
     }
 }
 
-/// The code spans and code lines of a Markdown text.
 /// Paths that `docs/adding-a-protocol.md` names are there, and whatever else it calls by name is somewhere in the sources.
 #[test]
 fn the_walk_through_names_what_exists() {
@@ -232,6 +231,28 @@ fn the_walk_through_names_what_exists() {
     }
 }
 
+/// The page is complete: whatever names its example outside the example's own module is a place where a protocol is entered.
+#[test]
+fn the_walk_through_leaves_out_no_place_that_names_a_protocol() {
+    let page = read("docs/adding-a-protocol.md");
+    let mut places = 0;
+    for path in files().iter().filter_map(|path| path.to_str()) {
+        let source = path.ends_with(".rs") || path.ends_with(".h") || path == "fuzz/Cargo.toml";
+        let apart = ["crates/wire/src/redis/", "/tests/", "/examples/", "/benches/", "fuzz/fuzz_targets/"];
+        if !source || apart.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        let text = read(path);
+        let names = ["Protocol::Redis", "STETH_PROTOCOL_REDIS", "mod redis;", "redis::", "name = \"redis\""];
+        if names.iter().any(|name| text.contains(name)) {
+            places += 1;
+            assert!(page.contains(&format!("`{path}`")), "docs/adding-a-protocol.md does not name {path}");
+        }
+    }
+    assert!(places > 10, "{places} places only: what is looked for has another name");
+}
+
+/// The code spans and code lines of a Markdown text.
 fn commands(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut fenced = false;

@@ -31,17 +31,7 @@ mod route;
 mod routing;
 mod rules;
 #[cfg(test)]
-mod talk;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_fields;
-#[cfg(test)]
-mod tests_gaps;
-#[cfg(test)]
-mod tests_property;
-#[cfg(test)]
-mod tests_routing;
 
 pub use attributes::{Attributes, Method};
 pub use routing::Routing;

@@ -1,15 +1,31 @@
 //! A connection of DNS, and messages made by hand.
 
-use crate::Transport;
-use crate::by_hand::ByHand;
+use crate::by_hand::{ByHand, Subject, Told};
 use crate::dns::Session;
+use crate::{Outcome, Transport};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use steth_ledger::Lost;
 
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const S: u64 = 1_000 * MS;
 
 pub(super) type Kit = ByHand<Session>;
+
+impl Subject for Session {
+    /// Answers that nobody asked for, and what made no sense, are counted beyond what began.
+    fn owed(&self, _: u64) -> RangeInclusive<u64> {
+        self.talk.begun..=u64::MAX
+    }
+
+    fn by_hand() -> Kit {
+        Kit::tcp()
+    }
+
+    fn claims(told: &Told) -> bool {
+        told.outcome == Outcome::Answered
+    }
+}
 
 impl Kit {
     /// A millisecond from one piece to the next.

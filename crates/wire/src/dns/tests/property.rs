@@ -1,8 +1,8 @@
 //! Any split gives the same exchanges; any bytes give no panic; any gap keeps the ledger's identity.
 
 use super::kit::{A, AAAA, Kit, address, answer, framed, query};
-use crate::by_hand::{end, hole, holes, no_wrong_pair, sizes};
-use crate::parser::Parser as _;
+use crate::by_hand::{Conversation, any_bytes, end, noise, properties};
+use crate::dns::Session;
 use crate::{Bytes, Direction, End, Outcome};
 use proptest::prelude::*;
 
@@ -42,43 +42,26 @@ fn answers(round: &[Lookup]) -> Vec<Vec<u8>> {
     round.iter().rev().map(one).collect()
 }
 
-fn run(rounds: &[Vec<Lookup>], mut feed: impl FnMut(&mut Kit, Direction, &[u8])) -> Kit {
-    let mut kit = Kit::tcp();
-    for round in rounds {
-        feed(&mut kit, Direction::Request, &queries(round).concat());
-        feed(&mut kit, Direction::Response, &answers(round).concat());
-    }
-    kit
+fn conversation() -> impl Strategy<Value = Conversation> {
+    rounds().prop_map(|rounds| {
+        let asked = rounds.iter().map(Vec::len).sum::<usize>() as u64;
+        Conversation::new(rounds.iter().map(|round| (queries(round).concat(), answers(round).concat())), asked)
+    })
 }
 
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40),
+        prop::collection::vec(prop::sample::select(vec![0u8, 1, 2, 5, 12, 0x80, 0xc0, b'a']), 0..60),
+        any::<u16>().prop_map(|id| query(id & 3, "a.example", A)),
+        any::<u16>().prop_map(|id| framed(&query(id & 3, "a.example", A))),
+        any::<u16>().prop_map(|id| answer(id & 3, "a.example", A, 0, &[address("192.0.2.1", 1)])),
+    ]
+}
+
+properties!(Session, conversation(), bytes());
+
 proptest! {
-    #[test]
-    fn any_split_of_a_stream_gives_the_same_exchanges(rounds in rounds(), sizes in sizes()) {
-        let whole = run(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
-        let mut sizes = sizes;
-        let parts = run(&rounds, |kit, direction, bytes| kit.in_pieces(direction, bytes, &mut sizes));
-        prop_assert_eq!(whole.facts(), parts.facts());
-        let asked: usize = rounds.iter().map(Vec::len).sum();
-        prop_assert_eq!((whole.count.reported, whole.count.lost()), (asked as u64, 0));
-    }
-
-    #[test]
-    fn any_gap_in_a_stream_keeps_the_ledger(
-        rounds in rounds(), sizes in sizes(),
-        holes in holes(), end in end(),
-    ) {
-        let truth = run(&rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
-        let (mut sizes, mut holes) = (sizes, holes);
-        let mut kit = run(&rounds, |kit, direction, bytes| kit.with_holes(direction, bytes, &mut sizes, &mut holes));
-        kit.close(end);
-        no_wrong_pair(&kit, &truth)?;
-        // Each query that was recognised is a record or was counted; answers to others may be counted beyond that.
-        let accounted = kit.count.reported + kit.count.lost();
-        let asked: usize = rounds.iter().map(Vec::len).sum();
-        prop_assert!((kit.session.talk.begun..=asked as u64).contains(&accounted), "{:?} {:?}", kit.count, kit.facts());
-        prop_assert_eq!(kit.session.pending(), 0);
-    }
-
     /// Queries and answers whose datagrams are lost, doubled and reordered.
     #[test]
     fn any_order_of_datagrams_keeps_the_ledger(
@@ -110,34 +93,13 @@ proptest! {
         prop_assert_eq!(kit.session.talk.begun, kit.count.reported + kit.count.lost() - orphans);
         prop_assert!(kit.session.talk.begun >= asked.len() as u64);
         prop_assert!(missing > 0 || kit.count.lost() == orphans);
-        prop_assert_eq!(kit.session.pending(), 0);
         for e in &kit.out {
             prop_assert!(e.end >= e.start && (e.outcome != Outcome::Answered || e.first_byte >= e.start));
         }
     }
 
     #[test]
-    fn any_bytes_are_survived(
-        stream in any::<bool>(),
-        pieces in prop::collection::vec((any::<bool>(), 0..12u8, prop_oneof![
-            prop::collection::vec(any::<u8>(), 0..40),
-            prop::collection::vec(prop::sample::select(vec![0u8, 1, 2, 5, 12, 0x80, 0xc0, b'a']), 0..60),
-            any::<u16>().prop_map(|id| query(id & 3, "a.example", A)),
-            any::<u16>().prop_map(|id| framed(&query(id & 3, "a.example", A))),
-            any::<u16>().prop_map(|id| answer(id & 3, "a.example", A, 0, &[address("192.0.2.1", 1)])),
-        ]), 0..60),
-    ) {
-        let mut kit = if stream { Kit::tcp() } else { Kit::udp() };
-        for (request, kind, bytes) in pieces {
-            let direction = if request { Direction::Request } else { Direction::Response };
-            kit.feed(direction, hole(kind, &bytes));
-            kit.time += 300_000_000;
-            if kind == 2 {
-                kit.tick();
-            }
-        }
-        kit.close(End::Closed);
-        prop_assert_eq!(kit.session.pending(), 0);
-        prop_assert!(kit.count.reported + kit.count.lost() >= kit.session.talk.begun);
+    fn any_datagrams_are_survived(noise in noise(bytes()), end in end()) {
+        any_bytes(Kit::udp(), &noise, end);
     }
 }

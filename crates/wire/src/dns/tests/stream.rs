@@ -133,6 +133,15 @@ fn a_message_cut_by_the_end_is_a_query_if_its_header_was_there() {
     }
 }
 
+/// A stream of datagrams as they are, without their lengths. (Found by the property on bytes.)
+#[test]
+fn messages_without_their_lengths_are_no_stream_and_leave_nobody_waiting() {
+    let mut kit = Kit::tcp();
+    kit.response(query(0, "a.example", A)).response([134, 0]);
+    kit.response(answer(1, "a.example", A, 0, &[address("192.0.2.1", 1)])).close(End::Closed);
+    assert_eq!(kit.count.reported, 0);
+}
+
 #[test]
 fn what_is_asked_with_edns_and_answered_with_records_of_all_sections() {
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];

@@ -1,9 +1,26 @@
 //! A connection of MySQL, and packets made by hand.
 
-use crate::by_hand::ByHand;
+use crate::by_hand::{ByHand, Subject};
 use crate::mysql::Session;
+use std::ops::RangeInclusive;
 
 pub(super) type Kit = ByHand<Session>;
+
+impl Subject for Session {
+    /// Known and not mended, as of Redis; seldom, since MySQL's clients rarely send ahead.
+    const JOINS_WITHIN_A_TURN: bool = false;
+
+    fn owed(&self, strays: u64) -> RangeInclusive<u64> {
+        let owed = self.commands.begun + strays;
+        owed..=owed
+    }
+
+    /// A request whose header is partly missing is counted, and its response once more: nobody knows that it is its. One more is
+    /// known and not mended: once in 30,000 conversations, holes make two losses of one exchange that are not told apart here.
+    fn surplus(&self, strays: u64) -> u64 {
+        strays + 1
+    }
+}
 
 impl Kit {
     /// `PING OK, QUERY 1064`.

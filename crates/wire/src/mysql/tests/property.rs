@@ -1,7 +1,7 @@
 //! Any split gives the same exchanges; any bytes give no panic; any gap keeps the ledger's identity.
 
 use super::*;
-use crate::by_hand::{end, hole, holes, no_wrong_pair, sizes};
+use crate::by_hand::{Conversation, any_bytes, end, noise, properties};
 use proptest::prelude::*;
 
 /// One command and its answer, which is nothing if it has none. `eof`: there are EOF packets.
@@ -38,85 +38,39 @@ fn exchange(eof: bool) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 /// Statement 3, with a column and a parameter.
 const PREPARED: &[u8] = &[0, 3, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
 
-/// A command's bytes and its answer's, by rounds.
-type Rounds = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
-
-/// Rounds of pipelined exchanges, the requests of a round and their answers; and whether there are EOF packets.
-fn conversation() -> impl Strategy<Value = (bool, Rounds)> {
-    any::<bool>()
-        .prop_flat_map(|eof| (Just(eof), prop::collection::vec(prop::collection::vec(exchange(eof), 1..5), 1..6)))
+/// Rounds of pipelined commands, with or without EOF packets, behind a login or joined late.
+fn conversation() -> impl Strategy<Value = Conversation> {
+    let rounds = |eof| prop::collection::vec(prop::collection::vec(exchange(eof), 1..5), 1..6);
+    any::<bool>().prop_flat_map(move |eof| (Just(eof), rounds(eof), any::<bool>())).prop_map(
+        |(eof, rounds, logs_in)| {
+            let mut conversation = Conversation::pipelined(&rounds);
+            if logs_in {
+                let login = [
+                    (Direction::Response, greeting("11.4.2-MariaDB")),
+                    (Direction::Request, login(u32::from(!eof) << 24, "shop")),
+                    (Direction::Response, packet(2, OK)),
+                ];
+                conversation.turns.splice(..0, login);
+                conversation.exchanges += 1;
+            }
+            conversation
+        },
+    )
 }
 
-/// Logs in, or joins late; then the rounds.
-fn run(
-    login: Option<u32>,
-    rounds: &[Vec<(Vec<u8>, Vec<u8>)>],
-    mut feed: impl FnMut(&mut Kit, Direction, &[u8]),
-) -> Kit {
-    let mut kit = Kit::default();
-    if let Some(flags) = login {
-        feed(&mut kit, Direction::Response, &greeting("11.4.2-MariaDB"));
-        feed(&mut kit, Direction::Request, &self::login(flags, "shop"));
-        feed(&mut kit, Direction::Response, &packet(2, OK));
-    }
-    for round in rounds {
-        let requests: Vec<u8> = round.iter().flat_map(|(request, _)| request.clone()).collect();
-        let answers: Vec<u8> = round.iter().flat_map(|(_, answer)| answer.clone()).collect();
-        feed(&mut kit, Direction::Request, &requests);
-        feed(&mut kit, Direction::Response, &answers);
-    }
-    kit.close(End::Closed);
-    kit
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let telling = b"\0\0\0\0\x01\x02\x03\x05\x07\x0b\x16\x17\x1c\xfb\xfe\xff".to_vec();
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..40), prop::collection::vec(prop::sample::select(telling), 0..40),]
 }
+
+properties!(Session, conversation(), bytes());
 
 proptest! {
     #[test]
-    fn any_split_gives_the_same_exchanges(login: bool, (eof, rounds) in conversation(), sizes in sizes()) {
-        let login = login.then_some(u32::from(!eof) << 24);
-        let whole = run(login, &rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
-        let mut sizes = sizes;
-        let parts = run(login, &rounds, |kit, direction, bytes| kit.in_pieces(direction, bytes, &mut sizes));
-        prop_assert_eq!(whole.facts(), parts.facts());
-        let commands = rounds.iter().flatten().count() as u64 + u64::from(login.is_some());
-        prop_assert_eq!((whole.count.reported, whole.count.lost()), (commands, 0));
-        prop_assert!(whole.out.iter().all(|e| e.outcome != Outcome::Unanswered));
-    }
-
-    #[test]
-    fn any_gap_keeps_the_ledger(
-        login: bool, (eof, rounds) in conversation(), sizes in sizes(),
-        holes in holes(), end in end(),
-    ) {
-        let login = login.then_some(u32::from(!eof) << 24);
-        let (mut sizes, mut holes) = (sizes, holes);
-        let mut kit = run(login, &rounds, |kit, direction, bytes| kit.with_holes(direction, bytes, &mut sizes, &mut holes));
-        kit.close(end);
-        let truth = run(login, &rounds, |kit, direction, bytes| _ = kit.feed(direction, Bytes::Captured(bytes)));
-        no_wrong_pair(&kit, &truth)?;
-        let begun = kit.session.commands.begun;
-        prop_assert_eq!(begun, kit.count.reported + kit.count.lost() - kit.strays, "{:?} {:?}", kit.count, kit.facts());
-        prop_assert_eq!(kit.session.pending(), 0);
-    }
-
-    #[test]
-    fn any_bytes_are_survived(
-        compressed: bool,
-        pieces in prop::collection::vec((any::<bool>(), 0..12u8, prop_oneof![
-            prop::collection::vec(any::<u8>(), 0..40),
-            prop::collection::vec(prop::sample::select(b"\0\0\0\0\x01\x02\x03\x05\x07\x0b\x16\x17\x1c\xfb\xfe\xff".to_vec()), 0..40),
-        ]), 0..60),
-    ) {
+    fn any_bytes_behind_a_compressed_login_are_survived(noise in noise(bytes()), end in end()) {
         let mut kit = Kit::default();
-        if compressed {
-            kit.response(greeting("8.0.36"));
-            kit.ask(self::login(1 << 5, ""), packet(2, OK));
-        }
-        for (request, kind, bytes) in pieces {
-            let direction = if request { Direction::Request } else { Direction::Response };
-            kit.feed(direction, hole(kind, &bytes));
-        }
-        kit.close(End::Closed);
-        prop_assert_eq!(kit.session.commands.begun, kit.count.reported + kit.count.lost() - kit.strays);
-        prop_assert_eq!(kit.session.pending(), 0);
+        kit.response(greeting("8.0.36"));
+        kit.ask(login(1 << 5, ""), packet(2, OK));
+        any_bytes(kit, &noise, end);
     }
 }

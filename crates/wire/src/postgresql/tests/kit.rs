@@ -1,11 +1,28 @@
 //! A connection of PostgreSQL, and messages made by hand.
 
-use crate::by_hand::ByHand;
+use crate::by_hand::{ByHand, Subject, Told};
 use crate::postgresql::Session;
 use crate::{Outcome, Status};
+use std::ops::RangeInclusive;
 use steth_ledger::Exchanges;
 
 pub(super) type Kit = ByHand<Session>;
+
+impl Subject for Session {
+    /// Known and not mended, as of Redis.
+    const JOINS_WITHIN_A_TURN: bool = false;
+
+    /// It keeps no count of what began: that is a matter of several messages, of which some may be missing.
+    fn owed(&self, _: u64) -> RangeInclusive<u64> {
+        0..=u64::MAX
+    }
+
+    /// Of the messages that an exchange begins with, the first may be missing.
+    fn agrees(told: &Told, whole: &Told) -> bool {
+        let ends = |told: &Told| (told.request.0 + told.request.1, told.response.0 + told.response.1);
+        (ends(told), &told.status) == (ends(whole), &whole.status)
+    }
+}
 
 impl Kit {
     /// A connection whose session has begun, without the record of that.

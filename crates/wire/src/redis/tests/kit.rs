@@ -1,9 +1,26 @@
 //! A connection of Redis, and commands made by hand.
 
-use crate::by_hand::ByHand;
+use crate::by_hand::{ByHand, Subject};
 use crate::redis::Session;
+use std::ops::RangeInclusive;
 
 pub(super) type Kit = ByHand<Session>;
+
+impl Subject for Session {
+    /// Known and not mended: joined between the writes of one pipeline, the first request that it sees gets the response to one
+    /// before it.
+    const JOINS_WITHIN_A_TURN: bool = false;
+
+    fn owed(&self, strays: u64) -> RangeInclusive<u64> {
+        let owed = self.commands.begun + strays;
+        owed..=owed
+    }
+
+    /// An array whose first element is missing may be a reply that nobody asked for, or one of several that confirm.
+    fn surplus(&self, strays: u64) -> u64 {
+        strays
+    }
+}
 
 impl Kit {
     /// `GET OK, SET WRONGTYPE`.

@@ -48,29 +48,9 @@ fn whoever_waits_at_the_end_is_a_record() {
 fn behind_the_end_of_the_responses_nobody_waits() {
     let mut kit = Kit::default();
     kit.request(command(&["SHUTDOWN"]));
-    kit.session.shutdown(
-        Direction::Request,
-        50,
-        &mut Context {
-            names: &mut kit.names,
-            statements: &mut kit.statements,
-            domains: &mut kit.domains,
-            out: &mut kit.out,
-            count: &mut kit.count,
-        },
-    );
+    kit.with(|session, cx| session.shutdown(Direction::Request, 50, cx));
     assert_eq!(kit.out.len(), 0);
-    kit.session.shutdown(
-        Direction::Response,
-        60,
-        &mut Context {
-            names: &mut kit.names,
-            statements: &mut kit.statements,
-            domains: &mut kit.domains,
-            out: &mut kit.out,
-            count: &mut kit.count,
-        },
-    );
+    kit.with(|session, cx| session.shutdown(Direction::Response, 60, cx));
     assert_eq!((kit.out[0].outcome, kit.out[0].end), (Outcome::Unanswered, 60));
 }
 

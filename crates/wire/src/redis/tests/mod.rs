@@ -158,13 +158,13 @@ fn hundreds_in_one_piece_pair_in_order() {
 
 #[test]
 fn times_are_those_of_the_pieces() {
-    let mut kit = Kit { arrival: 7, ..Kit::default() };
-    kit.request(b"*1\r\n$4\r\nPI"); // at 1
-    kit.request(b"NG\r\n"); // at 2
-    kit.response(b"$4\r\nPO"); // at 3
-    kit.response(b"NG\r\n"); // at 4
+    let mut kit = Kit { time: 10, lag: Some(3), ..Kit::default() };
+    kit.request(b"*1\r\n$4\r\nPI"); // at 11
+    kit.request(b"NG\r\n"); // at 12
+    kit.response(b"$4\r\nPO"); // at 13
+    kit.response(b"NG\r\n"); // at 14
     let e = &kit.out[0];
-    assert_eq!((e.start, e.arrival, e.request_end, e.first_byte, e.end), (1, 7, 2, 3, 4));
+    assert_eq!((e.start, e.arrival, e.request_end, e.first_byte, e.end), (11, 8, 12, 13, 14));
     assert_eq!((e.request_bytes, e.response_bytes, e.outcome), (14, 10, Outcome::Answered));
 }
 

@@ -1,6 +1,6 @@
 //! Bytes that were skipped or lost.
 
-use super::talk::talk;
+use super::kit::talk;
 use crate::parser::Parser as _;
 use crate::{End, State};
 

@@ -1,6 +1,6 @@
 //! What the fields of a head say beyond the framing.
 
-use super::talk::talk;
+use super::kit::talk;
 use crate::{End, Outcome, Side};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -59,7 +59,7 @@ fn a_folded_field_goes_on_and_is_no_other_field() {
         .close(End::Closed);
     assert_eq!(t.told(), ["POST /a 200 answered"]);
     assert_eq!((t.http(0).request_size, t.http(0).response_size), (Some(3), Some(2)));
-    assert_eq!((t.names.get(t.http(0).host), t.out[0].request_bytes), ("here", t.position[0]));
+    assert_eq!((t.names.get(t.http(0).host), t.out[0].request_bytes), ("here", t.at[0]));
 }
 
 #[test]

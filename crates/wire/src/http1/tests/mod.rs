@@ -1,9 +1,15 @@
 //! Conversations, by what they show.
 
+mod fields;
+mod gaps;
+mod kit;
+mod property;
+mod routing;
+
 use super::At;
-use super::talk::{Talk, talk};
 use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome, Side, State};
+use kit::{Talk, talk};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -19,7 +25,7 @@ fn a_request_and_its_response_are_one_exchange() {
     let e = t.out[0];
     assert_eq!((e.start, e.arrival, e.request_end, e.first_byte, e.end), (1000, 900, 1000, 2000, 3000));
     assert_eq!((e.request_offset, e.response_offset), (0, 0));
-    assert_eq!((e.request_bytes, e.response_bytes), (t.position[0], t.position[1]));
+    assert_eq!((e.request_bytes, e.response_bytes), (t.at[0], t.at[1]));
     let attributes = [
         "http.request.method=GET",
         "http.route=/users/{id}",
@@ -94,7 +100,7 @@ fn chunked_bodies_with_extensions_and_trailers() {
         .response("56789\r\n0;z\r\n\r\n");
     assert_eq!(t.told(), ["POST /a 200 answered"]);
     assert_eq!((t.http(0).request_size, t.http(0).response_size), (Some(3), Some(10)));
-    assert_eq!((t.out[0].request_bytes, t.out[0].response_bytes), (t.position[0], t.position[1]));
+    assert_eq!((t.out[0].request_bytes, t.out[0].response_bytes), (t.at[0], t.at[1]));
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn interim_responses_come_before_the_final_one() {
     assert_eq!(t.told(), ["POST / 200 answered"]);
     let e = t.out[0];
     assert_eq!((e.request_end, e.first_byte, e.end), (3000, 5000, 5000));
-    assert_eq!((e.request_bytes, e.response_bytes, e.response_offset), (t.position[0], t.position[1], 0));
+    assert_eq!((e.request_bytes, e.response_bytes, e.response_offset), (t.at[0], t.at[1], 0));
     t.close(End::Closed);
 }
 
@@ -168,7 +174,7 @@ fn an_upgrade_makes_the_connection_opaque() {
     t.request("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     t.response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x01\x02\x03");
     assert_eq!((t.told(), t.session.state()), (vec!["GET /ws 101 upgraded".to_owned()], State::Opaque));
-    assert_eq!(t.out[0].response_bytes, t.position[1] - 3);
+    assert_eq!(t.out[0].response_bytes, t.at[1] - 3);
     t.request(b"\x81\x05hello").response("HTTP/1.1 200 OK\r\n\r\n").close(End::Closed);
     assert_eq!((t.out.len(), t.lost()), (1, vec![]));
 }
@@ -227,7 +233,7 @@ fn an_early_response_waits_for_the_end_of_the_request() {
         .response("HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n");
     t.request("d").close(End::Reset);
     assert_eq!(t.told(), ["POST /up 413 answered"]);
-    assert_eq!((t.http(0).request_size, t.out[0].request_bytes), (Some(4), t.position[0]));
+    assert_eq!((t.http(0).request_size, t.out[0].request_bytes), (Some(4), t.at[0]));
     // It ends while the response is on its way.
     let mut t = talk();
     t.request("POST /up HTTP/1.1\r\nContent-Length: 3\r\n\r\na")
@@ -243,7 +249,7 @@ fn a_response_to_half_a_head_is_its_response() {
     t.request("GET /long HTTP/1.1\r\nCookie: aaaa").response("HTTP/1.1 431 Large\r\nContent-Length: 0\r\n\r\n");
     t.request("aaaa\r\nHost: x\r\n\r\n");
     assert_eq!(t.told(), ["GET /long 431 answered"]);
-    assert_eq!((t.out[0].request_bytes, t.names.get(t.http(0).host)), (t.position[0], "x"));
+    assert_eq!((t.out[0].request_bytes, t.names.get(t.http(0).host)), (t.at[0], "x"));
     t.close(End::Closed);
     let mut t = talk();
     t.request("GET /slow").response("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n").close(End::Closed);
@@ -262,7 +268,7 @@ fn a_conversation_byte_by_byte() {
     response.as_bytes().chunks(1).for_each(|byte| _ = t.response(byte));
     assert_eq!(t.told(), ["POST /{id} 200 answered"]);
     assert_eq!((t.http(0).request_size, t.http(0).response_size), (Some(3), Some(3)));
-    assert_eq!((t.out[0].request_bytes, t.out[0].response_bytes), (t.position[0], t.position[1]));
+    assert_eq!((t.out[0].request_bytes, t.out[0].response_bytes), (t.at[0], t.at[1]));
     assert_eq!(t.names.get(t.http(0).host), "h");
     t.close(End::Closed);
 }

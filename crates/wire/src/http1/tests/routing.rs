@@ -1,7 +1,7 @@
 //! Routes of conversations: the user's rules, and a service's share of names.
 
-use super::talk::{Talk, talk};
-use super::{Routing, Rules, Session};
+use super::kit::{Talk, talk};
+use crate::http1::{Routing, Rules, Session};
 use crate::parser::Parser as _;
 use crate::{End, Names, ShareOf, Side};
 use std::sync::Arc;

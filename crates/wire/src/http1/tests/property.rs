@@ -1,10 +1,10 @@
 //! What holds for any conversation, however it is split and whatever is missing.
 
-use super::talk::{Talk, talk};
-use crate::parser::Parser as _;
-use crate::{Bytes, Direction, End, Exchange, State, Status};
+use super::kit::{Talk, talk};
+use crate::by_hand::{Conversation, Fate, end, fate, properties};
+use crate::http1::Session;
+use crate::{Bytes, Direction, End};
 use proptest::prelude::*;
-use steth_ledger::Lost;
 
 /// How a body is framed.
 #[derive(Clone, Copy, Debug)]
@@ -57,47 +57,18 @@ fn both() -> impl Strategy<Value = Both> {
     })
 }
 
-/// What happens to the bytes of one piece.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
-    Captured,
-    Skipped,
-    Lost,
+/// Rounds of this many requests and their responses.
+fn conversation() -> impl Strategy<Value = Conversation> {
+    (prop::collection::vec(both(), 1..10), 1..4usize).prop_map(|(pairs, pipeline)| rounds(&pairs, pipeline))
 }
 
-/// Feeds a conversation: `pipeline` requests at a time, then their responses, in pieces of these sizes and fates.
-/// Gives the true response status for the offset of each request.
-fn converse(t: &mut Talk, pairs: &[Both], pipeline: usize, cuts: &[(usize, Fate)]) -> Vec<(u64, u16)> {
-    let mut cuts = cuts.iter().copied().cycle();
-    let (mut truth, mut offset, mut status) = (Vec::new(), 0, 400);
-    for group in pairs.chunks(pipeline) {
-        let (mut requests, mut responses) = (String::new(), String::new());
-        for pair in group {
-            truth.push((offset, status));
-            offset += pair.request.len() as u64;
-            requests += &pair.request;
-            responses += &pair.response.replace("STATUS", &status.to_string());
-            status += 1;
-        }
-        for (direction, bytes) in [(Direction::Request, requests), (Direction::Response, responses)] {
-            let mut rest = bytes.as_bytes();
-            while !rest.is_empty() {
-                let (size, fate) = cuts.next().unwrap_or((usize::MAX, Fate::Captured));
-                let (piece, behind) = rest.split_at(size.min(rest.len()));
-                rest = behind;
-                let n = piece.len() as u64;
-                t.feed(
-                    direction,
-                    match fate {
-                        Fate::Captured => Bytes::Captured(piece),
-                        Fate::Skipped => Bytes::Skipped(n),
-                        Fate::Lost => Bytes::Lost(n),
-                    },
-                );
-            }
-        }
-    }
-    truth
+fn rounds(pairs: &[Both], pipeline: usize) -> Conversation {
+    let both = |(n, pair): (usize, &Both)| {
+        let response = pair.response.replace("STATUS", &(400 + n).to_string());
+        (pair.request.clone().into_bytes(), response.into_bytes())
+    };
+    let pairs: Vec<_> = pairs.iter().enumerate().map(both).collect();
+    Conversation::pipelined(&pairs.chunks(pipeline).map(<[_]>::to_vec).collect::<Vec<_>>())
 }
 
 /// Feeds the same conversation as full pipelining would have it: a response comes at any time behind its request, and
@@ -122,78 +93,23 @@ fn interleave(t: &mut Talk, pairs: &[Both], steps: &[(bool, usize, Fate)]) {
         };
         let piece = &bytes.as_bytes()[*at..limit.min(*at + size)];
         *at += piece.len();
-        let n = piece.len() as u64;
-        t.feed(
-            direction,
-            match fate {
-                Fate::Captured => Bytes::Captured(piece),
-                Fate::Skipped => Bytes::Skipped(n),
-                Fate::Lost => Bytes::Lost(n),
-            },
-        );
+        t.feed(direction, fate.of(piece));
     }
 }
 
-/// An exchange without its times.
-fn timeless(e: &Exchange) -> String {
-    let e = Exchange { start: 0, arrival: 0, request_end: 0, first_byte: 0, end: 0, ..*e };
-    format!("{e:?}")
-}
-
-fn end() -> impl Strategy<Value = End> {
-    prop_oneof![Just(End::Closed), Just(End::Reset), Just(End::TimedOut), Just(End::Evicted)]
-}
-
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![8 => Just(Fate::Captured), 1 => Just(Fate::Skipped), 1 => Just(Fate::Lost)]
-}
+properties!(Session, conversation(), noise());
 
 proptest! {
+    /// Told by what the responses say, not by what a session makes of them: the n-th is the n-th request's.
     #[test]
-    fn splitting_changes_nothing(
-        pairs in prop::collection::vec(both(), 1..8),
-        pipeline in 1..4usize,
-        sizes in prop::collection::vec(1..40usize, 1..20),
-    ) {
-        let (mut whole, mut split) = (talk(), talk());
-        let cuts: Vec<_> = sizes.iter().map(|n| (*n, Fate::Captured)).collect();
-        let truth = converse(&mut whole, &pairs, pipeline, &[(usize::MAX, Fate::Captured)]);
-        converse(&mut split, &pairs, pipeline, &cuts);
-        prop_assert_eq!(whole.out.len(), pairs.len());
-        for (e, (offset, status)) in whole.out.iter().zip(truth) {
-            prop_assert_eq!((e.request_offset, e.status), (offset, Status::Code(status)));
+    fn each_request_has_its_own_response(pairs in prop::collection::vec(both(), 1..10), pipeline in 1..4usize) {
+        let told = rounds(&pairs, pipeline).whole::<Session>();
+        let mut offset = 0;
+        for (n, (told, pair)) in told.iter().zip(&pairs).enumerate() {
+            prop_assert_eq!((told.request.0, &told.status), (offset, &(400 + n).to_string()));
+            offset += pair.request.len() as u64;
         }
-        let told = |t: &Talk| t.out.iter().map(timeless).collect::<Vec<_>>();
-        prop_assert_eq!(told(&whole), told(&split));
-        for t in [&mut whole, &mut split] {
-            t.close(End::Closed);
-            prop_assert_eq!(t.count.lost(), 0);
-        }
-    }
-
-    /// Every request that began is reported or counted as lost, once; and what is reported is true.
-    #[test]
-    fn gaps_keep_the_ledger_and_never_pair_wrongly(
-        pairs in prop::collection::vec(both(), 1..10),
-        pipeline in 1..4usize,
-        cuts in prop::collection::vec((1..60usize, fate()), 1..30),
-        end in end(),
-    ) {
-        let mut t = talk();
-        let truth = converse(&mut t, &pairs, pipeline, &cuts);
-        t.close(end);
-        prop_assert!(t.out.len() <= pairs.len());
-        let mut seen = Vec::new();
-        for e in &t.out {
-            let found = truth.iter().find(|(offset, _)| *offset == e.request_offset);
-            prop_assert!(found.is_some(), "no request begins at {}", e.request_offset);
-            prop_assert!(!seen.contains(&e.request_offset));
-            seen.push(e.request_offset);
-            prop_assert!(e.end >= e.start && (e.first_byte == 0 || e.end >= e.first_byte));
-            if let (Status::Code(status), Some((_, expected))) = (e.status, found) {
-                prop_assert_eq!(status, *expected, "a wrong pair: {:?}", e);
-            }
-        }
+        prop_assert_eq!(told.len(), pairs.len());
     }
 
     #[test]
@@ -201,12 +117,10 @@ proptest! {
         pairs in prop::collection::vec(both(), 1..8),
         steps in prop::collection::vec((any::<bool>(), 1..100usize), 1..30),
     ) {
-        let (mut whole, mut mixed) = (talk(), talk());
-        converse(&mut whole, &pairs, 1, &[(usize::MAX, Fate::Captured)]);
+        let mut mixed = talk();
         let steps: Vec<_> = steps.iter().map(|(ask, size)| (*ask, *size, Fate::Captured)).collect();
         interleave(&mut mixed, &pairs, &steps);
-        let told = |t: &Talk| t.out.iter().map(timeless).collect::<Vec<_>>();
-        prop_assert_eq!(told(&whole), told(&mixed));
+        prop_assert_eq!(rounds(&pairs, 1).whole::<Session>(), mixed.exchanges());
         mixed.close(End::Closed);
         prop_assert_eq!(mixed.count.lost(), 0);
     }
@@ -242,27 +156,6 @@ proptest! {
         prop_assert_eq!(t.out.len(), sizes.len());
         t.close(End::Closed);
         prop_assert_eq!(t.count.lost(), 0);
-    }
-
-    #[test]
-    fn any_bytes_are_survived(
-        pieces in prop::collection::vec((any::<bool>(), fate(), noise()), 0..40),
-        end in end(),
-    ) {
-        let mut t = talk();
-        for (request, fate, bytes) in &pieces {
-            let direction = if *request { Direction::Request } else { Direction::Response };
-            t.feed(direction, match fate {
-                Fate::Captured => Bytes::Captured(bytes),
-                Fate::Skipped => Bytes::Skipped(bytes.len() as u64),
-                Fate::Lost => Bytes::Lost(bytes.len() as u64 * 1_000_000_000),
-            });
-            if t.session.state() == State::Parsing && bytes.len() == 7 {
-                t.shutdown(direction);
-            }
-        }
-        t.close(end);
-        prop_assert!(t.count.lost_by(Lost::RingFull) == 0);
     }
 }
 
