@@ -28,11 +28,15 @@ pub(crate) fn judge_running(probe: &mut Probe, rules: &Rules) -> anyhow::Result<
             probe.judge(pid, false)?;
         }
     }
+    let mut no_room = 0_u64;
     if !rules.is_empty() {
         for entry in fs::read_dir("/proc").context("cannot list /proc")?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if selected(rules, pid) {
-                probe.judge(pid, true)?;
+                if probe.judge(pid, true).is_err() {
+                    no_room += 1;
+                    continue;
+                }
                 // It may have become another image between the look and the verdict, which has undone the kernel's own. What
                 // it becomes from here on, the kernel side judges after this.
                 if !selected(rules, pid) {
@@ -42,6 +46,11 @@ pub(crate) fn judge_running(probe: &mut Probe, rules: &Rules) -> anyhow::Result<
         }
     }
     probe.judged();
+    if no_room > 0 {
+        crate::say::say!(
+            "{no_room} of the selected processes found no room in the kernel's table and are not observed"
+        );
+    }
     Ok(())
 }
 
