@@ -119,7 +119,19 @@ static __always_inline struct connection *connection_in_task(struct sock *sk)
 	return c;
 }
 
-static __always_inline void announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now)
+/* A pipeline is not written for longer than this before its responses are read; nobody does who waits for any. */
+#define JOINED_NS 1000000000ll
+
+/*
+ * Whether what moves at `now`, the first that is seen of this connection, may come behind requests that were not seen. A unix
+ * socket does not tell since when it is connected.
+ */
+static __always_inline bool is_joined(struct connection *c, __u64 now)
+{
+	return !c->established && (__s64)(now - control.attached) < JOINED_NS;
+}
+
+static __always_inline void announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now, bool joined)
 {
 	struct steth_open open = {
 		.kind = STETH_OPEN,
@@ -157,8 +169,8 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 	if (c->transport == IPPROTO_UDP)
 		open.sent = open.received = 0;
 	bpf_get_current_comm(open.comm, sizeof(open.comm));
-	/* An announcement was lost before, and with it whatever followed: its positions are not where the connection began. */
-	open.reserved[0] = !!(c->flags & CONNECTION_UNTOLD);
+	open.untold = !!(c->flags & CONNECTION_UNTOLD);
+	open.joined = joined;
 	/* Two threads may announce a datagram socket at once: with one ring, each one's records follow an announcement. */
 	c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
 	if (!emit(s, c->ring, &open, sizeof(open)))

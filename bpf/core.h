@@ -144,7 +144,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	struct scratch *s = scratch_of(IN_TASK);
 	__u32 captured = 0, body = 0;
 	struct tcp_sock *tp = NULL;
-	bool turn, request;
+	bool first, turn, request;
 	__u8 flags = 0;
 
 	if (!s || last_stage < STAGE_POSITION)
@@ -156,6 +156,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->verdict != VERDICT_CAPTURE) {
 		count(s, STETH_UNSELECTED, 1);
 		c->flags &= ~CONNECTION_PLACED;
+		c->flags |= CONNECTION_MOVED;
+		c->last_direction = direction;
 		c->arrival = 0;
 		return;
 	}
@@ -180,7 +182,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (last_stage < STAGE_LOCATE)
 		goto done;
 	request = is_request(c, direction);
-	turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction;
+	first = !(c->flags & CONNECTION_MOVED);
+	turn = first || c->last_direction != direction;
 	if (turn) {
 		begin_turn(c, s, direction, request);
 		flags |= STETH_CHUNK_TURN;
@@ -223,7 +226,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce(sk, c, s, t.time);
+		announce(sk, c, s, t.time, first && is_joined(c, t.time));
 	if (last_stage < STAGE_EMIT)
 		goto done;
 	report(c, s, &t, flags, body, captured);

@@ -61,7 +61,9 @@ struct steth_open {
 	__u8 transport;   /* IPPROTO_TCP, IPPROTO_UDP; 0 for a unix stream, 1 for unix datagrams and packets */
 	__u8 role;
 	__u8 role_source;
-	__u8 reserved[3];
+	__u8 untold;      /* an announcement was lost before: `sent` and `received` are not where the connection began */
+	__u8 joined;      /* it was in use before, so requests that nobody has seen may still wait for their responses */
+	__u8 reserved;
 	__u32 tgid;       /* 0: not in a task's context */
 	__u32 netns;      /* inode of the network namespace */
 	__u64 connection;

@@ -63,10 +63,10 @@ struct {
 	/* Set here when bytes were coalesced on some socket: a sweep will find them should nothing else. */
 	__u32 sweep_wanted;
 	/*
-	 * Set once every hook is there. They come one by one, and a socket that one of them has made a state for would have a
-	 * hole where another one was still missing.
+	 * When the last hook was there, by the clock of bpf_ktime_get_ns(); 0 before. They come one by one, and a socket that
+	 * one of them has made a state for would have a hole where another one was still missing.
 	 */
-	__u32 attached;
+	__u64 attached;
 } control SEC(".data.control");
 
 enum verdict { VERDICT_UNDECIDED = 0, VERDICT_CAPTURE = 1, VERDICT_IGNORE = 2 };

@@ -110,7 +110,8 @@ macro_rules! record {
 record! {
     /// `struct steth_open`: a connection is announced; comes before its first chunk.
     Open {
-        kind: u8, family: u8, transport: u8, role: u8, role_source: u8, reserved: [u8; 3], tgid: u32, netns: u32,
+        kind: u8, family: u8, transport: u8, role: u8, role_source: u8, untold: u8, joined: u8, reserved: u8,
+        tgid: u32, netns: u32,
         connection: u64, time: u64, established: u64, connect_started: u64, sent: u64, received: u64,
         local_port: u16, remote_port: u16, peer_tgid: u32,
         local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16],

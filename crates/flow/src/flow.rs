@@ -118,8 +118,7 @@ impl<S: Default> Flow<S> {
             connection.tgid = open.tgid;
         }
         connection.peer_tgid = open.peer_tgid;
-        // After a lost announcement these are not the positions where the connection began.
-        if open.reserved[0] == 0 {
+        if open.untold == 0 {
             connection.streams[0].place(open.sent);
             connection.streams[1].place(open.received);
         }

@@ -55,6 +55,8 @@ reasons! {
     Parse = "parse",
     /// A response whose request was not seen: it was sent before the agent attached.
     Orphan = "orphan_response",
+    /// The connection was in use before the agent came, and it could not be made certain which response is whose.
+    Joined = "joined_late",
     /// The connection, or one of its requests, was given up to stay within a limit.
     Evicted = "evicted",
     /// The connection's protocol was recognised too late or wrongly; what was parsed of it is withdrawn.

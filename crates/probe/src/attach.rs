@@ -1,7 +1,7 @@
 //! Loading, attaching, and talking to the kernel side.
 
 use crate::ring::Ring;
-use crate::rings::Rings;
+use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
@@ -210,7 +210,7 @@ impl Probe {
         .map_err(refused("to attach a program"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
-            control.control.attached = 1;
+            control.control.attached = rings::now();
         }
         let same_pids = tgid == std::process::id();
         Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })

@@ -77,7 +77,8 @@ fn join(port: u16, protocol: &str, load: Load, expected: [(&str, Value); 2]) {
     // At most what was under way when the agent came, at both ends.
     let lost = &seen.ledger["exchanges"]["protocols"][protocol];
     assert!(lost["lost"].as_u64().is_some_and(|lost| lost <= (2 * CONNECTIONS * DEPTH) as u64), "{lost}");
-    assert_eq!(lost["lost"], lost["lost_by"]["orphan_response"].as_u64().unwrap_or(0), "{lost}");
+    let by = |reason: &str| lost["lost_by"][reason].as_u64().unwrap_or(0);
+    assert_eq!(lost["lost"], by("orphan_response") + by("joined_late"), "{lost}");
 }
 
 #[test]
@@ -101,4 +102,37 @@ fn redis_under_load() {
     // Each pair of answers ends in the value; the error stands alone.
     let load = Load::start(redis.port, requests, ("\r\n$1\r\nv\r\n", 1));
     join(redis.port, "redis", load, [("HGET", "WRONGTYPE".into()), ("GET", "OK".into())]);
+}
+
+#[test]
+fn between_the_requests_of_one_pipeline() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    assert_eq!(redis.ask(&["SET", "k", "v"]), "+OK");
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port)).expect("the server accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    let read = |stream: &mut TcpStream, expected: &str| {
+        let mut got = vec![0; expected.len()];
+        stream.read_exact(&mut got).expect("the server answers");
+        assert_eq!(String::from_utf8_lossy(&got), expected);
+    };
+    stream.write_all(b"*3\r\n$5\r\nBLPOP\r\n$1\r\nq\r\n$1\r\n0\r\n").expect("the server reads");
+    let agent = Steth::watch(&["--port", &redis.port.to_string()]);
+    stream.write_all(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n").expect("the server reads");
+    assert_eq!(redis.ask(&["LPUSH", "q", "x"]), ":1");
+    read(&mut stream, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n$1\r\nv\r\n");
+    stream.write_all(b"*2\r\n$6\r\nSTRLEN\r\n$1\r\nk\r\n").expect("the server reads");
+    read(&mut stream, ":1\r\n");
+    agent.settle(Duration::from_millis(300));
+    let seen = agent.finish();
+    for side in ["client", "server"] {
+        let mut operations: Vec<_> = seen.side(side).map(|e| e["operation"].as_str().unwrap_or_default()).collect();
+        operations.sort_unstable();
+        assert_eq!(operations, ["LPUSH", "STRLEN"], "{side}");
+    }
+    let lost = &seen.ledger["exchanges"]["protocols"]["redis"];
+    // BLPOP, of which the response was seen, and GET, of which it is not certain, at both ends.
+    assert_eq!((&lost["lost"], &lost["lost_by"]["orphan_response"]), (&4.into(), &2.into()), "{lost}");
+    assert_eq!(lost["lost_by"]["joined_late"], 2, "{lost}");
 }

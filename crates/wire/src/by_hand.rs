@@ -6,17 +6,28 @@ mod properties;
 pub(crate) use properties::{Conversation, Fate, cuts, end, fate, noise, properties, splits};
 pub(crate) use properties::{any_bytes, any_gap, any_split, late_join, late_join_anywhere};
 
-use crate::parser::Parser;
-use crate::{Bytes, Context, Direction, Domains, End, Exchange, Names, Outcome, Piece, Side, Statements, Status};
+use crate::joined::{self, Joined};
+use crate::parser::Begin;
+use crate::{
+    Bytes, Context, Direction, Domains, End, Exchange, Names, Outcome, Piece, Protocol, Side, Statements, Status,
+};
 use crate::{Transport, Value};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use steth_ledger::{Exchanges, Lost};
 
 /// A parser under test.
-pub(crate) trait Subject: Parser + Debug {
-    /// Whether it pairs rightly also when it is joined in the middle of a turn, not only where one begins.
-    const JOINS_WITHIN_A_TURN: bool = true;
+pub(crate) trait Subject: Begin + Debug {
+    /// What it is a session of.
+    const PROTOCOL: Protocol;
+
+    /// Whether a connection that was joined where a turn begins is always understood at once.
+    const CERTAIN_FROM_A_TURN: bool = true;
+
+    /// Whether nobody could understand what follows who has missed these bytes of requests.
+    fn misses(_requests: &[u8]) -> bool {
+        false
+    }
 
     /// How many exchanges, reported and lost together, this session accounts for. `strays`: losses that are not those of a
     /// request that was recognised, as far as the ledger's reasons tell.
@@ -48,6 +59,8 @@ pub(crate) trait Subject: Parser + Debug {
 #[derive(Debug)]
 pub(crate) struct ByHand<S> {
     pub(crate) session: S,
+    /// The connection was in use before.
+    pub(crate) joined: Option<Box<Joined>>,
     pub(crate) names: Names,
     pub(crate) statements: Statements,
     pub(crate) domains: Domains,
@@ -75,6 +88,7 @@ impl<S: Subject> ByHand<S> {
     pub(crate) fn new(transport: Transport) -> Self {
         Self {
             session: S::new(transport),
+            joined: None,
             names: Names::default(),
             statements: Statements::default(),
             domains: Domains::default(),
@@ -89,9 +103,9 @@ impl<S: Subject> ByHand<S> {
         }
     }
 
-    pub(crate) fn with(&mut self, act: impl FnOnce(&mut S, &mut Context<'_>)) {
-        let Self { session, names, statements, domains, out, count, .. } = self;
-        act(session, &mut Context { names, statements, domains, out, count });
+    pub(crate) fn with(&mut self, act: impl FnOnce(&mut Option<Box<Joined>>, &mut S, &mut Context<'_>)) {
+        let Self { session, joined, names, statements, domains, out, count, .. } = self;
+        act(joined, session, &mut Context { names, statements, domains, out, count });
     }
 
     /// A piece, a step after the one before.
@@ -115,7 +129,7 @@ impl<S: Subject> ByHand<S> {
             count.lost_by(Lost::Orphan) + truncated
         };
         let before = stray(&self.count);
-        self.with(|session, cx| session.feed(direction, &piece, cx));
+        self.with(|joined, session, cx| joined::feed(joined, session, direction, &piece, cx));
         self.strays += stray(&self.count) - before;
         self.at[direction as usize] += piece.len();
         if piece.len() > 0 {
@@ -139,13 +153,15 @@ impl<S: Subject> ByHand<S> {
 
     pub(crate) fn tick(&mut self) {
         let now = self.time;
-        self.with(|session, cx| session.tick(now, cx));
+        self.with(|joined, session, cx| joined::tick(joined, session, now, cx));
     }
 
     pub(crate) fn shutdown(&mut self, direction: Direction) -> &mut Self {
         self.time += self.step;
         let time = self.time;
-        self.with(|session, cx| session.shutdown(direction, time, cx));
+        self.with(|joined, session, cx| {
+            joined::watch(joined, session, cx, |session, cx| session.shutdown(direction, time, cx));
+        });
         self
     }
 
@@ -153,9 +169,9 @@ impl<S: Subject> ByHand<S> {
     pub(crate) fn close(&mut self, end: End) -> &mut Self {
         self.time += self.step;
         let time = self.time;
-        self.with(|session, cx| session.close(end, time, cx));
+        self.with(|joined, session, cx| joined::close(joined, session, end, time, cx));
         let once = self.accounted();
-        self.with(|session, cx| session.close(end, time, cx));
+        self.with(|joined, session, cx| joined::close(joined, session, end, time, cx));
         assert_eq!((self.session.pending(), self.accounted()), (0, once));
         self.balance();
         self

@@ -5,8 +5,8 @@ use crate::{Context, Direction, End, Exchange, Name, Names, Piece, Side, State, 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// One connection's protocol state.
-pub(crate) trait Parser: Sized {
+/// How a connection's state is made.
+pub(crate) trait Begin: Parser + Sized {
     /// A connection that is about to begin, or is joined under way.
     fn new(transport: Transport) -> Self;
 
@@ -14,7 +14,10 @@ pub(crate) trait Parser: Sized {
     fn to_service(transport: Transport, _service: &[u8], _routing: &Arc<Routing>, _names: &mut Names) -> Self {
         Self::new(transport)
     }
+}
 
+/// One connection's protocol state.
+pub(crate) trait Parser {
     /// The next piece of one direction. Pieces come in causal order: a response never before the request it answers.
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>);
 
@@ -29,6 +32,14 @@ pub(crate) trait Parser: Sized {
 
     /// Requests that wait for their response, or for its end.
     fn pending(&self) -> usize;
+
+    /// Whether it is known where the next request and the next response begin, and that no request was missed.
+    fn in_step(&self) -> bool;
+
+    /// Whether requests and responses are paired by their order alone, so that one that was missed misleads.
+    fn pairs_by_order(&self) -> bool {
+        true
+    }
 
     /// When it is to be told the time, should nothing happen before: requests that were not answered by then have timed
     /// out. None for protocols whose clients wait for as long as they like.

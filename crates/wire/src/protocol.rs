@@ -1,7 +1,7 @@
 //! The table of protocols. A further one is a module and a row here (`docs/adding-a-protocol.md`).
 
 use crate::http1::Routing;
-use crate::parser::{Detail, Parser};
+use crate::parser::{Begin, Detail, Parser};
 use crate::{Context, Direction, End, Exchange, Name, Names, Piece, Side, State, Status, Transport, Value};
 use crate::{dns, http1, mysql, postgresql, redis};
 use std::borrow::Cow;
@@ -26,20 +26,16 @@ macro_rules! protocols {
             }
         }
 
-        /// One connection's protocol state.
+        /// The state of a connection of any of them.
         #[derive(Debug)]
-        pub enum Session { $($(#[$doc])* $variant($module::Session),)* }
+        pub(crate) enum Any { $($(#[$doc])* $variant($module::Session),)* }
 
-        impl Session {
-            /// A session for a connection of this protocol. Only DNS travels in datagrams.
-            #[must_use]
-            pub fn new(protocol: Protocol, transport: Transport) -> Self {
-                match protocol { $(Protocol::$variant => Session::$variant(Parser::new(transport)),)* }
+        impl Any {
+            pub(crate) fn new(protocol: Protocol, transport: Transport) -> Self {
+                match protocol { $(Protocol::$variant => Any::$variant(Begin::new(transport)),)* }
             }
 
-            /// The same of a connection to a service, which is known by these bytes: it has its share of `names`.
-            #[must_use]
-            pub fn to_service(
+            pub(crate) fn to_service(
                 protocol: Protocol,
                 transport: Transport,
                 service: &[u8],
@@ -47,57 +43,53 @@ macro_rules! protocols {
                 names: &mut Names,
             ) -> Self {
                 match protocol {
-                    $(Protocol::$variant => {
-                        Session::$variant(Parser::to_service(transport, service, routing, names))
-                    })*
+                    $(Protocol::$variant => Any::$variant(Begin::to_service(transport, service, routing, names)),)*
                 }
             }
 
-            /// The protocol.
-            #[must_use]
-            pub fn protocol(&self) -> Protocol {
-                match self { $(Session::$variant(_) => Protocol::$variant,)* }
+            pub(crate) fn protocol(&self) -> Protocol {
+                match self { $(Any::$variant(_) => Protocol::$variant,)* }
             }
+        }
 
-            /// The next piece of one direction. The caller feeds pieces in causal order: a response never before the request
-            /// it answers.
+        impl Parser for Any {
             #[inline]
-            pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
-                match self { $(Session::$variant(session) => session.feed(direction, piece, cx),)* }
+            fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+                match self { $(Any::$variant(session) => session.feed(direction, piece, cx),)* }
             }
 
-            /// One direction has ended in order: no byte will follow. (A close-delimited body ends here.)
-            pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
-                match self { $(Session::$variant(session) => session.shutdown(direction, time, cx),)* }
+            fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+                match self { $(Any::$variant(session) => session.shutdown(direction, time, cx),)* }
             }
 
-            /// The connection is gone. Whatever is outstanding becomes a record, or a counted loss. Idempotent.
-            pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
-                match self { $(Session::$variant(session) => session.close(end, time, cx),)* }
+            fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+                match self { $(Any::$variant(session) => session.close(end, time, cx),)* }
             }
 
-            /// When it is to be told the time, should nothing happen before.
             #[inline]
-            #[must_use]
-            pub fn deadline(&self) -> Option<u64> {
-                match self { $(Session::$variant(session) => session.deadline(),)* }
+            fn state(&self) -> State {
+                match self { $(Any::$variant(session) => session.state(),)* }
             }
 
-            /// Time has come this far.
-            pub fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
-                match self { $(Session::$variant(session) => session.tick(now, cx),)* }
+            fn pending(&self) -> usize {
+                match self { $(Any::$variant(session) => session.pending(),)* }
             }
 
-            /// Whether it still wants bytes.
-            #[must_use]
-            pub fn state(&self) -> State {
-                match self { $(Session::$variant(session) => session.state(),)* }
+            fn in_step(&self) -> bool {
+                match self { $(Any::$variant(session) => session.in_step(),)* }
             }
 
-            /// Requests that wait for their response.
-            #[must_use]
-            pub fn pending(&self) -> usize {
-                match self { $(Session::$variant(session) => session.pending(),)* }
+            fn pairs_by_order(&self) -> bool {
+                match self { $(Any::$variant(session) => session.pairs_by_order(),)* }
+            }
+
+            #[inline]
+            fn deadline(&self) -> Option<u64> {
+                match self { $(Any::$variant(session) => session.deadline(),)* }
+            }
+
+            fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
+                match self { $(Any::$variant(session) => session.tick(now, cx),)* }
             }
         }
 

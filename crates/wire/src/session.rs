@@ -1,7 +1,100 @@
-//! What a session needs, and how it stands.
+//! A connection's session: its protocol's parser, what it needs, and how it stands.
 
-use crate::{Domains, Exchange, Names, Statements};
+use crate::http1::Routing;
+use crate::joined::{self, Joined};
+use crate::parser::Parser as _;
+use crate::protocol::Any;
+use crate::{Direction, Domains, End, Exchange, Names, Piece, Protocol, Statements, Transport};
+use std::sync::Arc;
 use steth_ledger::{Exchanges, Lost};
+
+/// One connection's protocol state.
+#[derive(Debug)]
+pub struct Session {
+    any: Any,
+    /// Until it is certain what the first response answers.
+    joined: Option<Box<Joined>>,
+}
+
+impl Session {
+    /// A session for a connection of this protocol. Only DNS travels in datagrams.
+    #[must_use]
+    pub fn new(protocol: Protocol, transport: Transport) -> Self {
+        Self { any: Any::new(protocol, transport), joined: None }
+    }
+
+    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`.
+    #[must_use]
+    pub fn to_service(
+        protocol: Protocol,
+        transport: Transport,
+        service: &[u8],
+        routing: &Arc<Routing>,
+        names: &mut Names,
+    ) -> Self {
+        Self { any: Any::to_service(protocol, transport, service, routing, names), joined: None }
+    }
+
+    /// Said before the first piece: the connection was in use before, so that requests which nobody has seen may still
+    /// wait for their responses.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.joined = self.any.pairs_by_order().then(Box::default);
+        self
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.any.protocol()
+    }
+
+    /// The next piece of one direction. The caller feeds pieces in causal order: a response never before the request
+    /// it answers.
+    #[inline]
+    pub fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if self.joined.is_some() {
+            return joined::feed(&mut self.joined, &mut self.any, direction, piece, cx);
+        }
+        self.any.feed(direction, piece, cx);
+    }
+
+    /// One direction has ended in order: no byte will follow. (A close-delimited body ends here.)
+    pub fn shutdown(&mut self, direction: Direction, time: u64, cx: &mut Context<'_>) {
+        joined::watch(&mut self.joined, &mut self.any, cx, |any, cx| any.shutdown(direction, time, cx));
+    }
+
+    /// The connection is gone. Whatever is outstanding becomes a record, or a counted loss. Idempotent.
+    pub fn close(&mut self, end: End, time: u64, cx: &mut Context<'_>) {
+        joined::close(&mut self.joined, &mut self.any, end, time, cx);
+    }
+
+    /// When it is to be told the time, should nothing happen before.
+    #[inline]
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        let joined = self.joined.as_ref().and_then(|joined| joined.deadline());
+        self.any.deadline().into_iter().chain(joined).min()
+    }
+
+    /// Time has come this far.
+    pub fn tick(&mut self, now: u64, cx: &mut Context<'_>) {
+        joined::tick(&mut self.joined, &mut self.any, now, cx);
+    }
+
+    /// Whether it still wants bytes.
+    #[inline]
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.any.state()
+    }
+
+    /// Requests that wait for their response.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.any.pending()
+    }
+}
 
 /// What a session needs from outside while it is fed.
 #[derive(Debug)]

@@ -53,6 +53,8 @@ impl<'a> Connection<'a> {
             let mut open = cx.tuple.open(client, 6);
             (open.connection, open.time, open.role_source) = (self.id, time, self.role_source);
             (open.established, open.connect_started) = (self.established, self.connect_started);
+            // The handshake is not in the file.
+            open.joined = u8::from(self.established == 0);
             (open.sent, open.received) = (self.streams[client].start, self.streams[1 - client].start);
             cx.records.plain(open.as_bytes());
         }

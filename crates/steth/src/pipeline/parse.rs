@@ -135,7 +135,8 @@ impl<O: Observer> Parse<O> {
                 let session = with_service(connection, naming, |service| {
                     Session::to_service(protocol, transport, service, routing, names)
                 });
-                connection.state.session = Some(session);
+                let joined = connection.open.is_some_and(|open| open.joined != 0);
+                connection.state.session = Some(if joined { session.joined() } else { session });
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, piece) in undecided.pieces() {
                         self.feed(connection, direction, &piece);

@@ -44,7 +44,7 @@ pub use answer::Addresses;
 pub use attributes::Attributes;
 pub use domains::Domains;
 
-use crate::parser::Parser;
+use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Piece, State, Transport};
 use frames::{Crossed, Frames, Message, Next};
 pub(crate) use infer::{infer, infer_datagram};
@@ -70,7 +70,7 @@ pub struct Session {
     state: State,
 }
 
-impl Parser for Session {
+impl Begin for Session {
     fn new(transport: Transport) -> Self {
         Self {
             talk: Talk::new(transport == Transport::Stream),
@@ -80,7 +80,9 @@ impl Parser for Session {
             state: if transport == Transport::Multicast { State::Opaque } else { State::Parsing },
         }
     }
+}
 
+impl Parser for Session {
     #[inline]
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
@@ -125,6 +127,14 @@ impl Parser for Session {
     /// Lookups that wait for their response.
     fn pending(&self) -> usize {
         self.talk.pending()
+    }
+
+    fn in_step(&self) -> bool {
+        true
+    }
+
+    fn pairs_by_order(&self) -> bool {
+        false
     }
 
     /// When lookups will have timed out, if nothing happens before.

@@ -37,7 +37,7 @@ pub use attributes::{Attributes, Method};
 pub use routing::Routing;
 pub use rules::{RuleError, Rules};
 
-use crate::parser::Parser;
+use crate::parser::{Begin, Parser};
 use crate::{Context, Cut, Direction, End, Fifo, Names, Outcome, Piece, State, Transport};
 use answer::Answer;
 pub(crate) use infer::infer;
@@ -108,7 +108,7 @@ struct Audit {
     orphans: u64,
 }
 
-impl Parser for Session {
+impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
     }
@@ -119,7 +119,9 @@ impl Parser for Session {
         session.requests.serve(Routes::new(routing, service, names));
         session
     }
+}
 
+impl Parser for Session {
     #[inline]
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.over != Over::No {
@@ -176,6 +178,11 @@ impl Parser for Session {
     fn pending(&self) -> usize {
         let current = self.responses.current.as_ref().is_some_and(|answer| answer.request.is_some());
         self.fifo.len() + usize::from(current) + usize::from(self.held.is_some())
+    }
+
+    fn in_step(&self) -> bool {
+        let known = |at| !matches!(at, At::Cut(_) | At::Garbage);
+        known(self.responses.at) && known(self.requests.at) && self.requests.untrusted.is_none()
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) struct Requests {
     expects: bool,
     /// A gap has left it open whose response is whose: requests are framed, and counted as lost for this reason,
     /// until a turn begins with nothing owed.
-    untrusted: Option<Lost>,
+    pub(super) untrusted: Option<Lost>,
     /// Position behind the last byte.
     position: u64,
     /// Time of the last byte.

@@ -48,6 +48,10 @@ impl Session {
         if self.replies.verdict == Verdict::Perhaps && (self.packets.length != 5 || self.packets.sequence == 1) {
             self.reply(cx);
         }
+        if self.replies.active && self.packets.sequence == 1 && self.packets.before != 0 {
+            // Another answer begins: the one in progress was of another command than was thought.
+            return self.bad_reply(cx);
+        }
         if self.replies.active || self.spontaneous() {
             return;
         }

@@ -46,7 +46,7 @@ mod tests;
 
 pub use attributes::Attributes;
 
-use crate::parser::Parser;
+use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State, Transport};
 use attributes::{Answer, Place, exchange};
 use frames::Frames;
@@ -148,11 +148,13 @@ impl Default for Session {
     }
 }
 
-impl Parser for Session {
+impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
     }
+}
 
+impl Parser for Session {
     #[inline]
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
@@ -187,6 +189,10 @@ impl Parser for Session {
     /// Requests that wait for their answer.
     fn pending(&self) -> usize {
         self.fifo.len() + usize::from(self.answering.is_some())
+    }
+
+    fn in_step(&self) -> bool {
+        !self.deaf && self.commands.trust == request::Trust::Paired
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Packets {
     pub(super) sequence: u8,
     /// Number of its last one.
     pub(super) last: u8,
+    /// Number of the last one of the message before.
+    pub(super) before: u8,
     /// The run of the message's first byte; its offset is that byte's.
     pub(super) start: Run,
     /// The head is not all that was wanted.
@@ -194,10 +196,12 @@ impl Packets {
         }
         let [a, b, c, sequence] = self.header;
         self.size = u32::from_le_bytes([a, b, c, 0]);
-        (self.left, self.have, self.last) = (self.size, 0, sequence);
+        (self.left, self.have) = (self.size, 0);
+        let last = std::mem::replace(&mut self.last, sequence);
         if std::mem::take(&mut self.continued) {
             self.step = Step::Rest;
         } else {
+            self.before = last;
             (self.length, self.sequence, self.cut) = (self.size, sequence, false);
             self.step = Step::Begun;
         }

@@ -43,7 +43,7 @@ mod tests;
 
 pub use attributes::Attributes;
 
-use crate::parser::Parser;
+use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State, Transport};
 use asking::Open;
 use attributes::{Answer, Naming};
@@ -97,6 +97,8 @@ pub struct Session {
     doubtful: Vec<Exchange>,
     /// That is known.
     sure: bool,
+    /// A pipeline failed whose beginning may not have been seen, and with it the statement that failed.
+    whose_error: bool,
     /// The server waits for copied data.
     copying: bool,
     /// A password was asked for, and did not come yet.
@@ -143,6 +145,7 @@ impl Default for Session {
             held: None,
             doubtful: Vec::new(),
             sure: false,
+            whose_error: false,
             copying: false,
             challenged: false,
             deaf: false,
@@ -160,11 +163,13 @@ impl Default for Session {
     }
 }
 
-impl Parser for Session {
+impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
     }
+}
 
+impl Parser for Session {
     #[inline]
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
@@ -199,9 +204,14 @@ impl Parser for Session {
         self.state
     }
 
-    /// Requests that wait for their reply.
+    /// Requests that wait for their reply, or for it to be certain that it was theirs.
     fn pending(&self) -> usize {
-        self.fifo.len()
+        let uncertain = if self.sure { 0 } else { self.doubtful.len() + usize::from(self.held.is_some()) };
+        self.fifo.len() + uncertain
+    }
+
+    fn in_step(&self) -> bool {
+        !self.deaf && self.trust == gap::Trust::Paired && !self.whose_error
     }
 }
 

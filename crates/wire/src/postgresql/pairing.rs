@@ -198,6 +198,7 @@ impl Session {
     /// Everything up to the next Sync is skipped.
     fn fail(&mut self, request: &Request) {
         self.skipping = true;
+        self.whose_error |= !self.sure;
         // A statement whose Parse has failed does not exist, or is an older one of that name.
         if request.is_parsing() {
             self.prepared.forget(request.key);

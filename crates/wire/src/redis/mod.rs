@@ -32,7 +32,7 @@ mod tests;
 pub use attributes::Attributes;
 
 use crate::http1::Routing;
-use crate::parser::Parser;
+use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Names, Outcome, Piece, ShareOf, State, Transport};
 use attributes::{Answer, exchange};
 use command::{Commands, Shares, Trust};
@@ -41,6 +41,7 @@ use kind::{Kind, Verb};
 use reply::Replies;
 use request::{Mode, Request};
 use resp::Progress;
+use said::{First, Seen};
 use std::sync::Arc;
 use steth_ledger::Lost;
 
@@ -95,6 +96,8 @@ pub struct Session {
     /// Confirmations still to come for a pub/sub command that is answered already.
     owed: u32,
     owed_for: Verb,
+    /// Something was confirmed that nobody was seen to ask for.
+    unasked: bool,
 }
 
 impl Default for Session {
@@ -125,6 +128,7 @@ impl Default for Session {
             subscribed: false,
             owed: 0,
             owed_for: Verb::Subscribe,
+            unasked: false,
         }
     }
 }
@@ -135,7 +139,7 @@ const WORDS: u32 = 1500;
 /// Scripts and functions of one server that are told apart.
 const PROCEDURES: u32 = 200;
 
-impl Parser for Session {
+impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
     }
@@ -148,7 +152,9 @@ impl Parser for Session {
         (session.commands.shares, session.replies.words) = (Shares { words, procedures }, words);
         session
     }
+}
 
+impl Parser for Session {
     #[inline]
     fn feed(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
         if self.state != State::Parsing {
@@ -188,6 +194,10 @@ impl Parser for Session {
     /// Requests that wait for their reply.
     fn pending(&self) -> usize {
         self.fifo.len() + usize::from(self.claimed.is_some())
+    }
+
+    fn in_step(&self) -> bool {
+        !self.deaf && self.commands.trust == Trust::Paired && !self.unasked
     }
 }
 
@@ -327,6 +337,11 @@ impl Session {
     fn reply(&mut self, cx: &mut Context<'_>) {
         self.strikes[1] = 0;
         if !self.is_push() {
+            let plain = self.replies.first == First::Other && matches!(self.replies.seen, Seen::Fine | Seen::Ok);
+            if self.pubsub && plain && matches!(self.asked(), Some(Kind::PubSub(_))) {
+                // No confirmation: it answers a command that was not seen.
+                return self.bad_reply(cx);
+            }
             let answer = Answer::whole(&self.replies);
             if let Some(request) = self.claim(cx) {
                 let outcome = self.apply(&request, self.replies.seen, cx);

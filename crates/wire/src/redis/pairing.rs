@@ -82,7 +82,10 @@ impl Session {
         let start = self.replies.start;
         let may_be = |kind| kind == Kind::PubSub(verb) || kind == Kind::Unseen;
         let asked = self.oldest().filter(|q| q.not_before <= start && may_be(q.named.kind));
-        let Some(channels) = asked.map(|request| request.argument) else { return true };
+        let Some(channels) = asked.map(|request| request.argument) else {
+            self.unasked = true;
+            return true;
+        };
         (self.owed, self.owed_for) = (channels.saturating_sub(1), verb);
         false
     }

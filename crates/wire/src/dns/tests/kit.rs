@@ -1,5 +1,6 @@
 //! A connection of DNS, and messages made by hand.
 
+use crate::Protocol;
 use crate::by_hand::{ByHand, Subject, Told};
 use crate::dns::Session;
 use crate::{Outcome, Transport};
@@ -13,6 +14,8 @@ pub(super) const S: u64 = 1_000 * MS;
 pub(super) type Kit = ByHand<Session>;
 
 impl Subject for Session {
+    const PROTOCOL: Protocol = Protocol::Dns;
+
     /// Answers that nobody asked for, and what made no sense, are counted beyond what began.
     fn owed(&self, _: u64) -> RangeInclusive<u64> {
         self.talk.begun..=u64::MAX

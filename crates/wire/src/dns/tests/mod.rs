@@ -252,7 +252,7 @@ fn a_name_server_asks_on_the_socket_where_it_is_asked() {
 
 #[test]
 fn messages_to_a_group_are_left_alone() {
-    let session = crate::dns::Session::new(crate::Transport::Multicast);
+    let session: crate::dns::Session = crate::parser::Begin::new(crate::Transport::Multicast);
     assert_eq!(session.state(), crate::State::Opaque);
 }
 

@@ -1,5 +1,6 @@
 //! A connection of HTTP, and what it told.
 
+use crate::Protocol;
 use crate::by_hand::{ByHand, Subject, Told};
 use crate::http1::{Attributes, Session};
 use crate::{Bytes, Direction, Side, Value};
@@ -9,9 +10,7 @@ use steth_ledger::Lost;
 pub(super) type Talk = ByHand<Session>;
 
 impl Subject for Session {
-    /// Known and not mended: joined between the writes of one pipeline, the first request that it sees gets the response to one
-    /// before it.
-    const JOINS_WITHIN_A_TURN: bool = false;
+    const PROTOCOL: Protocol = Protocol::Http1;
 
     fn owed(&self, _: u64) -> RangeInclusive<u64> {
         let owed = self.audit.begun + self.audit.orphans;

@@ -2,7 +2,7 @@
 
 use super::kit::{Talk, talk};
 use crate::http1::{Routing, Rules, Session};
-use crate::parser::Parser as _;
+use crate::parser::Begin as _;
 use crate::{End, Names, ShareOf, Side};
 use std::sync::Arc;
 

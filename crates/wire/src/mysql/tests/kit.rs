@@ -1,5 +1,6 @@
 //! A connection of MySQL, and packets made by hand.
 
+use crate::Protocol;
 use crate::by_hand::{ByHand, Subject};
 use crate::mysql::Session;
 use std::ops::RangeInclusive;
@@ -7,8 +8,7 @@ use std::ops::RangeInclusive;
 pub(super) type Kit = ByHand<Session>;
 
 impl Subject for Session {
-    /// Known and not mended, as of Redis; seldom, since MySQL's clients rarely send ahead.
-    const JOINS_WITHIN_A_TURN: bool = false;
+    const PROTOCOL: Protocol = Protocol::Mysql;
 
     fn owed(&self, strays: u64) -> RangeInclusive<u64> {
         let owed = self.commands.begun + strays;

@@ -1,5 +1,6 @@
 //! A connection of PostgreSQL, and messages made by hand.
 
+use crate::Protocol;
 use crate::by_hand::{ByHand, Subject, Told};
 use crate::postgresql::Session;
 use crate::{Outcome, Status};
@@ -9,8 +10,10 @@ use steth_ledger::Exchanges;
 pub(super) type Kit = ByHand<Session>;
 
 impl Subject for Session {
-    /// Known and not mended, as of Redis.
-    const JOINS_WITHIN_A_TURN: bool = false;
+    const PROTOCOL: Protocol = Protocol::Postgresql;
+
+    /// An error may be that of a statement before: what is behind it in its pipeline is skipped.
+    const CERTAIN_FROM_A_TURN: bool = false;
 
     /// It keeps no count of what began: that is a matter of several messages, of which some may be missing.
     fn owed(&self, _: u64) -> RangeInclusive<u64> {

@@ -1,5 +1,6 @@
 //! A connection of Redis, and commands made by hand.
 
+use crate::Protocol;
 use crate::by_hand::{ByHand, Subject};
 use crate::redis::Session;
 use std::ops::RangeInclusive;
@@ -7,9 +8,12 @@ use std::ops::RangeInclusive;
 pub(super) type Kit = ByHand<Session>;
 
 impl Subject for Session {
-    /// Known and not mended: joined between the writes of one pipeline, the first request that it sees gets the response to one
-    /// before it.
-    const JOINS_WITHIN_A_TURN: bool = false;
+    const PROTOCOL: Protocol = Protocol::Redis;
+
+    /// `CLIENT REPLY SKIP` and `OFF`: there are fewer replies than commands.
+    fn misses(requests: &[u8]) -> bool {
+        requests.windows(5).any(|word| word == b"REPLY")
+    }
 
     fn owed(&self, strays: u64) -> RangeInclusive<u64> {
         let owed = self.commands.begun + strays;

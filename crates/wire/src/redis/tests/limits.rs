@@ -48,9 +48,9 @@ fn whoever_waits_at_the_end_is_a_record() {
 fn behind_the_end_of_the_responses_nobody_waits() {
     let mut kit = Kit::default();
     kit.request(command(&["SHUTDOWN"]));
-    kit.with(|session, cx| session.shutdown(Direction::Request, 50, cx));
+    kit.with(|_, session, cx| session.shutdown(Direction::Request, 50, cx));
     assert_eq!(kit.out.len(), 0);
-    kit.with(|session, cx| session.shutdown(Direction::Response, 60, cx));
+    kit.with(|_, session, cx| session.shutdown(Direction::Response, 60, cx));
     assert_eq!((kit.out[0].outcome, kit.out[0].end), (Outcome::Unanswered, 60));
 }
 
