@@ -9,11 +9,13 @@
 //! bits 4-5   for 4 and 5: times 1, 256, 64 Ki, 16 Mi
 //! bits 6-7   how long after the step before: a nanosecond, a millisecond, a second, six
 //! ```
+//!
+//! A connection with a script of odd length was in use before.
 
 use std::sync::Arc;
 use steth_wire::http1::{Routing, Rules};
 use steth_wire::{
-    Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Protocol, Session, Statements, Transport,
+    Bytes, Context, Direction, Domains, End, Exchange, Names, Piece, Protocol, Room, Session, Statements, Transport,
 };
 
 /// What came of a script.
@@ -45,6 +47,9 @@ pub fn play_over(transport: Transport, protocol: Protocol, script: &[u8]) -> Pla
     let rules = Rules::parse(&["h/{host}/a", "/a/*rest", "/{one}"]).expect("rules");
     let routing = Arc::new(Routing { rules, routes_per_service: 3 });
     let mut session = Session::to_service(protocol, transport, b"service", &routing, cx.names);
+    if script.len() % 2 == 1 {
+        session = session.joined(&Room::default());
+    }
     let (mut position, mut time, mut last) = ([0u64; 2], 0, None);
     let mut rest = script;
     while let [command, length, behind @ ..] = rest {

@@ -24,7 +24,7 @@ use steth_identity::Hosts;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::http1::Routing;
-use steth_wire::{Domains, Names, Protocol, ShareOf, Statements};
+use steth_wire::{Domains, Names, Protocol, Room, ShareOf, Statements};
 use talk::Talk;
 
 /// Limits of the pipeline; each has a counter in the ledger.
@@ -73,6 +73,7 @@ impl<O: Observer> Pipeline<O> {
                 clock: 0,
                 protocols,
                 routing: limits.routing.clone(),
+                room: Room::default(),
                 observer,
             },
             kernel: Counters::default(),

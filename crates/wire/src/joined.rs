@@ -12,10 +12,21 @@
 
 use crate::parser::Parser;
 use crate::{Context, Direction, End, Exchange, Piece};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use steth_ledger::Lost;
 
-/// Most exchanges that are held; then they are withdrawn. As many are seldom asked for in one go.
-const HELD: usize = 64;
+/// Room for the exchanges that are held, shared by all connections. Those of a connection for which there is none are
+/// withdrawn.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    held: Arc<AtomicUsize>,
+}
+
+impl Room {
+    /// Most exchanges that are held at once: about as many as three of the longest pipelines that are paired at all.
+    pub const MAX: usize = 3 * 4096;
+}
 
 /// A response that is still to come is not expected after so many nanoseconds of silence.
 const SILENCE: u64 = 1_000_000_000;
@@ -23,6 +34,7 @@ const SILENCE: u64 = 1_000_000_000;
 /// What is known of a connection until its first turn is over.
 #[derive(Debug, Default)]
 pub(crate) struct Joined {
+    room: Room,
     held: Vec<Exchange>,
     /// A piece has come.
     begun: bool,
@@ -33,6 +45,10 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
+    pub(crate) fn new(room: Room) -> Self {
+        Self { room, held: Vec::new(), begun: false, wrong: false, last: 0 }
+    }
+
     /// When what is held will be certain, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<u64> {
         (!self.held.is_empty()).then_some(self.last + SILENCE)
@@ -41,16 +57,23 @@ impl Joined {
     /// Takes the exchanges that were reported since there were `before` of them, and `orphans` responses to nobody.
     fn take(&mut self, (before, orphans): (usize, u64), in_step: bool, cx: &mut Context<'_>) {
         let new = cx.out.drain(before..);
-        cx.count.reported -= new.len() as u64;
+        let count = new.len();
+        cx.count.reported -= count as u64;
         self.held.extend(new);
-        self.wrong |= !in_step || cx.count.lost_by(Lost::Orphan) > orphans || self.held.len() > HELD;
+        let held = self.room.held.fetch_add(count, Ordering::Relaxed) + count;
+        self.wrong |= !in_step || cx.count.lost_by(Lost::Orphan) > orphans || held > Room::MAX;
         if self.wrong {
             self.withdraw(cx);
         }
     }
 
     fn withdraw(&mut self, cx: &mut Context<'_>) {
-        cx.count.lose(Lost::Joined, std::mem::take(&mut self.held).len() as u64);
+        cx.count.lose(Lost::Joined, self.empty().len() as u64);
+    }
+
+    fn empty(&mut self) -> Vec<Exchange> {
+        self.room.held.fetch_sub(self.held.len(), Ordering::Relaxed);
+        std::mem::take(&mut self.held)
     }
 
     /// It is certain: what was held is reported, or is lost.
@@ -58,7 +81,13 @@ impl Joined {
         if self.wrong {
             self.withdraw(cx);
         }
-        std::mem::take(&mut self.held).into_iter().for_each(|exchange| cx.report(exchange));
+        self.empty().into_iter().for_each(|exchange| cx.report(exchange));
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.empty();
     }
 }
 
@@ -90,12 +119,12 @@ pub(crate) fn feed<P: Parser>(
     cx: &mut Context<'_>,
 ) {
     if let Some(known) = joined {
-        let turn = direction == Direction::Request && piece.turn && known.begun;
         // Whose first piece is a response has sent what that answers, and will not send more before it has it.
-        let over = if known.begun { turn && parser.pending() == 0 } else { direction == Direction::Response };
+        let over = match direction {
+            Direction::Request => known.begun && piece.turn && parser.pending() == 0,
+            Direction::Response => !known.begun,
+        };
         (known.begun, known.last) = (true, piece.time);
-        // Answered or not, the client goes on: more is in the air than was seen.
-        known.wrong |= turn && !over;
         if over {
             known.settle(cx);
             *joined = None;
@@ -189,12 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_does_not_wait_is_not_believed() {
-        let mut kit = joined();
-        kit.ask(get(2), "$1\r\na\r\n").ask(get(1), "$1\r\nb\r\n$1\r\nc\r\n");
-        assert_eq!(books(&kit), (0, 3, 0));
-        kit.ask(get(1), "$1\r\nd\r\n");
-        assert_eq!(books(&kit), (1, 3, 0));
+    fn a_client_that_does_not_wait_is_believed_when_it_has_all_that_was_seen() {
+        for (surplus, expected) in [("", (3, 0, 0)), ("$1\r\nz\r\n", (0, 3, 1))] {
+            let mut kit = joined();
+            kit.ask(get(2), "$1\r\na\r\n").ask(get(1), "$1\r\nb\r\n$1\r\nc\r\n");
+            assert_eq!(books(&kit), (0, 0, 0));
+            kit.response(surplus).request(get(1));
+            assert_eq!(books(&kit), expected);
+        }
     }
 
     #[test]
@@ -228,12 +259,20 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_are_held() {
-        let mut kit = joined();
-        kit.request(get(HELD + 2));
-        kit.response("$1\r\na\r\n".repeat(HELD));
-        assert_eq!(kit.joined.as_ref().map(|joined| joined.held.len()), Some(HELD));
-        kit.response("$1\r\na\r\n".repeat(2));
-        assert_eq!(books(&kit), (0, HELD as u64 + 2, 0));
+    fn all_connections_together_hold_no_more_than_there_is_room_for() {
+        let room = Room::default();
+        let with_room = || ByHand { joined: Some(Box::new(Joined::new(room.clone()))), ..ByHand::<Session>::default() };
+        let (mut one, mut two, mut three, mut late) = (with_room(), with_room(), with_room(), with_room());
+        let part = Room::MAX / 3;
+        for kit in [&mut one, &mut two, &mut three] {
+            kit.ask(get(part), "$1\r\na\r\n".repeat(part));
+        }
+        late.ask(get(1), "$1\r\na\r\n");
+        assert_eq!((room.held.load(Ordering::Relaxed), books(&late)), (Room::MAX, (0, 1, 0)));
+        one.request(get(1));
+        two.close(End::Reset);
+        drop(three);
+        assert_eq!((books(&one), books(&two)), ((part as u64, 0, 0), (0, part as u64, 0)));
+        assert_eq!(room.held.load(Ordering::Relaxed), 0);
     }
 }

@@ -52,6 +52,7 @@ pub use by_id::ById;
 pub use dns::Domains;
 pub use exchange::{Exchange, Outcome, Side, Status, Value};
 pub use fifo::{Claim, Cut, Fifo};
+pub use joined::Room;
 pub use names::{Name, Names, Share, ShareOf};
 pub use piece::{Bytes, Direction, End, Piece, Transport};
 pub use protocol::{Attributes, Protocol};

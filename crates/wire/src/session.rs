@@ -1,7 +1,7 @@
 //! A connection's session: its protocol's parser, what it needs, and how it stands.
 
 use crate::http1::Routing;
-use crate::joined::{self, Joined};
+use crate::joined::{self, Joined, Room};
 use crate::parser::Parser as _;
 use crate::protocol::Any;
 use crate::{Direction, Domains, End, Exchange, Names, Piece, Protocol, Statements, Transport};
@@ -36,10 +36,10 @@ impl Session {
     }
 
     /// Said before the first piece: the connection was in use before, so that requests which nobody has seen may still
-    /// wait for their responses.
+    /// wait for their responses. What cannot be certain yet is held, as far as there is `room`.
     #[must_use]
-    pub fn joined(mut self) -> Self {
-        self.joined = self.any.pairs_by_order().then(Box::default);
+    pub fn joined(mut self, room: &Room) -> Self {
+        self.joined = self.any.pairs_by_order().then(|| Box::new(Joined::new(room.clone())));
         self
     }
 

@@ -13,7 +13,7 @@ use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::http1::Routing;
 use steth_wire::{
-    Bytes, Context, Domains, Exchange, Names, Piece, Protocol, Session, Side, State, Statements, Transport,
+    Bytes, Context, Domains, Exchange, Names, Piece, Protocol, Room, Session, Side, State, Statements, Transport,
 };
 
 /// What the sessions share, and what becomes of their exchanges.
@@ -31,6 +31,7 @@ pub(super) struct Parse<O> {
     pub(super) clock: u64,
     pub(super) protocols: Selected,
     pub(super) routing: Arc<Routing>,
+    pub(super) room: Room,
     pub(super) observer: O,
 }
 
@@ -131,12 +132,12 @@ impl<O: Observer> Parse<O> {
         match Protocol::from_number(connection.protocol) {
             Some(protocol) if self.protocols.has(protocol) => {
                 let transport = transport(connection, segment);
-                let Self { naming, names, routing, .. } = self;
+                let Self { naming, names, routing, room, .. } = self;
                 let session = with_service(connection, naming, |service| {
                     Session::to_service(protocol, transport, service, routing, names)
                 });
                 let joined = connection.open.is_some_and(|open| open.joined != 0);
-                connection.state.session = Some(if joined { session.joined() } else { session });
+                connection.state.session = Some(if joined { session.joined(room) } else { session });
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, piece) in undecided.pieces() {
                         self.feed(connection, direction, &piece);
