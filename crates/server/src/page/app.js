@@ -3,6 +3,7 @@
 const RANGES = [[3, "30 s"], [6, "1 min"], [30, "5 min"], [90, "15 min"]];
 const SHOWN_OPERATIONS = 6;
 const REFRESH = 2000;
+const PROTOCOLS = { http: "HTTP", redis: "Redis", mysql: "MySQL", postgresql: "PostgreSQL", dns: "DNS" };
 const COLUMNS = [
   { key: "name", label: "Service and operation", text: true },
   { key: "rate", label: "Requests/s", of: x => x.rate },
@@ -146,7 +147,7 @@ function service(x, wide) {
   const toggle = make("button", { class: "toggle", type: "button", "data-focus": `toggle ${x.name}`, "aria-expanded": String(open),
     "aria-label": `Operations of ${x.name}`, on: () => { flip(state.closed, x.name); render(); } },
     draw("svg", { width: 16, height: 16, viewBox: "0 0 16 16", fill: "none", stroke: "currentColor", "stroke-width": 2, "aria-hidden": "true" }, draw("path", { d: "M6 4l4 4-4 4" })));
-  const tags = [...x.protocols.map(p => p.toUpperCase() === "HTTP" ? "HTTP" : p[0].toUpperCase() + p.slice(1)), x.ports.map(p => `:${p}`).join(" ")];
+  const tags = [...x.protocols.map(p => PROTOCOLS[p] ?? p), x.ports.map(p => `:${p}`).join(" ")];
   const callers = make("div", { class: "callers" }, "from ");
   x.callers.slice(0, 3).forEach((caller, i) => callers.append(i ? ", " : "", make("b", {}, caller.name), ` ${rate(caller.rate)}/s`));
   if (x.callers_total > 3) callers.append(`, ${x.callers_total - 3} more`);
