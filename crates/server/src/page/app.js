@@ -173,7 +173,7 @@ function operation(x) {
   const space = x.protocol === "http" ? x.name.indexOf(" ") : -1;
   const name = make("span", { class: "name mono", title: x.name }, space > 0 ? make("span", { class: "verb" }, x.name.slice(0, space)) : "", x.name.slice(Math.max(space, 0)));
   const statuses = make("span", { class: "statuses" });
-  const usual = x.protocol === "http" ? /^[123]/ : /^(OK|)$/;
+  const usual = x.protocol === "http" ? /^[123]/ : /^(OK|NOERROR|)$/;
   for (const [status, count] of Object.entries(x.statuses).filter(([s]) => !usual.test(s)).sort((a, b) => b[1] - a[1]).slice(0, 3)) {
     const bad = x.protocol === "http" ? !/^4/.test(status) : true;
     statuses.append(make("span", { class: bad ? "status bad" : "status", title: `${number(count)} times` }, status || "no answer"));
