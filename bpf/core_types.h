@@ -33,10 +33,12 @@ enum bpf_map_type_used {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
 	BPF_F_NO_PREALLOC = 1,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0,
@@ -182,12 +184,14 @@ struct task_struct {
 	char comm[16];
 };
 struct linux_binprm {
-	const char *filename;
+	const char *interp;
 };
 
 /* x86-64: what is left of the registers with which the task entered the kernel. */
 struct pt_regs {
 	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
 	unsigned long ax;
 	unsigned long dx;
 	unsigned long si;

@@ -34,7 +34,8 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
-	length = bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, filename));
+	/* Of a script, what runs it: that is what /proc/PID/exe says, too. */
+	length = bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp));
 	if (length > 1 && length <= EXECUTABLE_MAX)
 		text = length - 1;
 	record->exec.executable_length = text;

@@ -44,13 +44,19 @@ const ARGUMENTS: usize = 32 * 1024;
 /// Bytes of an environment that are looked at.
 const ENVIRONMENT: usize = 128 * 1024;
 
-/// File name of the executable. Where several programs are one file under several names (redis-server and redis-check-rdb,
-/// busybox), the name it was started by, which the kernel's own name then agrees with. Else the kernel's name.
+/// The kernel cuts a task's name off behind so many bytes (`TASK_COMM_LEN`).
+const COMM: usize = 15;
+
+/// File name of the executable, as it was started: python3, not the python3.11 that this is a link to, and not what else the file
+/// is called (redis-check-rdb, busybox). That is what the record of its exec says, which has no other name. What a process calls
+/// itself in its arguments counts only if the kernel's name agrees, or if it is the file's without a version. Else the
+/// kernel's name.
 pub(crate) fn name(executable: &str, arguments: &[u8], comm: &str) -> String {
     let file = executable.rsplit('/').next().unwrap_or_default();
     let started_as = arguments.split(|b| matches!(b, 0 | b' ')).next().unwrap_or_default();
     let started_as = String::from_utf8_lossy(started_as.rsplit(|b| *b == b'/').next().unwrap_or_default());
-    if !file.starts_with(comm) && !comm.is_empty() && started_as.starts_with(comm) {
+    let agrees = started_as == comm || (comm.len() == COMM && started_as.starts_with(comm));
+    if !started_as.is_empty() && (agrees || file.starts_with(&*started_as)) {
         started_as.into_owned()
     } else if file.is_empty() {
         comm.to_owned()
@@ -100,6 +106,16 @@ mod tests {
         assert_eq!(name("/usr/bin/node", b"node\0server.js\0", "MainThread"), "node");
         assert_eq!(name("/usr/sbin/nginx", b"nginx: worker process\0", "nginx"), "nginx");
         assert_eq!(name("", b"", "kworker"), "kworker");
+        assert_eq!(name("/usr/bin/python3.11", b"python3\0app.py\0", "python3"), "python3");
+        assert_eq!(name("/usr/bin/python3.11", b"/usr/bin/python3\0/srv/app.py\0", "app.py"), "python3");
+        assert_eq!(name("/usr/bin/python3.11", b"/usr/bin/python3.11\0", "python3.11"), "python3.11");
+        assert_eq!(name("/usr/bin/dash", b"sh\0-c\0exit\0", "sh"), "sh");
+        assert_eq!(name("/usr/bin/bash", b"-bash\0", "bash"), "bash");
+        assert_eq!(
+            name("/opt/a-program-of-a-long-name", b"a-program-of-a-long-name\0", "a-program-of-a-"),
+            "a-program-of-a-long-name"
+        );
+        assert_eq!(name("/usr/bin/node", b"something else\0", "node"), "node");
     }
 
     #[test]
