@@ -35,17 +35,24 @@ enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
 
 #define IOVECS_MAX 16
 
-/* The n-th message of a sendmmsg or recvmmsg: events of one call come one by one, in order, in one task. */
-static __always_inline __u32 message_index(struct scratch *s, __u64 vector, __u32 length)
+static __always_inline struct vector_call *vector_call(struct task_struct *task)
 {
-	__u64 task = bpf_get_current_pid_tgid();
+	return bpf_task_storage_get(&vector_calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
 
-	if (s->message_task != task || s->message_vector != vector || s->message_next >= length) {
-		s->message_task = task;
-		s->message_vector = vector;
-		s->message_next = 0;
+/* The next message of the vector; NULL: it cannot be told. */
+static __always_inline const struct mmsghdr *next_message(struct task_struct *task, const struct mmsghdr *vector, __u32 length)
+{
+	struct vector_call *call = vector_call(task);
+
+	if (!call)
+		return NULL;
+	if (call->vector != vector || call->length != length || call->next >= length) {
+		call->vector = vector;
+		call->length = length;
+		call->next = 0;
 	}
-	return s->message_next++;
+	return vector + call->next++;
 }
 
 /* Where the caller's bytes are. False: they cannot be told. */
@@ -70,6 +77,7 @@ static __always_inline bool locate(struct scratch *s)
 	from->buffer = NULL;
 	from->vector = NULL;
 	from->loaded = 0;
+	from->message = NULL;
 	switch (regs->orig_ax) {
 	case SYS_read:
 	case SYS_write:
@@ -86,7 +94,10 @@ static __always_inline bool locate(struct scratch *s)
 		return true;
 	case SYS_sendmmsg:
 	case SYS_recvmmsg:
-		si += message_index(s, si, regs->dx) * sizeof(struct mmsghdr);
+		from->message = next_message(task, (const struct mmsghdr *)si, regs->dx);
+		if (!from->message)
+			return false;
+		si = (__u64)from->message;
 		/* fallthrough */
 	case SYS_sendmsg:
 	case SYS_recvmsg:

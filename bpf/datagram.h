@@ -4,10 +4,10 @@
  * answer have (EDNS, mostly 1232 bytes).
  *
  * What travels on a socket is told from the datagrams themselves, whatever its ports: an unconnected socket has no remote
- * one, and the other end's address is out of sight here: the tracepoints carry the socket and not the message, and a
- * receive puts the address where the caller wants it only after them. (A send's could be read from the caller, which would
- * name a client's server.) After a few datagrams that are something else a socket is left
- * alone, unless port 53 says that DNS is to come.
+ * one. Where it sends a datagram is read from the caller, as the payload is. From where it has received one is out of
+ * sight: the tracepoints carry the socket and not the message, and the address is put where the caller wants it only after
+ * them. But whoever answers or is answered is sent something. After a few datagrams that are something else a socket is
+ * left alone, unless port 53 says that DNS is to come.
  *
  * Several threads may use one socket at once, in one direction too, and no lock of the kernel's is held here. A position is
  * taken atomically, and the other direction's is read before that: of two datagrams at most one then waits for the other.
@@ -27,26 +27,35 @@ static __always_inline bool is_group_port(__u16 port)
 }
 
 /*
- * Like locate(). A recvmmsg fills its vector from the beginning, however much of it the one before has filled, and nothing
- * else tells one call from the next: so the first datagram's beginning is compared with the one that was there.
+ * Like locate(). A recvmmsg fills its vector from the beginning, however much of it the one before has filled, a sendmmsg may
+ * have stopped within it, and nothing else tells one call from the next: so the first datagram's beginning is compared with
+ * the one that was there.
  */
 static __always_inline bool locate_datagram(struct scratch *s)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct vector_call *call;
 	struct user_msghdr header;
 	struct iovec segment;
 	__u64 first[4] = {};
+	__u32 length;
 
-	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->orig_ax == SYS_recvmmsg && regs->dx > 1) {
+	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->dx > 1 &&
+	    (regs->orig_ax == SYS_recvmmsg || regs->orig_ax == SYS_sendmmsg)) {
 		if (bpf_probe_read_user(&header, sizeof(header), (void *)regs->si) ||
-		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov) ||
-		    bpf_probe_read_user(first, sizeof(first), segment.iov_base))
+		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 			return false;
-		if (first[0] != s->message_first[0] || first[1] != s->message_first[1] ||
-		    first[2] != s->message_first[2] || first[3] != s->message_first[3])
-			s->message_next = 0;
-		__builtin_memcpy(s->message_first, first, sizeof(first));
+		length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
+		if (bpf_probe_read_user(first, length, segment.iov_base))
+			return false;
+		call = vector_call(task);
+		if (!call)
+			return false;
+		if (first[0] != call->first[0] || first[1] != call->first[1] || first[2] != call->first[2] ||
+		    first[3] != call->first[3])
+			call->next = 0;
+		__builtin_memcpy(call->first, first, sizeof(first));
 	}
 	return locate(s);
 }
@@ -76,6 +85,50 @@ __attribute__((noinline)) int copy_datagram(struct connection *c, struct scratch
 	return captured;
 }
 
+/* linux/in.h, linux/in6.h: what of both addresses is the same, and both. */
+struct destination {
+	__u16 family;
+	__be16 port;
+	__u8 ipv4[4]; /* IPv6: the flow label */
+	__u8 ipv6[16];
+};
+
+/* Puts the address that the caller, who was located, sends to behind the captured bytes. Returns its size; 0: not known. */
+static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct steth_destination to = {};
+	struct user_msghdr header = {};
+	struct destination from = {};
+	const void *message = s->from.message;
+	void *name;
+
+	if (regs->orig_ax == SYS_sendto) {
+		name = (void *)regs->r8;
+	} else {
+		if (regs->orig_ax == SYS_sendmsg)
+			message = (void *)regs->si;
+		if (!message || bpf_probe_read_user(&header, sizeof(header), message))
+			return 0;
+		name = header.msg_name;
+	}
+	/* The shorter of the two may end where nothing can be read. */
+	if (!name || bpf_probe_read_user(&from, 8, name))
+		return 0;
+	if (from.family == AF_INET6 && bpf_probe_read_user(from.ipv6, 16, name + 8))
+		return 0;
+	if (from.family != AF_INET && from.family != AF_INET6)
+		return 0;
+	to.family = from.family;
+	to.port = bpf_ntohs(from.port);
+	if (from.family == AF_INET6)
+		__builtin_memcpy(to.address, from.ipv6, 16);
+	else
+		__builtin_memcpy(to.address, from.ipv4, 4);
+	__builtin_memcpy(&s->data[captured & (DATA_SPAN - 1)], &to, sizeof(to));
+	return sizeof(to);
+}
+
 /* A datagram of `length` bytes has moved between the current task and the socket. */
 static __always_inline void transfer_datagram(struct sock *sk, struct connection *c, struct scratch *s, __u8 direction,
 					      __u32 length)
@@ -83,7 +136,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	__u16 here = sk->__sk_common.skc_num, there = bpf_ntohs(sk->__sk_common.skc_dport);
 	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
 	__u64 now = bpf_ktime_get_ns();
-	__u32 captured = 0;
+	__u32 captured = 0, behind = 0;
 
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
@@ -102,7 +155,9 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	s->chunk.kind = STETH_CHUNK;
 	s->chunk.direction = direction;
 	s->chunk.protocol = c->protocol;
-	s->chunk.flags = turn | (captured ? 0 : STETH_CHUNK_UNREAD);
+	if (captured && direction == STETH_SEND && !there)
+		behind = copy_destination(s, captured);
+	s->chunk.flags = turn | (captured ? 0 : STETH_CHUNK_UNREAD) | (behind ? STETH_CHUNK_DESTINATION : 0);
 	s->chunk.tgid = c->tgid;
 	s->chunk.connection = c->id;
 	s->chunk.time = now;
@@ -114,7 +169,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	s->chunk.role_source = c->role_source;
 	s->chunk.lag_us = STETH_LAG_UNKNOWN;
 	s->chunk.calls = 1;
-	emit_chunk(s, c);
+	emit_chunk_and(s, c, behind);
 }
 
 #endif

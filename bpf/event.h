@@ -50,6 +50,8 @@ enum steth_chunk_flags {
 	STETH_CHUNK_UNREAD = 2,
 	/* Several calls in one record; `time` is the last one's. */
 	STETH_CHUNK_COALESCED = 4,
+	/* A datagram from a socket that is not connected: behind the captured bytes is a struct steth_destination. */
+	STETH_CHUNK_DESTINATION = 8,
 };
 
 /* The arrival or departure was not recorded. */
@@ -78,6 +80,13 @@ struct steth_open {
 	__u8 local_address[16];
 	__u8 remote_address[16];
 	__u8 comm[16];
+};
+
+/* Where a datagram was sent. */
+struct steth_destination {
+	__u16 family; /* AF_INET, AF_INET6 */
+	__u16 port;
+	__u8 address[16];
 };
 
 struct steth_chunk {

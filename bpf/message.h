@@ -145,13 +145,13 @@ __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection
 	return 0;
 }
 
-/* Sends what is in s->chunk and the captured bytes behind it. */
-static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
+/* Sends what is in s->chunk, the captured bytes behind it, and what is `behind` them. */
+static __always_inline void emit_chunk_and(struct scratch *s, struct connection *c, __u32 behind)
 {
 	/* The mask is for the verifier: DATA_MAX is below it. */
 	__u32 captured = s->chunk.captured & (DATA_SPAN - 1), length = s->chunk.length;
 
-	if (emit(s, c->ring, &s->chunk, sizeof(s->chunk) + captured)) {
+	if (emit(s, c->ring, &s->chunk, sizeof(s->chunk) + captured + behind)) {
 		count_dropped(s, c);
 		return;
 	}
@@ -163,6 +163,11 @@ static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
 	} else {
 		count(s, STETH_SKIPPED_BYTES, length - captured);
 	}
+}
+
+static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
+{
+	emit_chunk_and(s, c, 0);
 }
 
 /*

@@ -140,6 +140,24 @@ struct {
 	__type(value, struct connection);
 } connections SEC(".maps");
 
+/*
+ * The sendmmsg or recvmmsg in progress. Events of one call come one by one, in order; but the task may be put on another CPU
+ * between any two of them.
+ */
+struct vector_call {
+	const struct mmsghdr *vector;
+	__u32 next;
+	__u32 length;
+	__u64 first[4]; /* how the first datagram begins */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct vector_call);
+} vector_calls SEC(".maps");
+
 /* Connections that user space has given up on (connection id -> 1); read by the sweep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -180,18 +198,13 @@ struct source {
 	__u32 want;
 	__u32 done;
 	__u32 loaded; /* which part of the vector is in `segments` of the scratch, counted from one */
+	const struct mmsghdr *message; /* of a sendmmsg or recvmmsg: the one of its vector */
 };
 
 struct scratch {
 	__u64 counters[STETH_COUNTERS];
 	__u32 records; /* since the ring's fill was last looked at */
 	__u32 reserved;
-	/* The n-th message of the sendmmsg or recvmmsg in progress. */
-	__u64 message_task;
-	__u64 message_vector;
-	__u32 message_next;
-	__u32 reserved2;
-	__u64 message_first[4]; /* how the first datagram of a recvmmsg begins */
 	struct source from;
 	__u64 start; /* position of the call's first byte, and how many of its bytes are the end of a body */
 	__u32 skip;
@@ -208,6 +221,7 @@ struct scratch {
 	 */
 	union {
 		struct steth_open open;
+		struct steth_destination destination;
 		struct steth_chunk chunk;
 		struct steth_shutdown shutdown;
 		struct steth_books books;

@@ -42,6 +42,8 @@ pub const CHUNK_TURN: u8 = 1;
 pub const CHUNK_UNREAD: u8 = 2;
 /// [`Chunk::flags`]: several calls in one record.
 pub const CHUNK_COALESCED: u8 = 4;
+/// [`Chunk::flags`]: behind the captured bytes is a [`Destination`].
+pub const CHUNK_DESTINATION: u8 = 8;
 
 /// [`Chunk::lag_us`]: not recorded.
 pub const LAG_UNKNOWN: u32 = u32::MAX;
@@ -123,6 +125,10 @@ record! {
         kind: u8, direction: u8, protocol: u8, flags: u8, tgid: u32, connection: u64, time: u64, offset: u64,
         opposite: u64, length: u32, captured: u16, role: u8, role_source: u8, lag_us: u32, calls: u32,
     }
+}
+record! {
+    /// `struct steth_destination`: where a datagram was sent from a socket that is not connected.
+    Destination { family: u16, port: u16, address: [u8; 16], }
 }
 record! {
     /// `struct steth_shutdown`: one direction has ended with a FIN.
@@ -244,6 +250,19 @@ impl Chunk {
         let (chunk, rest) = Self::ref_from_prefix(bytes).ok()?;
         let data = rest.get(..usize::from(chunk.captured))?;
         (chunk.kind == kind::CHUNK && data.len() <= chunk.length as usize).then_some((chunk, data))
+    }
+}
+
+impl Destination {
+    /// What is behind the captured bytes of this chunk in its record, if anything is.
+    #[inline]
+    #[must_use]
+    pub fn of(chunk: &Chunk, record: &[u8]) -> Option<Self> {
+        if chunk.flags & CHUNK_DESTINATION == 0 {
+            return None;
+        }
+        let behind = record.get(size_of::<Chunk>() + usize::from(chunk.captured)..)?;
+        Some(Self::read_from_prefix(behind).ok()?.0)
     }
 }
 

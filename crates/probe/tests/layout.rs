@@ -4,7 +4,7 @@
 use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, BtfType, HasSize};
 use std::collections::BTreeMap;
-use steth_event::{Books, Chunk, Exec, Exit, Open, Shutdown, counter, kind};
+use steth_event::{Books, Chunk, Destination, Exec, Exit, Open, Shutdown, counter, kind};
 use steth_wire::Protocol;
 
 fn btf() -> Btf<'static> {
@@ -41,6 +41,7 @@ fn same_layout(name: &str, size: usize, layout: &[(&str, usize, usize)]) {
 fn records_have_the_same_layout_on_both_sides() {
     same_layout("steth_open", size_of::<Open>(), Open::LAYOUT);
     same_layout("steth_chunk", size_of::<Chunk>(), Chunk::LAYOUT);
+    same_layout("steth_destination", size_of::<Destination>(), Destination::LAYOUT);
     same_layout("steth_shutdown", size_of::<Shutdown>(), Shutdown::LAYOUT);
     same_layout("steth_books", size_of::<Books>(), Books::LAYOUT);
     same_layout("steth_exec", size_of::<Exec>(), Exec::LAYOUT);
@@ -114,7 +115,7 @@ fn directions_roles_and_flags_are_the_same() {
     let sources = steth_event::ROLE_SOURCE.map(str::to_uppercase);
     let sources: Vec<_> = sources.iter().map(String::as_str).zip(0..).collect();
     same_numbers("steth_role_source", "STETH_ROLE_", &sources);
-    let chunk = named!(steth_event: CHUNK_TURN CHUNK_UNREAD CHUNK_COALESCED);
+    let chunk = named!(steth_event: CHUNK_TURN CHUNK_UNREAD CHUNK_COALESCED CHUNK_DESTINATION);
     same_numbers("steth_chunk_flags", "STETH_", &chunk);
     let close = named!(steth_event: CLOSE_RESET_BY_PEER CLOSE_RESET_BY_US CLOSE_TIMED_OUT CLOSE_FIN_SENT
         CLOSE_FIN_RECEIVED CLOSE_REFUSED);

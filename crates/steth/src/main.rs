@@ -18,6 +18,7 @@ mod run;
 mod say;
 mod selection;
 mod slow;
+mod sockets;
 mod stop;
 mod store;
 mod strangers;

@@ -4,6 +4,7 @@
 //! before the next tick. So do exchanges whose other end is on this host and has not been heard of ([`crate::strangers`]).
 //! All times are those of the stream, so a replay waits exactly as the live agent did.
 
+use crate::sockets::Sockets;
 use crate::strangers::Strangers;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(crate) struct Naming {
     processes: Processes,
     waiting: VecDeque<Waiting>,
     strangers: Strangers,
+    sockets: Sockets,
     /// Processes that are being looked up: never fewer; more, once one of them was evicted.
     under_way: u64,
     refused: u64,
@@ -58,6 +60,7 @@ impl Naming {
             processes: Processes::new(processes),
             waiting: VecDeque::new(),
             strangers: Strangers::default(),
+            sockets: Sockets::default(),
             under_way: 0,
             refused: 0,
             late: 0,
@@ -86,6 +89,17 @@ impl Naming {
     /// A socket of this host is announced.
     pub(crate) fn announced(&mut self, open: &Open) {
         self.strangers.announced(open);
+        self.sockets.announced(open);
+    }
+
+    /// A socket of this host is gone.
+    pub(crate) fn closed(&mut self, open: &Open) {
+        self.sockets.closed(open);
+    }
+
+    /// The process at the other end of this datagram socket; 0 if none is known there.
+    pub(crate) fn datagram_peer(&self, open: &Open) -> u32 {
+        self.sockets.peer(open)
     }
 
     /// The other end of this socket, if it has not been heard of yet but may be. No process is known there.

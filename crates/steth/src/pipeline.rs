@@ -8,6 +8,7 @@
 //! It is the same for the live ring, a recording and a pcap, and it is deterministic: everything it knows, times and
 //! processes included, came as a record.
 
+mod destinations;
 mod parse;
 mod seen;
 mod talk;
@@ -18,7 +19,7 @@ use crate::naming::Naming;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, address};
 use std::sync::Arc;
-use steth_event::{Chunk, Counters, Event, PROTOCOLS, RecordError};
+use steth_event::{Chunk, Counters, Destination, Event, PROTOCOLS, RecordError};
 use steth_flow::Flow;
 use steth_identity::Hosts;
 use steth_ledger::Exchanges;
@@ -86,6 +87,7 @@ impl<O: Observer> Pipeline<O> {
     #[inline]
     pub(crate) fn record(&mut self, bytes: &[u8]) {
         if let Some((chunk, data)) = Chunk::in_place(bytes) {
+            self.destination(chunk, bytes);
             return self.chunk(chunk, data);
         }
         self.other(bytes);
@@ -97,9 +99,24 @@ impl<O: Observer> Pipeline<O> {
         self.flow.chunk(chunk, data, &mut self.parse);
     }
 
+    /// Where the datagram in this record went, if it says so: known before what the datagram completes is handed on.
+    #[inline]
+    fn destination(&mut self, chunk: &Chunk, record: &[u8]) {
+        if let Some(destination) = Destination::of(chunk, record)
+            && let Some(connection) = self.flow.find(chunk.connection)
+        {
+            connection.state.destinations.get_or_insert_default().sent(chunk.offset, destination);
+        }
+    }
+
     fn other(&mut self, bytes: &[u8]) {
         match Event::parse(bytes) {
-            Ok(event) => self.event(event),
+            Ok(event) => {
+                if let Event::Chunk(chunk, _) = &event {
+                    self.destination(chunk, bytes);
+                }
+                self.event(event);
+            }
             Err(error) => self.malformed(&error),
         }
     }

@@ -4,8 +4,13 @@
 mod lab;
 
 use lab::{Seen, Steth, alone};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
+use nix::unistd::{Pid, gettid};
+use std::io::{IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -130,4 +135,141 @@ fn threads_that_share_a_socket_at_both_ends() {
             }
         });
     });
+}
+
+/// Neither socket is connected: where they send is all that tells who is at the other end.
+#[test]
+fn both_ends_are_named_though_no_socket_is_connected() {
+    root_or_skip!();
+    let _alone = alone();
+    const COUNT: u16 = 50;
+    let everywhere = |address: &str| {
+        let socket = UdpSocket::bind(address).expect("a port is free");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+        socket
+    };
+    for (bound, to) in [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let (server, clients) = (everywhere(bound), [everywhere(bound), everywhere(bound)]);
+        let to = SocketAddr::new(to.parse().expect("an address"), port(&server));
+        let seen = seen(usize::from(COUNT), "named", || {
+            let mut buffer = [0; 512];
+            // In turn: each answer goes elsewhere than the one before.
+            for (id, client) in (0..COUNT).zip(clients.iter().cycle()) {
+                client.send_to(&query(id, "named"), to).expect("it is sent");
+                let (length, from) = server.recv_from(&mut buffer).expect("a query comes");
+                server.send_to(&answer(&buffer[..length]), from).expect("it is sent");
+                client.recv_from(&mut buffer).expect("an answer comes");
+            }
+        });
+        let me = std::process::id();
+        for client in &clients {
+            for side in ["client", "server"] {
+                let of = seen.side(side).filter(|e| e["client"]["port"] == port(client));
+                assert_eq!(of.count(), usize::from(COUNT / 2), "{bound}, {side}");
+            }
+        }
+        for e in &seen.exchanges {
+            assert_eq!((&e["client"]["pid"], &e["server"]["pid"]), (&me.into(), &me.into()), "{bound}: {e}");
+            assert_eq!(e["server"]["port"], to.port(), "{bound}: {e}");
+            let other = if e["side"] == "client" { "server" } else { "client" };
+            assert_eq!(e[other]["ip"], to.ip().to_string(), "{bound}: {e}");
+        }
+    }
+}
+
+/// Each message of a vector is read where the one before ended. A task is moved to another CPU also within a call.
+#[test]
+fn a_task_that_changes_its_cpu_within_a_recvmmsg() {
+    root_or_skip!();
+    let _alone = alone();
+    const VECTOR: usize = 32;
+    const ROUNDS: usize = 300;
+    let (client, server) = (socket(), socket());
+    let to = server.local_addr().expect("it is bound");
+    let (done, answering) = (AtomicBool::new(false), AtomicI32::new(0));
+    let answer_all = || {
+        answering.store(gettid().as_raw(), Ordering::Release);
+        let mut buffers = vec![[0; 512]; VECTOR];
+        let (mut received, mut sent) =
+            (MultiHeaders::preallocate(VECTOR, None), MultiHeaders::preallocate(VECTOR, None));
+        for _ in 0..ROUNDS {
+            let mut into: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+            // It waits until the vector is full.
+            let flags = MsgFlags::empty();
+            let got: Vec<(usize, Option<SockaddrIn>)> =
+                recvmmsg(server.as_raw_fd(), &mut received, into.iter_mut(), flags, None)
+                    .expect("queries come")
+                    .map(|message| (message.bytes, message.address))
+                    .collect();
+            assert_eq!(got.len(), VECTOR);
+            let answers: Vec<_> =
+                buffers.iter().zip(&got).map(|(buffer, (length, _))| answer(&buffer[..*length])).collect();
+            let from: Vec<_> = answers.iter().map(|answer| [IoSlice::new(answer)]).collect();
+            let addresses: Vec<_> = got.iter().map(|(_, address)| *address).collect();
+            let out = sendmmsg(server.as_raw_fd(), &mut sent, &from, addresses, [], flags).expect("they are sent");
+            assert_eq!(out.count(), VECTOR);
+        }
+    };
+    let seen = seen(VECTOR * ROUNDS, "moved", || {
+        thread::scope(|scope| {
+            scope.spawn(answer_all);
+            scope.spawn(|| {
+                let all = sched_getaffinity(Pid::from_raw(0)).expect("it is known");
+                let cpus: Vec<_> = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap_or(false)).collect();
+                for cpu in cpus.iter().cycle().take_while(|_| !done.load(Ordering::Acquire)) {
+                    let mut one = CpuSet::new();
+                    one.set(*cpu).expect("it is one of them");
+                    let task = Pid::from_raw(answering.load(Ordering::Acquire));
+                    if task.as_raw() != 0 && sched_setaffinity(task, &one).is_err() {
+                        break;
+                    }
+                    thread::sleep(Duration::from_micros(20));
+                }
+            });
+            let mut buffer = [0; 512];
+            for round in 0..ROUNDS {
+                for n in 0..VECTOR {
+                    client.send_to(&query((round * VECTOR + n) as u16, "moved"), to).expect("it is sent");
+                }
+                (0..VECTOR).for_each(|_| drop(client.recv_from(&mut buffer).expect("an answer comes")));
+            }
+            done.store(true, Ordering::Release);
+        });
+    });
+    for e in &seen.exchanges {
+        assert_eq!((&e["client"]["port"], &e["server"]["port"]), (&port(&client).into(), &to.port().into()), "{e}");
+    }
+}
+
+/// One vector, used again and again, for more messages and for fewer.
+#[test]
+fn a_vector_of_messages_is_used_again() {
+    root_or_skip!();
+    let _alone = alone();
+    const LENGTHS: [usize; 8] = [5, 7, 2, 8, 8, 1, 3, 6];
+    const ROUNDS: usize = 20;
+    let (client, server) = (socket(), socket());
+    server.connect(client.local_addr().expect("it is bound")).expect("they are on one host");
+    client.connect(server.local_addr().expect("it is bound")).expect("they are on one host");
+    seen(LENGTHS.iter().sum::<usize>() * ROUNDS, "again", || {
+        let mut headers = MultiHeaders::preallocate(8, None);
+        let (mut buffer, mut id) = ([0; 512], 0);
+        for length in LENGTHS.into_iter().cycle().take(LENGTHS.len() * ROUNDS) {
+            let queries: Vec<_> = (0..length as u16).map(|n| query(id + n, "again")).collect();
+            id += length as u16;
+            let queries: Vec<_> = queries.iter().map(|query| [IoSlice::new(query)]).collect();
+            let nowhere = vec![None::<SockaddrIn>; length];
+            let sent = sendmmsg(client.as_raw_fd(), &mut headers, &queries, nowhere, [], MsgFlags::empty());
+            assert_eq!(sent.expect("they are sent").count(), length);
+            for _ in 0..length {
+                let length = server.recv(&mut buffer).expect("a query comes");
+                server.send(&answer(&buffer[..length])).expect("it is sent");
+            }
+            (0..length).for_each(|_| drop(client.recv(&mut buffer).expect("an answer comes")));
+        }
+    });
+}
+
+fn port(socket: &UdpSocket) -> u16 {
+    socket.local_addr().expect("it is bound").port()
 }

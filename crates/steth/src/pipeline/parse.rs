@@ -2,11 +2,11 @@
 
 use super::Selected;
 use super::seen::{Observer, Seen, address, held, order};
-use super::talk::{Talk, keep, length, recognise, towards, transport};
+use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
 use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
-use steth_event::{PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
+use steth_event::{Open, PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
 use steth_flow::{Connection, Content, End, Segment, Sink};
 use steth_identity::Hosts;
 use steth_ledger::Exchanges;
@@ -59,6 +59,9 @@ impl<O: Observer> Sink for Parse<O> {
             End::Evicted => steth_wire::End::Evicted,
         };
         self.with_session(connection, |session, cx| session.close(end, time, cx));
+        if let Some(open) = &connection.open {
+            self.naming.closed(open);
+        }
     }
 }
 
@@ -191,6 +194,12 @@ impl<O: Observer> Parse<O> {
                     Side::Network => (Side::Network, !reversed),
                 };
             }
+            let beyond = self.beyond(connection, exchange, side);
+            let (open, pids) = match &beyond {
+                Some((open, peer)) => (Some(open), [pids[0], *peer]),
+                None => (connection.open.as_ref(), pids),
+            };
+            let waits = waits || (beyond.is_some() && self.naming.wait_for(pids));
             let swapped = side == Side::Server || reversed;
             let [local, remote] = &connection.state.peers;
             let [client_pid, server_pid] = order(swapped, pids);
@@ -200,7 +209,7 @@ impl<O: Observer> Parse<O> {
                     exchange: *exchange,
                     side,
                     connection: connection.id,
-                    open: connection.open,
+                    open: open.copied(),
                     reversed,
                     client_pid,
                     server_pid,
@@ -216,7 +225,7 @@ impl<O: Observer> Parse<O> {
                 exchange,
                 side,
                 connection: connection.id,
-                open: connection.open.as_ref(),
+                open,
                 reversed,
                 processes: &self.naming,
                 client_pid,
@@ -226,10 +235,28 @@ impl<O: Observer> Parse<O> {
                 names: &self.names,
                 clock: self.clock,
             };
-            self.observer.exchange(&seen, &mut connection.state.memo);
+            if connection.state.destinations.is_some() {
+                // The next one may be with somebody else.
+                self.observer.exchange(&seen, &mut O::Memo::default());
+            } else {
+                self.observer.exchange(&seen, &mut connection.state.memo);
+            }
         }
         self.out = out;
         self.out.clear();
+    }
+
+    /// What is known of the other end of a datagram socket, of which the kernel knows no pair of addresses: the socket as if
+    /// it were connected there, and the process.
+    #[inline]
+    fn beyond(&self, connection: &Connection<Talk<O::Memo>>, exchange: &Exchange, side: Side) -> Option<(Open, u32)> {
+        let open = connection.open.as_ref().filter(|open| open.transport == UDP && side != Side::Network)?;
+        // Whoever is asked is sent the request; whoever asks, the response.
+        let sent = if side == Side::Server { exchange.response_offset } else { exchange.request_offset };
+        let there = connection.state.destinations.as_ref().and_then(|destinations| destinations.connected(open, sent));
+        let open = there.unwrap_or(*open);
+        let peer = if connection.peer_tgid == 0 { self.naming.datagram_peer(&open) } else { connection.peer_tgid };
+        Some((open, peer))
     }
 
     /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.

@@ -1,5 +1,6 @@
 //! The beginning of a conversation: which protocol its first bytes speak, and what is kept until that is known.
 
+use super::destinations::Destinations;
 use std::sync::Arc;
 use steth_event::{ROLE_SERVER, SEND};
 use steth_flow::{Connection, Content, Segment};
@@ -20,6 +21,8 @@ pub(super) struct Talk<M> {
     /// Names of the local and the remote address, once they are known: a connection outlives the answer that led to it.
     pub(super) peers: [Option<Arc<str>>; 2],
     pub(super) undecided: Option<Box<Undecided>>,
+    /// Of a datagram socket that is not connected.
+    pub(super) destinations: Option<Box<Destinations>>,
     pub(super) memo: M,
 }
 
@@ -148,4 +151,4 @@ pub(super) fn transport<M>(connection: &Connection<Talk<M>>, segment: &Segment<'
 }
 
 /// `IPPROTO_UDP`.
-const UDP: u8 = 17;
+pub(super) const UDP: u8 = 17;

@@ -1,0 +1,120 @@
+//! Whose the datagram sockets of this host are, by where they are bound.
+//!
+//! The two ends of a TCP connection find each other by their pair of addresses. A datagram socket that is not connected has
+//! only its own, and that is often a port alone.
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use steth_event::Open;
+use steth_flow::Tuple;
+
+/// Sockets that are remembered. Those that come later are not known at the other end.
+const SOCKETS: usize = 16_384;
+/// Addresses of this host that are remembered.
+const ADDRESSES: usize = 4096;
+const SEED: u64 = 0x736f_636b;
+const UDP: u8 = 17;
+
+/// No address in particular, of IPv6 and of IPv4.
+const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
+
+/// Where a socket is bound: network namespace, address, port.
+type Place = (u32, [u8; 16], u16);
+
+/// The datagram sockets that were announced, and their processes.
+pub(crate) struct Sockets {
+    bound: HashMap<Place, (u64, u32), FixedState>,
+    /// By network namespace.
+    own: HashSet<(u32, [u8; 16]), FixedState>,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        let hasher = || FixedState::with_seed(SEED);
+        Self { bound: HashMap::with_hasher(hasher()), own: HashSet::with_hasher(hasher()) }
+    }
+}
+
+impl Sockets {
+    /// A socket is announced.
+    pub(crate) fn announced(&mut self, open: &Open) {
+        let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
+        if self.own.len() < ADDRESSES {
+            self.own.insert((open.netns, address));
+        }
+        let place = (open.netns, address, open.local_port);
+        if open.transport == UDP && (self.bound.len() < SOCKETS || self.bound.contains_key(&place)) {
+            self.bound.insert(place, (open.connection, open.tgid));
+        }
+    }
+
+    /// It is gone.
+    pub(crate) fn closed(&mut self, open: &Open) {
+        let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
+        let place = (open.netns, address, open.local_port);
+        if open.transport == UDP && self.bound.get(&place).is_some_and(|(connection, _)| *connection == open.connection)
+        {
+            self.bound.remove(&place);
+        }
+    }
+
+    /// The process at the other end of this datagram socket; 0 if it is not known to be one of this host.
+    pub(crate) fn peer(&self, open: &Open) -> u32 {
+        let Some(address) = Tuple::of(open).map(|tuple| tuple.remote_address()).filter(|_| open.transport == UDP)
+        else {
+            return 0;
+        };
+        let at = |address| self.bound.get(&(open.netns, address, open.remote_port)).map(|(_, tgid)| *tgid);
+        let here = || is_loopback(address) || self.own.contains(&(open.netns, address));
+        at(address).or_else(|| ANY.into_iter().filter(|_| here()).find_map(at)).unwrap_or(0)
+    }
+}
+
+fn is_loopback(address: [u8; 16]) -> bool {
+    std::net::Ipv6Addr::from(address).to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(connection: u64, tgid: u32, local: ([u8; 4], u16), remote: ([u8; 4], u16)) -> Open {
+        let mut open = Open { family: 2, transport: UDP, netns: 1, connection, tgid, ..Open::default() };
+        (open.local_port, open.remote_port) = (local.1, remote.1);
+        open.local_address[..4].copy_from_slice(&local.0);
+        open.remote_address[..4].copy_from_slice(&remote.0);
+        open
+    }
+
+    const NONE: ([u8; 4], u16) = ([0; 4], 0);
+
+    #[test]
+    fn a_peer_is_found_by_where_it_is_bound() {
+        let mut sockets = Sockets::default();
+        sockets.announced(&socket(1, 10, ([127, 0, 0, 53], 53), NONE));
+        sockets.announced(&socket(2, 20, ([0; 4], 5300), NONE));
+        sockets.announced(&socket(3, 30, ([10, 1, 1, 1], 40_000), NONE));
+        let asks = |to| socket(9, 90, ([10, 1, 1, 1], 50_000), to);
+        let peer = |sockets: &Sockets, to| sockets.peer(&asks(to));
+        assert_eq!(peer(&sockets, ([127, 0, 0, 53], 53)), 10);
+        assert_eq!(peer(&sockets, ([127, 0, 0, 1], 53)), 0, "bound to another address");
+        assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20);
+        assert_eq!(peer(&sockets, ([10, 1, 1, 1], 5300)), 20, "this host's, as it has sent from there");
+        assert_eq!(peer(&sockets, ([10, 1, 1, 2], 5300)), 0, "another host's");
+        assert_eq!(sockets.peer(&Open { netns: 2, ..asks(([127, 0, 0, 1], 5300)) }), 0, "another namespace's");
+        assert_eq!(sockets.peer(&Open { transport: 6, ..asks(([127, 0, 0, 1], 5300)) }), 0);
+        sockets.closed(&socket(7, 70, ([0; 4], 5300), NONE));
+        assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20, "the port has been taken over by then");
+        sockets.closed(&socket(2, 20, ([0; 4], 5300), NONE));
+        assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 0);
+    }
+
+    #[test]
+    fn a_socket_of_both_kinds_of_addresses_is_found_by_either() {
+        let mut sockets = Sockets::default();
+        sockets.announced(&Open { family: 10, ..socket(1, 10, NONE, NONE) });
+        let place = Open { local_port: 53, family: 10, ..socket(2, 20, NONE, NONE) };
+        sockets.announced(&place);
+        assert_eq!(sockets.peer(&socket(9, 90, ([127, 0, 0, 1], 50_000), ([127, 0, 0, 1], 53))), 20);
+    }
+}
