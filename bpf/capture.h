@@ -55,6 +55,30 @@ static __always_inline const struct mmsghdr *next_message(struct task_struct *ta
 	return vector + call->next++;
 }
 
+/*
+ * A transfer that is not looked at. In a vector it is a message like others, which the next one is behind; or an error, which
+ * ends the call before the vector does.
+ */
+static __always_inline void pass_message(int result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vector_call *call;
+	struct pt_regs *regs;
+
+	if (task->flags & PF_KTHREAD)
+		return;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (regs->orig_ax != SYS_recvmmsg && regs->orig_ax != SYS_sendmmsg)
+		return;
+	if (result >= 0) {
+		next_message(task, (const struct mmsghdr *)regs->si, regs->dx);
+		return;
+	}
+	call = bpf_task_storage_get(&vector_calls, task, NULL, 0);
+	if (call)
+		call->next = 0;
+}
+
 /* Where the caller's bytes are. False: they cannot be told. */
 static __always_inline bool locate(struct scratch *s)
 {

@@ -240,6 +240,8 @@ static __always_inline void on_send(struct sock *sk, int result)
 {
 	if (result > 0)
 		transfer(sk, STETH_SEND, result);
+	else
+		pass_message(result);
 }
 
 /* A recvmsg has returned. A peek takes nothing; the error queue holds no data of the stream. */
@@ -252,12 +254,14 @@ static __always_inline void on_receive(struct sock *sk, int result, int flags)
 		s = scratch_of(IN_TASK);
 		if (s && result > 0)
 			count(s, STETH_PEEKS, 1);
+		pass_message(result);
 		return;
 	}
 	if (result > 0) {
 		transfer(sk, STETH_RECEIVE, result);
 		return;
 	}
+	pass_message(result);
 	if (result == 0 && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
 		/* End of file: no state hook tells it for these sockets. A read of zero bytes looks alike, and is rare. */
 		c = bpf_sk_storage_get(&connections, sk, 0, 0);

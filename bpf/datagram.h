@@ -27,9 +27,9 @@ static __always_inline bool is_group_port(__u16 port)
 }
 
 /*
- * Like locate(). A recvmmsg fills its vector from the beginning, however much of it the one before has filled, a sendmmsg may
- * have stopped within it, and nothing else tells one call from the next: so the first datagram's beginning is compared with
- * the one that was there.
+ * Like locate(). A recvmmsg whose time is up ends behind any message, without an error; the next one fills the vector from
+ * the beginning again. Nothing tells the one from the other then, so the first datagram's beginning is compared with the
+ * one that was there.
  */
 static __always_inline bool locate_datagram(struct scratch *s)
 {
@@ -41,8 +41,7 @@ static __always_inline bool locate_datagram(struct scratch *s)
 	__u64 first[4] = {};
 	__u32 length;
 
-	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->dx > 1 &&
-	    (regs->orig_ax == SYS_recvmmsg || regs->orig_ax == SYS_sendmmsg)) {
+	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->orig_ax == SYS_recvmmsg && regs->r8) {
 		if (bpf_probe_read_user(&header, sizeof(header), (void *)regs->si) ||
 		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 			return false;

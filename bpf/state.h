@@ -148,7 +148,7 @@ struct vector_call {
 	const struct mmsghdr *vector;
 	__u32 next;
 	__u32 length;
-	__u64 first[4]; /* how the first datagram begins */
+	__u64 first[4]; /* how the first datagram begins, if the call may end without a sign */
 };
 
 struct {
