@@ -1,4 +1,5 @@
-//! Digests of texts seen before: a text that comes again costs a hash of its bytes and a comparison with them.
+//! Digests of texts seen before: a text that comes again costs a hash of its bytes and a comparison with them. The texts are
+//! skeletons ([`super::skeleton`]), without most of their literals.
 //!
 //! The text itself is compared, and not only a hash: a collision would show one statement under another's digest. A text
 //! enters when it is seen twice in a row in its set, so that texts that never come again, of which an attacker has any
@@ -11,8 +12,6 @@ use std::hash::{BuildHasher, Hasher};
 
 /// Sets of two texts each.
 const SETS: usize = 512;
-/// Longer texts are not kept. They are seldom the same twice, and would make the table take megabytes.
-const LONGEST: usize = 2048;
 
 /// A bounded table of texts and what became of them.
 #[derive(Debug, Default)]
@@ -40,15 +39,15 @@ struct Entry {
 }
 
 impl Cache {
-    /// Where to look for a text. `None` if it is too long to be kept.
+    /// Longer texts are not kept. They are seldom the same twice, and would make the table take megabytes.
+    pub(super) const LONGEST: usize = 2048;
+
+    /// Where to look for a text.
     #[inline]
-    pub(super) fn key(text: &[u8], complete: bool, syntax: Syntax) -> Option<u64> {
-        if text.len() > LONGEST {
-            return None;
-        }
+    pub(super) fn key(text: &[u8], complete: bool, syntax: Syntax) -> u64 {
         let mut hasher = FixedState::with_seed(u64::from(complete) << 3 | syntax.number()).build_hasher();
         hasher.write(text);
-        Some(hasher.finish())
+        hasher.finish()
     }
 
     /// What became of this text.

@@ -73,7 +73,7 @@ pub(super) fn of(byte: u8) -> Class {
     CLASSES[byte as usize]
 }
 
-const WORD: [bool; 256] = {
+pub(super) const WORD: [bool; 256] = {
     let mut all = [false; 256];
     let mut byte = 0;
     while byte < 256 {

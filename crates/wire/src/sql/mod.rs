@@ -14,6 +14,7 @@ mod digest;
 mod keyword;
 mod lex;
 mod reading;
+mod skeleton;
 mod split;
 mod summary;
 #[cfg(test)]
@@ -114,6 +115,8 @@ pub struct Statements {
     cache: Cache,
     /// The digest being written.
     out: Vec<u8>,
+    /// Of the text at hand.
+    skeleton: Vec<u8>,
     /// Digests and summaries that have a name.
     named: usize,
     /// Their bytes.
@@ -134,8 +137,11 @@ impl Statements {
     pub fn digest(&mut self, text: &[u8], complete: bool, syntax: impl Into<Syntax>, names: &mut Names) -> Statement {
         let syntax = syntax.into();
         let (text, complete) = bounded(text, complete);
-        let key = Cache::key(text, complete, syntax);
-        let known = key.and_then(|key| self.cache.get(key, text, complete, syntax));
+        let key = (text.len() <= Cache::LONGEST).then(|| {
+            skeleton::write(text, &mut self.skeleton);
+            Cache::key(&self.skeleton, complete, syntax)
+        });
+        let known = key.and_then(|key| self.cache.get(key, &self.skeleton, complete, syntax));
         let statement = known.unwrap_or_else(|| self.read(text, complete, syntax, key, names));
         self.folded += u64::from(statement.digest == Name::OTHER);
         statement
@@ -155,7 +161,7 @@ impl Statements {
             Statement { digest: self.name(&out, names), summary: self.name(summary.get(), names), truncated };
         self.out = out;
         if let Some(key) = key {
-            self.cache.put(key, text, complete, syntax, statement);
+            self.cache.put(key, &self.skeleton, complete, syntax, statement);
         }
         statement
     }

@@ -59,6 +59,67 @@ const MYSQL: &[&str] = &["# it's\n", "`a'b`", " /*! b */ ", "/*!50001 ", "*/", "
 const ANSI: &[&str] = &["\"d\\\"", "\"d\\\"\"\"", "\"\\\\\"", "\"'\""];
 const POSTGRESQL: &[&str] = &["/* /* ' */ ' */", "\"a'b\"", "U&\"d\" ", "#>", "$ "];
 
+/// Whatever may begin, end or bind a token.
+const PIECES: &[&str] = &[
+    "1",
+    "07",
+    "42",
+    "'",
+    "'a'",
+    "''",
+    "'b 2'",
+    "\"",
+    "`",
+    "$",
+    "$1",
+    "$$",
+    "$a$",
+    "\\",
+    "--",
+    "-",
+    "/*",
+    "*/",
+    "/*!",
+    "#",
+    "\n",
+    " ",
+    " ",
+    ".",
+    ",",
+    "(",
+    ")",
+    "[",
+    "]",
+    ":",
+    "::",
+    "@",
+    "?",
+    ";",
+    "+",
+    "=",
+    "a",
+    "e",
+    "x",
+    "N",
+    "U&",
+    "é",
+    "_",
+    "in ",
+    "IN(",
+    "values (",
+    "SELECT ",
+    " FROM ",
+    "savepoint ",
+    "ARRAY[",
+    "limit ",
+    "NULL",
+    "DEFAULT",
+    "0x",
+    "1e",
+    "%",
+    "|",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Quote {
     Single,
@@ -165,6 +226,18 @@ fn check(text: &[u8], complete: bool, session: Session, syntax: Syntax) {
         let leak = seen.iter().any(|byte| SECRET.contains(byte));
         assert!(!leak, "{session:?} as {syntax:?}, {complete}\n{}\n{}", text.escape_ascii(), seen.escape_ascii());
     }
+    same_as_its_skeleton(text, complete, syntax);
+}
+
+/// The table of known texts holds skeletons: each has to have the digest of all texts that it stands for.
+fn same_as_its_skeleton(text: &[u8], complete: bool, syntax: Syntax) {
+    if text.len() > crate::sql::Cache::LONGEST {
+        return;
+    }
+    let mut skeleton = Vec::new();
+    crate::sql::skeleton::write(text, &mut skeleton);
+    let (of_text, of_skeleton) = (read_as(text, complete, syntax), read_as(&skeleton, complete, syntax));
+    assert_eq!(of_text, of_skeleton, "{syntax:?}, {complete}\n{}\n{}", text.escape_ascii(), skeleton.escape_ascii());
 }
 
 /// Whole, cut, and broken off and sent so.
@@ -189,6 +262,16 @@ proptest! {
         for dialect in BOTH {
             let session = Session { dialect, escapes, ansi: ansi && dialect == Dialect::Mysql };
             check_all(&write(&parts, session), session);
+        }
+    }
+
+    #[test]
+    fn a_skeleton_has_the_digest_of_its_text(
+        parts in prop::collection::vec(prop::sample::select(PIECES), 0..24), known: bool, escapes: bool, complete: bool,
+    ) {
+        for dialect in BOTH {
+            let syntax = Syntax { dialect, escapes: known.then_some(escapes) };
+            same_as_its_skeleton(parts.concat().as_bytes(), complete, syntax);
         }
     }
 

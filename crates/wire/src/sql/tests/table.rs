@@ -33,17 +33,17 @@ fn the_same_text_has_the_same_digest_whether_remembered_or_not() {
 #[test]
 fn texts_that_never_come_again_displace_nothing() {
     let (mut names, mut statements) = (Names::default(), Statements::default());
-    let kept = b"SELECT a FROM t WHERE b = 1";
-    let key = super::super::Cache::key(kept, true, Dialect::Mysql.into()).expect("short enough");
+    let kept = b"SELECT a FROM t WHERE b = 0";
+    let key = super::super::Cache::key(kept, true, Dialect::Mysql.into());
     for _ in 0..2 {
         statements.digest(kept, true, Dialect::Mysql, &mut names);
     }
     for n in 0..100_000 {
-        statements.digest(format!("SELECT {n}").as_bytes(), true, Dialect::Mysql, &mut names);
+        statements.digest(format!("SELECT c{n}").as_bytes(), true, Dialect::Mysql, &mut names);
     }
     assert!(statements.cache.get(key, kept, true, Dialect::Mysql.into()).is_some());
     assert!(
-        statements.cache.get(key, b"SELECT a FROM t WHERE b = 2", true, Dialect::Mysql.into()).is_none(),
+        statements.cache.get(key, b"SELECT a FROM t WHERE c = 0", true, Dialect::Mysql.into()).is_none(),
         "another text"
     );
 }
