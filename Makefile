@@ -10,11 +10,11 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 5000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 60 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup .ci/run
+SCRIPTS := scripts/setup scripts/oracle-mysql .ci/run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit bench lint fmt fuzz fuzz-short docs clean setup-build setup-test
+.PHONY: help run build test test-unit test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ endif
 
 test-unit: setup-build ## only what needs neither root nor servers
 	$(CARGO) test --workspace --lib --bins
+
+test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into target/oracle-mysql; docs/testing.md)
+	scripts/oracle-mysql target/oracle-mysql
+	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test oracle_mysql -- --ignored
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write

@@ -1,18 +1,18 @@
-//! mariadbd, its command-line client, and sysbench.
+//! mariadbd (or Oracle's mysqld), MariaDB's command-line client, and sysbench.
 //!
 //! sysbench with `--events=N --time=0` runs N transactions to their end, and says how many queries they were; with prepared
 //! statements each of these is one COM_STMT_EXECUTE. The server's own books are `SHOW GLOBAL STATUS`.
 
 use super::process::{Process, command, free_port, run};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A running mariadbd with one empty schema, `shop`, whose user `root` has no password.
+/// A running server with one empty schema, `shop`, whose user `root` has no password.
 #[derive(Debug)]
 pub struct MariaDb {
     /// Where it listens, on 127.0.0.1.
@@ -62,6 +62,29 @@ impl MariaDb {
         let process = Process::spawn("mariadbd", &mut command, dir.path());
         process.wait_for_port(port);
         let server = Self { port, socket, process, dir };
+        server.ask("CREATE DATABASE shop");
+        server
+    }
+
+    /// Oracle's server, from the tree that `scripts/oracle-mysql` has made, with that as its root.
+    pub fn oracle(tree: &Path) -> Self {
+        let dir = tempfile::tempdir_in(tree.join("tmp")).expect("a temporary directory");
+        let inside = Path::new("/tmp").join(dir.path().file_name().expect("it has a name"));
+        let (port, data) = (free_port(), format!("--datadir={}", inside.join("data").display()));
+        let mysqld = || {
+            let mut command = command("chroot");
+            command.arg(tree).args(["/usr/sbin/mysqld", "--no-defaults", "--user=root", "--secure-file-priv=", &data]);
+            command
+        };
+        run("mysqld --initialize-insecure", mysqld().arg("--initialize-insecure"), LIMIT);
+        let mut server = mysqld();
+        server.args(["--bind-address=127.0.0.1", "--mysqlx=OFF", "--local-infile=1", "--max-allowed-packet=64M"]);
+        server.args(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", &format!("--port={port}")]);
+        server.arg(format!("--socket={}", inside.join("socket").display()));
+        server.arg(format!("--pid-file={}", inside.join("pid").display()));
+        let process = Process::spawn("mysqld", &mut server, dir.path());
+        process.wait_for_port(port);
+        let server = Self { port, socket: dir.path().join("socket"), process, dir };
         server.ask("CREATE DATABASE shop");
         server
     }

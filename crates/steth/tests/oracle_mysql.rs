@@ -1,0 +1,112 @@
+//! Oracle's MySQL, whose logins and answers are not MariaDB's, in a root of its own: `make test-oracle`, which fetches it first.
+
+mod lab;
+
+use lab::{MariaDb, Seen, Steth, alone};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SIDES: [&str; 2] = ["client", "server"];
+
+fn tree() -> PathBuf {
+    let tree =
+        std::env::var_os("STETH_TEST_MYSQL_TREE").expect("STETH_TEST_MYSQL_TREE names what scripts/oracle-mysql made");
+    std::fs::canonicalize(tree).expect("that directory is there")
+}
+
+fn watch(server: &MariaDb) -> Steth {
+    Steth::watch(&["--protocol", "mysql", "--port", &server.port.to_string()])
+}
+
+/// Ends the agent once it has told of this many exchanges, and no more, and has lost nothing.
+fn finish(steth: Steth, count: u64) -> Seen {
+    steth.wait_for_exchanges(count as usize, Duration::from_secs(30));
+    let seen = steth.finish();
+    assert_eq!((seen.exchanges.len() as u64, &seen.ledger["exchanges"]["lost"]), (count, &0.into()), "{}", seen.ledger);
+    seen
+}
+
+fn lines<'a>(seen: &'a Seen, side: &'a str) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    seen.side(side).map(|e| format!("{} {}", text(&e["operation"]), text(&e["status"]))).collect()
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn logins_statements_and_errors_are_told() {
+    root_or_skip!();
+    let _alone = alone();
+    let tree = tree();
+    let server = MariaDb::oracle(&tree);
+    server.ask("CREATE USER u IDENTIFIED BY 'verysecret'; GRANT ALL ON *.* TO u; CREATE TABLE shop.goods (id INT, name VARCHAR(50))");
+    let steth = watch(&server);
+    let login = ["-uu", "-pverysecret"];
+    // The server has forgotten the password's hash as yet: it wants the password itself, encrypted with its public key.
+    server.run(&login, "INSERT INTO goods VALUES (1, 'verysecret'), (2, 'two');\n");
+    // Now it has not.
+    server.run(
+        &login,
+        "SELECT name FROM goods WHERE id = 4711;\nSELEC 1;\nSELECT * FROM missing;\ndelimiter //\n\
+         SELECT 1; SELECT 2, 'x'; UPDATE goods SET id = 7 WHERE id = 7//\n",
+    );
+    server.run(&["-uu", "-pwrong"], "SELECT 1;\n");
+    let first = ["CONNECT OK", "INSERT INTO goods VALUES (?, ?) OK", "QUIT null"];
+    let second = [
+        "CONNECT OK",
+        "SELECT name FROM goods WHERE id = ? OK",
+        "SELEC ? 1064",
+        "SELECT * FROM missing 1146",
+        "SELECT ?; SELECT ?, ?; UPDATE goods SET id = ? WHERE id = ? OK",
+        "QUIT null",
+    ];
+    let expected = [&first[..], &second, &["CONNECT 1045"]].concat();
+    let seen = finish(steth, 2 * expected.len() as u64);
+    for side in SIDES {
+        assert_eq!(lines(&seen, side), expected, "{side}");
+        let states: Vec<_> = seen.side(side).filter_map(|e| e["attributes"]["mysql.sqlstate"].as_str()).collect();
+        assert_eq!(states, ["42000", "42S02", "28000"], "{side}");
+    }
+    let secret = |e: &&Value| e.to_string().contains("verysecret") || e.to_string().contains("4711");
+    assert_eq!(seen.exchanges.iter().find(secret), None, "a literal or a password has left the parser");
+    for e in &seen.exchanges {
+        assert_eq!((&e["server"]["process"], &e["server"]["pid"]), (&"mysqld".into(), &server.pid().into()), "{e}");
+        assert_eq!(e["attributes"]["db.system.name"], "mysql", "{e}");
+    }
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn sysbench_is_counted_exactly_text_and_prepared() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::oracle(&tree());
+    server.prepare_sysbench();
+    for (test, prepared) in
+        [("oltp_read_only", false), ("oltp_read_only", true), ("oltp_read_write", false), ("oltp_read_write", true)]
+    {
+        let before = server.status();
+        let steth = watch(&server);
+        // One connection, so that no transaction runs into a deadlock and is begun anew.
+        let queries = server.transactions(test, prepared, 1, 300);
+        let after = server.status();
+        let counted = |name: &str| after[name] - before[name];
+        let commands = queries + counted("Com_stmt_prepare") + counted("Com_stmt_close") + 1 + 1;
+        let seen = finish(steth, 2 * commands);
+        for side in SIDES {
+            let lines = lines(&seen, side);
+            let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count() as u64;
+            for verb in ["begin", "commit", "select", "insert", "update", "delete"] {
+                let (told, server) = (of(&format!("{} ", verb.to_uppercase())), counted(&format!("Com_{verb}")));
+                assert_eq!(told, server, "{side} {verb} {test}, prepared {prepared}");
+            }
+            assert_eq!(of("PREPARE "), counted("Com_stmt_prepare"), "{side}");
+            assert_eq!(
+                lines.iter().filter(|line| line.ends_with(" OK")).count() as u64,
+                commands - counted("Com_stmt_close") - 1
+            );
+            // Every execution has its statement.
+            assert_eq!((of("EXECUTE "), of("CONNECT OK"), of("QUIT")), (0, 1, 1), "{side}");
+        }
+    }
+}
