@@ -41,7 +41,8 @@ fn logins_statements_and_errors_are_told() {
     let server = MariaDb::oracle(&tree);
     server.ask("CREATE USER u IDENTIFIED BY 'verysecret'; GRANT ALL ON *.* TO u; CREATE TABLE shop.goods (id INT, name VARCHAR(50))");
     let steth = watch(&server);
-    let login = ["-uu", "-pverysecret"];
+    // Otherwise it encrypts, and nothing can be read.
+    let login = ["-uu", "-pverysecret", "--skip-ssl"];
     // The server has forgotten the password's hash as yet: it wants the password itself, encrypted with its public key.
     server.run(&login, "INSERT INTO goods VALUES (1, 'verysecret'), (2, 'two');\n");
     // Now it has not.
@@ -50,7 +51,7 @@ fn logins_statements_and_errors_are_told() {
         "SELECT name FROM goods WHERE id = 4711;\nSELEC 1;\nSELECT * FROM missing;\ndelimiter //\n\
          SELECT 1; SELECT 2, 'x'; UPDATE goods SET id = 7 WHERE id = 7//\n",
     );
-    server.run(&["-uu", "-pwrong"], "SELECT 1;\n");
+    server.run(&["-uu", "-pwrong", "--skip-ssl"], "SELECT 1;\n");
     let first = ["CONNECT OK", "INSERT INTO goods VALUES (?, ?) OK", "QUIT null"];
     let second = [
         "CONNECT OK",
@@ -101,10 +102,10 @@ fn sysbench_is_counted_exactly_text_and_prepared() {
                 assert_eq!(told, server, "{side} {verb} {test}, prepared {prepared}");
             }
             assert_eq!(of("PREPARE "), counted("Com_stmt_prepare"), "{side}");
-            assert_eq!(
-                lines.iter().filter(|line| line.ends_with(" OK")).count() as u64,
-                commands - counted("Com_stmt_close") - 1
-            );
+            // This server does not prepare a BEGIN, and says so: sysbench then sends it as a text.
+            let refused: &[&str] = if prepared { &["PREPARE BEGIN 1295"] } else { &[] };
+            let failed: Vec<_> = lines.iter().filter(|l| !l.ends_with(" OK") && !l.ends_with(" null")).collect();
+            assert_eq!(failed, refused, "{side} {test}");
             // Every execution has its statement.
             assert_eq!((of("EXECUTE "), of("CONNECT OK"), of("QUIT")), (0, 1, 1), "{side}");
         }
