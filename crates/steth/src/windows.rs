@@ -5,7 +5,7 @@ use crate::print;
 use crate::slow::Thresholds;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use steth_event::Process;
+use steth_event::{Open, Process};
 use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
 use steth_wire::Names;
 
@@ -70,6 +70,8 @@ pub(crate) struct Ends {
     client: EntityId,
     server: EntityId,
     server_port: u16,
+    /// A datagram socket may talk to one and then to another.
+    remote: [u8; 16],
     announced: bool,
     /// Whether DNS had named them: a name, once known, stays.
     hosts: (bool, bool),
@@ -91,8 +93,19 @@ impl Ends {
             && self.announced == seen.open.is_some()
             && self.hosts == (seen.client_name.is_some(), seen.server_name.is_some())
             && (self.side, self.reversed) == (seen.side, seen.reversed)
+            && seen
+                .open
+                .is_none_or(|open| self.remote == open.remote_address && self.server_port == server_port(seen, open))
             && now.abs_diff(self.named) < GOOD
     }
+}
+
+fn is_swapped(seen: &Seen<'_>) -> bool {
+    seen.side == steth_wire::Side::Server || seen.reversed
+}
+
+fn server_port(seen: &Seen<'_>, open: &Open) -> u16 {
+    if is_swapped(seen) { open.local_port } else { open.remote_port }
 }
 
 impl Counter {
@@ -102,8 +115,7 @@ impl Counter {
             Some(open) => ((open.local_address, open.local_port), (open.remote_address, open.remote_port)),
             None => (([0; 16], 0), ([0; 16], 0)),
         };
-        let (client, server) =
-            if seen.side == steth_wire::Side::Server || seen.reversed { (remote, local) } else { (local, remote) };
+        let (client, server) = if is_swapped(seen) { (remote, local) } else { (local, remote) };
         let mut name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &[u8; 16], port: u16| {
             if let Some(process) = process {
                 return self.entities.intern(process.service_name(), self.latest);
@@ -124,6 +136,7 @@ impl Counter {
             client: name(seen.client(), seen.client_name(), &client.0, 0),
             server: name(seen.server(), seen.server_name(), &server.0, server.1),
             server_port: server.1,
+            remote: remote.0,
             announced: seen.open.is_some(),
             hosts: (seen.client_name.is_some(), seen.server_name.is_some()),
             side: seen.side,

@@ -7,6 +7,9 @@ use steth_event::{Destination, Open};
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
+/// So many are looked at one by one.
+const NEAR: usize = 8;
+
 /// The last destinations of a socket, by the position of the datagram.
 #[derive(Debug, Default)]
 pub(super) struct Destinations {
@@ -29,8 +32,13 @@ impl Destinations {
 
     /// The socket as if it were connected to where it sent the datagram at `offset`.
     pub(super) fn connected(&self, open: &Open, offset: u64) -> Option<Open> {
-        let at = self.sent.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
-        let Destination { family, port, address } = self.sent.get(at)?.1;
+        // Mostly it is one of the last.
+        let near = self.sent.iter().rev().take(NEAR).find(|(sent, _)| *sent == offset);
+        let destination = near.or_else(|| {
+            let at = self.sent.binary_search_by_key(&offset, |(sent, _)| *sent).ok()?;
+            self.sent.get(at)
+        });
+        let (_, Destination { family, port, address }) = *destination?;
         let remote_address = match (u16::from(open.family), family) {
             (own, family) if own == family => address,
             // A socket of IPv6 may be told to send to an address of IPv4.

@@ -235,12 +235,7 @@ impl<O: Observer> Parse<O> {
                 names: &self.names,
                 clock: self.clock,
             };
-            if connection.state.destinations.is_some() {
-                // The next one may be with somebody else.
-                self.observer.exchange(&seen, &mut O::Memo::default());
-            } else {
-                self.observer.exchange(&seen, &mut connection.state.memo);
-            }
+            self.observer.exchange(&seen, &mut connection.state.memo);
         }
         self.out = out;
         self.out.clear();

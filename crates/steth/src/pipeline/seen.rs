@@ -8,7 +8,7 @@ use steth_wire::{Exchange, Names, Side};
 
 /// Who gets the exchanges.
 pub(crate) trait Observer {
-    /// What it keeps of each connection.
+    /// What it keeps of each connection. Of a datagram socket the next exchange may be with somebody else.
     type Memo: Default;
     /// An exchange is complete.
     fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
