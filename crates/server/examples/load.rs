@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     server: entities.intern(&format!("service-{}", row % 40), now),
                     operation: 1,
                     summary: None,
+                    namespace: 0,
                     status: Status::code(200),
                     error_type: 0,
                     server_port: 80,

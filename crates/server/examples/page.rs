@@ -86,6 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     server: entities.intern(talk.1, at),
                     operation: n as u32 + 4,
                     summary: None,
+                    namespace: 0,
                     status,
                     error_type,
                     server_port: talk.2,

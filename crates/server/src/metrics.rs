@@ -17,7 +17,7 @@ struct Family {
     help: &'static str,
 }
 
-const DATABASES: &[Protocol] = &[Protocol::Redis, Protocol::Mysql, Protocol::Postgresql];
+const DATABASES: &[Protocol] = &[Protocol::Redis, Protocol::Mysql, Protocol::Mariadb, Protocol::Postgresql];
 
 /// Observed packets ([`Side::Network`]) have no metric: they only occur when a recording is replayed.
 const FAMILIES: [Family; 5] = [
@@ -144,6 +144,9 @@ fn labels(series: &Series) -> Labels {
     };
     labels.add("service_name", service).add("service_peer_name", peer);
     let operation = if key.operation == Key::OTHER { "_OTHER" } else { &*names.operation };
+    if let Some(system) = key.protocol.system() {
+        labels.add("db_system_name", system).add("db_namespace", &names.namespace);
+    }
     match key.protocol {
         Protocol::Http => {
             let (method, route) = method_and_route(operation);
@@ -155,13 +158,12 @@ fn labels(series: &Series) -> Labels {
             }
         }
         Protocol::Redis => {
-            labels.add("db_system_name", "redis").add("db_operation_name", operation);
+            labels.add("db_operation_name", operation);
             if key.failed() {
                 labels.add("db_response_status_code", &names.status);
             }
         }
-        Protocol::Mysql | Protocol::Postgresql => {
-            labels.add("db_system_name", key.protocol.name());
+        Protocol::Mysql | Protocol::Mariadb | Protocol::Postgresql => {
             // The operation of a query is its text without literals: far too many for a label.
             match &names.summary {
                 Some(summary) => labels.add("db_query_summary", summary),

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use steth_window::{Misplaced, Protocol, Row, Side, Sketch, Window, Windows};
+use steth_window::{Misplaced, Row, Side, Sketch, Window, Windows};
 
 /// Most services in an answer, busiest first; likewise operations and callers of each.
 const MAX_SERVICES: usize = 200;
@@ -157,7 +157,7 @@ struct Gathered<'a> {
     all: Tallies,
     protocols: BTreeSet<&'static str>,
     ports: BTreeSet<u16>,
-    operations: HashMap<(Protocol, &'a str), GatheredOperation<'a>>,
+    operations: HashMap<(&'static str, &'a str), GatheredOperation<'a>>,
     callers: HashMap<&'a Arc<str>, Tallies>,
 }
 
@@ -168,12 +168,12 @@ struct GatheredOperation<'a> {
 }
 
 impl GatheredOperation<'_> {
-    fn finish(self, protocol: Protocol, name: &str, seconds: f64) -> Operation {
+    fn finish(self, protocol: &'static str, name: &str, seconds: f64) -> Operation {
         let leading = self.all.leading();
         let of_side = self.statuses.into_iter().filter(|((side, _), _)| *side == leading);
         Operation {
             name: name.into(),
-            protocol: protocol.name(),
+            protocol,
             rate: self.all.rate(seconds),
             sides: self.all.sides(seconds),
             statuses: of_side.map(|((_, status), count)| (status.into(), count)).collect(),
@@ -204,7 +204,7 @@ pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
             if key.server_port != 0 && service.ports.len() < 8 {
                 service.ports.insert(key.server_port);
             }
-            let operation = service.operations.entry((key.protocol, &labels.operation)).or_default();
+            let operation = service.operations.entry((key.protocol.name(), &labels.operation)).or_default();
             operation.all.add(row);
             *operation.statuses.entry((key.side, &labels.status)).or_insert(0) += row.totals.count;
             service.callers.entry(&labels.client).or_default().add(row);

@@ -46,6 +46,7 @@ impl Bench {
             server: self.entities.intern("shop", at),
             operation: 1,
             summary: None,
+            namespace: 0,
             status: Status::code(200),
             error_type: 0,
             server_port: 8080,
@@ -160,6 +161,34 @@ fn queries_are_told_apart_by_their_summary() {
     let error = ",db_query_summary=\"SELECT t\",db_response_status_code=\"503\",error_type=\"503\"";
     assert_eq!(count(error), 1.0);
     assert!(!text.contains("FROM"), "a digest is no label");
+}
+
+/// One server with two databases, and one that is MariaDB.
+#[test]
+fn databases_are_told_apart_by_system_and_namespace() {
+    let mut bench = Bench::new();
+    let ping = |protocol, namespace| move |key| Key { operation: 8, namespace, protocol, status: Status::NONE, ..key };
+    bench.record(T, "web", ping(Protocol::Mysql, 4), 1);
+    bench.record(T, "web", ping(Protocol::Mysql, 4), 1);
+    bench.record(T, "web", ping(Protocol::Mysql, 3), 1);
+    bench.record(T, "web", ping(Protocol::Mariadb, 4), 1);
+    bench.record(T, "web", ping(Protocol::Redis, 0), 1);
+    bench.publish(T + SECOND);
+    let (_, text) = bench.get("/metrics");
+    check(&text);
+    let count = |labels: &str| {
+        let labels = format!("service_name=\"shop\",service_peer_name=\"web\",db_system_name={labels}");
+        let labels = format!("{labels},db_operation_name=\"PING\"");
+        value(&text, &format!("db_server_operation_duration_seconds_count{{{labels}}}"))
+    };
+    assert_eq!(count("\"mysql\",db_namespace=\"503\""), 2.0);
+    assert_eq!(count("\"mysql\",db_namespace=\"WRONGTYPE\""), 1.0);
+    assert_eq!(count("\"mariadb\",db_namespace=\"503\""), 1.0);
+    assert_eq!(count("\"redis\""), 1.0, "a namespace that is not known");
+    let (_, page) = bench.get("/api/v1/windows");
+    let page: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+    let operations = page["services"][0]["operations"].as_array().expect("operations");
+    assert_eq!(operations.len(), 2, "the page tells protocols apart: {operations:?}");
 }
 
 #[test]

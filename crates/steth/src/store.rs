@@ -101,6 +101,7 @@ mod tests {
             server: entities.intern("b", at),
             operation: 1,
             summary: None,
+            namespace: 0,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

@@ -168,11 +168,16 @@ impl Observer for Counter {
             Some(error) => self.words.intern(error.as_bytes()).number() | OWN,
             None => 0,
         };
+        let database = e.database();
         let key = Key {
             client: ends.client,
             server: ends.server,
             operation: e.operation.number(),
             summary: e.summary().map(steth_wire::Name::number),
+            namespace: match database {
+                Some(database) if database.namespace != steth_wire::Name::OTHER => database.namespace.number(),
+                _ => 0,
+            },
             status: match e.status {
                 steth_wire::Status::Unknown => Status::NONE,
                 steth_wire::Status::Code(code) => Status::code(code),
@@ -188,6 +193,9 @@ impl Observer for Counter {
             protocol: match e.protocol() {
                 steth_wire::Protocol::Http1 => Protocol::Http,
                 steth_wire::Protocol::Redis => Protocol::Redis,
+                steth_wire::Protocol::Mysql if database.is_some_and(|of| of.system == steth_wire::System::Mariadb) => {
+                    Protocol::Mariadb
+                }
                 steth_wire::Protocol::Mysql => Protocol::Mysql,
                 steth_wire::Protocol::Postgresql => Protocol::Postgresql,
                 steth_wire::Protocol::Dns => Protocol::Dns,

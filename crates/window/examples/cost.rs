@@ -31,6 +31,7 @@ fn main() {
             server: EntityId(100 + u64::from(n % 40)),
             operation: n,
             summary: None,
+            namespace: 0,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

@@ -28,12 +28,15 @@ pub enum Protocol {
     Http = 1,
     /// Redis.
     Redis = 2,
-    /// MySQL and MariaDB.
+    /// MySQL.
     Mysql = 3,
     /// PostgreSQL.
     Postgresql = 4,
     /// DNS.
     Dns = 5,
+    /// MySQL's protocol, spoken by MariaDB.
+    #[serde(rename = "mysql")]
+    Mariadb = 6,
 }
 
 impl Protocol {
@@ -43,9 +46,19 @@ impl Protocol {
         match self {
             Protocol::Http => "http",
             Protocol::Redis => "redis",
-            Protocol::Mysql => "mysql",
+            Protocol::Mysql | Protocol::Mariadb => "mysql",
             Protocol::Postgresql => "postgresql",
             Protocol::Dns => "dns",
+        }
+    }
+
+    /// `db.system.name`: whose database it is; `None` if it is not a database's protocol.
+    #[must_use]
+    pub fn system(self) -> Option<&'static str> {
+        match self {
+            Protocol::Mariadb => Some("mariadb"),
+            Protocol::Redis | Protocol::Mysql | Protocol::Postgresql => Some(self.name()),
+            Protocol::Http | Protocol::Dns => None,
         }
     }
 
@@ -54,7 +67,7 @@ impl Protocol {
     pub fn bounds(self) -> Bounds {
         match self {
             Protocol::Http | Protocol::Dns => classic::WIDE,
-            Protocol::Redis | Protocol::Mysql | Protocol::Postgresql => classic::DATABASE,
+            Protocol::Redis | Protocol::Mysql | Protocol::Mariadb | Protocol::Postgresql => classic::DATABASE,
         }
     }
 }
@@ -107,6 +120,8 @@ pub struct Key {
     /// Name of what stands for the operation where the operation itself is too fine: in metrics, a statement's verbs and
     /// tables instead of its digest. `None` if there the operation is named too.
     pub summary: Option<u32>,
+    /// Name of the database on its server (`db.namespace`); 0 if not known, or there is none.
+    pub namespace: u32,
     /// The protocol's status.
     pub status: Status,
     /// Name of the `error.type`; 0 if the exchange did not fail. This alone says what is an error.
@@ -135,10 +150,10 @@ impl Key {
         Self { client: EntityId::OTHER, ..self }
     }
 
-    /// The same, of any operation.
+    /// The same, of any operation in any database.
     #[must_use]
     pub(crate) fn any_operation(self) -> Self {
-        Self { operation: Self::OTHER, summary: None, ..self }
+        Self { operation: Self::OTHER, summary: None, namespace: 0, ..self }
     }
 
     /// The same, of any operation that has this summary.
@@ -162,12 +177,13 @@ impl Key {
 }
 
 impl Hash for Key {
-    // Four words instead of nine fields: this is on the hot path.
+    // Four words instead of ten fields: this is on the hot path.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.client.0);
         // Where operations were folded, summaries alone tell rows apart.
-        state.write_u64(self.server.0 ^ u64::from(self.summary.map_or(0, |summary| summary ^ 1 << 31)) << 32);
+        let place = u64::from(self.summary.map_or(0, |summary| summary ^ 1 << 31)) << 32 | u64::from(self.namespace);
+        state.write_u64(self.server.0 ^ place);
         state.write_u64(u64::from(self.operation) << 32 | u64::from(self.status.0));
         let small = u64::from(self.server_port) << 16 | (self.side as u64) << 8 | self.protocol as u64;
         state.write_u64(u64::from(self.error_type) << 32 | small);
@@ -188,6 +204,8 @@ pub struct Labels {
     pub operation: Box<str>,
     /// What stands for the operation in metrics, if it is not the operation itself.
     pub summary: Option<Box<str>>,
+    /// The database on its server, empty if not known.
+    pub namespace: Box<str>,
     /// The status, empty if there was none.
     pub status: Box<str>,
     /// OpenTelemetry's `error.type`, empty if the exchange did not fail.
@@ -205,6 +223,7 @@ impl Labels {
             server: entities.name(key.server),
             operation: or(key.operation, "other").into(),
             summary: key.summary.map(|summary| name(summary).into()),
+            namespace: name(key.namespace).into(),
             status: key.status.resolve(name),
             error_type: if key.failed() { or(key.error_type, "_OTHER").into() } else { "".into() },
         }

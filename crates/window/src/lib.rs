@@ -36,6 +36,7 @@
 //!     server: entities.intern("cart", now),
 //!     operation: 1,
 //!     summary: None,
+//!     namespace: 0,
 //!     status: Status::code(200),
 //!     error_type: 0,
 //!     server_port: 8080,

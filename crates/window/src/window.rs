@@ -106,7 +106,7 @@ pub struct Row {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (labels, totals) = (&*self.labels, &self.totals);
-        let mut out = serializer.serialize_struct("Row", 19)?;
+        let mut out = serializer.serialize_struct("Row", 20)?;
         out.serialize_field("client", &labels.client)?;
         out.serialize_field("client_id", &labels.key.client)?;
         out.serialize_field("server", &labels.server)?;
@@ -116,6 +116,7 @@ impl Serialize for Row {
         out.serialize_field("protocol", &labels.key.protocol)?;
         out.serialize_field("operation", &labels.operation)?;
         out.serialize_field("summary", &labels.summary)?;
+        out.serialize_field("namespace", &labels.namespace)?;
         out.serialize_field("status", &labels.status)?;
         out.serialize_field("error_type", &labels.error_type)?;
         out.serialize_field("count", &totals.count)?;

@@ -23,6 +23,7 @@ impl Source {
             server: self.entities.intern(server, self.now),
             operation: 1,
             summary: None,
+            namespace: 0,
             status: Status::code(200),
             error_type: 0,
             server_port: 80,

@@ -19,6 +19,7 @@ fn key(server: &str, operation: u32) -> Key {
         server: EntityId::of(server),
         operation,
         summary: None,
+        namespace: 0,
         status: Status::code(200),
         error_type: 0,
         server_port: 80,

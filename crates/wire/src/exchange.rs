@@ -86,6 +86,42 @@ pub enum Status {
     Word(Name),
 }
 
+/// A database, by the conventions' values of `db.system.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum System {
+    /// Redis, and what speaks like it.
+    Redis,
+    /// MySQL; also MariaDB if the server's greeting was not seen.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+    /// PostgreSQL.
+    Postgresql,
+}
+
+impl System {
+    /// The value of `db.system.name`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            System::Redis => "redis",
+            System::Mysql => "mysql",
+            System::Mariadb => "mariadb",
+            System::Postgresql => "postgresql",
+        }
+    }
+}
+
+/// Where in a database an exchange took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// What kind of server it is.
+    pub system: System,
+    /// `db.namespace`: MySQL's schema, PostgreSQL's database, Redis's index. Empty if not known, [`Name::OTHER`] if there are
+    /// too many.
+    pub namespace: Name,
+}
+
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -161,6 +197,12 @@ impl Exchange {
     #[must_use]
     pub fn summary(&self) -> Option<Name> {
         self.attributes.summary()
+    }
+
+    /// The database that was asked; `None` if it was none.
+    #[must_use]
+    pub fn database(&self) -> Option<Database> {
+        self.attributes.database()
     }
 
     /// Nanoseconds from the arrival of the request's first byte at the server's socket to the read that took it: the time in which

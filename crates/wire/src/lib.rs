@@ -50,7 +50,7 @@ pub mod sql;
 
 pub use by_id::ById;
 pub use dns::Domains;
-pub use exchange::{Exchange, Outcome, Side, Status, Value};
+pub use exchange::{Database, Exchange, Outcome, Side, Status, System, Value};
 pub use fifo::{Claim, Cut, Fifo};
 pub use joined::Room;
 pub use names::{Name, Names, Share, ShareOf};

@@ -1,7 +1,7 @@
 //! What a protocol's module provides: a parser for each connection, and what it knows of an exchange beyond the common fields.
 
 use crate::http1::Routing;
-use crate::{Context, Direction, End, Exchange, Name, Names, Piece, Side, State, Status, Transport, Value};
+use crate::{Context, Database, Direction, End, Exchange, Name, Names, Piece, Side, State, Status, Transport, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -68,6 +68,11 @@ pub(crate) trait Detail {
 
     /// See [`Exchange::summary`].
     fn summary(&self) -> Option<Name> {
+        None
+    }
+
+    /// See [`Exchange::database`].
+    fn database(&self) -> Option<Database> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use crate::http1::Routing;
 use crate::parser::{Begin, Detail, Parser};
-use crate::{Context, Direction, End, Exchange, Name, Names, Piece, Side, State, Status, Transport, Value};
+use crate::{Context, Database, Direction, End, Exchange, Name, Names, Piece, Side, State, Status, Transport, Value};
 use crate::{dns, http1, mysql, postgresql, redis};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -104,6 +104,10 @@ macro_rules! protocols {
 
             pub(crate) fn reversed(&self) -> bool {
                 match self { $(Attributes::$variant(detail) => detail.reversed(),)* }
+            }
+
+            pub(crate) fn database(&self) -> Option<Database> {
+                match self { $(Attributes::$variant(detail) => detail.database(),)* }
             }
 
             pub(crate) fn summary(&self) -> Option<Name> {

@@ -5,7 +5,7 @@ use super::reply::{Replies, Seen, UNKNOWN};
 use super::request::Request;
 use crate::parser::Detail;
 use crate::sql::AFFECTED_ROWS;
-use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
+use crate::{Database, Exchange, Name, Names, Outcome, Side, Status, System, Value};
 use std::borrow::Cow;
 
 /// What only MySQL and MariaDB have.
@@ -41,7 +41,7 @@ impl Detail for Attributes {
                 each(key, Value::Text(text.into()));
             }
         };
-        text("db.system.name", if self.mariadb { "mariadb" } else { "mysql" });
+        text("db.system.name", self.system().name());
         text("db.namespace", names.get(self.namespace));
         let operation = names.get(exchange.operation);
         if self.digest {
@@ -79,6 +79,16 @@ impl Detail for Attributes {
     /// `db.query.summary` of a query; `None` if the request is a command of the protocol.
     fn summary(&self) -> Option<Name> {
         self.digest.then_some(self.summary)
+    }
+
+    fn database(&self) -> Option<Database> {
+        Some(Database { system: self.system(), namespace: self.namespace })
+    }
+}
+
+impl Attributes {
+    fn system(&self) -> System {
+        if self.mariadb { System::Mariadb } else { System::Mysql }
     }
 }
 

@@ -4,7 +4,7 @@ use super::request::{Kind, Request};
 use super::said::{Rows, Seen};
 use crate::parser::Detail;
 use crate::sql::{AFFECTED_ROWS, Statement};
-use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
+use crate::{Database, Exchange, Name, Names, Outcome, Side, Status, System, Value};
 use std::borrow::Cow;
 
 /// The transaction's state behind an exchange ("ReadyForQuery"), where it came next.
@@ -59,7 +59,7 @@ impl Detail for Attributes {
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
-        each("db.system.name", Value::Text("postgresql".into()));
+        each("db.system.name", Value::Text(System::Postgresql.name().into()));
         for (key, name) in [
             ("db.namespace", self.namespace),
             ("db.query.summary", self.summary),
@@ -94,6 +94,10 @@ impl Detail for Attributes {
     /// `db.query.summary` of a statement; `None` if there is none, or its text was not seen.
     fn summary(&self) -> Option<Name> {
         (self.text != Name::EMPTY).then_some(self.summary)
+    }
+
+    fn database(&self) -> Option<Database> {
+        Some(Database { system: System::Postgresql, namespace: self.namespace })
     }
 }
 

@@ -4,7 +4,7 @@ use super::reply::Replies;
 use super::request::Request;
 use super::said::Seen;
 use crate::parser::Detail;
-use crate::{Exchange, Name, Names, Outcome, Side, Status, Value};
+use crate::{Database, Exchange, Name, Names, Outcome, Side, Status, System, Value};
 use std::borrow::Cow;
 
 /// What only Redis has.
@@ -26,7 +26,7 @@ impl Detail for Attributes {
         names: &'a Names,
         each: &mut dyn FnMut(&'static str, Value<'a>),
     ) {
-        each("db.system.name", Value::Text("redis".into()));
+        each("db.system.name", Value::Text(System::Redis.name().into()));
         for (key, name) in [
             ("db.operation.name", self.sent),
             ("db.namespace", self.namespace),
@@ -47,6 +47,10 @@ impl Detail for Attributes {
             Status::Word(word) => Some(names.get(word)).filter(|word| *word != "OK").map(Cow::Borrowed),
             Status::Unknown | Status::Code(_) => None,
         }
+    }
+
+    fn database(&self) -> Option<Database> {
+        Some(Database { system: System::Redis, namespace: self.namespace })
     }
 }
 
