@@ -79,6 +79,14 @@ static __always_inline bool coalesce(struct connection *c, struct scratch *s, st
 	return true;
 }
 
+/* Whether this call may begin a message that has a budget of its own. */
+static __always_inline bool may_begin(const struct connection *c, const struct transfer *t, bool request)
+{
+	if (request)
+		return c->protocol == STETH_PROTOCOL_MYSQL && c->command_end == t->start;
+	return c->protocol == STETH_PROTOCOL_HTTP1;
+}
+
 /* Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. */
 static __always_inline void report(struct connection *c, struct scratch *s, struct transfer *t, __u8 flags, __u32 body,
 				   __u32 captured)
@@ -208,7 +216,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	} else {
 		if (t.start < c->body_end[direction])
 			body = c->body_end[direction] < t.end ? c->body_end[direction] - t.start : length;
-		if (body < length && (c->budget[direction] || (!request && c->protocol == STETH_PROTOCOL_HTTP1))) {
+		if (body < length && (c->budget[direction] || may_begin(c, &t, request))) {
 			if (locate(s)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
@@ -220,6 +228,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 				flags |= STETH_CHUNK_UNREAD;
 			}
 		}
+		if (request && c->protocol == STETH_PROTOCOL_MYSQL)
+			follow_packets(c, s, t.start, length, captured, turn || t.start == c->command_end);
 		if (!captured && !turn && coalesce(c, s, &t))
 			return;
 	}

@@ -12,6 +12,9 @@
 /* Messages that no protocol wanted before a connection counts as unknown. */
 #define TRIES_MAX 8
 
+/* MySQL: packets of one call that are followed. Clients send one, or close some statements before it. */
+#define PACKETS_MAX 8
+
 static long scan_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
@@ -269,9 +272,14 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	length -= skip;
 	budget = c->budget[direction];
 	first = steth_first_copy(c->protocol, capture_head);
-	if (!budget) {
+	if (!budget && request) {
+		/* A command that is not a part of the long one before it; the pieces of a file are numbered. */
+		if (c->protocol != STETH_PROTOCOL_MYSQL || length < 4 || copy(s, 0, skip, 4) != 4 || s->data[3])
+			return 0;
+		budget = STETH_COMMAND_MAX;
+	} else if (!budget) {
 		/* A pipelined response that begins with this call begins a budget too. */
-		if (request || c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
+		if (c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
 		    steth_starts(s->data, 8, "HTTP/1.", 7) != 1)
 			return 0;
 		budget = steth_turn_budget(c->protocol, request);
@@ -293,6 +301,30 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	}
 	c->budget[direction] = budget > captured ? budget - captured : 0;
 	return captured;
+}
+
+/*
+ * MySQL: finds where the packet ends in which this call ends, so that a command behind a long one is known for what it is.
+ * `length` bytes from `start` on have moved, of which the first `captured` are in s->data; `begins`: a packet begins with them.
+ */
+static __always_inline void follow_packets(struct connection *c, struct scratch *s, __u64 start, __u32 length, __u32 captured,
+					   bool begins)
+{
+	__u64 at = begins ? 0 : c->command_end - start;
+	const __u8 *b;
+	__u32 i;
+
+	if (!begins && c->command_end < start)
+		return;
+	for (i = 0; i < PACKETS_MAX && at < length; i++) {
+		if (at + 4 > captured) {
+			c->command_end = 0;
+			return;
+		}
+		b = &s->data[at & (DATA_SPAN - 1)];
+		at += 4 + (b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16);
+	}
+	c->command_end = at < length ? 0 : start + at;
 }
 
 /* A call that brings more than one record holds. */

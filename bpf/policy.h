@@ -14,6 +14,8 @@
 #define STETH_PIPELINE (4 * STETH_CALL_MAX)  /* bytes of a pipeline */
 #define STETH_TURN_MAX (16 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction, whatever the protocol */
 
+#define STETH_COMMAND_MAX 1024 /* bytes of a MySQL command behind a turn's budget */
+
 /* Bytes that may be copied in one turn of a direction. */
 STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 {
