@@ -79,11 +79,23 @@ static __always_inline bool coalesce(struct connection *c, struct scratch *s, st
 	return true;
 }
 
-/* Whether this call may begin a message that has a budget of its own. */
-static __always_inline bool may_begin(const struct connection *c, const struct transfer *t, bool request)
+/* How many of the call's bytes are the end of what is not copied: of a body, or of a packet behind the turn's budget. */
+static __always_inline __u32 passes(const struct connection *c, const struct transfer *t, bool request)
+{
+	__u64 end = c->body_end[t->direction & 1];
+
+	if (request && c->protocol == STETH_PROTOCOL_MYSQL && !c->budget[t->direction & 1])
+		end = c->command_end;
+	if (end <= t->start)
+		return 0;
+	return end < t->end ? end - t->start : t->length;
+}
+
+/* Whether a message that has a budget of its own may begin behind those. */
+static __always_inline bool may_begin(const struct connection *c, const struct transfer *t, bool request, __u32 passed)
 {
 	if (request)
-		return c->protocol == STETH_PROTOCOL_MYSQL && c->command_end == t->start;
+		return c->protocol == STETH_PROTOCOL_MYSQL && c->command_end == t->start + passed;
 	return c->protocol == STETH_PROTOCOL_HTTP1;
 }
 
@@ -214,9 +226,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		if (c->protocol)
 			captured = capture(c, s, length, direction, is_request(c, direction));
 	} else {
-		if (t.start < c->body_end[direction])
-			body = c->body_end[direction] < t.end ? c->body_end[direction] - t.start : length;
-		if (body < length && (c->budget[direction] || may_begin(c, &t, request))) {
+		body = passes(c, &t, request);
+		if (body < length && (c->budget[direction] || may_begin(c, &t, request, body))) {
 			if (locate(s)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
@@ -229,7 +240,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 			}
 		}
 		if (request && c->protocol == STETH_PROTOCOL_MYSQL)
-			follow_packets(c, s, t.start, length, captured, turn || t.start == c->command_end);
+			follow_packets(c, s, t.start + body, length - body, captured, turn);
 		if (!captured && !turn && coalesce(c, s, &t))
 			return;
 	}

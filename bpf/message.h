@@ -273,10 +273,10 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	budget = c->budget[direction];
 	first = steth_first_copy(c->protocol, capture_head);
 	if (!budget && request) {
-		/* A command that is not a part of the long one before it; the pieces of a file are numbered. */
-		if (c->protocol != STETH_PROTOCOL_MYSQL || length < 4 || copy(s, 0, skip, 4) != 4 || s->data[3])
+		/* A packet with a number is more of the command before it, or of a file: its length is all that is wanted. */
+		if (c->protocol != STETH_PROTOCOL_MYSQL || length < 4 || copy(s, 0, skip, 4) != 4)
 			return 0;
-		budget = STETH_COMMAND_MAX;
+		budget = s->data[3] ? 4 : STETH_COMMAND_MAX;
 	} else if (!budget) {
 		/* A pipelined response that begins with this call begins a budget too. */
 		if (c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
@@ -305,16 +305,16 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 
 /*
  * MySQL: finds where the packet ends in which this call ends, so that a command behind a long one is known for what it is.
- * `length` bytes from `start` on have moved, of which the first `captured` are in s->data; `begins`: a packet begins with them.
+ * `length` bytes from `start` on have moved, of which the first `captured` are in s->data. With a turn a packet begins.
  */
 static __always_inline void follow_packets(struct connection *c, struct scratch *s, __u64 start, __u32 length, __u32 captured,
-					   bool begins)
+					   bool turn)
 {
-	__u64 at = begins ? 0 : c->command_end - start;
+	__u64 at = turn ? 0 : c->command_end - start;
 	const __u8 *b;
 	__u32 i;
 
-	if (!begins && c->command_end < start)
+	if (!turn && c->command_end < start)
 		return;
 	for (i = 0; i < PACKETS_MAX && at < length; i++) {
 		if (at + 4 > captured) {

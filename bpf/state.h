@@ -128,8 +128,8 @@ struct connection {
 	__u64 established;
 	__u64 connect_started;
 	__u32 asked_from;      /* low half of where the requests were when the replies last moved; PostgreSQL */
-	__u64 command_end;     /* where the client's packet in progress ends; 0: not known; MySQL */
 	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
+	__u64 command_end;     /* where the client's packet in progress ends; 0: not known; MySQL */
 	__u8 prefix[2][STETH_PREFIX];
 };
 

@@ -117,14 +117,14 @@ assert (status, fetched) == (NO_DATA, ROWS), (status, fetched)
 cursor.check(lib.mysql_stmt_reset(cursor.handle) & 0xFF)
 cursor.close()
 
-# A parameter in two pieces, which nobody answers.
+# A parameter in two pieces, which nobody answers; the second has more than one packet.
 pieces = Statement(connection, b"INSERT INTO words VALUES (?)")
 pieces.bind(Bind(type=BLOB))
-for piece in (b"secret ", b"word" * 100_000):
+for piece in (b"secret ", b"word" * 5_000_000):
     pieces.check(lib.mysql_stmt_send_long_data(pieces.handle, 0, piece, ctypes.c_ulong(len(piece))) & 0xFF)
 pieces.execute()
 pieces.close()
-assert connection.query(b"SELECT LENGTH(word) FROM words") == b"400007"
+assert connection.query(b"SELECT LENGTH(word) FROM words") == b"20000007"
 
 # The same connection, elsewhere; and with nothing of before.
 assert connection.change_user(b"root", b"mysql")
