@@ -84,7 +84,7 @@ static __always_inline __u32 passes(const struct connection *c, const struct tra
 {
 	__u64 end = c->body_end[t->direction & 1];
 
-	if (request && c->protocol == STETH_PROTOCOL_MYSQL && !c->budget[t->direction & 1])
+	if (request && steth_is_followed(c->protocol) && !c->budget[t->direction & 1])
 		end = c->command_end;
 	if (end <= t->start)
 		return 0;
@@ -95,7 +95,7 @@ static __always_inline __u32 passes(const struct connection *c, const struct tra
 static __always_inline bool may_begin(const struct connection *c, const struct transfer *t, bool request, __u32 passed)
 {
 	if (request)
-		return c->protocol == STETH_PROTOCOL_MYSQL && c->command_end == t->start + passed;
+		return steth_is_followed(c->protocol) && c->command_end == t->start + passed;
 	return c->protocol == STETH_PROTOCOL_HTTP1;
 }
 
@@ -239,11 +239,11 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 				flags |= STETH_CHUNK_UNREAD;
 			}
 		}
-		if (request && c->protocol == STETH_PROTOCOL_MYSQL)
-			follow_packets(c, s, t.start + body, length - body, captured, turn);
-		if (!captured && !turn && coalesce(c, s, &t))
-			return;
 	}
+	if (steth_is_followed(c->protocol) && is_request(c, direction))
+		follow_commands(c, s, t.start + body, length - body, captured, turn);
+	if (!captured && !turn && coalesce(c, s, &t))
+		return;
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))

@@ -12,8 +12,8 @@
 /* Messages that no protocol wanted before a connection counts as unknown. */
 #define TRIES_MAX 8
 
-/* MySQL: packets of one call that are followed. Clients send one, or close some statements before it. */
-#define PACKETS_MAX 8
+/* Messages of one call of a client that are followed: MySQL's send one, PostgreSQL's five for a statement. */
+#define COMMANDS_MAX 8
 
 static long scan_step(__u64 i, struct scratch **at)
 {
@@ -273,10 +273,11 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	budget = c->budget[direction];
 	first = steth_first_copy(c->protocol, capture_head);
 	if (!budget && request) {
-		/* A packet with a number is more of the command before it, or of a file: its length is all that is wanted. */
-		if (c->protocol != STETH_PROTOCOL_MYSQL || length < 4 || copy(s, 0, skip, 4) != 4)
+		/* A command behind a long one. */
+		first = steth_command_header(c->protocol);
+		if (!steth_is_followed(c->protocol) || length < first || copy(s, 0, skip, first) != first)
 			return 0;
-		budget = s->data[3] ? 4 : STETH_COMMAND_MAX;
+		budget = first = steth_command_budget(c->protocol, s->data);
 	} else if (!budget) {
 		/* A pipelined response that begins with this call begins a budget too. */
 		if (c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
@@ -304,25 +305,24 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 }
 
 /*
- * MySQL: finds where the packet ends in which this call ends, so that a command behind a long one is known for what it is.
- * `length` bytes from `start` on have moved, of which the first `captured` are in s->data. With a turn a packet begins.
+ * Finds where the message of a client ends in which this call ends, so that a command behind a long one is known for what it is.
+ * `length` bytes from `start` on have moved, of which the first `captured` are in s->data. With a turn a message begins.
  */
-static __always_inline void follow_packets(struct connection *c, struct scratch *s, __u64 start, __u32 length, __u32 captured,
-					   bool turn)
+static __always_inline void follow_commands(struct connection *c, struct scratch *s, __u64 start, __u32 length, __u32 captured,
+					    bool turn)
 {
+	__u32 header = steth_command_header(c->protocol), i, size;
 	__u64 at = turn ? 0 : c->command_end - start;
-	const __u8 *b;
-	__u32 i;
 
 	if (!turn && c->command_end < start)
 		return;
-	for (i = 0; i < PACKETS_MAX && at < length; i++) {
-		if (at + 4 > captured) {
+	for (i = 0; i < COMMANDS_MAX && at < length; i++) {
+		size = at + header > captured ? 0 : steth_command_size(c->protocol, &s->data[at & (DATA_SPAN - 1)]);
+		if (!size) {
 			c->command_end = 0;
 			return;
 		}
-		b = &s->data[at & (DATA_SPAN - 1)];
-		at += 4 + (b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16);
+		at += size;
 	}
 	c->command_end = at < length ? 0 : start + at;
 }

@@ -14,7 +14,7 @@
 #define STETH_PIPELINE (4 * STETH_CALL_MAX)  /* bytes of a pipeline */
 #define STETH_TURN_MAX (16 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction, whatever the protocol */
 
-#define STETH_COMMAND_MAX 1024 /* bytes of a MySQL command behind a turn's budget */
+#define STETH_COMMAND_MAX 1024 /* bytes of a command behind a turn's budget */
 
 /* Bytes that may be copied in one turn of a direction. */
 STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
@@ -44,6 +44,42 @@ STETH_INLINE __u32 steth_reply_credit(__u32 credit, __u32 asked)
 		asked = STETH_TURN_MAX;
 	credit = credit / 2 + asked;
 	return credit < STETH_TURN_MAX - STETH_CALL_MAX ? credit : STETH_TURN_MAX - STETH_CALL_MAX;
+}
+
+/*
+ * Whether the kernel side knows where the messages of a client end, so that a command behind a long one, which has used up the
+ * turn's budget, is copied too. A server answers nothing before it.
+ */
+STETH_INLINE bool steth_is_followed(__u8 protocol)
+{
+	return protocol == STETH_PROTOCOL_MYSQL || protocol == STETH_PROTOCOL_POSTGRESQL;
+}
+
+/* Bytes of a message that tell its length. */
+STETH_INLINE __u32 steth_command_header(__u8 protocol)
+{
+	return protocol == STETH_PROTOCOL_MYSQL ? 4 : 5;
+}
+
+/* Length of the whole message that begins with this header, at most 2^31 + 1; 0 if it cannot be one. */
+STETH_INLINE __u32 steth_command_size(__u8 protocol, const __u8 *b)
+{
+	__u32 size;
+
+	if (protocol == STETH_PROTOCOL_MYSQL)
+		return 4 + (b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16);
+	/* What begins a connection has no letter. */
+	size = b[0] ? steth_be32(b + 1) : steth_be32(b);
+	return size < 4 || size > 0x7fffffff ? 0 : size + !!b[0];
+}
+
+/* Bytes wanted of the message that begins with this header behind a turn's budget. Of contents, its length is all. */
+STETH_INLINE __u32 steth_command_budget(__u8 protocol, const __u8 *b)
+{
+	/* A packet with a number is more of the command before it, or of a file; 'd' is CopyData. */
+	bool contents = protocol == STETH_PROTOCOL_MYSQL ? b[3] : b[0] == 'd';
+
+	return contents ? steth_command_header(protocol) : STETH_COMMAND_MAX;
 }
 
 /* Bytes copied of one call before its head is looked at for where the body ends. */

@@ -60,3 +60,10 @@ __u64 steth_native_body(const __u8 *bytes, __u32 length, bool request, bool head
 
 	return steth_body(&scan, bytes, request, heads);
 }
+
+/* Length of the client's message that begins with these five bytes, 0 if they cannot begin one; `wanted`: behind a budget. */
+__u32 steth_native_command(__u8 protocol, const __u8 *bytes, __u32 *wanted)
+{
+	*wanted = steth_command_budget(protocol, bytes);
+	return steth_command_size(protocol, bytes);
+}

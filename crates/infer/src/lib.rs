@@ -7,7 +7,8 @@
 //! ```
 //!
 //! For tests only: the verifier proves that the BPF code is safe, these prove that it is right. [`infer`] has a twin in
-//! Rust, which must answer alike for all bytes; [`scan`] and [`body`] decide which bodies are not copied.
+//! Rust, which must answer alike for all bytes; [`scan`] and [`body`] decide which bodies are not copied,
+//! [`command`] what is behind them.
 //!
 //! ```
 //! use steth_infer::{ALL, body, infer, scan};
@@ -26,6 +27,7 @@ unsafe extern "C" {
     fn steth_native_infer(bytes: *const u8, length: u32, enabled: u32) -> u32;
     fn steth_native_infer_datagram(bytes: *const u8, length: u32, total: u32, enabled: u32) -> u32;
     fn steth_native_scan(bytes: *const u8, length: u32, value: *mut u64) -> u32;
+    fn steth_native_command(protocol: u8, bytes: *const u8, wanted: *mut u32) -> u32;
     fn steth_native_body(bytes: *const u8, length: u32, request: bool, heads: bool) -> u64;
 }
 
@@ -82,6 +84,16 @@ pub fn body(head: &[u8], request: bool, heads: bool) -> Option<u64> {
     // SAFETY: the function reads at most `length` bytes behind the pointer.
     let body = unsafe { steth_native_body(head.as_ptr(), length(head), request, heads) };
     (body != u64::MAX).then_some(body)
+}
+
+/// Of a client's message, by its first bytes: its whole length, if they can begin one, and how many bytes of it are copied
+/// behind a turn's budget.
+#[must_use]
+pub fn command(protocol: Protocol, header: [u8; 5]) -> (Option<u32>, u32) {
+    let mut wanted = 0;
+    // SAFETY: the function reads five bytes behind the pointer at most, and writes the one value.
+    let size = unsafe { steth_native_command(protocol as u8, header.as_ptr(), &raw mut wanted) };
+    ((size != 0).then_some(size), wanted)
 }
 
 fn length(bytes: &[u8]) -> u32 {

@@ -186,6 +186,16 @@ fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_conne
         ),
         ("large", &[("CONNECT OK", 1)], &[(LARGE[0], 10), (LARGE[1], 10), ("SELECT ? OK", 20)]),
         (
+            "parameters",
+            &[("CONNECT OK", 1)],
+            &[
+                ("SELECT length($1) OK", 1),
+                ("SELECT length($1), $2::int OK", 1),
+                ("SELECT ?, length($1) OK", 3),
+                ("SELECT ? OK", 1),
+            ],
+        ),
+        (
             "prepared",
             &[("CONNECT OK", 1), ("SELECT $1 + ? OK", 3)],
             &[("SELECT $1 + ? OK", 100), ("SELECT now() OK", 100)],

@@ -132,6 +132,26 @@ fn operations_that_are_folded_keep_their_summary() {
     assert!(json["summary"].is_string());
 }
 
+/// A client names any database it likes.
+#[test]
+fn databases_are_kept_apart_and_folded_with_their_operations() {
+    let mut windows = Windows::new(Limits { rows_per_service: 100, ..Limits::default() }, T);
+    for n in 0..1000 {
+        // Two thirds in one database.
+        let namespace = if n % 3 == 0 { n } else { 1 };
+        windows.record(T, &Key { namespace, protocol: Protocol::Mysql, ..key("db", 1) }, &seen(1));
+    }
+    let window = &roll(&mut windows, T + 11 * SECOND)[0];
+    assert_eq!(count(window), 1000);
+    let busy = window.rows.iter().find(|row| row.labels.key.namespace == 1).expect("one of the first");
+    assert_eq!(busy.totals.count, 666);
+    let folded = window.rows.iter().filter(|row| row.labels.key.client == EntityId::OTHER);
+    assert_eq!(folded.map(|row| row.totals.count).sum::<u64>(), window.misplaced.folded_rows);
+    let other = window.rows.iter().find(|row| row.labels.key.operation == Key::OTHER).expect("the rest");
+    assert_eq!(other.labels.key.namespace, 0, "no database where there is no operation");
+    assert!(window.rows.len() <= 100 && other.totals.count > 200, "{} {}", window.rows.len(), other.totals.count);
+}
+
 #[test]
 fn a_service_with_many_clients_leaves_room_for_the_others() {
     let mut windows = Windows::new(Limits { rows_per_service: 100, ..Limits::default() }, T);

@@ -152,6 +152,18 @@ def large():
                 conn.execute("SELECT 1")
 
 
+def parameters():
+    """Parameters far beyond what is captured, each with the rest of its statement behind it; three in one pipeline."""
+    with connect() as conn:
+        go()
+        conn.execute("SELECT length(%s)", ("x" * 1_000_000,))
+        conn.execute("SELECT length(%s), %s::int", ("x" * 1_000_000, 5))
+        with conn.pipeline():
+            for _ in range(3):
+                conn.execute("SELECT 1, length(%s)", ("x" * 300_000,))
+        conn.execute("SELECT 1")
+
+
 def slow():
     """A result far beyond what is captured, whose last row comes late; then a small one."""
     with connect() as conn:
