@@ -33,7 +33,7 @@ enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
 	SYS_pwritev2 = 328,
 };
 
-#define IOVECS_MAX 16
+#define IOVECS_MAX 1024 /* UIO_MAXIOV */
 
 static __always_inline struct vector_call *vector_call(struct task_struct *task)
 {
@@ -101,6 +101,8 @@ static __always_inline bool locate(struct scratch *s)
 	from->buffer = NULL;
 	from->vector = NULL;
 	from->loaded = 0;
+	from->cursor = 0;
+	from->before = 0;
 	from->message = NULL;
 	switch (regs->orig_ax) {
 	case SYS_read:
@@ -158,6 +160,8 @@ static long copy_step(__u64 i, struct scratch **at)
 	segment = &s->segments[next & (IOVECS_READ - 1)];
 	if (from->skip >= segment->iov_len) {
 		from->skip -= segment->iov_len;
+		from->before += segment->iov_len;
+		from->cursor = from->segment;
 		return 0;
 	}
 	take = from->want - from->done;
@@ -169,8 +173,12 @@ static long copy_step(__u64 i, struct scratch **at)
 		return 1;
 	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment->iov_base + from->skip))
 		return 1;
-	from->skip = 0;
 	from->done += take;
+	if (from->skip + take == segment->iov_len) {
+		from->before += segment->iov_len;
+		from->cursor = from->segment;
+	}
+	from->skip = 0;
 	return 0;
 }
 
@@ -190,10 +198,13 @@ __attribute__((noinline)) int copy(struct scratch *s, __u32 at, __u32 skip, __u3
 		return 0;
 	if (s->from.buffer)
 		return bpf_probe_read_user(s->data + (at & (DATA_SPAN - 1)), want, s->from.buffer + skip) ? 0 : want;
-	s->from.segment = 0;
+	/* What is behind the last copy need not be looked for from the beginning. */
+	if (skip < s->from.before)
+		s->from.cursor = s->from.before = 0;
+	s->from.segment = s->from.cursor;
 	s->from.done = 0;
 	s->from.at = at;
-	s->from.skip = skip;
+	s->from.skip = skip - s->from.before;
 	s->from.want = want;
 	STETH_LOOP(IOVECS_MAX, copy_step, &s);
 	return s->from.done;

@@ -36,25 +36,26 @@ static __always_inline void transfer_l4(struct connection *c, struct scratch *s,
 }
 
 /* The first bytes of a direction since the other one moved. */
-static __always_inline void begin_turn(struct connection *c, struct scratch *s, __u8 direction, bool request)
+static __always_inline void begin_turn(struct connection *c, struct scratch *s, __u64 start, __u8 direction, bool request)
 {
 	if (c->pending_calls[!direction])
 		flush_pending(c, s, !direction);
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
-	c->prefix_length[direction] = 0;
+	/* A client's turn begins with a frame, unless it was in the middle of one. */
+	s->doubt = request && steth_is_followed(c->protocol) && (c->prefix_length[direction] || c->frame_end > start);
+	if (!s->doubt) {
+		c->prefix_length[direction] = 0;
+		if (request)
+			c->frame_end = start;
+	}
 	c->budget[direction] = steth_turn_budget(c->protocol, request);
 	c->body_end[direction] = 0;
-	if (c->protocol == STETH_PROTOCOL_POSTGRESQL && !request) {
+	if (!request && steth_has_credit(c->protocol)) {
 		c->credit = steth_reply_credit(c->credit, (__u32)c->offset[!direction] - c->asked_from);
 		c->budget[direction] += c->credit;
 		c->asked_from = c->offset[!direction];
 	}
-}
-
-static __always_inline bool is_request(struct connection *c, __u8 direction)
-{
-	return (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
 }
 
 /* Adds an uncopied call to those that wait for a record. False: it wants one of its own. */
@@ -79,24 +80,24 @@ static __always_inline bool coalesce(struct connection *c, struct scratch *s, st
 	return true;
 }
 
-/* How many of the call's bytes are the end of what is not copied: of a body, or of a packet behind the turn's budget. */
-static __always_inline __u32 passes(const struct connection *c, const struct transfer *t, bool request)
+/* How many of the call's bytes are the end of what is not copied. */
+static __always_inline __u32 passes(const struct connection *c, const struct transfer *t)
 {
 	__u64 end = c->body_end[t->direction & 1];
 
-	if (request && steth_is_followed(c->protocol) && !c->budget[t->direction & 1])
-		end = c->command_end;
 	if (end <= t->start)
 		return 0;
 	return end < t->end ? end - t->start : t->length;
 }
 
-/* Whether a message that has a budget of its own may begin behind those. */
+/* Whether what is behind them may be wanted though the turn's budget is used up. */
 static __always_inline bool may_begin(const struct connection *c, const struct transfer *t, bool request, __u32 passed)
 {
-	if (request)
-		return steth_is_followed(c->protocol) && c->command_end == t->start + passed;
-	return c->protocol == STETH_PROTOCOL_HTTP1;
+	if (!request)
+		return c->protocol == STETH_PROTOCOL_HTTP1;
+	if (c->protocol == STETH_PROTOCOL_REDIS)
+		return true;
+	return steth_is_followed(c->protocol) && (c->frame_end == t->start + passed || c->prefix_length[t->direction & 1]);
 }
 
 /* Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. */
@@ -145,15 +146,14 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 	}
 	s->chunk.flags = flags;
 	s->chunk.captured = captured;
-	if (captured < STETH_CALL_MAX || captured == length || !c->budget[t->direction]) {
-		s->chunk.length = length;
+	s->chunk.length = captured ? captured + s->pass : length;
+	s->rest = length - s->chunk.length;
+	if (!s->rest) {
 		emit_chunk(s, c);
 		return;
 	}
-	s->chunk.length = captured;
-	s->rest = length - captured;
-	s->skip += captured;
-	STETH_LOOP(STETH_TURN_MAX / STETH_CALL_MAX, further_step, &further);
+	s->skip += s->chunk.length;
+	STETH_LOOP(STETH_RECORDS_MAX, further_step, &further);
 }
 
 /* `length` bytes have moved between the current task and the socket. */
@@ -179,6 +179,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		c->flags |= CONNECTION_MOVED;
 		c->last_direction = direction;
 		c->arrival = 0;
+		c->frame_end = 0;
+		c->prefix_length[direction] = 0;
 		return;
 	}
 	count(s, STETH_SEEN_CHUNKS, 1);
@@ -205,11 +207,12 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	first = !(c->flags & CONNECTION_MOVED);
 	turn = first || c->last_direction != direction;
 	if (turn) {
-		begin_turn(c, s, direction, request);
+		begin_turn(c, s, t.start, direction, request);
 		flags |= STETH_CHUNK_TURN;
 	}
 	s->start = t.start;
 	s->skip = 0;
+	s->copied = 0;
 	if (!c->protocol) {
 		if (!turn && !c->prefix_length[direction]) {
 			transfer_l4(c, s, &t);
@@ -223,10 +226,15 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 			transfer_l4(c, s, &t);
 			return;
 		}
-		if (c->protocol)
-			captured = capture(c, s, length, direction, is_request(c, direction));
+		s->pass = length - captured;
+		if (c->protocol) {
+			request = is_request(c, direction);
+			if (turn && request)
+				c->frame_end = t.start;
+			captured = capture(c, s, length, direction, request);
+		}
 	} else {
-		body = passes(c, &t, request);
+		body = passes(c, &t);
 		if (body < length && (c->budget[direction] || may_begin(c, &t, request, body))) {
 			if (locate(s)) {
 				if (last_stage < STAGE_COPY)
@@ -237,11 +245,12 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 					flags |= STETH_CHUNK_UNREAD;
 			} else {
 				flags |= STETH_CHUNK_UNREAD;
+				c->prefix_length[direction] = 0;
 			}
 		}
 	}
-	if (steth_is_followed(c->protocol) && is_request(c, direction))
-		follow_commands(c, s, t.start + body, length - body, captured, turn);
+	if (request)
+		c->asked_from += length - captured;
 	if (!captured && !turn && coalesce(c, s, &t))
 		return;
 	if (c->pending_calls[direction])

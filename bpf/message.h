@@ -7,13 +7,11 @@
 
 #include "capture.h"
 #include "connection.h"
-#include "policy.h"
+#include "dropped.h"
+#include "follow.h"
 
 /* Messages that no protocol wanted before a connection counts as unknown. */
 #define TRIES_MAX 8
-
-/* Messages of one call of a client that are followed: MySQL's send one, PostgreSQL's five for a statement. */
-#define COMMANDS_MAX 8
 
 static long scan_step(__u64 i, struct scratch **at)
 {
@@ -22,130 +20,6 @@ static long scan_step(__u64 i, struct scratch **at)
 	if (s->scan.at >= s->scan.length)
 		return 1;
 	return steth_scan_byte(&s->scan, s->data[s->scan.at & (STETH_SCAN_MAX - 1)]);
-}
-
-static long request_step(__u64 i, struct scratch **at)
-{
-	struct scratch *s = *at;
-	struct request_count *count = &s->requests;
-	__u8 c, next;
-
-	if (count->at + 1 >= count->length)
-		return 1;
-	c = s->data[count->at & (DATA_SPAN - 1)];
-	next = s->data[(count->at + 1) & (DATA_SPAN - 1)];
-	count->at++;
-	if (c == '\r')
-		return 0;
-	if (c != '\n') {
-		count->line++;
-		return 0;
-	}
-	/* A line has ended. An empty one ends an HTTP head; an array begins a Redis command. */
-	if (count->protocol == STETH_PROTOCOL_HTTP1 ? count->line == 0 && next >= 'A' && next <= 'Z' : next == '*')
-		count->requests++;
-	count->line = 0;
-	return 0;
-}
-
-/*
- * Whether a MySQL command begins with these bytes: number 0, and either a turn begins or the packet ends with the call. A
- * server reads header and payload by two calls.
- */
-static __always_inline bool mysql_begins(const __u8 *b, __u32 captured, __u32 length, bool turn)
-{
-	__u32 size = b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16;
-
-	return captured >= 4 && b[3] == 0 && size && (turn || length == 4 || length == size + 4);
-}
-
-/* A message of PostgreSQL's client a step: those that ask for something by themselves. */
-static long postgresql_request_step(__u64 i, struct scratch **at)
-{
-	struct scratch *s = *at;
-	struct request_count *count = &s->requests;
-	const __u8 *b;
-	__u32 length;
-
-	if (count->at + 5 > count->length)
-		return 1;
-	b = &s->data[count->at & (DATA_SPAN - 1)];
-	if (!b[0]) {
-		/* A startup message or a CancelRequest; the others are answered by a byte, and no exchange. */
-		length = steth_be32(b);
-		count->requests += length > 8;
-	} else if (b[0] < 'A' || b[0] > 'p') {
-		return 1;
-	} else {
-		length = 1 + steth_be32(b + 1);
-		count->requests += b[0] == 'Q' || b[0] == 'E' || b[0] == 'F';
-	}
-	if (length < 5 || length > DATA_MAX)
-		return 1;
-	count->at += length;
-	return 0;
-}
-
-/* DNS over TCP: each message behind its length. */
-static long frame_step(__u64 i, struct scratch **at)
-{
-	struct scratch *s = *at;
-	struct request_count *count = &s->requests;
-
-	if (count->at + 1 >= count->length)
-		return 1;
-	count->requests++;
-	count->at += 2 + (s->data[count->at & (DATA_SPAN - 1)] << 8 | s->data[(count->at + 1) & (DATA_SPAN - 1)]);
-	return 0;
-}
-
-/* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
-__attribute__((noinline)) int count_dropped(struct scratch *s, struct connection *c)
-{
-	__u32 length, protocol;
-
-	if (!s || !c)
-		return 0;
-	length = s->chunk.captured;
-	protocol = c->protocol;
-	count(s, STETH_DROPPED_CHUNKS, 1);
-	count(s, STETH_DROPPED_BYTES, s->chunk.length);
-	if (!protocol || protocol >= STETH_PROTOCOL_COUNT)
-		return 0;
-	if (c->role != (s->chunk.direction == STETH_SEND ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER))
-		return 0;
-	if (protocol == STETH_PROTOCOL_MYSQL) {
-		if (mysql_begins(s->data, length, s->chunk.length, s->chunk.flags & STETH_CHUNK_TURN))
-			s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_MYSQL]++;
-		return 0;
-	}
-	__builtin_memset(&s->requests, 0, sizeof(s->requests));
-	s->requests.length = length;
-	s->requests.protocol = protocol;
-	if (protocol == STETH_PROTOCOL_POSTGRESQL) {
-		STETH_LOOP(DATA_MAX, postgresql_request_step, &s);
-		s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_POSTGRESQL] += s->requests.requests;
-		return 0;
-	}
-	if (c->transport == IPPROTO_UDP) {
-		s->counters[STETH_DROPPED_REQUESTS + protocol]++;
-		return 0;
-	}
-	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
-	s->walk.n = length;
-	if (STETH_GUESS(steth_infer(&s->walk, 1u << protocol)) == STETH_GUESS_IS)
-		s->requests.requests = 1;
-	if (protocol == STETH_PROTOCOL_DNS) {
-		/* From the middle of a message on nothing is known to begin. */
-		if (s->requests.requests) {
-			s->requests.requests = 0;
-			STETH_LOOP(DATA_MAX / 14, frame_step, &s);
-		}
-	} else {
-		STETH_LOOP(DATA_MAX, request_step, &s);
-	}
-	s->counters[STETH_DROPPED_REQUESTS + protocol] += s->requests.requests;
-	return 0;
 }
 
 /* Sends what is in s->chunk, the captured bytes behind it, and what is `behind` them. */
@@ -251,17 +125,89 @@ static __always_inline __u32 want_behind_head(struct connection *c, struct scrat
 		return STETH_CALL_MAX;
 	body += s->scan.head;
 	c->body_end[direction] = s->start + s->skip + body;
-	if (body >= length)
-		return captured;
-	/* Another message begins in this call, and perhaps many. */
-	*budget = STETH_PIPELINE;
-	return STETH_CALL_MAX;
+	if (body < length)
+		/* Another message begins in this call, and perhaps many. */
+		*budget = STETH_PIPELINE;
+	return body < length && body < captured + STETH_SKIP_LEAST ? STETH_CALL_MAX : captured;
 }
 
-/* Copies what the policy wants of bytes [s->skip, length) of this call to s->data. Returns how many were copied. */
+/* The same, where frames tell their length. */
+static __always_inline __u32 want_behind_frames(struct connection *c, struct scratch *s, __u32 captured, __u8 direction)
+{
+	__u64 behind = s->start + s->skip + captured;
+
+	if (c->frame_end > behind + STETH_SKIP_LEAST)
+		c->body_end[direction] = c->frame_end;
+	return c->body_end[direction] > behind ? captured : STETH_CALL_MAX;
+}
+
+/* How many of the next `length` bytes are wanted, though the turn's budget is used up. */
+static __always_inline __u32 want_behind_budget(struct connection *c, struct scratch *s, __u32 length, __u8 direction, bool request)
+{
+	struct steth_frames *frames = &s->frames;
+	__u32 got = length < STETH_FRAME_HEAD ? length : STETH_FRAME_HEAD;
+
+	if (copy(s, 0, s->skip, got) != got)
+		return 0;
+	if (!request)
+		/* A pipelined response that begins here begins a budget too. */
+		return c->protocol == STETH_PROTOCOL_HTTP1 && steth_starts(s->data, got, "HTTP/1.", 7) == 1 ?
+			       steth_turn_budget(c->protocol, false) :
+			       0;
+	if (c->prefix_length[direction])
+		return STETH_COMMAND_MAX;
+	if (c->frame_end != s->start + s->skip && c->protocol != STETH_PROTOCOL_REDIS)
+		return 0;
+	__builtin_memset(frames, 0, sizeof(*frames));
+	frames->protocol = c->protocol;
+	frames->length = got;
+	steth_frame(frames, s->data);
+	switch (frames->state) {
+	case STETH_FRAMES_KNOWN:
+		return steth_frame_budget(frames);
+	case STETH_FRAMES_CUT:
+		return got;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Whether a frame may begin with the next byte against what is known: so that a mistake about where one ends does not outlive the
+ * turn. Of Redis a command is known by its beginning, wherever it is.
+ */
+static __always_inline bool is_doubtful(struct connection *c, struct scratch *s, __u8 direction)
+{
+	__u64 from = s->start + s->skip;
+
+	if (c->prefix_length[direction] || c->frame_end > from)
+		return s->doubt;
+	return c->protocol == STETH_PROTOCOL_REDIS && c->frame_end != from;
+}
+
+/* How many of the next `length` bytes, which are behind `captured` ones, are not wanted. */
+static __always_inline __u32 passes_behind(struct connection *c, struct scratch *s, __u32 length, __u32 captured, __u8 direction,
+					   bool followed)
+{
+	__u64 behind = s->start + s->skip + captured;
+
+	if (followed && !c->budget[direction] && c->frame_end > behind)
+		c->body_end[direction] = c->frame_end;
+	if (c->body_end[direction] > behind)
+		return c->body_end[direction] - behind < length ? c->body_end[direction] - behind : length;
+	if (c->budget[direction] || (followed && (c->frame_end == behind || c->prefix_length[direction])))
+		return 0;
+	return length;
+}
+
+/*
+ * Copies what the policy wants of the next bytes of this call, from s->skip on, to s->data. Returns how many were copied. How many
+ * bytes behind them are not wanted is in s->pass.
+ */
 __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, __u32 length, __u8 direction, bool request)
 {
-	__u32 budget, first, want, captured, skip;
+	__u32 budget, first, want, captured, skip, got;
+	bool followed, asked = false;
 
 	if (!c || !s)
 		return 0;
@@ -270,61 +216,67 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 		return 0;
 	direction &= 1;
 	length -= skip;
+	s->pass = length;
+	followed = request && steth_is_followed(c->protocol);
 	budget = c->budget[direction];
-	first = steth_first_copy(c->protocol, capture_head);
-	if (!budget && request) {
-		/* A command behind a long one. */
-		first = steth_command_header(c->protocol);
-		if (!steth_is_followed(c->protocol) || length < first || copy(s, 0, skip, first) != first)
+	first = steth_first_copy(c->protocol, request, capture_head);
+	if (!budget) {
+		budget = want_behind_budget(c, s, length, direction, request);
+		if (!budget)
 			return 0;
-		budget = first = steth_command_budget(c->protocol, s->data);
-	} else if (!budget) {
-		/* A pipelined response that begins with this call begins a budget too. */
-		if (c->protocol != STETH_PROTOCOL_HTTP1 || length < 8 || copy(s, 0, skip, 8) != 8 ||
-		    steth_starts(s->data, 8, "HTTP/1.", 7) != 1)
-			return 0;
-		budget = steth_turn_budget(c->protocol, request);
+		if (request)
+			first = budget;
 	}
 	want = length < first ? length : first;
 	if (want > budget)
 		want = budget;
 	captured = copy(s, 0, skip, want);
+	s->copied += captured;
 	if (request && c->protocol == STETH_PROTOCOL_HTTP1 && s->data[0] == 'H' && s->data[1] == 'E')
 		c->flags |= CONNECTION_HEADS;
+	if (followed) {
+		if (is_doubtful(c, s, direction) && is_head(s, c->protocol, true)) {
+			c->frame_end = s->start + skip;
+			c->prefix_length[direction] = 0;
+		}
+		s->doubt = 0;
+		asked = follow(c, s, captured, direction);
+	}
 	if (captured == first && captured < length && first < STETH_CALL_MAX) {
-		want = want_behind_head(c, s, captured, length, direction, request, &budget);
+		if (asked)
+			budget = STETH_PIPELINE;
+		if (c->protocol == STETH_PROTOCOL_HTTP1)
+			want = want_behind_head(c, s, captured, length, direction, request, &budget);
+		else
+			want = want_behind_frames(c, s, captured, direction);
 		if (want > length)
 			want = length;
 		if (want > budget)
 			want = budget;
-		if (want > captured)
-			captured += copy(s, captured, skip + captured, want - captured);
+		if (want > captured) {
+			got = copy(s, captured, skip + captured, want - captured);
+			s->copied += got;
+			captured += got;
+			if (followed) {
+				/* Its head is whole now, where it was. */
+				c->prefix_length[direction] = 0;
+				asked |= follow(c, s, captured, direction);
+			}
+		}
 	}
+	/* What asks for something is never too much. */
+	if (asked && budget < captured + STETH_CALL_MAX)
+		budget = captured + STETH_CALL_MAX;
 	c->budget[direction] = budget > captured ? budget - captured : 0;
+	s->pass = captured < want ? length - captured : passes_behind(c, s, length - captured, captured, direction, followed);
+	if (captured < want)
+		c->prefix_length[direction] = 0;
 	return captured;
 }
 
-/*
- * Finds where the message of a client ends in which this call ends, so that a command behind a long one is known for what it is.
- * `length` bytes from `start` on have moved, of which the first `captured` are in s->data. With a turn a message begins.
- */
-static __always_inline void follow_commands(struct connection *c, struct scratch *s, __u64 start, __u32 length, __u32 captured,
-					    bool turn)
+static __always_inline bool is_request(struct connection *c, __u8 direction)
 {
-	__u32 header = steth_command_header(c->protocol), i, size;
-	__u64 at = turn ? 0 : c->command_end - start;
-
-	if (!turn && c->command_end < start)
-		return;
-	for (i = 0; i < COMMANDS_MAX && at < length; i++) {
-		size = at + header > captured ? 0 : steth_command_size(c->protocol, &s->data[at & (DATA_SPAN - 1)]);
-		if (!size) {
-			c->command_end = 0;
-			return;
-		}
-		at += size;
-	}
-	c->command_end = at < length ? 0 : start + at;
+	return (c->role == STETH_ROLE_CLIENT) == (direction == STETH_SEND);
 }
 
 /* A call that brings more than one record holds. */
@@ -333,32 +285,33 @@ struct further {
 	struct connection *c;
 };
 
-/* Sends the record that is ready, and makes the next one ready. */
+/* Sends the record that is ready, and makes the next one ready. The last one has all that is left. */
 static long further_step(__u64 i, struct further *call)
 {
 	struct connection *c = call->c;
 	struct scratch *s = call->s;
-	__u32 direction = s->chunk.direction & 1, budget, want, captured;
+	__u32 direction = s->chunk.direction & 1, captured;
+	bool request = is_request(c, direction);
 
-	budget = c->budget[direction];
-	if (!s->rest || !budget || s->chunk.captured < s->chunk.length) {
-		s->chunk.length += s->rest;
-		emit_chunk(s, c);
-		return 1;
-	}
 	emit_chunk(s, c);
+	if (!s->rest)
+		return 1;
 	count(s, STETH_SEEN_CHUNKS, 1);
-	want = s->rest < STETH_CALL_MAX ? s->rest : STETH_CALL_MAX;
-	if (want > budget)
-		want = budget;
-	captured = copy(s, 0, s->skip, want);
-	s->chunk.flags = captured ? 0 : STETH_CHUNK_UNREAD;
+	if (i + 2 < STETH_RECORDS_MAX && s->copied < call_max) {
+		captured = capture(c, s, s->skip + s->rest, direction, request);
+	} else {
+		captured = 0;
+		c->budget[direction] = 0;
+		c->prefix_length[direction] = 0;
+	}
+	s->chunk.flags = captured || !c->budget[direction] ? 0 : STETH_CHUNK_UNREAD;
 	s->chunk.offset += s->chunk.length;
 	s->chunk.captured = captured;
-	s->chunk.length = captured ? captured : s->rest;
+	s->chunk.length = captured ? captured + s->pass : s->rest;
 	s->rest -= s->chunk.length;
-	s->skip += captured;
-	c->budget[direction] = budget - captured;
+	s->skip += s->chunk.length;
+	if (request)
+		c->asked_from -= captured;
 	return 0;
 }
 

@@ -8,13 +8,17 @@
 #ifndef STETH_POLICY_H
 #define STETH_POLICY_H
 
-#include "infer.h"
+#include "frames.h"
 
 #define STETH_CALL_MAX 15360                 /* most bytes in one record; DATA_MAX */
 #define STETH_PIPELINE (4 * STETH_CALL_MAX)  /* bytes of a pipeline */
-#define STETH_TURN_MAX (16 * STETH_CALL_MAX) /* most bytes copied in one turn of a direction, whatever the protocol */
+#define STETH_TURN_MAX (16 * STETH_CALL_MAX) /* most bytes copied in a turn of what asks for nothing more */
 
-#define STETH_COMMAND_MAX 1024 /* bytes of a command behind a turn's budget */
+#define STETH_RECORDS_MAX 1024               /* most records of one call; what comes behind them is not copied */
+#define STETH_CREDIT_MAX (256 * STETH_CALL_MAX)
+
+#define STETH_COMMAND_MAX 1024 /* bytes of a command, or of a pipeline, before it is looked at for what need not be copied */
+#define STETH_SKIP_LEAST 4096  /* fewer bytes that are not wanted are copied: a record of its own costs as much */
 
 /* Bytes that may be copied in one turn of a direction. */
 STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
@@ -33,59 +37,43 @@ STETH_INLINE __u32 steth_turn_budget(__u8 protocol, bool request)
 	}
 }
 
+/* Whether as much of the replies is wanted as was asked for: steth_reply_credit(). */
+STETH_INLINE bool steth_has_credit(__u8 protocol)
+{
+	return protocol == STETH_PROTOCOL_REDIS || protocol == STETH_PROTOCOL_POSTGRESQL;
+}
+
 /*
- * PostgreSQL: how many bytes of replies are wanted beyond a turn's budget. A client that sends a pipeline may read its
- * replies as late as it likes, and without rows they are shorter than what asked for them. So as much is wanted as was
- * asked; half of what was asked before the last replies too, because some of a pipeline is read in the middle of it.
+ * How many bytes of replies are wanted beyond a turn's budget. A client that sends a pipeline may read its replies as late as it
+ * likes, and without rows or values they are shorter than what asked for them. So as much is wanted as was asked, what was
+ * not copied left out; half of what was asked before the last replies too, because some of a pipeline is read in the middle of it.
  */
 STETH_INLINE __u32 steth_reply_credit(__u32 credit, __u32 asked)
 {
-	if (asked > STETH_TURN_MAX)
-		asked = STETH_TURN_MAX;
+	if (asked > STETH_CREDIT_MAX)
+		asked = STETH_CREDIT_MAX;
 	credit = credit / 2 + asked;
-	return credit < STETH_TURN_MAX - STETH_CALL_MAX ? credit : STETH_TURN_MAX - STETH_CALL_MAX;
+	return credit < STETH_CREDIT_MAX ? credit : STETH_CREDIT_MAX;
 }
 
 /*
- * Whether the kernel side knows where the messages of a client end, so that a command behind a long one, which has used up the
- * turn's budget, is copied too. A server answers nothing before it.
+ * Bytes wanted of the frame that was stepped over, which begins behind a turn's budget. Of contents, its length is all. The
+ * rows of a COPY are contents too, and there may be millions of them: those are not followed, and nothing that asks for something
+ * comes before an answer to all of them.
  */
-STETH_INLINE bool steth_is_followed(__u8 protocol)
+STETH_INLINE __u32 steth_frame_budget(const struct steth_frames *frames)
 {
-	return protocol == STETH_PROTOCOL_MYSQL || protocol == STETH_PROTOCOL_POSTGRESQL;
+	if (!frames->contents)
+		return STETH_COMMAND_MAX;
+	return frames->protocol == STETH_PROTOCOL_POSTGRESQL && frames->size < STETH_COMMAND_MAX ? 0 : frames->header;
 }
 
-/* Bytes of a message that tell its length. */
-STETH_INLINE __u32 steth_command_header(__u8 protocol)
+/* Bytes copied of one call before they are looked at for what need not be copied. */
+STETH_INLINE __u32 steth_first_copy(__u8 protocol, bool request, __u32 head)
 {
-	return protocol == STETH_PROTOCOL_MYSQL ? 4 : 5;
-}
-
-/* Length of the whole message that begins with this header, at most 2^31 + 1; 0 if it cannot be one. */
-STETH_INLINE __u32 steth_command_size(__u8 protocol, const __u8 *b)
-{
-	__u32 size;
-
-	if (protocol == STETH_PROTOCOL_MYSQL)
-		return 4 + (b[0] | (__u32)b[1] << 8 | (__u32)b[2] << 16);
-	/* What begins a connection has no letter. */
-	size = b[0] ? steth_be32(b + 1) : steth_be32(b);
-	return size < 4 || size > 0x7fffffff ? 0 : size + !!b[0];
-}
-
-/* Bytes wanted of the message that begins with this header behind a turn's budget. Of contents, its length is all. */
-STETH_INLINE __u32 steth_command_budget(__u8 protocol, const __u8 *b)
-{
-	/* A packet with a number is more of the command before it, or of a file; 'd' is CopyData. */
-	bool contents = protocol == STETH_PROTOCOL_MYSQL ? b[3] : b[0] == 'd';
-
-	return contents ? steth_command_header(protocol) : STETH_COMMAND_MAX;
-}
-
-/* Bytes copied of one call before its head is looked at for where the body ends. */
-STETH_INLINE __u32 steth_first_copy(__u8 protocol, __u32 head)
-{
-	return protocol == STETH_PROTOCOL_HTTP1 ? head : STETH_CALL_MAX;
+	if (protocol == STETH_PROTOCOL_HTTP1)
+		return head;
+	return protocol == STETH_PROTOCOL_REDIS && request ? STETH_COMMAND_MAX : STETH_CALL_MAX;
 }
 
 #define STETH_SCAN_MAX 1024

@@ -36,6 +36,8 @@ const volatile __u32 capture_head = 1024;
 const volatile __u32 protocols = ~0u;
 /* Wake the reader when so many bytes wait in the ring. */
 const volatile __u32 wakeup_bytes = 128 * 1024;
+/* Most bytes copied of one call. What is behind them is lost, rather than what is in the ring already. */
+const volatile __u32 call_max = 4 * 1024 * 1024;
 /* For `make bench`: the programs go no further than this; STAGE_EMIT is all the way. */
 const volatile __u32 last_stage = STAGE_EMIT;
 /* One less than the number of rings, which is a power of two. */
@@ -118,7 +120,7 @@ struct connection {
 	__u32 pending_calls[2]; /* coalesced calls that no record covers yet */
 	__u32 calls;
 	__u8 ring;             /* all records of a connection go through one ring, so they stay in order */
-	__u8 prefix_length[2]; /* bytes of a message too short to tell so far */
+	__u8 prefix_length[2]; /* bytes of a message too short to tell so far; later, of a frame's head that is cut */
 	/* seldom used */
 	__u8 tries;            /* messages that no protocol wanted */
 	__u8 close_flags;
@@ -127,9 +129,9 @@ struct connection {
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
-	__u32 asked_from;      /* low half of where the requests were when the replies last moved; PostgreSQL */
+	__u32 asked_from;      /* low half of where the requests were when the replies last moved, and what was not copied since */
 	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
-	__u64 command_end;     /* where the client's packet in progress ends; 0: not known; MySQL */
+	__u64 frame_end;       /* where the client's next frame begins, if that is not behind us: follow.h */
 	__u8 prefix[2][STETH_PREFIX];
 };
 
@@ -192,6 +194,9 @@ struct source {
 	const __u8 *buffer;
 	const struct iovec *vector;
 	__u64 segments;
+	/* A segment that the last copy has come to, and how many bytes are before it. */
+	__u32 cursor;
+	__u64 before;
 	/* Of the copy in progress. */
 	__u32 segment;
 	__u32 at;
@@ -209,7 +214,11 @@ struct scratch {
 	struct source from;
 	__u64 start; /* position of the call's first byte, and how many of its bytes are the end of a body */
 	__u32 skip;
+	__u32 pass;  /* bytes of the call behind those just copied of which none is wanted */
 	__u32 rest;  /* bytes of the call behind those that a record covers */
+	__u32 copied; /* of this call */
+	__u32 doubt;  /* a turn has begun in the middle of a frame */
+	struct steth_frames frames;
 	struct iovec segments[IOVECS_READ];
 	struct steth_walk walk;
 	struct steth_scan scan;

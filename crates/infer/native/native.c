@@ -61,9 +61,15 @@ __u64 steth_native_body(const __u8 *bytes, __u32 length, bool request, bool head
 	return steth_body(&scan, bytes, request, heads);
 }
 
-/* Length of the client's message that begins with these five bytes, 0 if they cannot begin one; `wanted`: behind a budget. */
-__u32 steth_native_command(__u8 protocol, const __u8 *bytes, __u32 *wanted)
+/* Steps over the frames, as follow() in follow.h does. */
+void steth_native_frames(struct steth_frames *frames, const __u8 *bytes)
 {
-	*wanted = steth_command_budget(protocol, bytes);
-	return steth_command_size(protocol, bytes);
+	while (frames->at < frames->length && !steth_frame(frames, bytes + frames->at))
+		;
+}
+
+/* Bytes wanted of the last frame, if it begins behind a turn's budget. */
+__u32 steth_native_frame_budget(const struct steth_frames *frames)
+{
+	return steth_frame_budget(frames);
 }

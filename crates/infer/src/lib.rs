@@ -8,7 +8,7 @@
 //!
 //! For tests only: the verifier proves that the BPF code is safe, these prove that it is right. [`infer`] has a twin in
 //! Rust, which must answer alike for all bytes; [`scan`] and [`body`] decide which bodies are not copied,
-//! [`command`] what is behind them.
+//! [`frames`] what is behind them.
 //!
 //! ```
 //! use steth_infer::{ALL, body, infer, scan};
@@ -27,7 +27,8 @@ unsafe extern "C" {
     fn steth_native_infer(bytes: *const u8, length: u32, enabled: u32) -> u32;
     fn steth_native_infer_datagram(bytes: *const u8, length: u32, total: u32, enabled: u32) -> u32;
     fn steth_native_scan(bytes: *const u8, length: u32, value: *mut u64) -> u32;
-    fn steth_native_command(protocol: u8, bytes: *const u8, wanted: *mut u32) -> u32;
+    fn steth_native_frames(frames: *mut RawFrames, bytes: *const u8);
+    fn steth_native_frame_budget(frames: *const RawFrames) -> u32;
     fn steth_native_body(bytes: *const u8, length: u32, request: bool, heads: bool) -> u64;
 }
 
@@ -86,14 +87,46 @@ pub fn body(head: &[u8], request: bool, heads: bool) -> Option<u64> {
     (body != u64::MAX).then_some(body)
 }
 
-/// Of a client's message, by its first bytes: its whole length, if they can begin one, and how many bytes of it are copied
-/// behind a turn's budget.
+/// `struct steth_frames`.
+#[repr(C)]
+#[derive(Default)]
+struct RawFrames {
+    at: u64,
+    length: u32,
+    asked: u32,
+    header: u32,
+    contents: u32,
+    size: u64,
+    state: u32,
+    protocol: u8,
+    reserved: [u8; 3],
+}
+
+/// What the kernel side knows of a client's bytes, the first of which begins a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frames {
+    /// Where the next frame begins, within the bytes or behind them.
+    pub end: u64,
+    /// The bytes end in the middle of that frame's head.
+    pub cut: bool,
+    /// One of the frames asks for something; the others are contents.
+    pub asked: bool,
+    /// Bytes that are wanted of the last frame, should it begin behind a turn's budget.
+    pub wanted: u32,
+}
+
+/// Steps over the frames of a client; `None` where bytes begin no frame.
 #[must_use]
-pub fn command(protocol: Protocol, header: [u8; 5]) -> (Option<u32>, u32) {
-    let mut wanted = 0;
-    // SAFETY: the function reads five bytes behind the pointer at most, and writes the one value.
-    let size = unsafe { steth_native_command(protocol as u8, header.as_ptr(), &raw mut wanted) };
-    ((size != 0).then_some(size), wanted)
+pub fn frames(protocol: Protocol, bytes: &[u8]) -> Option<Frames> {
+    // A head is read from a buffer that goes on behind the bytes; what is there must not matter.
+    let mut padded = bytes.to_vec();
+    padded.extend([0xa5; 16]);
+    let mut raw = RawFrames { length: length(bytes), protocol: protocol as u8, ..RawFrames::default() };
+    // SAFETY: the function reads at most 16 bytes behind those that there are, and writes the one struct.
+    unsafe { steth_native_frames(&raw mut raw, padded.as_ptr()) };
+    // SAFETY: the function reads the one struct.
+    let wanted = unsafe { steth_native_frame_budget(&raw const raw) };
+    (raw.state < 2).then_some(Frames { end: raw.at, cut: raw.state == 1, asked: raw.asked != 0, wanted })
 }
 
 fn length(bytes: &[u8]) -> u32 {

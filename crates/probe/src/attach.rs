@@ -172,6 +172,7 @@ impl Probe {
         let ring_bytes = settings.ring_bytes / rings;
         rodata.ring_mask = rings - 1;
         rodata.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
+        rodata.call_max = ring_bytes / 2;
         rodata.last_stage = settings.last_stage;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
         let tgid = kernel_tgid()?;

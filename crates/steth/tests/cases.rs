@@ -142,7 +142,7 @@ fn unix_sockets_have_both_ends() {
 fn redis_cases() {
     root_or_skip!();
     let _alone = alone();
-    for name in ["redis_big_value", "redis_inline", "redis_pushes"] {
+    for name in ["redis_big_value", "redis_inline", "redis_pipelines", "redis_pushes"] {
         let redis = RedisServer::start();
         play(name, &[&redis.port.to_string()], &["client", "server"]);
     }

@@ -6,6 +6,7 @@
 //! before that one had their responses in the gap.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Why the directions are out of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,18 @@ pub struct Fifo<Q> {
     responses_cut: Option<Cut>,
     /// Requests of unknown number are missing behind the last pending one.
     requests_cut: Option<Cut>,
+    /// Of the pending ones, those that [`DEEP`] has in it.
+    deep: usize,
 }
+
+/// Requests beyond the first [`SHALLOW`] ones of their connection, in all connections: of the process, as its memory is.
+static DEEP: AtomicUsize = AtomicUsize::new(0);
+
+/// Most of those; about ten megabytes.
+const DEEP_MAX: usize = 3 * Fifo::<()>::MAX;
+
+/// Requests of a connection for which there is always room.
+const SHALLOW: usize = 64;
 
 #[derive(Debug)]
 struct Entry<Q> {
@@ -45,23 +57,54 @@ struct Entry<Q> {
 }
 
 impl<Q> Fifo<Q> {
-    /// Most requests that one connection may have outstanding.
-    pub const MAX: usize = 4096;
+    /// Most requests that one connection may have outstanding; fewer, while there are three such pipelines already.
+    pub const MAX: usize = 32_768;
 
     /// A request was seen. `turn`: it is the first one since the other direction moved, and none can have been missed
     /// between that moment and it. Gives the request back when too many are pending.
     ///
     /// # Errors
-    /// The request itself, when [`Fifo::MAX`] are pending already.
+    /// The request itself, when there is no room for it: [`Fifo::has_room`].
     #[inline]
     pub fn push(&mut self, request: Q, not_before: u64, turn: bool) -> Result<(), Q> {
-        if self.pending.len() >= Self::MAX {
+        if self.pending.len() >= SHALLOW && !self.deepen() {
             // Its response will come all the same and must not be taken for another's.
             self.requests_cut = Some(Cut::Skipped);
             return Err(request);
         }
         self.pending.push_back(Entry { request, not_before, turn });
         Ok(())
+    }
+
+    /// Whether one more request may be kept.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let pending = self.pending.len();
+        pending < SHALLOW || (pending < Self::MAX && DEEP.load(Ordering::Relaxed) < DEEP_MAX)
+    }
+
+    /// Makes room for one more.
+    fn deepen(&mut self) -> bool {
+        if self.pending.len() >= Self::MAX || DEEP.fetch_add(1, Ordering::Relaxed) >= DEEP_MAX {
+            DEEP.fetch_sub(usize::from(self.pending.len() < Self::MAX), Ordering::Relaxed);
+            return false;
+        }
+        self.deep += 1;
+        true
+    }
+
+    /// Gives room back that is not needed any more.
+    #[inline]
+    fn shallow(&mut self) {
+        if self.deep > 0 {
+            let deep = self.pending.len().saturating_sub(SHALLOW).min(self.deep);
+            DEEP.fetch_sub(self.deep - deep, Ordering::Relaxed);
+            self.deep = deep;
+            if deep == 0 {
+                self.pending.shrink_to(SHALLOW);
+            }
+        }
     }
 
     /// A response begins at `offset`. `passed` is called for every request that is passed over because its response was
@@ -72,7 +115,10 @@ impl<Q> Fifo<Q> {
             return Claim::Orphan(Some(Cut::Lost));
         }
         match self.pending.pop_front_if(|entry| entry.not_before <= offset) {
-            Some(entry) => Claim::Request(entry.request),
+            Some(entry) => {
+                self.shallow();
+                Claim::Request(entry.request)
+            }
             None => Claim::Orphan(self.requests_cut),
         }
     }
@@ -81,19 +127,24 @@ impl<Q> Fifo<Q> {
     /// direction was exactly there.
     #[must_use]
     pub fn is_boundary(&self, offset: u64) -> bool {
-        self.pending.iter().any(|entry| entry.turn && entry.not_before == offset)
+        self.boundary(offset).is_some()
+    }
+
+    /// The request that was sent then. Positions never go back, and of several with the same one only the first has a turn.
+    fn boundary(&self, offset: u64) -> Option<usize> {
+        let at = self.pending.partition_point(|entry| entry.not_before < offset);
+        self.pending.get(at).filter(|entry| entry.turn && entry.not_before == offset).map(|_| at)
     }
 
     /// Puts the directions in step again, if `offset` is where a turn's first response begins. `passed` is called for every
     /// request before that one.
     pub fn resume(&mut self, offset: u64, mut passed: impl FnMut(Q, Cut)) -> bool {
-        let Some(at) = self.pending.iter().position(|entry| entry.turn && entry.not_before == offset) else {
-            return false;
-        };
+        let Some(at) = self.boundary(offset) else { return false };
         let cut = self.responses_cut.take().unwrap_or(Cut::Lost);
         for entry in self.pending.drain(..at) {
             passed(entry.request, cut);
         }
+        self.shallow();
         true
     }
 
@@ -133,6 +184,7 @@ impl<Q> Fifo<Q> {
 
     /// Takes all pending requests, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = Q> + '_ {
+        DEEP.fetch_sub(std::mem::take(&mut self.deep), Ordering::Relaxed);
         self.pending.drain(..).map(|entry| entry.request)
     }
 
@@ -151,7 +203,15 @@ impl<Q> Fifo<Q> {
 
 impl<Q> Default for Fifo<Q> {
     fn default() -> Self {
-        Self { pending: VecDeque::new(), responses_cut: None, requests_cut: None }
+        Self { pending: VecDeque::new(), responses_cut: None, requests_cut: None, deep: 0 }
+    }
+}
+
+impl<Q> Drop for Fifo<Q> {
+    fn drop(&mut self) {
+        if self.deep > 0 {
+            DEEP.fetch_sub(self.deep, Ordering::Relaxed);
+        }
     }
 }
 
@@ -202,5 +262,28 @@ mod tests {
             fifo.push(n, 0, true).unwrap();
         }
         assert_eq!(fifo.push(9, 0, false), Err(9));
+        assert_eq!(fifo.claim(0, |_, _| ()), Claim::Request(0));
+        assert_eq!(fifo.push(9, 0, false), Ok(()));
+    }
+
+    /// One test for all of it, since the room is the process's.
+    #[test]
+    fn deep_pipelines_share_their_room_and_give_it_back() {
+        let fill = |fifo: &mut Fifo<usize>| (0..).find(|&n| fifo.push(n, 0, n == 0).is_err()).expect("it ends");
+        let mut fifos: Vec<Fifo<usize>> = (0..5).map(|_| Fifo::default()).collect();
+        let taken: Vec<usize> = fifos.iter_mut().map(fill).collect();
+        assert!(taken.iter().all(|&n| n >= SHALLOW), "there is always room for a few: {taken:?}");
+        assert!(taken.iter().sum::<usize>() <= DEEP_MAX + 5 * SHALLOW, "{taken:?}");
+        assert_eq!(taken.last(), Some(&SHALLOW));
+        let mut last = fifos.pop().expect("five");
+        let first = fifos.first_mut().expect("four");
+        for n in 0..1000 {
+            assert_eq!(first.claim(0, |_, _| ()), Claim::Request(n));
+        }
+        assert_eq!(fill(&mut last), 1000);
+        drop(fifos);
+        assert_eq!(last.drain().count(), SHALLOW + 1000);
+        assert!(last.pending.capacity() >= SHALLOW);
+        assert_eq!(fill(&mut last), Fifo::<usize>::MAX);
     }
 }

@@ -8,7 +8,7 @@ use super::reply::Verdict;
 use super::request::{self, Commands, Request, Schema, Trust};
 use super::{Phase, Session};
 use crate::parser::Parser as _;
-use crate::{Bytes, Context, Cut, Fifo, Outcome, State};
+use crate::{Bytes, Context, Cut, Outcome, State};
 use steth_ledger::Lost;
 
 impl Session {
@@ -196,7 +196,7 @@ impl Session {
 
     #[inline]
     fn push(&mut self, request: Request, cx: &mut Context<'_>) {
-        if self.unheld > 0 || self.fifo.len() >= Fifo::<Request>::MAX {
+        if self.unheld > 0 || !self.fifo.has_room() {
             self.unheld += 1;
             return cx.lose(Lost::Evicted);
         }

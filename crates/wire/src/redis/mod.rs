@@ -278,7 +278,7 @@ impl Session {
             Kind::Sync => self.sync = true,
             _ => {}
         }
-        if self.unheld > 0 || self.fifo.len() >= Fifo::<Request>::MAX {
+        if self.unheld > 0 || !self.fifo.has_room() {
             self.unheld += 1;
             return cx.lose(Lost::Evicted);
         }
