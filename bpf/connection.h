@@ -51,6 +51,14 @@ static __always_inline __u64 extend(__u64 known, __u32 now)
 	return known + (__u32)(now - (__u32)known);
 }
 
+/* A FIN has passed: no byte comes behind this position. */
+static __always_inline void end_direction(struct connection *c, __u8 direction, __u64 position)
+{
+	c->end[direction & 1] = position;
+	barrier();
+	c->ended = 1;
+}
+
 /* Where the two directions are, by the kernel's books. */
 static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 {

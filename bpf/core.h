@@ -95,7 +95,7 @@ static __always_inline bool may_begin(const struct connection *c, const struct t
 {
 	if (!request)
 		return c->protocol == STETH_PROTOCOL_HTTP1;
-	if (c->protocol == STETH_PROTOCOL_REDIS)
+	if (steth_shows(c->protocol))
 		return true;
 	return steth_is_followed(c->protocol) && (c->frame_end == t->start + passed || c->prefix_length[t->direction & 1]);
 }
@@ -249,7 +249,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 			}
 		}
 	}
-	if (request)
+	if (request && captured < length)
 		c->asked_from += length - captured;
 	if (!captured && !turn && coalesce(c, s, &t))
 		return;
@@ -297,7 +297,7 @@ static __always_inline void on_receive(struct sock *sk, int result, int flags)
 		c = bpf_sk_storage_get(&connections, sk, 0, 0);
 		s = scratch_of(IN_TASK);
 		if (c && s && (c->flags & CONNECTION_ANNOUNCED) && !c->end[STETH_RECEIVE]) {
-			c->end[STETH_RECEIVE] = c->offset[STETH_RECEIVE];
+			end_direction(c, STETH_RECEIVE, c->offset[STETH_RECEIVE]);
 			emit_shutdown(c, s, STETH_RECEIVE, bpf_ktime_get_ns());
 		}
 	}

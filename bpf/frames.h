@@ -37,6 +37,12 @@ STETH_INLINE bool steth_is_followed(__u8 protocol)
 	return protocol == STETH_PROTOCOL_REDIS || protocol == STETH_PROTOCOL_MYSQL || protocol == STETH_PROTOCOL_POSTGRESQL;
 }
 
+/* Whether a command is known by how it begins, wherever it is: a frame may be looked for without knowing where one ends. */
+STETH_INLINE bool steth_shows(__u8 protocol)
+{
+	return protocol == STETH_PROTOCOL_REDIS;
+}
+
 /*
  * "*3\r\n", or "$5\r\n" before a value of five bytes and two more ("RESP protocol description"). Returns the length of the line;
  * 0: it is cut; -1: it is none.
@@ -65,6 +71,27 @@ STETH_INLINE int steth_resp_line(const __u8 *b, __u32 n, __u64 *size)
 		return -1;
 	*size = i + 2 + (b[0] == '$' ? value + 2 : 0);
 	return i + 2;
+}
+
+/*
+ * Whether `n` bytes of Redis that begin with a frame end with one too, without a walk over them: they end with a line, which
+ * is no head of a value. A value with such a line in it may deceive here, if the call ends within the value.
+ */
+STETH_INLINE bool steth_ends_whole(__u8 protocol, const __u8 *b, __u32 n)
+{
+	__u32 i;
+	__u8 c;
+
+	if (protocol != STETH_PROTOCOL_REDIS || n < 16 || n > 1024 || b[0] != '*' || b[(n - 2) & 1023] != '\r' ||
+	    b[(n - 1) & 1023] != '\n')
+		return false;
+	for (i = 3; i < 14; i++) {
+		c = b[(n - i) & 1023];
+		if (c < '0' || c > '9')
+			return c != '$' && c != '*';
+	}
+	/* No length has so many digits. */
+	return true;
 }
 
 /* MySQL: three bytes of length, the lowest first, and a number, which is not 0 in what goes on with a command, or is a file. */

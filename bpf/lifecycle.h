@@ -71,9 +71,9 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 		return;
 	c->close_flags |= direction == STETH_SEND ? STETH_CLOSE_FIN_SENT : STETH_CLOSE_FIN_RECEIVED;
 	if (!tp->inet_conn.icsk_ulp_ops)
-		c->end[direction] = extend(c->offset[direction], direction == STETH_SEND ? tp->write_seq : tp->rcv_nxt - 1);
+		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? tp->write_seq : tp->rcv_nxt - 1));
 	else
-		c->end[direction] = c->offset[direction];
+		end_direction(c, direction, c->offset[direction]);
 	if (c->flags & CONNECTION_L4)
 		return;
 	/* The client's own FIN behind the server's says nothing that the close will not say at once. */

@@ -156,7 +156,7 @@ static __always_inline __u32 want_behind_budget(struct connection *c, struct scr
 			       0;
 	if (c->prefix_length[direction])
 		return STETH_COMMAND_MAX;
-	if (c->frame_end != s->start + s->skip && c->protocol != STETH_PROTOCOL_REDIS)
+	if (c->frame_end != s->start + s->skip && !steth_shows(c->protocol))
 		return 0;
 	__builtin_memset(frames, 0, sizeof(*frames));
 	frames->protocol = c->protocol;
@@ -174,7 +174,7 @@ static __always_inline __u32 want_behind_budget(struct connection *c, struct scr
 
 /*
  * Whether a frame may begin with the next byte against what is known: so that a mistake about where one ends does not outlive the
- * turn. Of Redis a command is known by its beginning, wherever it is.
+ * turn.
  */
 static __always_inline bool is_doubtful(struct connection *c, struct scratch *s, __u8 direction)
 {
@@ -182,7 +182,7 @@ static __always_inline bool is_doubtful(struct connection *c, struct scratch *s,
 
 	if (c->prefix_length[direction] || c->frame_end > from)
 		return s->doubt;
-	return c->protocol == STETH_PROTOCOL_REDIS && c->frame_end != from;
+	return steth_shows(c->protocol) && c->frame_end != from;
 }
 
 /* How many of the next `length` bytes, which are behind `captured` ones, are not wanted. */
@@ -234,7 +234,10 @@ __attribute__((noinline)) int capture(struct connection *c, struct scratch *s, _
 	s->copied += captured;
 	if (request && c->protocol == STETH_PROTOCOL_HTTP1 && s->data[0] == 'H' && s->data[1] == 'E')
 		c->flags |= CONNECTION_HEADS;
-	if (followed) {
+	if (followed && captured == length && c->frame_end == s->start + skip && steth_ends_whole(c->protocol, s->data, captured)) {
+		c->frame_end += captured;
+		asked = true;
+	} else if (followed) {
 		if (is_doubtful(c, s, direction) && is_head(s, c->protocol, true)) {
 			c->frame_end = s->start + skip;
 			c->prefix_length[direction] = 0;

@@ -49,12 +49,14 @@ static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, 
 	 */
 	if (direction == STETH_RECEIVE && t->end - t->length != t->known && !c->end[STETH_RECEIVE] &&
 	    sk->sk_shutdown & RCV_SHUTDOWN)
-		c->end[STETH_RECEIVE] = extend(t->known, tp->rcv_nxt - 1);
-	if (c->end[direction] && t->end > c->end[direction])
-		t->end = c->end[direction];
+		end_direction(c, STETH_RECEIVE, extend(t->known, tp->rcv_nxt - 1));
 	t->opposite = extend(t->opposite, others);
-	if (c->end[other] && t->opposite > c->end[other])
-		t->opposite = c->end[other];
+	if (c->ended) {
+		if (c->end[direction] && t->end > c->end[direction])
+			t->end = c->end[direction];
+		if (c->end[other] && t->opposite > c->end[other])
+			t->opposite = c->end[other];
+	}
 	t->start = t->end - t->length;
 }
 

@@ -116,11 +116,14 @@ struct connection {
 	/* the second line */
 	__u32 budget[2];       /* bytes that may still be copied in this turn */
 	__u64 body_end[2];     /* known end of the body that passes in this direction */
-	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
+	__u64 frame_end;       /* where the client's next frame begins, if that is not behind us: follow.h */
+	__u32 asked_from;      /* low half of where the requests were when the replies last moved, and what was not copied since */
+	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
 	__u32 pending_calls[2]; /* coalesced calls that no record covers yet */
 	__u32 calls;
 	__u8 ring;             /* all records of a connection go through one ring, so they stay in order */
 	__u8 prefix_length[2]; /* bytes of a message too short to tell so far; later, of a frame's head that is cut */
+	__u8 ended;            /* `end` says something. Not a flag: an end is told beside a transfer */
 	/* seldom used */
 	__u8 tries;            /* messages that no protocol wanted */
 	__u8 close_flags;
@@ -129,9 +132,7 @@ struct connection {
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
-	__u32 asked_from;      /* low half of where the requests were when the replies last moved, and what was not copied since */
-	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
-	__u64 frame_end;       /* where the client's next frame begins, if that is not behind us: follow.h */
+	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
 	__u8 prefix[2][STETH_PREFIX];
 };
 
