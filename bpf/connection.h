@@ -64,6 +64,8 @@ static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 {
 	c->offset[STETH_SEND] = tp->write_seq;
 	c->offset[STETH_RECEIVE] = tp->copied_seq;
+	c->frame_end = 0;
+	c->prefix_length[0] = c->prefix_length[1] = 0;
 	c->flags |= CONNECTION_PLACED;
 }
 

@@ -179,8 +179,6 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		c->flags |= CONNECTION_MOVED;
 		c->last_direction = direction;
 		c->arrival = 0;
-		c->frame_end = 0;
-		c->prefix_length[direction] = 0;
 		return;
 	}
 	count(s, STETH_SEEN_CHUNKS, 1);
@@ -206,6 +204,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	request = is_request(c, direction);
 	first = !(c->flags & CONNECTION_MOVED);
 	turn = first || c->last_direction != direction;
+	s->doubt = 0;
 	if (turn) {
 		begin_turn(c, s, t.start, direction, request);
 		flags |= STETH_CHUNK_TURN;

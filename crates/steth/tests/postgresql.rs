@@ -269,12 +269,13 @@ fn rows_that_were_not_captured_do_not_lose_the_time_they_took() {
 fn encryption_is_followed_up_to_where_it_begins() {
     root_or_skip!();
     let _alone = alone();
-    for (server, told) in [
-        (PostgresqlServer::start(), &[("CONNECT OK", 1), ("SELECT ? OK", 1)][..]),
-        (PostgresqlServer::start_with_tls(), &[]),
+    for (server, client, told) in [
+        (PostgresqlServer::start(), "encrypted", &[("CONNECT OK", 1), ("SELECT ? OK", 1)][..]),
+        (PostgresqlServer::start_with_tls(), "encrypted", &[]),
+        (PostgresqlServer::start(), "gssapi", &[]),
     ] {
         let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
-        PostgresqlClient::start(server.port, "encrypted").go();
+        PostgresqlClient::start(server.port, client).go();
         steth.wait_for_exchanges(2 * told.len(), SOON);
         let seen = steth.finish();
         nothing_lost(&seen);

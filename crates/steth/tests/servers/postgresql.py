@@ -5,6 +5,8 @@ Prints `ready` when its connection stands, and goes on when a line comes in.
 
 import pathlib
 import select
+import socket
+import struct
 import sys
 import threading
 import time
@@ -202,6 +204,18 @@ def encrypted():
     with connect(sslmode="prefer") as conn:
         go()
         conn.execute("SELECT 1")
+
+
+def gssapi():
+    """GSSAPI's encryption asked for and had, by hand: libpq does not ask without a ticket. The server has no keytab, so it hangs up."""
+    with socket.create_connection(("127.0.0.1", PORT)) as raw:
+        go()
+        raw.sendall(struct.pack("!II", 8, 80877104))
+        assert raw.recv(1) == b"G"
+        token = b"Q\0\0\0\x0dSELECT 1\0" * 5  # in the clear, a query
+        raw.sendall(struct.pack("!I", len(token)) + token)
+        while raw.recv(4096):
+            pass
 
 
 globals()[NAME]()

@@ -8,7 +8,7 @@ mod routing;
 
 use super::At;
 use crate::parser::Parser as _;
-use crate::{Direction, End, Outcome, Side, State};
+use crate::{Direction, End, Fifo, Outcome, Side, State};
 use kit::{Talk, talk};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -373,11 +373,12 @@ fn five_messages_without_sense_are_not_http() {
 
 #[test]
 fn too_many_pending_requests_are_evicted() {
+    let max = Fifo::<()>::MAX;
     let mut t = talk();
-    t.request("GET /a HTTP/1.1\r\n\r\n".repeat(4100));
-    t.response("HTTP/1.1 204 No\r\n\r\n".repeat(4100));
-    assert_eq!((t.out.len(), t.lost()), (4096, vec![("evicted", 4)]));
+    t.request("GET /a HTTP/1.1\r\n\r\n".repeat(max + 4));
+    t.response("HTTP/1.1 204 No\r\n\r\n".repeat(max + 4));
+    assert_eq!((t.out.len(), t.lost()), (max, vec![("evicted", 4)]));
     t.request("GET /b HTTP/1.1\r\n\r\n").response(OK).close(End::Closed);
-    assert_eq!(t.told()[4096], "GET /b 200 answered");
+    assert_eq!(t.told()[max], "GET /b 200 answered");
     assert_eq!(t.out[0].outcome, Outcome::Answered);
 }
