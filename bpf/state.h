@@ -190,35 +190,36 @@ struct request_count {
 /* Segments that are read at once. */
 #define IOVECS_READ 4
 
-/* Where the bytes of the call in progress are: one buffer, or several. */
+/* Where the bytes of the call in progress are: one buffer, or several. A cache line. */
 struct source {
 	const __u8 *buffer;
 	const struct iovec *vector;
-	__u64 segments;
-	/* A segment that the last copy has come to, and how many bytes are before it. */
-	__u32 cursor;
+	const struct mmsghdr *message; /* of a sendmmsg or recvmmsg: the one of its vector */
+	/* How many bytes are before the segment that the last copy has come to, and which one that is. */
 	__u64 before;
+	__u32 cursor;
+	__u32 segments;
+	__u32 loaded; /* which part of the vector is in `segments` of the scratch, counted from one */
 	/* Of the copy in progress. */
 	__u32 segment;
 	__u32 at;
 	__u32 skip;
 	__u32 want;
 	__u32 done;
-	__u32 loaded; /* which part of the vector is in `segments` of the scratch, counted from one */
-	const struct mmsghdr *message; /* of a sendmmsg or recvmmsg: the one of its vector */
 };
 
 struct scratch {
 	__u64 counters[STETH_COUNTERS];
 	__u32 records; /* since the ring's fill was last looked at */
-	__u32 reserved;
-	struct source from;
-	__u64 start; /* position of the call's first byte, and how many of its bytes are the end of a body */
-	__u32 skip;
-	__u32 pass;  /* bytes of the call behind those just copied of which none is wanted */
-	__u32 rest;  /* bytes of the call behind those that a record covers */
-	__u32 copied; /* of this call */
+	/* Of the call in progress; a cache line with what is above. */
 	__u32 doubt;  /* a turn has begun in the middle of a frame */
+	__u64 start;  /* position of its first byte */
+	__u32 skip;   /* bytes of it that are dealt with, or are the end of a body */
+	__u32 pass;   /* bytes behind those just copied of which none is wanted */
+	__u32 rest;   /* bytes behind those that a record covers */
+	__u32 copied;
+	__u64 reserved;
+	struct source from;
 	struct steth_frames frames;
 	struct iovec segments[IOVECS_READ];
 	struct steth_walk walk;
