@@ -55,8 +55,11 @@ __attribute__((noinline)) int follow(struct connection *c, struct scratch *s, __
 	if (!c || !s)
 		return 0;
 	direction &= 1;
-	frames = &s->frames;
 	from = s->start + s->skip;
+	/* All of it is within a frame, as when a server reads a header by itself. */
+	if (c->frame_end >= from + captured && !c->prefix_length[direction])
+		return 0;
+	frames = &s->frames;
 	__builtin_memset(frames, 0, sizeof(*frames));
 	frames->protocol = c->protocol;
 	frames->length = captured;
@@ -69,7 +72,9 @@ __attribute__((noinline)) int follow(struct connection *c, struct scratch *s, __
 	} else {
 		frames->state = STETH_FRAMES_LOST;
 	}
-	if (frames->state == STETH_FRAMES_KNOWN)
+	/* Mostly there is one, and a loop's first turn costs more than the frame. */
+	if (frames->state == STETH_FRAMES_KNOWN && frames->at < captured &&
+	    !steth_frame(frames, &s->data[frames->at & (DATA_SPAN - 1)]) && frames->at < captured)
 		STETH_LOOP(DATA_MAX / 4, frames_step, &s);
 	c->frame_end = frames->state == STETH_FRAMES_LOST ? 0 : from + frames->at;
 	if (frames->state == STETH_FRAMES_CUT && captured - frames->at < STETH_FRAME_HEAD) {
