@@ -22,10 +22,12 @@
 //! }
 //! ```
 
+mod metadata;
 mod process;
 mod record;
 pub mod recording;
 
+pub use metadata::{Container, Peer, Pod, Remote, Workload};
 pub use process::{LookUp, Process};
 pub use record::*;
 pub use zerocopy::IntoBytes;

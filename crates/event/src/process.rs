@@ -1,6 +1,7 @@
 //! What is known of a process: at once from the kernel's records, and completely once /proc was read.
 
-use crate::{RecordError, kind};
+use crate::kind;
+use crate::metadata::json_record;
 use serde::{Deserialize, Serialize};
 
 /// A process, identified by its id and its start: ids are reused, the pair is not.
@@ -16,6 +17,9 @@ pub struct Process {
     /// What it is called as a service (`service.name`): what the process declares, its unit, the program that an interpreter
     /// runs, or its name.
     pub service: String,
+    /// It is the process itself that says so: nothing but a rule knows better.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub declared: bool,
     /// Path of the executable; empty when it could not be read.
     pub executable: String,
     /// Arguments, joined with spaces, at most [`Process::COMMAND_LINE`] bytes.
@@ -48,7 +52,7 @@ pub enum LookUp {
 
 impl LookUp {
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         *self == Self::Done
     }
 }
@@ -66,16 +70,6 @@ impl Process {
     /// The record that a recording keeps: eight bytes (the kind, then zeros), then JSON.
     #[must_use]
     pub fn to_record(&self) -> Vec<u8> {
-        let mut bytes = vec![kind::PROCESS, 0, 0, 0, 0, 0, 0, 0];
-        // Writing a struct of numbers and strings into memory cannot fail.
-        let _ = serde_json::to_writer(&mut bytes, self);
-        bytes
-    }
-
-    pub(crate) fn from_record(bytes: &[u8]) -> Result<Self, RecordError> {
-        let json = bytes.get(8..).ok_or(RecordError::Short { kind: kind::PROCESS, length: bytes.len() })?;
-        // A recording pads frames with zeros.
-        let end = json.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
-        serde_json::from_slice(&json[..end]).map_err(|e| RecordError::Process(e.to_string()))
+        json_record(kind::PROCESS, self)
     }
 }

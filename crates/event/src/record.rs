@@ -1,6 +1,7 @@
 //! The records of `bpf/event.h`, and the few that user space adds to a recording.
 
-use crate::Process;
+use crate::metadata::from_json_record;
+use crate::{Container, Peer, Process};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Values of the first byte of a record.
@@ -17,6 +18,8 @@ pub mod kind {
     pub const PROCESS: u8 = 17;
     pub const COUNTERS: u8 = 18;
     pub const TICK: u8 = 19;
+    pub const CONTAINER: u8 = 20;
+    pub const PEER: u8 = 21;
 }
 
 /// `direction` of bytes that the observed task sent.
@@ -198,6 +201,10 @@ pub enum Event<'a> {
     Tick(Tick),
     /// What is known of a process.
     Process(Box<Process>),
+    /// What is known of a container.
+    Container(Box<Container>),
+    /// Who has an address.
+    Peer(Box<Peer>),
     /// The kernel side's counters.
     Counters(Box<Counters>),
 }
@@ -236,9 +243,14 @@ pub enum RecordError {
     /// Not a kind this version knows.
     #[error("unknown record kind {0}; was it written by a newer steth?")]
     Kind(u8),
-    /// The description of a process is not what [`Process::to_record`] writes.
-    #[error("malformed process record: {0}")]
-    Process(String),
+    /// The description of a process, a container or a peer is not what `to_record` writes.
+    #[error("malformed record of kind {kind}: {error}")]
+    Json {
+        /// Its first byte.
+        kind: u8,
+        /// What the reader of its JSON says.
+        error: String,
+    },
 }
 
 impl Chunk {
@@ -306,7 +318,9 @@ impl<'a> Event<'a> {
             kind::EXIT => Event::Exit(fixed!(Exit).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
             kind::TICK => Event::Tick(fixed!(Tick).0),
-            kind::PROCESS => Event::Process(Box::new(Process::from_record(bytes)?)),
+            kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
+            kind::CONTAINER => Event::Container(Box::new(from_json_record(bytes)?)),
+            kind::PEER => Event::Peer(Box::new(from_json_record(bytes)?)),
             kind::COUNTERS => Event::Counters(Box::new(fixed!(Counters).0)),
             other => return Err(RecordError::Kind(other)),
         })
@@ -358,6 +372,8 @@ mod tests {
             Event::Clock(_) => kind::CLOCK,
             Event::Tick(_) => kind::TICK,
             Event::Process(_) => kind::PROCESS,
+            Event::Container(_) => kind::CONTAINER,
+            Event::Peer(_) => kind::PEER,
             Event::Counters(_) => kind::COUNTERS,
         }
     }
@@ -420,12 +436,12 @@ mod tests {
     fn what_is_no_record_is_named() {
         assert_eq!(Event::parse(b"").map(|_| ()), Err(RecordError::Short { kind: 0, length: 0 }));
         let known = FIXED.map(|(kind, _)| kind);
-        let with_strings = [kind::CHUNK, kind::EXEC, kind::PROCESS];
+        let with_strings = [kind::CHUNK, kind::EXEC, kind::PROCESS, kind::CONTAINER, kind::PEER];
         for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind) && !with_strings.contains(kind)) {
             assert_eq!(Event::parse(&filled(kind, 512)).map(|_| ()), Err(RecordError::Kind(kind)));
         }
         let process = [&filled(kind::PROCESS, 8)[..], b"{\"pid\":\"x\"}"].concat();
-        assert!(matches!(Event::parse(&process), Err(RecordError::Process(_))));
+        assert!(matches!(Event::parse(&process), Err(RecordError::Json { kind: kind::PROCESS, .. })));
     }
 
     proptest! {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`Resolver`] works next to the drain and looks at the live machine, once per process; what it finds becomes a record of
-//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask. [`Hosts`] knows the
-//! names of addresses, as DNS answers told them; it names the peers that no process here is behind.
+//! the stream, so that a replay knows the same. [`Processes`] is the table that the later stages ask. [`Remotes`] knows who
+//! is behind addresses that no process here has: what the cluster says, what DNS answered, what is in `/etc/hosts`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,14 +25,24 @@
 
 mod cgroup;
 mod hosts;
+mod locality;
+mod party;
 mod procfs;
 mod program;
 mod reader;
+mod remotes;
 mod resolver;
 mod service;
+mod service_rules;
 mod table;
+mod workload;
 
 pub use cgroup::{container_id, unit};
 pub use hosts::Hosts;
+pub use locality::Locality;
+pub use party::Party;
+pub use remotes::{Beyond, Remotes};
 pub use resolver::Resolver;
+pub use service_rules::{ServiceRule, ServiceRuleError, ServiceRules};
 pub use table::Processes;
+pub use workload::{job_owner, workload_of_container, workload_of_pod};

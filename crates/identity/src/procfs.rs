@@ -29,6 +29,7 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
     Some(Process {
         pid,
         started,
+        declared: declared.is_some(),
         service: service(declared, unit.as_deref(), program(&executable, &arguments), &name),
         name,
         executable,

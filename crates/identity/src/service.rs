@@ -1,7 +1,9 @@
-//! The name of a service, from what is known of its process. docs/identity.md has the order for users.
+//! The name of a service, from what is known of its process and container. docs/identity.md has the order for users.
+
+use steth_event::{Container, Process};
 
 /// Longest name in bytes; the rest is cut, as in the table of entities.
-const NAME: usize = 255;
+pub(crate) const NAME: usize = 255;
 
 /// What the process says of itself: `OTEL_SERVICE_NAME`, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES` (OpenTelemetry
 /// specification, "Environment Variable Specification", which gives the former precedence). `environment` is NUL-separated.
@@ -19,14 +21,24 @@ pub(crate) fn declared(environment: &[u8]) -> Option<String> {
     })
 }
 
-/// The one order of preference: what the process declares, its systemd unit, the program that an interpreter runs, the
-/// process's own name.
+/// What a process is called by itself: what it declares, its systemd unit, the program that an interpreter runs, its own name.
 pub(crate) fn service(declared: Option<String>, unit: Option<&str>, program: Option<String>, name: &str) -> String {
     let unit = || unit.and_then(|unit| clean(unit.strip_suffix(".service").unwrap_or(unit)));
     declared.or_else(unit).or_else(|| program.as_deref().and_then(clean)).unwrap_or_else(|| name.to_owned())
 }
 
-fn clean(name: &str) -> Option<String> {
+/// The same, with what is known of its container: what it declares still comes first, then what its pod declares, its workload,
+/// and the rest.
+pub(crate) fn named(process: &Process, container: Option<&Container>) -> String {
+    let of_container = |container: &Container| {
+        let workload = container.workload.as_ref().map(|workload| &*workload.name);
+        container.declared.as_deref().and_then(clean).or_else(|| workload.and_then(clean))
+    };
+    let of_container = container.filter(|_| !process.declared).and_then(of_container);
+    of_container.unwrap_or_else(|| process.service_name().to_owned())
+}
+
+pub(crate) fn clean(name: &str) -> Option<String> {
     let name = name.trim();
     let name = &name[..name.floor_char_boundary(NAME)];
     (!name.is_empty()).then(|| name.replace(char::is_control, " "))
@@ -54,6 +66,7 @@ fn decode(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use steth_event::{Pod, Workload};
 
     #[test]
     fn what_a_process_declares() {
@@ -80,5 +93,16 @@ mod tests {
         assert_eq!(service(None, Some("shop.service"), some("app.py"), "python3.11"), "shop");
         assert_eq!(service(None, None, some("app.py"), "python3.11"), "app.py");
         assert_eq!(service(None, None, None, "nginx"), "nginx");
+        let workload = Workload { kind: "Deployment".into(), name: "web".into() };
+        let pod = Pod { name: "web-1".into(), namespace: "shop".into(), ..Pod::default() };
+        let mut container = Container { workload: Some(workload), pod: Some(pod), ..Container::default() };
+        let mut process = Process { name: "nginx".into(), service: "app.py".into(), ..Process::default() };
+        assert_eq!(named(&process, None), "app.py");
+        assert_eq!(named(&process, Some(&Container::default())), "app.py", "nothing is known of it");
+        assert_eq!(named(&process, Some(&container)), "web");
+        container.declared = some("checkout");
+        assert_eq!(named(&process, Some(&container)), "checkout");
+        process.declared = true;
+        assert_eq!(named(&process, Some(&container)), "app.py");
     }
 }

@@ -139,10 +139,11 @@ fn labels(series: &Series) -> Labels {
     let (key, names) = (&series.labels.key, &*series.labels);
     let mut labels = Labels::default();
     let (service, peer) = match key.side {
-        Side::Server => (&names.server, &names.client),
-        Side::Client | Side::Network => (&names.client, &names.server),
+        Side::Server => (names.server_parts(), names.client_parts()),
+        Side::Client | Side::Network => (names.client_parts(), names.server_parts()),
     };
-    labels.add("service_name", service).add("service_peer_name", peer);
+    labels.add("service_namespace", service.0).add("service_name", service.1);
+    labels.add("service_peer_namespace", peer.0).add("service_peer_name", peer.1);
     let operation = if key.operation == Key::OTHER { "_OTHER" } else { &*names.operation };
     if let Some(system) = key.protocol.system() {
         labels.add("db_system_name", system).add("db_namespace", &names.namespace);
@@ -179,7 +180,7 @@ fn labels(series: &Series) -> Labels {
     }
     labels.add("error_type", &names.error_type);
     if key.side != Side::Server {
-        labels.add("server_address", &names.server);
+        labels.add("server_address", names.server_parts().1);
         if key.server_port != 0 {
             labels.add("server_port", &key.server_port.to_string());
         }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use steth_identity::{ServiceRule, ServiceRules};
 use steth_verdict::Patterns;
 use steth_wire::Protocol;
 use steth_wire::http1::{Routing, Rules};
@@ -66,6 +67,10 @@ options! {
     selection.unix: bool = true;
     /// Whether connections within this host are observed: loopback, and its own addresses.
     selection.local: bool = true;
+    /// What services are called, before anything that is found out about them; the first rule that fits counts. Each has a name and
+    /// at least one regular expression, found anywhere in its text: executable, command_line, unit, container, image, pod,
+    /// namespace. All that it has must be found. At most 64. For example [{name: billing, command_line: "billing\\.jar"}].
+    identity.services: Vec<ServiceRule> = Vec::new();
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
     /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
     /// event streams, BLPOP. A long time (1h) calls nothing slow.
@@ -98,6 +103,7 @@ pub(crate) struct Configuration {
     pub(crate) store: Store,
     pub(crate) capture: Capture,
     pub(crate) selection: Selection,
+    pub(crate) identity: Identity,
     pub(crate) slow: Slow,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
@@ -120,6 +126,7 @@ section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
 section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
+section!(Identity { services: Vec<ServiceRule> });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });
@@ -167,11 +174,16 @@ impl Configuration {
         let routes = self.http.routes_per_service;
         anyhow::ensure!((1..=4096).contains(&routes), "http.routes_per_service is {routes}; 1 to 4096");
         self.rules()?;
+        self.services()?;
         self.protocols().map(drop)
     }
 
     fn rules(&self) -> anyhow::Result<Rules> {
         Rules::parse(&self.http.routes).context("http.routes")
+    }
+
+    fn services(&self) -> anyhow::Result<ServiceRules> {
+        ServiceRules::new(&self.identity.services).context("identity.services")
     }
 
     fn slow_from(&self, protocol: Protocol) -> Duration {
@@ -196,6 +208,7 @@ impl Configuration {
         Ok(pipeline::Limits {
             connections: self.limits.connections,
             processes: self.limits.processes,
+            services: self.services()?,
             routing: Arc::new(routing),
             ..pipeline::Limits::default()
         })
@@ -288,6 +301,15 @@ mod tests {
             let error = format!("{:#}", Configuration::parse(text).unwrap_err());
             assert!(error.contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn rules_for_services_are_checked_when_they_are_read() {
+        let good = "identity:\n  services: [{name: billing, command_line: 'billing\\.jar', namespace: ^prod$}]\n";
+        let good = Configuration::parse(good).unwrap();
+        assert_eq!(Configuration::parse(&good.print()).unwrap(), good);
+        let error = format!("{:#}", Configuration::parse("identity: {services: [{name: x, unit: (}]}").unwrap_err());
+        assert!(error.contains("identity.services: rule 1 ('x'), unit"), "{error}");
     }
 
     #[test]

@@ -7,10 +7,11 @@
 use crate::sockets::Sockets;
 use crate::strangers::Strangers;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
-use steth_event::{LookUp, Open, Process};
+use steth_event::{Container, LookUp, Open, Process};
 use steth_flow::Tuple;
-use steth_identity::Processes;
+use steth_identity::{Beyond, Party, Processes, ServiceRules};
 use steth_wire::{Exchange, Side};
 
 /// From the first tick that sees the exchange. The tick after that releases it; the drain makes one every 25 ms or sooner.
@@ -27,9 +28,9 @@ pub(crate) struct Waiting {
     pub(crate) reversed: bool,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
-    /// What DNS called the two ends.
-    pub(crate) client_name: Option<Arc<str>>,
-    pub(crate) server_name: Option<Arc<str>>,
+    /// Who is behind the two addresses, if no process here is.
+    pub(crate) client_beyond: Option<Beyond>,
+    pub(crate) server_beyond: Option<Beyond>,
     pub(crate) clock: u64,
     /// The other end, if it has not been heard of yet but may be.
     pub(crate) stranger: Option<Tuple>,
@@ -37,8 +38,8 @@ pub(crate) struct Waiting {
     pub(crate) since: Option<u64>,
 }
 
-fn under_way(process: Option<&Arc<Process>>) -> bool {
-    process.is_some_and(|process| process.look_up == LookUp::UnderWay)
+fn under_way(party: Option<&Arc<Party>>) -> bool {
+    party.is_some_and(|party| party.look_up == LookUp::UnderWay)
 }
 
 /// Who the processes are, and what waits for knowing better.
@@ -55,9 +56,9 @@ pub(crate) struct Naming {
 
 impl Naming {
     /// Remembers so many processes.
-    pub(crate) fn new(processes: usize) -> Self {
+    pub(crate) fn new(processes: usize, rules: ServiceRules) -> Self {
         Self {
-            processes: Processes::new(processes),
+            processes: Processes::new(processes, rules),
             waiting: VecDeque::new(),
             strangers: Strangers::default(),
             sockets: Sockets::default(),
@@ -69,8 +70,8 @@ impl Naming {
 
     /// Who this is, as far as is known by now.
     #[inline]
-    pub(crate) fn get(&self, pid: u32) -> Option<&Arc<Process>> {
-        self.processes.get(pid).filter(|process| !process.name.is_empty())
+    pub(crate) fn get(&self, pid: u32) -> Option<&Arc<Party>> {
+        self.processes.get(pid).filter(|party| !party.name.is_empty())
     }
 
     /// Changes with every change of what is known.
@@ -83,7 +84,8 @@ impl Naming {
     #[inline]
     pub(crate) fn wait_for(&self, pids: [u32; 2]) -> bool {
         // Nearly always it is: whoever has talked a while is known.
-        self.under_way > 0 && pids.into_iter().any(|pid| under_way(self.processes.get(pid)))
+        (self.under_way > 0 || self.processes.containers_under_way())
+            && pids.into_iter().any(|pid| self.processes.get(pid).is_some_and(|party| party.under_way()))
     }
 
     /// A socket of this host is announced.
@@ -100,6 +102,11 @@ impl Naming {
     /// The process at the other end of this datagram socket; 0 if none is known there.
     pub(crate) fn datagram_peer(&self, open: &Open) -> u32 {
         self.sockets.peer(open)
+    }
+
+    /// Whether a socket of this host was seen at this address.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.strangers.is_own(address)
     }
 
     /// The other end of this socket, if it has not been heard of yet but may be. No process is known there.
@@ -138,6 +145,11 @@ impl Naming {
             _ => {}
         }
         self.processes.insert(process);
+    }
+
+    /// A container was looked up, or is being looked up.
+    pub(crate) fn insert_container(&mut self, container: Container) {
+        self.processes.insert_container(container);
     }
 
     /// What need not wait any longer, or has waited long enough.
@@ -183,7 +195,7 @@ impl Naming {
         out
     }
 
-    /// Processes that made room for others.
+    /// Processes and containers that made room for others.
     pub(crate) fn evicted(&self) -> u64 {
         self.processes.evicted()
     }

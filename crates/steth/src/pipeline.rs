@@ -17,11 +17,11 @@ use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 use parse::Parse;
-pub(crate) use seen::{Observer, Seen, address};
+pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
 use steth_event::{Chunk, Counters, Destination, Event, PROTOCOLS, RecordError};
 use steth_flow::Flow;
-use steth_identity::Hosts;
+use steth_identity::{Remotes, ServiceRules};
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::http1::Routing;
@@ -37,13 +37,21 @@ pub(crate) struct Limits {
     pub(crate) processes: usize,
     /// Addresses whose names are remembered.
     pub(crate) hosts: usize,
+    /// What services are called, before all else.
+    pub(crate) services: ServiceRules,
     /// How HTTP's targets become routes, and how many of them a service may have.
     pub(crate) routing: Arc<Routing>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 65_536, processes: 16_384, hosts: 16_384, routing: Arc::default() }
+        Self {
+            connections: 65_536,
+            processes: 16_384,
+            hosts: 16_384,
+            services: ServiceRules::default(),
+            routing: Arc::default(),
+        }
     }
 }
 
@@ -66,8 +74,8 @@ impl<O: Observer> Pipeline<O> {
                 domains: Domains::default(),
                 out: Vec::with_capacity(64),
                 counts: [Exchanges::default(); PROTOCOLS],
-                naming: Naming::new(limits.processes),
-                hosts: Hosts::new(limits.hosts),
+                naming: Naming::new(limits.processes, limits.services.clone()),
+                remotes: Remotes::new(limits.hosts),
                 deadlines: Deadlines::default(),
                 demotions: Vec::new(),
                 unparsed: 0,
@@ -149,6 +157,8 @@ impl<O: Observer> Pipeline<O> {
                 self.parse.release(earlier);
                 self.parse.naming.insert(*process);
             }
+            Event::Container(container) => self.parse.naming.insert_container(*container),
+            Event::Peer(peer) => self.parse.remotes.tell(*peer),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Exit(_) => {}
@@ -178,9 +188,10 @@ impl<O: Observer> Pipeline<O> {
         &mut self.parse.observer
     }
 
-    /// Observer and names, for an observer that resolves names while it is being changed.
-    pub(crate) fn observer_and_names(&mut self) -> (&mut O, &Names) {
-        (&mut self.parse.observer, &self.parse.names)
+    /// Observer and tables, for an observer that looks things up while it is being changed.
+    pub(crate) fn observer_and_tables(&mut self) -> (&mut O, Tables<'_>) {
+        let Parse { observer, names, naming, .. } = &mut self.parse;
+        (observer, Tables { names, naming })
     }
 
     /// What to add to a record's time to get nanoseconds since 1970.
@@ -204,8 +215,8 @@ impl<O: Observer> Pipeline<O> {
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
             domains_folded: self.parse.domains.folded(),
-            hosts: self.parse.hosts.len(),
-            hosts_evicted: self.parse.hosts.evicted() + self.parse.domains.unlearnt(),
+            hosts: self.parse.remotes.len(),
+            hosts_evicted: self.parse.remotes.evicted() + self.parse.domains.unlearnt(),
             names_folded: self.parse.names.folded()
                 + self.parse.names.folded_within(ShareOf::Clients)
                 + self.parse.names.folded_within(ShareOf::Commands),

@@ -3,9 +3,9 @@
 use crate::pipeline::{Seen, address};
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use steth_event::{Open, Process};
+use steth_event::{Open, Pod, Remote, Workload};
+use steth_identity::{Beyond, Locality, Party};
 use steth_wire::{Side, Status, Value};
 
 /// Writes `{"type":"exchange",…}` and a newline.
@@ -19,9 +19,11 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         seen.side.name(),
     );
     let (client, server) = ends(seen);
-    end(to, &client, seen.client_pid, seen.client(), seen.client_name());
+    end(to, &client, seen.client_pid, seen.client(), seen.client_beyond());
     to.extend_from_slice(br#","server":"#);
-    end(to, &server, seen.server_pid, seen.server(), seen.server_name());
+    end(to, &server, seen.server_pid, seen.server(), seen.server_beyond());
+    to.extend_from_slice(br#","locality":"#);
+    or_null(to, seen.locality().map(Locality::name));
     to.extend_from_slice(br#","operation":"#);
     text(to, seen.names.get(e.operation));
     to.extend_from_slice(br#","status":"#);
@@ -98,43 +100,74 @@ pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
     address(open, bytes).map(|address| address.to_string())
 }
 
-fn end(to: &mut Vec<u8>, address: &Address, pid: u32, process: Option<&Process>, name: Option<&Arc<str>>) {
+fn end(to: &mut Vec<u8>, address: &Address, pid: u32, party: Option<&Party>, beyond: Option<&Beyond>) {
+    let service = match (party, beyond) {
+        (Some(party), _) => Some(party.service()),
+        (None, Some(beyond)) => beyond.is_service().then(|| beyond.name()),
+        (None, None) => None,
+    };
     to.extend_from_slice(br#"{"ip":"#);
-    match &address.ip {
-        Some(ip) => text(to, ip),
-        None => to.extend_from_slice(b"null"),
-    }
+    or_null(to, address.ip.as_deref());
     to.extend_from_slice(br#","port":"#);
-    match address.port {
-        Some(port) => drop(write!(to, "{port}")),
-        None => to.extend_from_slice(b"null"),
-    }
+    number(to, address.port.map(u64::from));
     to.extend_from_slice(br#","pid":"#);
-    if pid == 0 {
-        to.extend_from_slice(b"null");
-    } else {
-        let _ = write!(to, "{pid}");
-    }
+    number(to, (pid != 0).then_some(pid.into()));
     to.extend_from_slice(br#","process":"#);
-    match process {
-        Some(process) => text(to, &process.name),
-        None => to.extend_from_slice(b"null"),
-    }
+    or_null(to, party.map(|party| &*party.name));
     to.extend_from_slice(br#","service":"#);
-    match process {
-        Some(process) => text(to, process.service_name()),
-        None => to.extend_from_slice(b"null"),
-    }
+    or_null(to, service);
     to.extend_from_slice(br#","container":"#);
-    match process.and_then(|process| process.container.as_deref()) {
-        Some(container) => text(to, container),
-        None => to.extend_from_slice(b"null"),
-    }
-    if let Some(name) = name {
-        to.extend_from_slice(br#","name":"#);
-        text(to, name);
+    or_null(to, party.and_then(|party| party.container.as_deref()));
+    match (party, beyond) {
+        (Some(party), _) => whereabouts(to, party),
+        (None, Some(Beyond::Told(remote))) => match &**remote {
+            Remote::Pod { pod, workload, .. } => of_pod(to, Some(pod), Some(workload)),
+            Remote::Service { namespace, .. } => member(to, "namespace", namespace),
+            Remote::Node { name } => member(to, "node", name),
+            Remote::Host { name } => member(to, "name", name),
+        },
+        (None, Some(Beyond::Dns(name))) => member(to, "name", name),
+        (None, None) => {}
     }
     to.push(b'}');
+}
+
+/// What is only there where it is known.
+fn whereabouts(to: &mut Vec<u8>, party: &Party) {
+    if let Some(unit) = &party.unit {
+        member(to, "unit", unit);
+    }
+    if let Some(container) = party.container() {
+        member(to, "container_name", &container.name);
+        member(to, "image", &container.image);
+        of_pod(to, container.pod.as_ref(), container.workload.as_ref());
+    }
+}
+
+fn of_pod(to: &mut Vec<u8>, pod: Option<&Pod>, workload: Option<&Workload>) {
+    if let Some(pod) = pod {
+        member(to, "pod", &pod.name);
+        member(to, "namespace", &pod.namespace);
+        member(to, "node", &pod.node);
+    }
+    if let Some(workload) = workload {
+        member(to, "workload", &workload.name);
+        member(to, "workload_kind", &workload.kind);
+    }
+}
+
+fn member(to: &mut Vec<u8>, key: &str, value: &str) {
+    if !value.is_empty() {
+        let _ = write!(to, r#","{key}":"#);
+        text(to, value);
+    }
+}
+
+fn or_null(to: &mut Vec<u8>, value: Option<&str>) {
+    match value {
+        Some(value) => text(to, value),
+        None => to.extend_from_slice(b"null"),
+    }
 }
 
 fn number(to: &mut Vec<u8>, number: Option<u64>) {
@@ -159,21 +192,25 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     let e = seen.exchange;
     let time = wall(e.start.wrapping_add(seen.clock)).to_string();
     let (client, server) = ends(seen);
-    let name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &Address, pid: u32| {
-        let mut name = match (process, host) {
-            (Some(process), _) => process.service_name().to_owned(),
-            (None, Some(host)) => host.to_string(),
-            (None, None) => {
-                address.ip.clone().unwrap_or_else(|| if pid == 0 { "?".into() } else { format!("pid {pid}") })
-            }
+    let name = |party: Option<&Party>, beyond: Option<&Beyond>, address: &Address, pid: u32| {
+        let (namespace, name) = match (party, beyond) {
+            (Some(party), _) => (party.namespace(), party.service()),
+            (None, Some(beyond)) => (beyond.namespace(), beyond.name()),
+            (None, None) => (None, address.ip.as_deref().unwrap_or_default()),
+        };
+        let mut name = match (namespace, name) {
+            (_, "") if pid == 0 => "?".to_owned(),
+            (_, "") => format!("pid {pid}"),
+            (Some(namespace), name) => format!("{namespace}/{name}"),
+            (None, name) => name.to_owned(),
         };
         if let Some(port) = address.port {
             let _ = write!(name, ":{port}");
         }
         name
     };
-    let client = name(seen.client(), seen.client_name(), &client, seen.client_pid);
-    let server = name(seen.server(), seen.server_name(), &server, seen.server_pid);
+    let client = name(seen.client(), seen.client_beyond(), &client, seen.client_pid);
+    let server = name(seen.server(), seen.server_beyond(), &server, seen.server_pid);
     let status = match e.status {
         Status::Unknown => e.outcome.name().to_owned(),
         Status::Code(code) => code.to_string(),

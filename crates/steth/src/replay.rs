@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// their protocol; never those that wait by design
     #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
     slow: Option<Slow>,
-    /// Configuration file (YAML), as of `steth run`; only its sections slow, http and limits, and its protocols, count here
+    /// Configuration file (YAML), as of `steth run`; only its sections slow, http, identity and limits, and its protocols, count here
     #[arg(long)]
     config: Option<PathBuf>,
     /// Print the ledger only
@@ -86,10 +86,10 @@ fn play(pipeline: &mut Pipeline<Output>, record: &[u8]) {
 
 #[cold]
 fn hand_over(pipeline: &mut Pipeline<Output>, now: u64) {
-    let (output, names) = pipeline.observer_and_names();
+    let (output, tables) = pipeline.observer_and_tables();
     let Some(kept) = &mut output.kept else { return };
     kept.due = now.saturating_add(LOOK);
-    while let Some(window) = kept.counter.roll(now, names) {
+    while let Some(window) = kept.counter.roll(now, tables) {
         kept.store.write(&window);
     }
 }
@@ -135,10 +135,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !capture.is_null() {
         ledger["capture"] = capture;
     }
-    let (output, names) = pipeline.observer_and_names();
+    let (output, tables) = pipeline.observer_and_tables();
     let mut failed = 0;
     if let Some(kept) = &mut output.kept {
-        while let Some(window) = kept.counter.close(names) {
+        while let Some(window) = kept.counter.close(tables) {
             kept.store.write(&window);
         }
         failed = kept.store.failed;

@@ -114,21 +114,21 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         }
         published = Some(Instant::now());
         let now = now();
-        let (counter, names) = pipeline.observer_and_names();
-        while let Some(window) = counter.roll(now, names) {
+        let (counter, tables) = pipeline.observer_and_tables();
+        while let Some(window) = counter.roll(now, tables) {
             if let Some(store) = &mut store {
                 store.write(&window);
             }
             shared.publish_finished(window);
         }
-        shared.publish_current(counter.snapshot(now, names));
+        shared.publish_current(counter.snapshot(now, tables));
         let failed_windows = store.as_ref().map_or(0, |store| store.failed);
         shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, failed_windows));
     }
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
-    let (counter, names) = pipeline.observer_and_names();
-    if let Some(window) = counter.close(names)
+    let (counter, tables) = pipeline.observer_and_tables();
+    if let Some(window) = counter.close(tables)
         && let Some(store) = &mut store
     {
         store.write(&window);

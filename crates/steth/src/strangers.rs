@@ -7,6 +7,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
+use std::net::IpAddr;
 use steth_event::Open;
 use steth_flow::Tuple;
 
@@ -48,6 +49,15 @@ impl Strangers {
             return None;
         }
         Tuple::of(open).map(Tuple::reversed).filter(|tuple| self.own.contains(&tuple.local_address()))
+    }
+
+    /// Whether a socket of this host was seen at this address.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        let mapped = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        self.own.contains(&mapped.octets())
     }
 
     /// From now on its announcement is noted.

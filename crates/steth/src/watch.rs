@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// their protocol; never those that wait by design
     #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
     slow: Option<Slow>,
-    /// Configuration file (YAML), as of `steth run`; only its sections capture, slow, http and limits count here
+    /// Configuration file (YAML), as of `steth run`; only its sections capture, slow, http, identity and limits count here
     #[arg(long)]
     config: Option<PathBuf>,
     /// Print one JSON object a line, and the ledger as the last

@@ -1,11 +1,13 @@
 //! From exchanges to windows: names the two ends and counts.
 
-use crate::pipeline::{Observer, Seen};
+use crate::naming::Naming;
+use crate::pipeline::{Observer, Seen, Tables};
 use crate::print;
 use crate::slow::Thresholds;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use steth_event::{Open, Process};
+use steth_event::Open;
+use steth_identity::{Beyond, Party};
 use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
 use steth_wire::Names;
 
@@ -21,7 +23,15 @@ pub(crate) struct Counter {
     text: String,
     latest: u64,
     slow: Thresholds,
+    /// Who is counted under a provisional name: the entity, and whose it is.
+    pending: Vec<(EntityId, Pid)>,
 }
+
+/// Process id and start.
+type Pid = (u32, u64);
+
+/// More are counted for good under the name that they have at first.
+const PENDING: usize = 4096;
 
 impl Counter {
     pub(crate) fn new(now: u64, limits: Limits, slow: Thresholds) -> Self {
@@ -32,26 +42,61 @@ impl Counter {
             text: String::new(),
             latest: now,
             slow,
+            pending: Vec::new(),
         }
     }
 
     /// The windows whose time is up, oldest first.
-    pub(crate) fn roll(&mut self, now: u64, names: &Names) -> Option<Arc<Window>> {
+    pub(crate) fn roll(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
         self.latest = now;
+        self.settle(naming);
         let words = &self.words;
         self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
     }
 
     /// The window in progress, so far.
-    pub(crate) fn snapshot(&mut self, now: u64, names: &Names) -> Arc<Window> {
+    pub(crate) fn snapshot(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Arc<Window> {
+        self.settle(naming);
         let words = &self.words;
         self.windows.snapshot(now, &self.entities, &|number| resolve(names, words, number))
     }
 
     /// The window in progress, before its time: the agent stops.
-    pub(crate) fn close(&mut self, names: &Names) -> Option<Arc<Window>> {
+    pub(crate) fn close(&mut self, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
+        self.settle(naming);
         let words = &self.words;
         self.windows.close(&mut self.entities, &|number| resolve(names, words, number))
+    }
+
+    /// What is known of late is joined while the window is open: whoever was counted provisionally gets his name.
+    fn settle(&mut self, naming: &Naming) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let Self { pending, entities, latest, .. } = self;
+        pending.retain(|(id, (pid, started))| {
+            // Another process with this id by now: of the one that was counted nothing more will be known.
+            let party = naming.get(*pid).filter(|party| party.started == *started || *started == 0);
+            let Some(party) = party.filter(|party| !party.under_way()) else {
+                return party.is_some();
+            };
+            let is = entities.intern_in(party.namespace().unwrap_or_default(), party.service(), *latest);
+            entities.settle(*id, is);
+            false
+        });
+    }
+
+    /// The entity of a process.
+    fn party(&mut self, party: &Party) -> EntityId {
+        if !party.under_way() || self.pending.len() >= PENDING {
+            return self.entities.intern_in(party.namespace().unwrap_or_default(), party.service(), self.latest);
+        }
+        let token = party.started ^ u64::from(party.pid) << 40;
+        let id = self.entities.provisional(party.service(), token, self.latest);
+        if !self.pending.iter().any(|(pending, _)| *pending == id) {
+            self.pending.push((id, (party.pid, party.started)));
+        }
+        id
     }
 
     /// Observations that were folded or late, and entities that were folded.
@@ -73,8 +118,8 @@ pub(crate) struct Ends {
     /// A datagram socket may talk to one and then to another.
     remote: [u8; 16],
     announced: bool,
-    /// Whether DNS had named them: a name, once known, stays.
-    hosts: (bool, bool),
+    /// Whether it was known who is behind their addresses: a name, once known, stays.
+    beyond: (bool, bool),
     side: steth_wire::Side,
     reversed: bool,
     pids: (u32, u32),
@@ -91,7 +136,7 @@ impl Ends {
         self.pids == (seen.client_pid, seen.server_pid)
             && self.processes == seen.processes.version()
             && self.announced == seen.open.is_some()
-            && self.hosts == (seen.client_name.is_some(), seen.server_name.is_some())
+            && self.beyond == (seen.client_beyond.is_some(), seen.server_beyond.is_some())
             && (self.side, self.reversed) == (seen.side, seen.reversed)
             && seen
                 .open
@@ -116,13 +161,17 @@ impl Counter {
             None => (([0; 16], 0), ([0; 16], 0)),
         };
         let (client, server) = if is_swapped(seen) { (remote, local) } else { (local, remote) };
-        let mut name = |process: Option<&Process>, host: Option<&Arc<str>>, address: &[u8; 16], port: u16| {
-            if let Some(process) = process {
-                return self.entities.intern(process.service_name(), self.latest);
+        let mut name = |party: Option<&Party>, beyond: Option<&Beyond>, address: &[u8; 16], port: u16| {
+            if let Some(party) = party {
+                return self.party(party);
+            }
+            if let Some(service) = beyond.filter(|beyond| beyond.is_service()) {
+                let namespace = service.namespace().unwrap_or_default();
+                return self.entities.intern_in(namespace, service.name(), self.latest);
             }
             self.text.clear();
-            match (host, seen.open.and_then(|open| print::ip(open, address))) {
-                (Some(host), _) => self.text.push_str(host),
+            match (beyond, seen.open.and_then(|open| print::ip(open, address))) {
+                (Some(beyond), _) => self.text.push_str(beyond.name()),
                 (None, Some(ip)) => self.text.push_str(&ip),
                 (None, None) => self.text.push_str("unknown"),
             }
@@ -133,12 +182,12 @@ impl Counter {
             self.entities.intern(&self.text, self.latest)
         };
         Ends {
-            client: name(seen.client(), seen.client_name(), &client.0, 0),
-            server: name(seen.server(), seen.server_name(), &server.0, server.1),
+            client: name(seen.client(), seen.client_beyond(), &client.0, 0),
+            server: name(seen.server(), seen.server_beyond(), &server.0, server.1),
             server_port: server.1,
             remote: remote.0,
             announced: seen.open.is_some(),
-            hosts: (seen.client_name.is_some(), seen.server_name.is_some()),
+            beyond: (seen.client_beyond.is_some(), seen.server_beyond.is_some()),
             side: seen.side,
             reversed: seen.reversed,
             pids: (seen.client_pid, seen.server_pid),
@@ -210,5 +259,89 @@ impl Observer for Counter {
             slow: self.slow.call_slow(e),
         };
         self.windows.record(end, &key, &observation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{self, Pipeline, Selected};
+    use steth_event::{
+        CHUNK_TURN, Chunk, Container, IntoBytes as _, LookUp, Pod, Process, RECEIVE, ROLE_SERVER, SEND, Tick, Workload,
+        kind,
+    };
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// One exchange at a server that is a process in a container.
+    fn exchange(connection: u64, tgid: u32) -> [Vec<u8>; 3] {
+        let open = Open { kind: kind::OPEN, role: ROLE_SERVER, tgid, connection, ..Open::default() };
+        let chunk = |direction, bytes: &[u8], opposite| {
+            let (length, captured) = (bytes.len() as u32, bytes.len() as u16);
+            let head = Chunk {
+                kind: kind::CHUNK,
+                direction,
+                protocol: 1,
+                flags: CHUNK_TURN,
+                tgid,
+                connection,
+                ..Chunk::default()
+            };
+            let chunk = Chunk { time: 1, opposite, length, captured, role: ROLE_SERVER, ..head };
+            [chunk.as_bytes(), bytes].concat()
+        };
+        let (request, response) = (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n");
+        [open.as_bytes().to_vec(), chunk(RECEIVE, request, 0), chunk(SEND, response, request.len() as u64)]
+    }
+
+    fn process(pid: u32, container: &str) -> Vec<u8> {
+        Process { pid, name: "nginx".into(), container: Some(container.into()), ..Process::default() }.to_record()
+    }
+
+    fn container(id: &str, look_up: LookUp) -> Vec<u8> {
+        let known = look_up == LookUp::Done;
+        let pod = Pod { name: "web-1".into(), namespace: "shop".into(), ..Pod::default() };
+        let workload = Workload { kind: "Deployment".into(), name: "web".into() };
+        let container = Container { id: id.into(), look_up, ..Container::default() };
+        Container { pod: known.then_some(pod), workload: known.then_some(workload), ..container }.to_record()
+    }
+
+    fn tick(milliseconds: u64) -> Vec<u8> {
+        Tick { kind: kind::TICK, time: milliseconds * 1_000_000, ..Tick::default() }.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn what_the_runtime_says_late_is_joined_before_the_window_closes() {
+        let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter);
+        let records = |pipeline: &mut Pipeline<Counter>, records: Vec<Vec<u8>>| {
+            records.iter().for_each(|record| pipeline.record(record));
+        };
+        // Two containers, of which one stays unknown; the first exchanges do not wait for ever.
+        records(&mut pipeline, vec![container("c", LookUp::UnderWay), process(7, "c")]);
+        records(&mut pipeline, vec![container("d", LookUp::UnderWay), process(8, "d")]);
+        records(&mut pipeline, exchange(1, 7).into());
+        records(&mut pipeline, exchange(2, 8).into());
+        records(&mut pipeline, vec![tick(100), tick(200)]);
+        let servers = |window: &Window| {
+            let mut all: Vec<_> = window
+                .rows
+                .iter()
+                .map(|row| (row.labels.server.to_string(), row.totals.count, row.labels.provisional))
+                .collect();
+            all.sort();
+            all
+        };
+        let (counter, tables) = pipeline.observer_and_tables();
+        let so_far = counter.snapshot(SECOND, tables);
+        assert_eq!(servers(&so_far), [("nginx".to_owned(), 1, true), ("nginx".to_owned(), 1, true)]);
+        records(&mut pipeline, vec![container("c", LookUp::Done)]);
+        records(&mut pipeline, exchange(3, 7).into());
+        records(&mut pipeline, vec![tick(300)]);
+        let (counter, tables) = pipeline.observer_and_tables();
+        let window = counter.roll(11 * SECOND, tables).expect("a window");
+        assert_eq!(servers(&window), [("nginx".to_owned(), 1, false), ("shop/web".to_owned(), 2, false)]);
+        let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
+        assert!(window.rows.iter().all(ids), "the id is that of the name");
     }
 }

@@ -66,6 +66,13 @@ impl Classic {
         }
     }
 
+    /// Adds the counts of another one of the same table.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
     /// Sets all counts to zero.
     pub fn clear(&mut self) {
         self.counts = [0; Self::MAX];

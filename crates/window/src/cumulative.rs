@@ -96,7 +96,7 @@ impl Cumulative {
         let Some(window) = current.filter(|window| window.sequence > self.sequence) else { return self.clone() };
         // Places are given away for good, not in the copy only: were a key counted under `other` by one scrape and by
         // itself in the next, a counter would go backwards.
-        for row in &window.rows {
+        for row in window.rows.iter().filter(|row| !row.labels.provisional) {
             self.place(row, window.end);
         }
         let mut all = self.clone();
@@ -105,7 +105,8 @@ impl Cumulative {
     }
 
     fn add(&mut self, window: &Window) {
-        for row in &window.rows {
+        // What is not known yet would be counted under a name that it loses in the next scrape: a counter would go backwards.
+        for row in window.rows.iter().filter(|row| !row.labels.provisional) {
             let (key, folded) = self.place(row, window.end);
             if let Some(series) = self.series.get_mut(&key) {
                 series.updated = series.updated.max(window.end);

@@ -16,17 +16,20 @@ impl EntityId {
     /// What stands for all entities beyond a limit.
     pub const OTHER: EntityId = EntityId::of(Self::OTHER_NAME);
 
-    /// The id of the entity with this name.
+    /// The id of the entity with this name. One with a namespace is called `namespace/name`.
     #[must_use]
     pub const fn of(name: &str) -> Self {
-        let bytes = name.as_bytes();
-        let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
-        while at < bytes.len() {
-            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
-            at += 1;
-        }
-        Self(hash)
+        Self(hash(0xcbf2_9ce4_8422_2325, name.as_bytes()))
     }
+}
+
+const fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        at += 1;
+    }
+    hash
 }
 
 impl Serialize for EntityId {
@@ -38,7 +41,12 @@ impl Serialize for EntityId {
 
 #[derive(Debug)]
 struct Entity {
+    /// With its namespace, if it has one.
     name: Arc<str>,
+    /// Bytes of the namespace in front; 0 if it has none.
+    namespace: usize,
+    /// It is not known yet who this is; and, once it is, who.
+    provisional: Option<Option<EntityId>>,
     /// When it was last named or part of a window; nanoseconds since 1970.
     used: u64,
 }
@@ -51,6 +59,7 @@ struct Entity {
 pub struct Entities {
     table: HashMap<EntityId, Entity>,
     max: usize,
+    provisional: usize,
     folded: u64,
     collisions: u64,
     last_sweep: u64,
@@ -69,13 +78,88 @@ impl Entities {
     /// A table for `max` entities besides "other".
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { table: HashMap::new(), max, folded: 0, collisions: 0, last_sweep: 0 }
+        Self { table: HashMap::new(), max, provisional: 0, folded: 0, collisions: 0, last_sweep: 0 }
     }
 
     /// The id of the entity with this name. `now` is nanoseconds since 1970.
     pub fn intern(&mut self, name: &str, now: u64) -> EntityId {
         let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
-        let id = EntityId::of(name);
+        self.place(EntityId::of(name), name, 0, None, now)
+    }
+
+    /// The id of the entity with this name in this namespace.
+    pub fn intern_in(&mut self, namespace: &str, name: &str, now: u64) -> EntityId {
+        if namespace.is_empty() {
+            return self.intern(name, now);
+        }
+        let namespace = &namespace[..namespace.floor_char_boundary(Self::MAX_NAME / 2)];
+        let full = format!("{namespace}/{name}");
+        let full = &full[..full.floor_char_boundary(Self::MAX_NAME)];
+        self.place(EntityId::of(full), full, namespace.len(), None, now)
+    }
+
+    /// An entity of its own, of which it is not known yet who it is: `token` tells it from others of the same name. When
+    /// [`Entities::settle`] has said so, its rows become rows of that entity, and at the end of their window of the one that
+    /// has its name.
+    pub fn provisional(&mut self, name: &str, token: u64, now: u64) -> EntityId {
+        let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
+        let id = EntityId(hash(hash(EntityId::of(name).0, &[0]), &token.to_le_bytes()));
+        self.place(id, name, 0, Some(None), now)
+    }
+
+    /// It is known by now who a provisional entity is.
+    pub fn settle(&mut self, provisional: EntityId, is: EntityId) {
+        if let Some(entity) = self.table.get_mut(&provisional).filter(|entity| entity.provisional.is_some()) {
+            entity.provisional = Some(Some(is));
+        }
+    }
+
+    /// Whether there are provisional entities.
+    #[must_use]
+    pub fn any_provisional(&self) -> bool {
+        self.provisional > 0
+    }
+
+    /// Who this is; `None` if that is not known yet.
+    #[must_use]
+    pub fn settled(&self, id: EntityId) -> Option<EntityId> {
+        match self.table.get(&id).map(|entity| entity.provisional) {
+            Some(Some(is)) => is,
+            _ => Some(id),
+        }
+    }
+
+    /// Settles what is provisional still: it is whoever has its name. Called when the time of its window is up.
+    pub(crate) fn settle_rest(&mut self, now: u64) {
+        if self.provisional == 0 {
+            return;
+        }
+        let open =
+            |(id, entity): (&EntityId, &Entity)| (entity.provisional == Some(None)).then(|| (*id, entity.name.clone()));
+        let rest: Vec<_> = self.table.iter().filter_map(open).collect();
+        for (id, name) in rest {
+            let is = self.intern(&name, now);
+            self.settle(id, is);
+        }
+    }
+
+    /// Forgets provisional entities that were not used since `before`.
+    pub(crate) fn forget_provisional(&mut self, before: u64) {
+        if self.provisional == 0 {
+            return;
+        }
+        self.table.retain(|_, entity| entity.provisional.is_none() || entity.used >= before);
+        self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
+    }
+
+    fn place(
+        &mut self,
+        id: EntityId,
+        name: &str,
+        namespace: usize,
+        provisional: Option<Option<EntityId>>,
+        now: u64,
+    ) -> EntityId {
         if id == EntityId::OTHER {
             return id;
         }
@@ -88,12 +172,14 @@ impl Entities {
         if self.table.len() >= self.max && now.saturating_sub(self.last_sweep) >= Self::SWEEP {
             self.last_sweep = now;
             self.table.retain(|_, entity| now.saturating_sub(entity.used) < Self::IDLE);
+            self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
         }
         if self.table.len() >= self.max {
             self.folded += 1;
             return EntityId::OTHER;
         }
-        self.table.insert(id, Entity { name: name.into(), used: now });
+        self.provisional += usize::from(provisional.is_some());
+        self.table.insert(id, Entity { name: name.into(), namespace, provisional, used: now });
         id
     }
 
@@ -112,6 +198,12 @@ impl Entities {
             None if id == EntityId::OTHER => EntityId::OTHER_NAME.into(),
             None => format!("{:016x}", id.0).into(),
         }
+    }
+
+    /// Bytes of the namespace in front of the name; 0 if it has none.
+    #[must_use]
+    pub fn namespace(&self, id: EntityId) -> usize {
+        self.table.get(&id).map_or(0, |entity| entity.namespace)
     }
 
     /// Entities in the table.
@@ -168,6 +260,32 @@ mod tests {
         assert_eq!(*entities.name(shop), *format!("{:016x}", shop.0), "forgotten");
         assert_eq!(entities.intern("shop", 2 * Entities::IDLE + 2), EntityId::OTHER, "full again");
         assert_eq!(&*entities.name(EntityId::OTHER), "other");
+    }
+
+    #[test]
+    fn a_namespace_keeps_names_apart_and_belongs_to_the_name() {
+        let mut entities = Entities::default();
+        let (shop, test) = (entities.intern_in("shop", "cart", 0), entities.intern_in("test", "cart", 0));
+        assert!(shop != test && shop == EntityId::of("shop/cart") && shop != entities.intern("cart", 0));
+        assert_eq!((&*entities.name(shop), entities.namespace(shop)), ("shop/cart", 4));
+        let bare = entities.intern_in("", "cart", 0);
+        assert_eq!(entities.namespace(bare), 0);
+    }
+
+    #[test]
+    fn a_provisional_entity_becomes_somebody() {
+        let mut entities = Entities::default();
+        let (one, other) = (entities.provisional("nginx", 1, 0), entities.provisional("nginx", 2, 0));
+        assert!(one != other && entities.any_provisional());
+        assert_eq!((entities.settled(one), &*entities.name(one)), (None, "nginx"));
+        let web = entities.intern("web", 0);
+        entities.settle(one, web);
+        entities.settle(web, other);
+        assert_eq!((entities.settled(one), entities.settled(web)), (Some(web), Some(web)));
+        entities.settle_rest(0);
+        assert_eq!(entities.settled(other), Some(EntityId::of("nginx")));
+        entities.forget_provisional(1);
+        assert!(!entities.any_provisional() && entities.len() == 2);
     }
 
     #[test]

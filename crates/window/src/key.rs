@@ -200,6 +200,15 @@ pub struct Labels {
     pub client: Arc<str>,
     /// Who answered.
     pub server: Arc<str>,
+    /// Bytes of the namespace in front of the client's name; 0 if it has none.
+    #[serde(skip)]
+    pub client_namespace: usize,
+    /// The same of the server's.
+    #[serde(skip)]
+    pub server_namespace: usize,
+    /// One of the two is not known yet and is called by a name that may turn out to be wrong.
+    #[serde(skip)]
+    pub provisional: bool,
     /// The operation; `other` if it was folded.
     pub operation: Box<str>,
     /// What stands for the operation in metrics, if it is not the operation itself.
@@ -221,6 +230,9 @@ impl Labels {
             key,
             client: entities.name(key.client),
             server: entities.name(key.server),
+            client_namespace: entities.namespace(key.client),
+            server_namespace: entities.namespace(key.server),
+            provisional: entities.settled(key.client).is_none() || entities.settled(key.server).is_none(),
             operation: or(key.operation, "other").into(),
             summary: key.summary.map(|summary| name(summary).into()),
             namespace: name(key.namespace).into(),
@@ -229,9 +241,29 @@ impl Labels {
         }
     }
 
+    /// Namespace and name of the client; the namespace is empty if it has none.
+    #[must_use]
+    pub fn client_parts(&self) -> (&str, &str) {
+        parts(&self.client, self.client_namespace)
+    }
+
+    /// The same of the server.
+    #[must_use]
+    pub fn server_parts(&self) -> (&str, &str) {
+        parts(&self.server, self.server_namespace)
+    }
+
     /// What did not fit anywhere.
     #[must_use]
     pub(crate) fn anything(key: Key) -> Self {
         Self::new(key.anything(), &Entities::new(0), &|_| "")
+    }
+}
+
+/// A name in two, at the slash behind its namespace.
+fn parts(name: &str, namespace: usize) -> (&str, &str) {
+    match name.split_at_checked(namespace) {
+        Some((namespace, name)) if !namespace.is_empty() => (namespace, name.strip_prefix('/').unwrap_or(name)),
+        _ => ("", name),
     }
 }

@@ -84,6 +84,19 @@ impl Totals {
         }
     }
 
+    /// Adds what another key of the same protocol adds up to.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.blocking += other.blocking;
+        self.slow += other.slow;
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.duration_sum = self.duration_sum.saturating_add(other.duration_sum);
+        self.duration.merge(&other.duration);
+        self.first_byte.merge(&other.first_byte);
+        self.classic.merge(&other.classic);
+    }
+
     /// Forgets everything and keeps the memory.
     pub(crate) fn clear(&mut self) {
         (self.count, self.blocking, self.slow) = (0, 0, 0);

@@ -128,6 +128,7 @@ impl Windows {
         let window = (!self.current.is_empty()).then(|| {
             self.sequence += 1;
             self.misplaced.add(&self.current.misplaced);
+            entities.settle_rest(end);
             let rows = self.current.rows(entities, name);
             for row in &rows {
                 entities.touch(row.labels.key.client, end);
@@ -138,6 +139,8 @@ impl Windows {
         });
         self.current.reset(&self.limits);
         self.operations.sweep(end);
+        // The next window may have rows of those that were named lately.
+        entities.forget_provisional(end.saturating_sub(2 * Self::LENGTH));
         std::mem::swap(&mut self.current, &mut self.next);
         window
     }
@@ -209,10 +212,33 @@ impl Buffer {
     }
 
     fn rows(&mut self, entities: &Entities, name: Resolve<'_, '_>) -> Vec<Row> {
+        if entities.any_provisional() {
+            return self.settled_rows(entities, name);
+        }
         let mut rows = Vec::with_capacity(self.population.total());
         for slot in self.slots.iter_mut().filter(|slot| slot.totals.count > 0) {
             let labels = slot.labels.get_or_insert_with(|| Arc::new(Labels::new(slot.key, entities, name)));
             rows.push(Row { labels: labels.clone(), totals: slot.totals.clone() });
+        }
+        rows
+    }
+
+    /// The same, of whom entities have become that were provisional. Rows of two that have become one are one.
+    #[cold]
+    fn settled_rows(&self, entities: &Entities, name: Resolve<'_, '_>) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::with_capacity(self.population.total());
+        let mut places = HashMap::with_capacity(self.population.total());
+        for slot in self.slots.iter().filter(|slot| slot.totals.count > 0) {
+            let of = |id| entities.settled(id).unwrap_or(id);
+            let key = Key { client: of(slot.key.client), server: of(slot.key.server), ..slot.key };
+            match places.get(&key).and_then(|at: &usize| rows.get_mut(*at)) {
+                Some(row) => row.totals.merge(&slot.totals),
+                None => {
+                    places.insert(key, rows.len());
+                    let labels = Arc::new(Labels::new(key, entities, name));
+                    rows.push(Row { labels, totals: slot.totals.clone() });
+                }
+            }
         }
         rows
     }

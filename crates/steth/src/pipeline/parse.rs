@@ -8,7 +8,7 @@ use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
 use steth_event::{Open, PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
 use steth_flow::{Connection, Content, End, Segment, Sink};
-use steth_identity::Hosts;
+use steth_identity::Remotes;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::http1::Routing;
@@ -24,7 +24,7 @@ pub(super) struct Parse<O> {
     pub(super) out: Vec<Exchange>,
     pub(super) counts: [Exchanges; PROTOCOLS],
     pub(super) naming: Naming,
-    pub(super) hosts: Hosts,
+    pub(super) remotes: Remotes,
     pub(super) deadlines: Deadlines,
     pub(super) demotions: Vec<(u64, Demotion)>,
     pub(super) unparsed: u64,
@@ -89,8 +89,8 @@ impl<O: Observer> Parse<O> {
             self.deadlines.add(deadline.unwrap_or(0), connection.id);
         }
         if !self.domains.is_empty() {
-            let Self { domains, hosts, .. } = self;
-            domains.drain(|name, address, ttl, time| hosts.learn(name, address, ttl, time));
+            let Self { domains, remotes, .. } = self;
+            domains.drain(|name, address, ttl, time| remotes.learn(name, address, ttl, time));
         }
         if !self.out.is_empty() {
             self.hand_on(connection);
@@ -181,7 +181,7 @@ impl<O: Observer> Parse<O> {
             _ => None,
         };
         let waits = stranger.is_some() || self.naming.wait_for(pids);
-        if !self.hosts.is_empty() {
+        if !self.remotes.is_empty() {
             self.name_peers(connection, role, pids);
         }
         let out = std::mem::take(&mut self.out);
@@ -203,7 +203,7 @@ impl<O: Observer> Parse<O> {
             let swapped = side == Side::Server || reversed;
             let [local, remote] = &connection.state.peers;
             let [client_pid, server_pid] = order(swapped, pids);
-            let [client_name, server_name] = order(swapped, [local, remote]);
+            let [client_beyond, server_beyond] = order(swapped, [local, remote]);
             if waits {
                 self.hold(Waiting {
                     exchange: *exchange,
@@ -213,8 +213,8 @@ impl<O: Observer> Parse<O> {
                     reversed,
                     client_pid,
                     server_pid,
-                    client_name: client_name.clone(),
-                    server_name: server_name.clone(),
+                    client_beyond: client_beyond.clone(),
+                    server_beyond: server_beyond.clone(),
                     clock: self.clock,
                     stranger,
                     since: None,
@@ -230,8 +230,8 @@ impl<O: Observer> Parse<O> {
                 processes: &self.naming,
                 client_pid,
                 server_pid,
-                client_name: client_name.as_ref(),
-                server_name: server_name.as_ref(),
+                client_beyond: client_beyond.as_ref(),
+                server_beyond: server_beyond.as_ref(),
                 names: &self.names,
                 clock: self.clock,
             };
@@ -254,7 +254,8 @@ impl<O: Observer> Parse<O> {
         Some((open, peer))
     }
 
-    /// What DNS called the ends that no process here is behind. An end keeps the first name that was known for it.
+    /// Who the ends are that no process here is behind. An end keeps the first name that was known for it: an address may be
+    /// somebody else's by the time a connection ends.
     #[cold]
     fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
         let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
@@ -262,7 +263,7 @@ impl<O: Observer> Parse<O> {
         for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
             if peer.is_none() && foreign && self.naming.get(pid).is_none() {
                 let address = address(open, bytes);
-                *peer = address.and_then(|address| self.hosts.name(address, exchange.start)).cloned();
+                *peer = address.and_then(|address| self.remotes.who(address, exchange.start));
             }
         }
     }
@@ -288,7 +289,7 @@ fn with_service<M, T>(connection: &Connection<Talk<M>>, naming: &Naming, act: im
     if connection.role != ROLE_NETWORK
         && let Some(process) = naming.get(server)
     {
-        return act(process.service_name().as_bytes());
+        return act(process.service().as_bytes());
     }
     let mut place = [0; 18];
     if let Some(open) = &connection.open {

@@ -2,8 +2,8 @@
 
 use crate::naming::{Naming, Waiting};
 use std::net::IpAddr;
-use std::sync::Arc;
-use steth_event::{Open, Process};
+use steth_event::Open;
+use steth_identity::{Beyond, Locality, Party};
 use steth_wire::{Exchange, Names, Side};
 
 /// Who gets the exchanges.
@@ -12,6 +12,13 @@ pub(crate) trait Observer {
     type Memo: Default;
     /// An exchange is complete.
     fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
+}
+
+/// What the numbers and ids of an exchange stand for.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) naming: &'a Naming,
 }
 
 /// An exchange with everything that is known around it.
@@ -23,9 +30,9 @@ pub(crate) struct Seen<'a> {
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
     pub(crate) processes: &'a Naming,
-    /// Names of ends without a process, as DNS told them.
-    pub(crate) client_name: Option<&'a Arc<str>>,
-    pub(crate) server_name: Option<&'a Arc<str>>,
+    /// Who is behind the addresses of ends without a process.
+    pub(crate) client_beyond: Option<&'a Beyond>,
+    pub(crate) server_beyond: Option<&'a Beyond>,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
     pub(crate) names: &'a Names,
@@ -34,22 +41,38 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    pub(crate) fn client(&self) -> Option<&Process> {
+    pub(crate) fn client(&self) -> Option<&Party> {
         self.processes.get(self.client_pid).map(AsRef::as_ref)
     }
 
-    /// The name of the client's address, if no process is known there.
-    pub(crate) fn client_name(&self) -> Option<&Arc<str>> {
-        self.client_name.filter(|_| self.client().is_none())
+    /// Who is behind the client's address, if no process is known there.
+    pub(crate) fn client_beyond(&self) -> Option<&Beyond> {
+        self.client_beyond.filter(|_| self.client().is_none())
     }
 
-    /// The name of the server's address, if no process is known there.
-    pub(crate) fn server_name(&self) -> Option<&Arc<str>> {
-        self.server_name.filter(|_| self.server().is_none())
+    /// Who is behind the server's address, if no process is known there.
+    pub(crate) fn server_beyond(&self) -> Option<&Beyond> {
+        self.server_beyond.filter(|_| self.server().is_none())
     }
 
-    pub(crate) fn server(&self) -> Option<&Process> {
+    pub(crate) fn server(&self) -> Option<&Party> {
         self.processes.get(self.server_pid).map(AsRef::as_ref)
+    }
+
+    /// How far away the other end is; `None` where it is not known who it is, and in captures, which have no host of their own.
+    pub(crate) fn locality(&self) -> Option<Locality> {
+        const UNIX: u8 = 1;
+        let open = self.open.filter(|_| self.side != Side::Network)?;
+        if open.family == UNIX {
+            return Some(Locality::Host);
+        }
+        let (local, remote) = (address(open, &open.local_address), address(open, &open.remote_address)?);
+        let (other, beyond) = match self.side {
+            Side::Client => (self.server_pid, self.server_beyond),
+            _ => (self.client_pid, self.client_beyond),
+        };
+        let here = other != 0 || self.processes.is_own(remote);
+        Some(Locality::of(local.unwrap_or(remote), remote, here, beyond.is_some_and(Beyond::is_in_cluster)))
     }
 }
 
@@ -64,8 +87,8 @@ pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Name
         processes: naming,
         client_pid: waiting.client_pid,
         server_pid: waiting.server_pid,
-        client_name: waiting.client_name.as_ref(),
-        server_name: waiting.server_name.as_ref(),
+        client_beyond: waiting.client_beyond.as_ref(),
+        server_beyond: waiting.server_beyond.as_ref(),
         names,
         clock: waiting.clock,
     }

@@ -1,9 +1,9 @@
 //! The beginning of a conversation: which protocol its first bytes speak, and what is kept until that is known.
 
 use super::destinations::Destinations;
-use std::sync::Arc;
 use steth_event::{ROLE_SERVER, SEND};
 use steth_flow::{Connection, Content, Segment};
+use steth_identity::Beyond;
 use steth_wire::infer::{Guess, PREFIX, infer, infer_datagram};
 use steth_wire::{Bytes, Direction, Piece, Session, Transport};
 
@@ -18,8 +18,8 @@ pub(super) struct Talk<M> {
     pub(super) reversed: bool,
     /// When the session is to be told the time.
     pub(super) deadline: Option<u64>,
-    /// Names of the local and the remote address, once they are known: a connection outlives the answer that led to it.
-    pub(super) peers: [Option<Arc<str>>; 2],
+    /// Who is behind the local and the remote address, once it is known: a connection outlives the answer that led to it.
+    pub(super) peers: [Option<Beyond>; 2],
     pub(super) undecided: Option<Box<Undecided>>,
     /// Of a datagram socket that is not connected.
     pub(super) destinations: Option<Box<Destinations>>,
