@@ -25,6 +25,7 @@
 
 mod cgroup;
 mod hosts;
+mod hosts_file;
 mod locality;
 mod party;
 mod procfs;
@@ -39,6 +40,7 @@ mod workload;
 
 pub use cgroup::{container_id, unit};
 pub use hosts::Hosts;
+pub use hosts_file::HostsFile;
 pub use locality::Locality;
 pub use party::Party;
 pub use remotes::{Beyond, Remotes};

@@ -1,0 +1,147 @@
+//! `/etc/hosts`: names of addresses that DNS was not asked for.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+use steth_event::{Peer, Remote};
+
+/// Bytes of the file that are read.
+const BYTES: u64 = 1 << 20;
+/// Addresses that are kept, the first ones.
+const ADDRESSES: usize = 4096;
+/// How often the file is looked at.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// A thread that reads the file (hosts(5)), now and whenever it has changed: a file system may take its time.
+#[derive(Debug)]
+pub struct HostsFile {
+    changes: Receiver<Vec<Peer>>,
+    /// The thread ends when this is dropped.
+    _stop: SyncSender<()>,
+}
+
+impl HostsFile {
+    /// Reads the file from now on.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn watch(path: PathBuf) -> io::Result<Self> {
+        Self::watch_every(path, PAUSE)
+    }
+
+    fn watch_every(path: PathBuf, pause: Duration) -> io::Result<Self> {
+        let (send, changes) = sync_channel(1);
+        let (stop, stopped) = sync_channel(0);
+        let work = move || {
+            let mut before = Vec::new();
+            let mut modified = None;
+            loop {
+                if let Some(now) = changed(&path, &mut modified) {
+                    let change = difference(&before, &now);
+                    before = now;
+                    if !change.is_empty() && send.send(change).is_err() {
+                        return;
+                    }
+                }
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("steth-hosts".to_owned()).spawn(work)?;
+        Ok(Self { changes, _stop: stop })
+    }
+
+    /// What has changed since the last call. Never waits.
+    pub fn changes(&mut self) -> Vec<Peer> {
+        self.changes.try_iter().flatten().collect()
+    }
+}
+
+/// The entries, if the file is another one than before. A file that is gone has none.
+fn changed(path: &PathBuf, before: &mut Option<Option<SystemTime>>) -> Option<Vec<(IpAddr, String)>> {
+    let modified = path.metadata().and_then(|file| file.modified()).ok();
+    if *before == Some(modified) {
+        return None;
+    }
+    *before = Some(modified);
+    let mut text = Vec::new();
+    if let Ok(file) = File::open(path) {
+        let _ = file.take(BYTES).read_to_end(&mut text);
+    }
+    Some(entries(&String::from_utf8_lossy(&text)))
+}
+
+/// Address and first name of each line; of an address that has several lines the first one counts. Addresses that everybody has,
+/// or nobody, are left out.
+fn entries(text: &str) -> Vec<(IpAddr, String)> {
+    let mut entries: Vec<(IpAddr, String)> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let (Some(address), Some(name)) = (words.next(), words.next()) else { continue };
+        let Ok(address) = address.parse::<IpAddr>() else { continue };
+        let address = address.to_canonical();
+        let says_nothing = address.is_loopback() || address.is_unspecified() || address.is_multicast();
+        if says_nothing || name.len() > 253 || entries.iter().any(|(known, _)| *known == address) {
+            continue;
+        }
+        if entries.len() == ADDRESSES {
+            break;
+        }
+        entries.push((address, name.to_owned()));
+    }
+    entries
+}
+
+fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)]) -> Vec<Peer> {
+    let gone = before.iter().filter(|(address, _)| !now.iter().any(|(other, _)| other == address));
+    let gone = gone.map(|(address, _)| Peer { address: *address, who: None });
+    let new = now.iter().filter(|entry| !before.contains(entry));
+    let new = new.map(|(address, name)| Peer { address: *address, who: Some(Remote::Host { name: name.clone() }) });
+    gone.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn lines_of_a_hosts_file() {
+        let text = "127.0.0.1 localhost\n192.0.2.1\tprinter printer.lan # upstairs\n#192.0.2.2 x\n::ffff:192.0.2.3 three\n\
+                    2001:db8::1 six\nff02::1 all\nnonsense name\n192.0.2.1 again\n192.0.2.9\n0.0.0.0 ads.example\n";
+        let expected = [("192.0.2.1", "printer"), ("192.0.2.3", "three"), ("2001:db8::1", "six")];
+        assert_eq!(entries(text), expected.map(|(address, name)| (address.parse().unwrap(), name.to_owned())));
+        let many: String = (0..5000).map(|n| format!("10.0.{}.{} h{n}\n", n / 250, n % 250)).collect();
+        assert_eq!(entries(&many).len(), ADDRESSES);
+    }
+
+    #[test]
+    fn a_change_of_the_file_is_told_and_so_is_its_end() {
+        let path = std::env::temp_dir().join(format!("steth-hosts-{}", std::process::id()));
+        std::fs::write(&path, "192.0.2.1 one\n192.0.2.2 two\n").unwrap();
+        let mut file = HostsFile::watch_every(path.clone(), Duration::from_millis(5)).unwrap();
+        let mut next = || {
+            let until = Instant::now() + Duration::from_secs(10);
+            loop {
+                let changes = file.changes();
+                if !changes.is_empty() || Instant::now() > until {
+                    return changes.iter().map(|p| (p.address.to_string(), p.who.is_some())).collect::<Vec<_>>();
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let told = |address: &str, there| (address.to_owned(), there);
+        assert_eq!(next(), [told("192.0.2.1", true), told("192.0.2.2", true)]);
+        let later = SystemTime::now() + Duration::from_secs(5);
+        std::fs::write(&path, "192.0.2.2 zwei\n").unwrap();
+        File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert_eq!(next(), [told("192.0.2.1", false), told("192.0.2.2", true)]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(next(), [told("192.0.2.2", false)]);
+    }
+}
