@@ -7,6 +7,12 @@ use std::fs;
 use std::io::Read;
 use steth_event::Process;
 
+/// The processes that there are.
+pub(crate) fn pids() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Reads what is known of a live process; `None` if there is none with this id.
 pub(crate) fn read(pid: u32) -> Option<Process> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;

@@ -3,6 +3,7 @@
 use crate::procfs;
 use crate::program::program;
 use crate::reader::{Question, Reader};
+use crate::scan::Scan;
 use crate::service::service;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -20,6 +21,8 @@ pub struct Resolver {
     images: HashMap<u32, Process, FixedState>,
     /// What is known of processes whose question found no room.
     refused: HashMap<u32, Process, FixedState>,
+    /// Who was running before, and has not used a socket yet.
+    scan: Scan,
     maximum: usize,
     /// Some of `known`, each at a place of its own: under load a few processes take turns.
     recent: [u32; RECENT],
@@ -32,12 +35,13 @@ pub struct Resolver {
 const RECENT: usize = 64;
 
 impl Resolver {
-    /// Remembers at most `maximum` processes.
+    /// Remembers at most `maximum` processes, and begins to look at those that are running.
     ///
     /// # Errors
-    /// When the thread that reads /proc cannot be started.
+    /// When the threads that read /proc cannot be started.
     pub fn start(maximum: usize) -> std::io::Result<Self> {
-        Self::with_reader(maximum, procfs::read)
+        let scan = Scan::start(procfs::pids, procfs::read)?;
+        Ok(Self { scan, ..Self::with_reader(maximum, procfs::read)? })
     }
 
     /// Where /proc has other ids than the kernel's records: it would tell of strangers. What the records tell remains.
@@ -54,6 +58,7 @@ impl Resolver {
             known: HashSet::with_hasher(hasher()),
             images: HashMap::with_hasher(hasher()),
             refused: HashMap::with_hasher(hasher()),
+            scan: Scan::none(),
             maximum,
             recent: [0; RECENT],
             reader: Reader::start(read)?,
@@ -65,6 +70,7 @@ impl Resolver {
     /// The process has a new image: what was known of it is void.
     pub fn exec(&mut self, exec: &Exec, executable: &[u8], command_line: &[u8]) {
         self.forget(exec.tgid);
+        self.scan.forget(exec.tgid);
         self.asked.remove(&exec.tgid);
         if self.images.len() >= self.maximum {
             // Most of them have ended without ever using a socket; the rest is found in /proc.
@@ -87,6 +93,7 @@ impl Resolver {
     /// The process has ended; its id may be used again. What is being found out about it is still worth knowing.
     pub fn exit(&mut self, tgid: u32) {
         self.forget(tgid);
+        self.scan.forget(tgid);
         self.images.remove(&tgid);
     }
 
@@ -124,6 +131,10 @@ impl Resolver {
             self.recent[tgid as usize % RECENT] = tgid;
         }
         self.known.insert(tgid);
+        self.scan.take_over();
+        if let Some(process) = self.scan.take(tgid) {
+            return process;
+        }
         let process = self.images.remove(&tgid).unwrap_or_else(|| {
             let comm = comm.unwrap_or_default();
             let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
@@ -158,6 +169,7 @@ impl Resolver {
 
     /// The next process that was looked up; waits so long if some are under way and none has come.
     pub fn answer(&mut self, patience: Duration) -> Option<Process> {
+        self.scan.take_over();
         while let Some(answer) = self.reader.answer(patience) {
             let pid = answer.process.pid;
             if self.asked.get(&pid) == Some(&answer.number) {
