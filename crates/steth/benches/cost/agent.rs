@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The running agent; killed with this value, unless it was stopped.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Agent {
     process: Guarded,
     address: String,
     lines: Receiver<String>,
+    started_in: Duration,
 }
 
 /// CPU time so far.
@@ -49,6 +50,7 @@ impl Agent {
 
     fn run(command: &mut Command) -> anyhow::Result<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let begun = Instant::now();
         let mut process = Guarded::spawn(command)?;
         let errors = process.0.stderr.take().context("no standard error")?;
         // Read to its end: a full or closed pipe would change what is measured. Few lines are said.
@@ -61,9 +63,15 @@ impl Agent {
         let line = lines.recv_timeout(Duration::from_secs(30)).context("the agent does not attach")?;
         let (_, address) = line.split_once("http://").with_context(|| format!("the agent said: {line}"))?;
         let address = address.trim_end_matches('/').to_owned();
+        let started_in = begun.elapsed();
         // Its first look at everything belongs to the start.
         std::thread::sleep(Duration::from_millis(150));
-        Ok(Self { process, address, lines })
+        Ok(Self { process, address, lines, started_in })
+    }
+
+    /// From its start to its saying that it watches.
+    pub(crate) fn started_in(&self) -> Duration {
+        self.started_in
     }
 
     fn proc(&self, name: &str) -> String {

@@ -16,6 +16,7 @@ mod generator;
 mod hooks;
 mod live;
 mod load;
+mod many_processes;
 mod memory;
 mod process;
 mod recording;
@@ -141,6 +142,8 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("processes") {
         short_lived::measure(&mut report, &plan)?;
+        many_processes::turnover(&mut report, &plan)?;
+        many_processes::crowd(&mut report, &plan)?;
     }
     if wanted("memory") {
         memory::measure(&mut report, &plan)?;
