@@ -20,6 +20,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct HostsFile {
     changes: Receiver<Vec<Peer>>,
+    looked: Vec<Peer>,
     /// The thread ends when this is dropped.
     _stop: SyncSender<()>,
 }
@@ -39,11 +40,12 @@ impl HostsFile {
         let work = move || {
             let mut before = Vec::new();
             let mut modified = None;
+            let mut first = true;
             loop {
                 if let Some(now) = changed(&path, &mut modified) {
                     let change = difference(&before, &now);
                     before = now;
-                    if !change.is_empty() && send.send(change).is_err() {
+                    if (std::mem::take(&mut first) || !change.is_empty()) && send.send(change).is_err() {
                         return;
                     }
                 }
@@ -53,12 +55,17 @@ impl HostsFile {
             }
         };
         thread::Builder::new().name("steth-hosts".to_owned()).spawn(work)?;
-        Ok(Self { changes, _stop: stop })
+        Ok(Self { changes, looked: Vec::new(), _stop: stop })
+    }
+
+    /// Waits so long for the first look, whose findings [`HostsFile::changes`] gives.
+    pub fn wait_for_first_look(&mut self, patience: Duration) {
+        self.looked = self.changes.recv_timeout(patience).unwrap_or_default();
     }
 
     /// What has changed since the last call. Never waits.
     pub fn changes(&mut self) -> Vec<Peer> {
-        self.changes.try_iter().flatten().collect()
+        std::mem::take(&mut self.looked).into_iter().chain(self.changes.try_iter().flatten()).collect()
     }
 }
 

@@ -3,7 +3,9 @@
 //! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
+use crate::configuration::Identity;
 use crate::selection;
+use crate::surroundings::Surroundings;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
@@ -31,6 +33,7 @@ pub(crate) const OTHER_PIDS: &str = "this is a pid namespace of its own: process
 pub(crate) struct Agent {
     probe: Probe,
     resolver: Resolver,
+    surroundings: Surroundings,
     clock_read: Option<Instant>,
     counters_read: Instant,
     swept: Instant,
@@ -38,7 +41,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
-    pub(crate) fn start(probe: Probe, more: &[Capability]) -> anyhow::Result<Self> {
+    pub(crate) fn start(probe: Probe, identity: &Identity, more: &[Capability]) -> anyhow::Result<Self> {
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
         let keep = [&[Capability::SysPtrace], more].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -55,7 +58,14 @@ impl Agent {
         };
         let resolver = resolver.context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
-        Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })
+        Ok(Self {
+            probe,
+            resolver,
+            surroundings: Surroundings::start(identity),
+            clock_read: None,
+            counters_read: now,
+            swept: now,
+        })
     }
 
     pub(crate) fn probe(&self) -> &Probe {
@@ -85,6 +95,7 @@ impl Agent {
             each(clock.as_bytes());
         }
         let mut now = monotonic();
+        self.surroundings.turn(each);
         self.drain(each);
         let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
         let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);

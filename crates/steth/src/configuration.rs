@@ -71,6 +71,8 @@ options! {
     /// at least one regular expression, found anywhere in its text: executable, command_line, unit, container, image, pod,
     /// namespace. All that it has must be found. At most 64. For example [{name: billing, command_line: "billing\\.jar"}].
     identity.services: Vec<ServiceRule> = Vec::new();
+    /// Names of addresses for which DNS was not asked: hosts(5), looked at again every ten seconds. Empty: none.
+    identity.hosts_file: PathBuf = PathBuf::from("/etc/hosts");
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
     /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
     /// event streams, BLPOP. A long time (1h) calls nothing slow.
@@ -126,7 +128,7 @@ section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
 section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
-section!(Identity { services: Vec<ServiceRule> });
+section!(Identity { services: Vec<ServiceRule>, hosts_file: PathBuf });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });

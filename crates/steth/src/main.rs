@@ -22,6 +22,7 @@ mod sockets;
 mod stop;
 mod store;
 mod strangers;
+mod surroundings;
 mod watch;
 mod windows;
 

@@ -84,7 +84,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         crate::agent::OTHER_PIDS
     );
     selection::judge_running(&mut probe, &selection.rules)?;
-    let mut agent = Agent::start(probe, store.as_ref().map_or(&[], Store::needs))?;
+    let mut agent = Agent::start(probe, &configuration.identity, store.as_ref().map_or(&[], Store::needs))?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
     let limits = configuration.pipeline()?;

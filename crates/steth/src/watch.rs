@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
-    let mut agent = Agent::start(probe, &[])?;
+    let mut agent = Agent::start(probe, &configuration.identity, &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);

@@ -7,6 +7,7 @@ use lab::runtimes::{programs, python};
 use lab::{Java, Node, Process, Python, Steth, alone, curl, free_port, wait_until};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 fn services(exchanges: &[Value], port: u16, end: &str) -> BTreeSet<String> {
@@ -40,4 +41,48 @@ fn a_service_is_called_after_its_program_or_what_it_declares() {
     }
     let printed = serde_json::to_string(&seen.exchanges).expect("text");
     assert!(!printed.contains("deployment.environment"), "nothing else of an environment is kept");
+}
+
+/// The address with which this host would speak to others.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    // Nothing is sent: a route is looked up.
+    socket.connect("198.51.100.1:9").expect("a route, if only a default one");
+    socket.local_addr().expect("an address").ip()
+}
+
+/// With its server out of sight, an address has the name that a file gives it; and how far away it is, is said.
+#[test]
+fn an_address_is_called_what_the_hosts_file_says() {
+    root_or_skip!();
+    let _alone = alone();
+    let (python, address) = (Python::start(), own_address());
+    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+    let mut everywhere = command(self::python());
+    everywhere.args(["-m", "http.server", "--bind", "0.0.0.0", &port.to_string()]).current_dir(dir.path());
+    let everywhere = Process::spawn("everywhere", &mut everywhere, dir.path());
+    everywhere.wait_for_port(port);
+    let (hosts, file) = (dir.path().join("hosts"), dir.path().join("steth.yaml"));
+    std::fs::write(&hosts, format!("{address} printer.lan printer\n")).expect("a file");
+    std::fs::write(&file, format!("identity: {{hosts_file: {}}}\n", hosts.display())).expect("a file");
+    let file = file.to_str().expect("a path of this test");
+    let local = format!("http://127.0.0.1:{}/", python.port);
+    let steth = Steth::watch(&["--config", file, "--", "curl", "-s", &local, "--next", "-s", &local]);
+    steth.wait_for_exchanges(2, Duration::from_secs(5));
+    let seen = steth.finish();
+    let ends = |exchange: &Value| {
+        [&exchange["server"]["name"], &exchange["server"]["process"], &exchange["locality"]].map(Value::clone)
+    };
+    assert!(
+        seen.exchanges.iter().all(|e| ends(e) == [Value::Null, Value::Null, "loopback".into()]),
+        "{:?}",
+        seen.exchanges
+    );
+
+    let host = format!("http://{address}:{port}/");
+    let steth = Steth::watch(&["--config", file, "--", "curl", "-s", &host]);
+    steth.wait_for_exchanges(1, Duration::from_secs(5));
+    let seen = steth.finish();
+    let expected: [Value; 3] = ["printer.lan".into(), Value::Null, "host".into()];
+    assert!(seen.exchanges.iter().all(|e| ends(e) == expected), "{:?}", seen.exchanges);
 }
