@@ -32,7 +32,7 @@ mod resolver;
 mod service;
 mod table;
 
-pub use cgroup::{container_id, unit};
+pub use cgroup::{container_bytes, container_id, container_text, unit};
 pub use hosts::Hosts;
 pub use resolver::Resolver;
 pub use table::Processes;

@@ -3,10 +3,14 @@
 //! What it gives is exactly what a recording holds: the kernel's records, and between them the clock's offset, the
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
+use crate::container_rules::ContainerRules;
 use crate::selection;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
-use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
+use steth_event::{
+    CONTAINER_GONE, CONTAINER_ID, CONTAINER_MADE, Clock, Container, Counters, Event, IntoBytes as _, Tick, counter,
+    kind,
+};
 use steth_identity::Resolver;
 use steth_probe::privileges::{self, Capabilities, Capability};
 use steth_probe::{Demotion, Probe, Selection};
@@ -31,6 +35,9 @@ pub(crate) const OTHER_PIDS: &str = "this is a pid namespace of its own: process
 pub(crate) struct Agent {
     probe: Probe,
     resolver: Resolver,
+    containers: ContainerRules,
+    /// Records of containers that have come and not been looked at.
+    changes: Vec<Container>,
     clock_read: Option<Instant>,
     counters_read: Instant,
     swept: Instant,
@@ -38,7 +45,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
-    pub(crate) fn start(probe: Probe, more: &[Capability]) -> anyhow::Result<Self> {
+    pub(crate) fn start(probe: Probe, containers: ContainerRules, more: &[Capability]) -> anyhow::Result<Self> {
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
         let keep = [&[Capability::SysPtrace], more].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -55,7 +62,7 @@ impl Agent {
         };
         let resolver = resolver.context("cannot start the thread that looks processes up")?;
         let now = Instant::now();
-        Ok(Self { probe, resolver, clock_read: None, counters_read: now, swept: now })
+        Ok(Self { probe, resolver, containers, changes: Vec::new(), clock_read: None, counters_read: now, swept: now })
     }
 
     pub(crate) fn probe(&self) -> &Probe {
@@ -65,7 +72,40 @@ impl Agent {
     /// Observes whom these rules select, from now on and of what is running.
     pub(crate) fn select(&mut self, selection: &Selection) -> anyhow::Result<()> {
         self.probe.apply(selection)?;
-        selection::judge_running(&mut self.probe, &selection.rules)
+        self.containers.apply(&mut self.probe, &selection.rules);
+        selection::judge_running(&mut self.probe, &selection.rules, &self.containers)
+    }
+
+    /// What is known of containers.
+    pub(crate) fn containers(&self) -> &ContainerRules {
+        &self.containers
+    }
+
+    /// Containers have come or gone, and processes have joined them.
+    fn contain(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            let done = match change.change {
+                // Whoever knows names is to be asked here; until there is an answer, nothing is known.
+                CONTAINER_MADE => self.containers.known(&mut self.probe, &change.id, None),
+                CONTAINER_GONE => {
+                    self.containers.gone(&change.id);
+                    Ok(())
+                }
+                _ => {
+                    let id = (change.id != [0; CONTAINER_ID]).then_some(&change.id);
+                    selection::judge_one(&mut self.probe, &self.containers, change.tgid, id)
+                }
+            };
+            if let Err(error) = done {
+                crate::say::say!("a container's processes could not be judged: {error:#}");
+            }
+        }
+        self.changes = changes;
+        self.changes.clear();
     }
 
     /// Gives connections up.
@@ -86,6 +126,7 @@ impl Agent {
         }
         let mut now = monotonic();
         self.drain(each);
+        self.contain();
         let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
         let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
         if swept {
@@ -113,9 +154,9 @@ impl Agent {
     }
 
     fn drain(&mut self, each: &mut impl FnMut(&[u8])) -> usize {
-        let resolver = &mut self.resolver;
-        self.probe.drain(|record| {
-            enrich(resolver, record, each);
+        let Self { probe, resolver, changes, .. } = self;
+        probe.drain(|record| {
+            enrich(resolver, changes, record, each);
             each(record);
         })
     }
@@ -150,11 +191,11 @@ impl Agent {
 
 /// Before the first record of a process goes a record that says who it is, as far as that is known by then.
 #[inline]
-fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) {
+fn enrich(resolver: &mut Resolver, changes: &mut Vec<Container>, record: &[u8], each: &mut impl FnMut(&[u8])) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
         [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
-        [kind::OPEN | kind::EXEC | kind::EXIT, ..] => match Event::parse(record) {
+        [kind::OPEN | kind::EXEC | kind::EXIT | kind::CONTAINER, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
                     each(&peer.to_record());
@@ -162,11 +203,16 @@ fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) 
                 resolver.first_sight(open.tgid, Some(&open.comm))
             }
             Ok(Event::Exec(exec, executable, command_line)) => {
-                resolver.exec(&exec, executable, command_line);
+                resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
                 None
             }
             Ok(Event::Exit(exit)) => {
                 resolver.exit(exit.tgid);
+                None
+            }
+            Ok(Event::Container(change)) => {
+                // One drain brings no more than the rings hold.
+                changes.push(change);
                 None
             }
             _ => None,
