@@ -8,7 +8,7 @@
 #ifndef STETH_CONNECTION_H
 #define STETH_CONNECTION_H
 
-#include "state.h"
+#include "rows.h"
 
 static __always_inline __u32 current_tgid(void)
 {
@@ -40,10 +40,12 @@ static __always_inline bool socket_wanted(struct sock *sk, __u8 family)
 	__u32 port = control.port;
 
 	if (family == AF_UNIX)
-		return !port && !control.skip_unix;
+		return !port && !control.skip_unix && rows_agree(sk, family);
 	if (control.skip_local && is_local(sk, family))
 		return false;
-	return !port || sk->__sk_common.skc_num == port || bpf_ntohs(sk->__sk_common.skc_dport) == port;
+	if (port && sk->__sk_common.skc_num != port && bpf_ntohs(sk->__sk_common.skc_dport) != port)
+		return false;
+	return rows_agree(sk, family);
 }
 
 static __always_inline __u64 extend(__u64 known, __u32 now)
@@ -85,6 +87,57 @@ static __always_inline __u8 transport_of(struct sock *sk)
 	return protocol == IPPROTO_UDP ? IPPROTO_UDP : TRANSPORT_OTHER;
 }
 
+/* Messages that no protocol wanted before a connection counts as unknown. */
+#define TRIES_MAX 8
+/* In their place: user space has given the connection up for good. */
+#define TRIES_OPAQUE 0xff
+
+/* Whether anything that is analysed may travel on it. Only DNS travels in datagrams, and not on unix sockets. */
+static __always_inline bool may_be_analysed(__u8 transport, __u32 protocols)
+{
+	if (transport == 1)
+		return false;
+	return transport == IPPROTO_UDP ? protocols & 1u << STETH_PROTOCOL_DNS : protocols;
+}
+
+/*
+ * Other protocols are wanted than when this connection was last looked at. One that goes on is left alone; one that was
+ * switched off is as if it had never been told; and what was none of those before may be one of these.
+ */
+static __always_inline void analyse_anew(struct connection *c, __u32 protocols)
+{
+	c->protocols = protocols;
+	if (c->tries == TRIES_OPAQUE || (c->protocol && protocols & 1u << (c->protocol & 31)))
+		return;
+	c->protocol = STETH_PROTOCOL_UNKNOWN;
+	c->tries = 0;
+	c->prefix_length[0] = c->prefix_length[1] = 0;
+	c->body_end[0] = c->body_end[1] = 0;
+	c->frame_end = 0;
+	if (c->calls)
+		c->flags |= CONNECTION_MISSED;
+	/* The next call begins a turn, so far as can be told. */
+	c->flags &= ~CONNECTION_MOVED;
+	if (may_be_analysed(c->transport, protocols))
+		c->flags &= ~CONNECTION_L4;
+	else
+		c->flags |= CONNECTION_L4;
+}
+
+/* The verdict for this task and the rules of now. */
+static __noinline int judge_socket(struct connection *c, struct sock *sk, __u32 tgid)
+{
+	__u32 protocols = control.protocols;
+
+	c->epoch = control.epoch;
+	c->tgid = tgid;
+	c->far_end = FAR_END_UNKNOWN;
+	c->verdict = socket_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
+	if (c->protocols != protocols)
+		analyse_anew(c, protocols);
+	return 0;
+}
+
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 {
 	__u8 transport = transport_of(sk), family = sk->__sk_common.skc_family;
@@ -103,8 +156,8 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->tgid = tgid;
 	c->epoch = control.epoch;
 	c->verdict = socket_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
-	/* Only DNS travels in datagrams, and not on unix sockets. */
-	if (transport == 1 || (transport == IPPROTO_UDP && !(protocols & 1u << STETH_PROTOCOL_DNS)))
+	c->protocols = control.protocols;
+	if (!may_be_analysed(transport, c->protocols))
 		c->flags |= CONNECTION_L4;
 	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
 	barrier();
@@ -121,11 +174,8 @@ static __always_inline struct connection *connection_in_task(struct sock *sk)
 	/* Without an id: being made by another CPU at this moment, with just these values. */
 	if (!c || !*(volatile __u64 *)&c->id)
 		return connection_new(sk, tgid);
-	if (c->epoch != control.epoch || c->tgid != tgid) {
-		c->epoch = control.epoch;
-		c->tgid = tgid;
-		c->verdict = socket_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
-	}
+	if (c->epoch != control.epoch || c->tgid != tgid)
+		judge_socket(c, sk, tgid);
 	return c;
 }
 
@@ -180,11 +230,11 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		open.sent = open.received = 0;
 	bpf_get_current_comm(open.comm, sizeof(open.comm));
 	open.untold = !!(c->flags & CONNECTION_UNTOLD);
-	open.joined = joined;
+	open.joined = joined || c->flags & CONNECTION_MISSED;
 	/* Two threads may announce a datagram socket at once: with one ring, each one's records follow an announcement. */
 	c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
 	if (!emit(s, c->ring, &open, sizeof(open)))
-		c->flags |= CONNECTION_ANNOUNCED;
+		c->flags = (c->flags & ~CONNECTION_MISSED) | CONNECTION_ANNOUNCED;
 	else
 		c->flags |= CONNECTION_UNTOLD;
 }

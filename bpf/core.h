@@ -35,6 +35,42 @@ static __always_inline void transfer_l4(struct connection *c, struct scratch *s,
 	count(s, STETH_L4_BYTES, t->length);
 }
 
+/*
+ * Bytes of a connection whose analysis is switched off. Where user space knows it, or no protocol at all is wanted, its books go
+ * on: they wait for the next sweep, or its end.
+ */
+static __always_inline void transfer_unanalysed(struct sock *sk, struct connection *c, struct scratch *s, struct transfer *t)
+{
+	__u8 direction = t->direction;
+	struct tcp_sock *tp = NULL;
+	__u64 now;
+
+	if (c->tries == TRIES_OPAQUE || c->transport == IPPROTO_UDP || c->transport == 1 ||
+	    (c->protocols && !(c->flags & CONNECTION_ANNOUNCED))) {
+		count(s, STETH_L4_CHUNKS, 1);
+		count(s, STETH_L4_BYTES, t->length);
+		return;
+	}
+	now = bpf_ktime_get_ns();
+	if (!(c->flags & CONNECTION_ANNOUNCED)) {
+		if (c->transport == IPPROTO_TCP)
+			tp = bpf_skc_to_tcp_sock(sk);
+		find_position(sk, tp, c, t);
+		announce(sk, c, s, now, false);
+	}
+	if (!c->pending_calls[direction])
+		c->pending_since[direction] = now;
+	c->pending_until[direction] = now;
+	c->pending_calls[direction]++;
+	c->pending_bytes[direction] += t->length;
+	c->offset[direction] += t->length;
+	count(s, STETH_PENDING_CHUNKS, 1);
+	count(s, STETH_PENDING_BYTES, t->length);
+	/* It is a number of 32 bits. */
+	if (c->pending_bytes[direction] >= 1u << 30)
+		flush_pending(c, s, direction);
+}
+
 /* The first bytes of a direction since the other one moved. */
 static __always_inline void begin_turn(struct connection *c, struct scratch *s, __u64 start, __u8 direction, bool request)
 {
@@ -176,7 +212,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->verdict != VERDICT_CAPTURE) {
 		count(s, STETH_UNSELECTED, 1);
 		c->flags &= ~CONNECTION_PLACED;
-		c->flags |= CONNECTION_MOVED;
+		c->flags |= CONNECTION_MOVED | CONNECTION_MISSED;
 		c->last_direction = direction;
 		c->arrival = 0;
 		return;
@@ -185,8 +221,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	count(s, STETH_SEEN_BYTES, length);
 	c->calls++;
 	if (c->flags & CONNECTION_L4) {
-		count(s, STETH_L4_CHUNKS, 1);
-		count(s, STETH_L4_BYTES, length);
+		transfer_unanalysed(sk, c, s, &t);
 		return;
 	}
 	if (c->transport == IPPROTO_UDP) {

@@ -30,6 +30,7 @@ enum bpf_map_type_used {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -127,6 +128,9 @@ struct sock {
 	struct dst_entry *sk_dst_cache;
 	__u32 sk_pacing_status;
 };
+struct unix_sock {
+	struct sock *peer;
+};
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
 };
@@ -173,6 +177,29 @@ struct mm_struct {
 	unsigned long env_end;
 	struct file *exe_file;
 };
+struct list_head {
+	struct list_head *next;
+};
+struct kernfs_node {
+	const char *name;
+};
+struct cgroup;
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
+	struct kernfs_node *kn;
+};
+struct cgrp_cset_link {
+	struct cgroup *cgrp;
+	struct list_head cgrp_link;
+};
+struct css_set {
+	struct list_head cgrp_links;
+};
 struct task_struct {
 	int pid;
 	int tgid;
@@ -181,6 +208,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
 	__u64 start_boottime;
+	struct css_set *cgroups;
 	char comm[16];
 };
 struct linux_binprm {

@@ -72,7 +72,7 @@ __attribute__((noinline)) int copy_datagram(struct connection *c, struct scratch
 		return captured;
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = captured < STETH_PREFIX ? captured : STETH_PREFIX;
-	guess = steth_infer_datagram(&s->walk, length, protocols);
+	guess = steth_infer_datagram(&s->walk, length, c->protocols);
 	if (STETH_GUESS(guess) != STETH_GUESS_IS)
 		return 0;
 	role = (direction == STETH_SEND) == STETH_GUESS_REQUEST(guess) ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER;
@@ -92,11 +92,10 @@ struct destination {
 	__u8 ipv6[16];
 };
 
-/* Puts the address that the caller, who was located, sends to behind the captured bytes. Returns its size; 0: not known. */
-static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
+/* The address that the caller, who was located, sends to. False: not known. */
+static __always_inline bool read_destination(struct scratch *s, struct steth_destination *to)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	struct steth_destination to = {};
 	struct user_msghdr header = {};
 	struct destination from = {};
 	const void *message = s->from.message;
@@ -108,24 +107,69 @@ static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
 		if (regs->orig_ax == SYS_sendmsg)
 			message = (void *)regs->si;
 		if (!message || bpf_probe_read_user(&header, sizeof(header), message))
-			return 0;
+			return false;
 		name = header.msg_name;
 	}
 	/* The shorter of the two may end where nothing can be read. */
 	if (!name || bpf_probe_read_user(&from, 8, name))
-		return 0;
+		return false;
 	if (from.family == AF_INET6 && bpf_probe_read_user(from.ipv6, 16, name + 8))
-		return 0;
+		return false;
 	if (from.family != AF_INET && from.family != AF_INET6)
-		return 0;
-	to.family = from.family;
-	to.port = bpf_ntohs(from.port);
+		return false;
+	to->family = from.family;
+	to->port = bpf_ntohs(from.port);
 	if (from.family == AF_INET6)
-		__builtin_memcpy(to.address, from.ipv6, 16);
+		__builtin_memcpy(to->address, from.ipv6, 16);
 	else
-		__builtin_memcpy(to.address, from.ipv4, 4);
+		__builtin_memcpy(to->address, from.ipv4, 4);
+	return true;
+}
+
+/* Puts it behind the captured bytes. Returns its size; 0: not known. */
+static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
+{
+	struct steth_destination to = {};
+
+	if (!read_destination(s, &to))
+		return 0;
 	__builtin_memcpy(&s->data[captured & (DATA_SPAN - 1)], &to, sizeof(to));
 	return sizeof(to);
+}
+
+/*
+ * The rows of connections, for a datagram of a socket without a far end. What it sends tells where to; what it receives does not
+ * tell where from. So a client is answered by whom it has asked, and is observed as long as all of those are wanted. Of a
+ * server nobody knows who asks: it is not observed where that matters. `here`: the socket's own port, which has not been excluded.
+ */
+__attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratch *s, __u32 here, __u32 direction)
+{
+	__u32 rules = control.rules, address[4];
+	struct steth_destination to = {};
+	bool matters, wanted;
+
+	if (!c || !s || !(rules & (RULES_PORT_INCLUDES | RULES_PORT_EXCLUDES | RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES)))
+		return 1;
+	matters = rules & (RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES) ||
+		  (rules & RULES_PORT_INCLUDES && !has_port(rules, 0, here));
+	if (direction == STETH_RECEIVE)
+		return !matters || (c->far_end == FAR_END_WANTED && c->role != STETH_ROLE_SERVER);
+	wanted = read_destination(s, &to);
+	if (wanted) {
+		bool ipv4 = to.family == AF_INET;
+
+		__builtin_memcpy(address, to.address, sizeof(address));
+		if (!ipv4)
+			ipv4 = plain(address);
+		wanted = remote_wanted(rules, ipv4, address) &&
+			 !(rules & RULES_PORT_EXCLUDES && has_port(rules, 1, to.port)) &&
+			 (!(rules & RULES_PORT_INCLUDES) || has_port(rules, 0, here) || has_port(rules, 0, to.port));
+	}
+	if (!wanted)
+		c->far_end = FAR_END_UNWANTED;
+	else if (c->far_end == FAR_END_UNKNOWN)
+		c->far_end = FAR_END_WANTED;
+	return c->far_end == FAR_END_WANTED || (wanted && !matters);
 }
 
 /* A datagram of `length` bytes has moved between the current task and the socket. */
@@ -136,11 +180,22 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
 	__u64 now = bpf_ktime_get_ns();
 	__u32 captured = 0, behind = 0;
+	bool located;
 
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
-	if (locate_datagram(s))
+	located = locate_datagram(s);
+	if (!there && !far_end_wanted(c, s, here, direction)) {
+		count(s, STETH_UNSELECTED, 1);
+		return;
+	}
+	if (located)
 		captured = copy_datagram(c, s, length, direction);
+	/* Only by its first answer is a server known. */
+	if (!there && direction == STETH_SEND && c->role == STETH_ROLE_SERVER && !far_end_wanted(c, s, here, STETH_RECEIVE)) {
+		count(s, STETH_UNSELECTED, 1);
+		return;
+	}
 	if (!c->protocol) {
 		if (is_group_port(here) || is_group_port(there) ||
 		    (here != DNS_PORT && there != DNS_PORT && ++c->tries >= TRIES_MAX))

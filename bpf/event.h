@@ -18,6 +18,7 @@ enum steth_kind {
 	STETH_PROGRESS = 5, /* the sweep found the connection alive; books so far */
 	STETH_EXEC = 6,     /* a process has a new image */
 	STETH_EXIT = 7,     /* a process has ended */
+	STETH_CGROUP = 8, /* the cgroup of a container was made or removed, or a process has come into one */
 	/* 16 and above are written in user space, for recordings */
 };
 
@@ -147,16 +148,20 @@ struct steth_books {
 	__u32 reserved;
 };
 
+/* Bytes of a container's id: 64 hexadecimal digits. */
+#define STETH_CONTAINER_ID 32
+
 struct steth_exec {
 	__u8 kind;
-	__u8 reserved[3];
+	__u8 container_length; /* STETH_CONTAINER_ID, or 0: in no container. Of recordings from before there was one, 0 */
+	__u8 reserved[2];
 	__u32 tgid;
 	__u64 time;
 	__u64 started; /* start of the process, CLOCK_BOOTTIME nanoseconds */
 	__u16 executable_length;
 	__u16 command_line_length; /* arguments separated by NUL */
 	__u32 parent;
-	/* executable, then command line */
+	/* executable, then command line, then the container's id */
 };
 
 struct steth_exit {
@@ -164,6 +169,21 @@ struct steth_exit {
 	__u8 reserved[3];
 	__u32 tgid;
 	__u64 time;
+};
+
+enum steth_cgroup_change {
+	STETH_CGROUP_MADE = 1,  /* a cgroup of its own; one record for each hierarchy */
+	STETH_CGROUP_GONE = 2,
+	STETH_CGROUP_JOINED = 3, /* this process was put there (zeros: into none) and is to be judged anew; only while rules are in force */
+};
+
+struct steth_cgroup {
+	__u8 kind;
+	__u8 change;
+	__u8 reserved[2];
+	__u32 tgid; /* who has joined it; else 0 */
+	__u64 time;
+	__u8 id[STETH_CONTAINER_ID];
 };
 
 /* Counters of the kernel side, one array element per CPU. User space adds them up for the ledger. */

@@ -149,7 +149,7 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 	demotion = bpf_map_lookup_elem(&demoted, &id);
 	if (demotion) {
 		c->protocol = STETH_PROTOCOL_UNKNOWN;
-		c->tries = 0;
+		c->tries = *demotion == 1 ? TRIES_OPAQUE : 0;
 		if (*demotion == 1)
 			c->flags |= CONNECTION_L4;
 		bpf_map_delete_elem(&demoted, &id);

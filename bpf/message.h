@@ -10,9 +10,6 @@
 #include "dropped.h"
 #include "follow.h"
 
-/* Messages that no protocol wanted before a connection counts as unknown. */
-#define TRIES_MAX 8
-
 static long scan_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
@@ -66,7 +63,7 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 	got = copy(s, known, 0, length < STETH_PREFIX - known ? length : STETH_PREFIX - known);
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = known + got;
-	guess = got ? steth_infer(&s->walk, protocols) : STETH_GUESS_NO;
+	guess = got ? steth_infer(&s->walk, c->protocols) : STETH_GUESS_NO;
 	c->prefix_length[direction] = 0;
 	switch (STETH_GUESS(guess)) {
 	case STETH_GUESS_MORE:

@@ -13,7 +13,7 @@
 
 struct exec_record {
 	struct steth_exec exec;
-	__u8 text[EXECUTABLE_MAX + COMMAND_LINE_MAX];
+	__u8 text[EXECUTABLE_MAX + COMMAND_LINE_MAX + STETH_CONTAINER_ID];
 };
 
 static __always_inline void on_exec(struct task_struct *task, struct linux_binprm *binary)
@@ -21,12 +21,14 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	struct scratch *s = scratch_of(IN_TASK);
 	struct exec_record *record;
 	unsigned long start, end;
+	bool contained;
 	__u32 text = 0;
 	long length;
 
 	if (!s)
 		return;
-	judge_image(task, s);
+	contained = find_container(s, cgroups_of(task));
+	judge_image(task, s, contained);
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;
@@ -54,16 +56,28 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	}
 	if (text > EXECUTABLE_MAX + COMMAND_LINE_MAX)
 		return;
+	if (contained) {
+		__builtin_memcpy(record->text + text, s->container, STETH_CONTAINER_ID);
+		record->exec.container_length = STETH_CONTAINER_ID;
+		text += STETH_CONTAINER_ID;
+	}
 	emit(s, 0, record, sizeof(record->exec) + text);
 }
 
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
 {
-	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known;
+	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known, rules = control.rules;
 	struct scratch *s;
 
 	if (child->pid != child->tgid)
 		return;
+	/* clone3() can put a child into another cgroup at once. */
+	if (rules & RULES_CONTAINER && cgroups_of(parent) != cgroups_of(child)) {
+		s = scratch_of(IN_TASK);
+		if (s)
+			judge_moved(child, s, rules);
+		return;
+	}
 	if (!(control.adopt_children && parent_tgid == self_tgid)) {
 		known = bpf_map_lookup_elem(&verdicts, &parent_tgid);
 		if (!known)
@@ -75,6 +89,16 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 		if (s)
 			count(s, STETH_VERDICTS_FULL, 1);
 	}
+}
+
+/* A process was put into another cgroup. A thread by itself (version 1) is judged as its process. */
+static __always_inline void on_attach(struct task_struct *task)
+{
+	struct scratch *s = scratch_of(IN_TASK);
+	__u32 rules = control.rules;
+
+	if (s && rules & RULES_CONTAINER && task->pid == task->tgid && task->tgid != self_tgid)
+		judge_moved(task, s, rules);
 }
 
 static __always_inline void on_exit(struct task_struct *task)

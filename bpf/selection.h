@@ -7,7 +7,7 @@
 #ifndef STETH_SELECTION_H
 #define STETH_SELECTION_H
 
-#include "state.h"
+#include "container.h"
 
 /* TRANSITIONS, Rules::TEXT and Rules::PATH of crates/verdict. All are powers of two. */
 #define STETH_TRANSITIONS 16384
@@ -35,12 +35,10 @@ struct {
 #define STATE_NEVER 0
 #define STATE_MATCHED 1
 
+/* What changes meanwhile is in the scratch: what is in a map the verifier follows once, and not once for each value. */
 struct reading {
 	const struct steth_automaton *automaton;
-	const __u8 *text;
-	__u32 length;
-	__u32 row;
-	__u32 state;
+	struct scratch *s;
 };
 
 static __always_inline __u32 transition(const struct steth_automaton *automaton, __u32 state, __u32 class)
@@ -50,23 +48,25 @@ static __always_inline __u32 transition(const struct steth_automaton *automaton,
 	return automaton->next[(state + class) & (STETH_TRANSITIONS - 1)];
 }
 
-static long reading_step(__u64 i, struct reading *r)
+static long reading_step(__u64 i, struct reading *in)
 {
+	const struct steth_automaton *automaton = in->automaton;
+	struct text_reading *r = &in->s->reading;
 	__u32 state;
 	__u8 byte;
 
 	if (i >= r->length)
 		return 1;
-	byte = r->text[i & (STETH_TEXT_MAX - 1)];
+	byte = in->s->data[i & (STETH_TEXT_MAX - 1)];
 	if (byte == 0 && r->row == ROW_ENVIRONMENT) {
 		/* Each variable is a text of its own. */
-		state = transition(r->automaton, r->state, r->automaton->end);
-		r->state = state == STATE_MATCHED ? STATE_MATCHED : r->automaton->start;
+		state = transition(automaton, r->state, automaton->end);
+		r->state = state == STATE_MATCHED ? STATE_MATCHED : automaton->start;
 		goto out;
 	}
 	if (byte == 0 && r->row == ROW_COMMAND_LINE)
 		byte = ' ';
-	state = transition(r->automaton, r->state, r->automaton->class[byte]);
+	state = transition(automaton, r->state, automaton->class[byte]);
 	r->state = state;
 	/* Another variable may follow. */
 	if (state == STATE_NEVER && r->row != ROW_ENVIRONMENT)
@@ -81,28 +81,17 @@ out:
 /* Whether the expressions are found in the text at the beginning of the scratch data. */
 static __always_inline bool finds(const struct steth_automaton *automaton, struct scratch *s, __u32 row, __u32 length)
 {
-	struct reading reading = {
-		.automaton = automaton,
-		.text = s->data,
-		.length = length,
-		.row = row,
-		.state = automaton->start,
-	};
+	struct reading reading = { automaton, s };
 
+	s->reading.length = length;
+	s->reading.row = row;
+	s->reading.state = automaton->start;
 	bpf_loop(STETH_TEXT_MAX, reading_step, &reading, 0);
-	return transition(automaton, reading.state, automaton->end) == STATE_MATCHED;
+	return transition(automaton, s->reading.state, automaton->end) == STATE_MATCHED;
 }
 
 /* Parts of a path that are followed. */
 #define PARTS_MAX 64
-
-struct path_walk {
-	struct scratch *s;
-	struct dentry *dentry;
-	struct vfsmount *mount;
-	__u32 parts;
-	__u32 at;
-};
 
 /* The names are collected behind the text. */
 static __always_inline __u64 *part_of(struct scratch *s, __u32 n)
@@ -111,40 +100,43 @@ static __always_inline __u64 *part_of(struct scratch *s, __u32 n)
 }
 
 /* From a name to its directory, and from the root of a mount to where it is mounted. */
-static long upwards_step(__u64 i, struct path_walk *walk)
+static long upwards_step(__u64 i, struct scratch **at)
 {
-	/* Copies: a read through `walk` would make libbpf look for that type in the kernel. */
-	struct vfsmount *here = walk->mount;
-	struct dentry *dentry = walk->dentry, *directory;
+	struct scratch *s = *at;
+	struct path_walk *walk = &s->path;
+	struct vfsmount *here = (struct vfsmount *)walk->mount;
+	struct dentry *dentry = (struct dentry *)walk->dentry, *directory;
 	struct mount *mount = (void *)here - bpf_core_field_offset(struct mount, mnt), *above;
 
 	if (dentry == BPF_CORE_READ(here, mnt_root)) {
 		above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount || !above)
 			return 1;
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->mount = (__u64)above + bpf_core_field_offset(struct mount, mnt);
 		return 0;
 	}
 	directory = BPF_CORE_READ(dentry, d_parent);
 	if (directory == dentry || !directory)
 		return 1;
-	*part_of(walk->s, walk->parts) = (__u64)BPF_CORE_READ(dentry, d_name.name);
+	*part_of(s, walk->parts) = (__u64)BPF_CORE_READ(dentry, d_name.name);
 	walk->parts++;
-	walk->dentry = directory;
+	walk->dentry = (__u64)directory;
 	return 0;
 }
 
-static long downwards_step(__u64 i, struct path_walk *walk)
+static long downwards_step(__u64 i, struct scratch **in)
 {
+	struct scratch *s = *in;
+	struct path_walk *walk = &s->path;
 	__u32 at = walk->at & (STETH_PATH_MAX - 1);
 	long length;
 
 	if (!walk->parts)
 		return 1;
 	walk->parts--;
-	walk->s->data[at] = '/';
-	length = bpf_probe_read_kernel_str(walk->s->data + at + 1, 256, (void *)*part_of(walk->s, walk->parts));
+	s->data[at] = '/';
+	length = bpf_probe_read_kernel_str(s->data + at + 1, 256, (void *)*part_of(s, walk->parts));
 	if (length < 1 || walk->at + length >= STETH_PATH_MAX) {
 		walk->at = 0;
 		return 1;
@@ -156,17 +148,16 @@ static long downwards_step(__u64 i, struct path_walk *walk)
 /* The path of the executable, up to the root of its mount namespace. 0: it could not be found out. */
 static __always_inline __u32 executable_path(struct task_struct *task, struct scratch *s)
 {
-	struct path_walk walk = { .s = s };
-
-	walk.dentry = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
-	walk.mount = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
-	if (!walk.dentry || !walk.mount)
+	s->path.dentry = (__u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
+	s->path.mount = (__u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
+	s->path.parts = s->path.at = 0;
+	if (!s->path.dentry || !s->path.mount)
 		return 0;
 	/* Each directory, and each mount on the way, is a step. */
-	if (bpf_loop(PARTS_MAX, upwards_step, &walk, 0) >= PARTS_MAX)
+	if (bpf_loop(PARTS_MAX, upwards_step, &s, 0) >= PARTS_MAX)
 		return 0;
-	bpf_loop(PARTS_MAX, downwards_step, &walk, 0);
-	return walk.at;
+	bpf_loop(PARTS_MAX, downwards_step, &s, 0);
+	return s->path.at;
 }
 
 /* What the row looks at, at the beginning of the scratch data. False: it could not be read. */
@@ -195,41 +186,47 @@ static __always_inline bool text_of(struct task_struct *task, struct scratch *s,
 	return true;
 }
 
-/* Every row must agree. What cannot be read is not selected. */
-static __always_inline bool image_selected(struct task_struct *task, struct scratch *s, __u32 rules)
+/*
+ * Whether a row agrees to the current task's image. What cannot be read is not selected. A function of its own for the verifier,
+ * which so follows it once and not once for each row.
+ */
+__attribute__((noinline)) int row_agrees(struct scratch *s, __u32 rules, __u32 row)
 {
-	__u32 generation = rules >> 31, length;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 generation = rules >> 31, length = 0;
 	const struct steth_automaton *automaton;
 
-	for (__u32 row = 0; row < ROWS; row++) {
-		if (!(rules >> 2 * row & 3))
-			continue;
-		if (!text_of(task, s, row, &length)) {
-			count(s, STETH_VERDICTS_FULL, 1);
-			return false;
-		}
-		for (__u32 excludes = 0; excludes < 2; excludes++) {
-			__u32 index = (generation * ROWS + row) * 2 + excludes;
-
-			if (!(rules >> (2 * row + excludes) & 1))
-				continue;
-			automaton = bpf_map_lookup_elem(&automata, &index);
-			if (!automaton || finds(automaton, s, row, length) == excludes)
-				return false;
-		}
+	if (!s || row >= ROWS)
+		return 0;
+	if (!text_of(task, s, row, &length)) {
+		count(s, STETH_VERDICTS_FULL, 1);
+		return 0;
 	}
+	for (__u32 excludes = 0; excludes < 2; excludes++) {
+		__u32 index = (generation * ROWS + row) * 2 + excludes;
+
+		if (!(rules >> (2 * row + excludes) & 1))
+			continue;
+		automaton = bpf_map_lookup_elem(&automata, &index);
+		if (!automaton || finds(automaton, s, row, length) == excludes)
+			return 0;
+	}
+	return 1;
+}
+
+/* Every row must agree. */
+static __always_inline bool image_selected(struct scratch *s, __u32 rules)
+{
+	for (__u32 row = 0; row < ROWS; row++)
+		if (rules >> 2 * row & 3 && !row_agrees(s, rules, row))
+			return false;
 	return true;
 }
 
-/* A new image: the verdict of its process, kept for its children. */
-static __always_inline void judge_image(struct task_struct *task, struct scratch *s)
+static __always_inline void set_verdict(struct scratch *s, __u32 tgid, bool selected)
 {
-	__u32 rules = control.rules, tgid = task->tgid, verdict = VERDICT_CAPTURE, *known;
-	bool selected;
+	__u32 verdict = VERDICT_CAPTURE, *known;
 
-	if (!(rules & ((1u << 2 * ROWS) - 1)))
-		return;
-	selected = image_selected(task, s, rules);
 	known = bpf_map_lookup_elem(&verdicts, &tgid);
 	if (selected == !!known)
 		return;
@@ -239,6 +236,30 @@ static __always_inline void judge_image(struct task_struct *task, struct scratch
 		count(s, STETH_VERDICTS_FULL, 1);
 	/* Sockets that it had before are its sockets still. */
 	__sync_fetch_and_add(&control.epoch, 1);
+}
+
+/* A new image: the verdict of its process, kept for its children. `contained`: s->container is where it is. */
+static __always_inline void judge_image(struct task_struct *task, struct scratch *s, bool contained)
+{
+	__u32 rules = control.rules;
+
+	if (!(rules & (RULES_PROCESS | RULES_CONTAINER)))
+		return;
+	set_verdict(s, task->tgid, container_selected(s, rules, contained) && image_selected(s, rules));
+}
+
+/*
+ * A process is in another cgroup than the one in which it was judged. Its image cannot be read from here, so where rows of
+ * processes are in force too, user space is asked; until then the safe side holds.
+ */
+static __always_inline void judge_moved(struct task_struct *task, struct scratch *s, __u32 rules)
+{
+	bool contained = find_container(s, cgroups_of(task)), selected = container_selected(s, rules, contained);
+
+	if (!contained)
+		__builtin_memset(s->container, 0, sizeof(s->container));
+	emit_container(s, STETH_CGROUP_JOINED, task->tgid);
+	set_verdict(s, task->tgid, selected && !(rules & RULES_PROCESS));
 }
 
 #endif

@@ -6,8 +6,9 @@
  *             tcp_rcv_space_adjust: arrival of the bytes that a receive takes
  *             inet_sock_set_state, tcp_destroy_sock, tcp_receive_reset: roles, ends
  *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
+ *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
- * maps        connections (socket storage), verdicts, demoted, scratches (per CPU), ring
+ * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
  */
 #include "core.h"
@@ -109,6 +110,30 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 {
 	if (last_stage > STAGE_HOOK)
 		on_exit(task);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup)
+{
+	if (last_stage > STAGE_HOOK)
+		on_cgroup(cgroup, STETH_CGROUP_MADE);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup)
+{
+	if (last_stage > STAGE_HOOK)
+		on_cgroup(cgroup, STETH_CGROUP_GONE);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cgroup_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task)
+{
+	if (last_stage > STAGE_HOOK)
+		on_attach(task);
 	return 0;
 }
 

@@ -32,8 +32,6 @@ enum stage {
 const volatile __u32 self_tgid = 0;
 /* Bytes copied of the head of a response whose end is known from its head. */
 const volatile __u32 capture_head = 1024;
-/* Bit per protocol number. */
-const volatile __u32 protocols = ~0u;
 /* Wake the reader when so many bytes wait in the ring. */
 const volatile __u32 wakeup_bytes = 128 * 1024;
 /* Most bytes copied of one call. What is behind them is lost, rather than what is in the ring already. */
@@ -50,13 +48,17 @@ struct {
 	__u32 epoch;
 	/* Verdict of a process that the map below does not know. */
 	__u32 default_verdict;
+	/* What is analysed, a bit per protocol number. None: connections are counted and announced, and nothing is copied. */
+	__u32 protocols;
 	/* Only connections with this local or remote port; 0: all. Host order. */
 	__u32 port;
 	/*
-	 * Rows of the rules that are in force, two bits each, and in the highest bit which half of the tables is theirs:
-	 * bpf/selection.h. No rows: the default verdict holds.
+	 * Rows of the rules that are in force, enum rules, and in the highest bit which half of the tables is theirs. No rows of
+	 * processes or containers: the default verdict holds.
 	 */
 	__u32 rules;
+	/* Connections whose hash is not above this are observed: rows.h. */
+	__u32 sampling;
 	/* Sockets that are not observed whoever has them. */
 	__u32 skip_unix;
 	__u32 skip_local;
@@ -71,6 +73,17 @@ struct {
 	__u64 attached;
 } control SEC(".data.control");
 
+/* Which rows say something. Those of selection.h take two bits each, from the lowest on. */
+enum rules {
+	RULES_PROCESS = 63,
+	RULES_PORT_INCLUDES = 1 << 8,
+	RULES_PORT_EXCLUDES = 1 << 9,
+	RULES_REMOTE_INCLUDES = 1 << 10,
+	RULES_REMOTE_EXCLUDES = 1 << 11,
+	RULES_CONTAINER = 1 << 16,          /* any of the rows of containers */
+	RULES_CONTAINER_INCLUDES = 1 << 17, /* one of them has an `include`: whoever is in no container is not selected */
+};
+
 enum verdict { VERDICT_UNDECIDED = 0, VERDICT_CAPTURE = 1, VERDICT_IGNORE = 2 };
 
 /* tgid -> verdict. Exit removes an entry; a full map leaves a process at the default, and is counted. */
@@ -82,6 +95,18 @@ struct {
 	__type(value, __u32);
 } verdicts SEC(".maps");
 
+/*
+ * First half of a container's id -> verdict. User space puts it in; a removed cgroup takes it out. A container that is not here is
+ * undecided. CONTAINERS of crates/probe.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u8[STETH_CONTAINER_ID / 2]);
+	__type(value, __u32);
+} containers SEC(".maps");
+
 /* ---- per socket */
 
 enum connection_flags {
@@ -92,6 +117,7 @@ enum connection_flags {
 	CONNECTION_UNTOLD = 32,   /* an announcement did not fit into the ring */
 	CONNECTION_CLOSED = 16,   /* STETH_CLOSE is in the ring */
 	CONNECTION_HEADS = 64,    /* a HEAD was sent: a Content-Length may be of a body that does not come */
+	CONNECTION_MISSED = 128,  /* bytes have passed that were not looked at: requests that nobody has seen may wait */
 };
 
 /*
@@ -125,8 +151,10 @@ struct connection {
 	__u8 prefix_length[2]; /* bytes of a message too short to tell so far; later, of a frame's head that is cut */
 	__u8 ended;            /* `end` says something. Not a flag: an end is told beside a transfer */
 	/* seldom used */
-	__u8 tries;            /* messages that no protocol wanted */
+	__u8 tries;            /* messages that no protocol wanted; TRIES_OPAQUE */
 	__u8 close_flags;
+	__u8 far_end;          /* enum far_end: of a UDP socket that is not connected */
+	__u32 protocols;       /* which protocols it may be of: control.protocols when that was last looked at */
 	__u32 pending_bytes[2];
 	__u64 pending_since[2];
 	__u64 pending_until[2];
@@ -135,6 +163,9 @@ struct connection {
 	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
 	__u8 prefix[2][STETH_PREFIX];
 };
+
+/* What is known of whom a UDP socket without a far end talks to, by the rows of connections: datagram.h. */
+enum far_end { FAR_END_UNKNOWN, FAR_END_WANTED, FAR_END_UNWANTED };
 
 /* Freed by the kernel with the socket: nothing to collect, nothing to leak. */
 struct {
@@ -208,6 +239,23 @@ struct source {
 	__u32 done;
 };
 
+/* The text that a row looks at, and how far its table has come: selection.h. */
+struct text_reading {
+	__u32 length;
+	__u32 row;
+	__u32 state;
+	__u32 reserved;
+};
+
+/* The path that is being put together. */
+struct path_walk {
+	/* Addresses, which are only read through. */
+	__u64 dentry;
+	__u64 mount;
+	__u32 parts;
+	__u32 at;
+};
+
 struct scratch {
 	__u64 counters[STETH_COUNTERS];
 	__u32 records; /* since the ring's fill was last looked at */
@@ -225,6 +273,11 @@ struct scratch {
 	struct steth_walk walk;
 	struct steth_scan scan;
 	struct request_count requests;
+	struct text_reading reading;
+	struct path_walk path;
+	__u8 container[STETH_CONTAINER_ID]; /* container.h */
+	__u32 digits;
+	__u32 digits_from;
 	struct steth_chunk chunk;
 	__u8 data[DATA_SPAN + DATA_MAX];
 	/*
@@ -239,6 +292,8 @@ struct scratch {
 		struct steth_books books;
 		struct steth_exec exec;
 		struct steth_exit exit;
+		struct steth_cgroup container;
+		enum steth_cgroup_change change;
 		enum steth_kind kind;
 		enum steth_direction direction;
 		enum steth_role role;

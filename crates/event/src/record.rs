@@ -14,6 +14,7 @@ pub mod kind {
     pub const PROGRESS: u8 = 5;
     pub const EXEC: u8 = 6;
     pub const EXIT: u8 = 7;
+    pub const CGROUP: u8 = 8;
     pub const CLOCK: u8 = 16;
     pub const PROCESS: u8 = 17;
     pub const COUNTERS: u8 = 18;
@@ -63,6 +64,15 @@ pub const CLOSE_FIN_SENT: u8 = 8;
 pub const CLOSE_FIN_RECEIVED: u8 = 16;
 /// [`Books::flags`]: the connection attempt was refused.
 pub const CLOSE_REFUSED: u8 = 32;
+
+/// Bytes of a container's id, which is written as twice as many hexadecimal digits.
+pub const CONTAINER_ID: usize = 32;
+/// [`Cgroup::change`]: a cgroup of a container was made; one record for each hierarchy of cgroups.
+pub const CGROUP_MADE: u8 = 1;
+/// [`Cgroup::change`]: one was removed.
+pub const CGROUP_GONE: u8 = 2;
+/// [`Cgroup::change`]: a process was put into it, or with zeros for an id into none, and is to be judged anew.
+pub const CGROUP_JOINED: u8 = 3;
 
 /// Number of protocols, the unknown one included (`STETH_PROTOCOL_COUNT`).
 pub const PROTOCOLS: usize = 6;
@@ -145,15 +155,19 @@ record! {
     }
 }
 record! {
-    /// `struct steth_exec`: a process has a new image. Executable and command line follow.
+    /// `struct steth_exec`: a process has a new image. Executable, command line and the container's id follow.
     Exec {
-        kind: u8, reserved: [u8; 3], tgid: u32, time: u64, started: u64, executable_length: u16,
-        command_line_length: u16, parent: u32,
+        kind: u8, container_length: u8, reserved: [u8; 2], tgid: u32, time: u64, started: u64,
+        executable_length: u16, command_line_length: u16, parent: u32,
     }
 }
 record! {
     /// `struct steth_exit`: a process has ended.
     Exit { kind: u8, reserved: [u8; 3], tgid: u32, time: u64, }
+}
+record! {
+    /// `struct steth_cgroup`: a container's cgroup comes or goes, or a process comes into it.
+    Cgroup { kind: u8, change: u8, reserved: [u8; 2], tgid: u32, time: u64, id: [u8; CONTAINER_ID], }
 }
 record! {
     /// User space: what to add to a monotonic time to get nanoseconds since 1970.
@@ -195,6 +209,8 @@ pub enum Event<'a> {
     Exec(Exec, &'a [u8], &'a [u8]),
     /// A process has ended.
     Exit(Exit),
+    /// A container comes or goes.
+    Cgroup(Cgroup),
     /// Offset from monotonic to wall time.
     Clock(Clock),
     /// The ring was empty.
@@ -216,7 +232,7 @@ pub fn time(record: &[u8]) -> u64 {
     let at = match record.first() {
         Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => std::mem::offset_of!(Chunk, time),
         Some(&kind::OPEN) => std::mem::offset_of!(Open, time),
-        Some(&(kind::EXEC | kind::EXIT)) => std::mem::offset_of!(Exec, time),
+        Some(&(kind::EXEC | kind::EXIT | kind::CGROUP)) => std::mem::offset_of!(Exec, time),
         _ => return 0,
     };
     record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
@@ -227,6 +243,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Books, time));
     assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Shutdown, time));
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Exit, time));
+    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Cgroup, time));
 };
 
 /// Why a record could not be read.
@@ -278,6 +295,19 @@ impl Destination {
     }
 }
 
+impl Exec {
+    /// Id of the container that the process of this record is in; `None`: in none, or the record is of a time when it did not
+    /// say.
+    #[must_use]
+    pub fn container(&self, record: &[u8]) -> Option<[u8; CONTAINER_ID]> {
+        if usize::from(self.container_length) != CONTAINER_ID {
+            return None;
+        }
+        let text = usize::from(self.executable_length) + usize::from(self.command_line_length);
+        record.get(size_of::<Self>() + text..)?.first_chunk().copied()
+    }
+}
+
 impl<'a> Event<'a> {
     /// Reads one record.
     ///
@@ -312,10 +342,14 @@ impl<'a> Event<'a> {
                 let (exec, rest) = fixed!(Exec);
                 let (executable, rest) =
                     rest.split_at_checked(usize::from(exec.executable_length)).ok_or(short.clone())?;
-                let line = rest.get(..usize::from(exec.command_line_length)).ok_or(short)?;
+                let (line, rest) = rest.split_at_checked(usize::from(exec.command_line_length)).ok_or(short.clone())?;
+                if rest.len() < usize::from(exec.container_length) {
+                    return Err(short);
+                }
                 Event::Exec(exec, executable, line)
             }
             kind::EXIT => Event::Exit(fixed!(Exit).0),
+            kind::CGROUP => Event::Cgroup(fixed!(Cgroup).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
             kind::TICK => Event::Tick(fixed!(Tick).0),
             kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
@@ -348,12 +382,13 @@ mod tests {
         [head.as_bytes(), strings].concat()
     }
 
-    const FIXED: [(u8, usize); 8] = [
+    const FIXED: [(u8, usize); 9] = [
         (kind::OPEN, size_of::<Open>()),
         (kind::SHUTDOWN, size_of::<Shutdown>()),
         (kind::CLOSE, size_of::<Books>()),
         (kind::PROGRESS, size_of::<Books>()),
         (kind::EXIT, size_of::<Exit>()),
+        (kind::CGROUP, size_of::<Cgroup>()),
         (kind::CLOCK, size_of::<Clock>()),
         (kind::COUNTERS, size_of::<Counters>()),
         (kind::TICK, size_of::<Tick>()),
@@ -369,6 +404,7 @@ mod tests {
             Event::Progress(_) => kind::PROGRESS,
             Event::Exec(..) => kind::EXEC,
             Event::Exit(_) => kind::EXIT,
+            Event::Cgroup(_) => kind::CGROUP,
             Event::Clock(_) => kind::CLOCK,
             Event::Tick(_) => kind::TICK,
             Event::Process(_) => kind::PROCESS,
@@ -413,6 +449,18 @@ mod tests {
         let bytes = exec(4, 5, b"/bina\0b c and more");
         assert!(matches!(Event::parse(&bytes), Ok(Event::Exec(_, b"/bin", b"a\0b c"))));
         assert!(matches!(Event::parse(&exec(0, 0, b"")), Ok(Event::Exec(_, b"", b""))));
+    }
+
+    #[test]
+    fn the_container_of_an_exec_is_behind_its_strings() {
+        let mut bytes = exec(4, 5, b"/bina\0b c");
+        let Ok(Event::Exec(old, ..)) = Event::parse(&bytes) else { panic!("an exec of an old recording") };
+        assert_eq!(old.container(&bytes), None);
+        bytes[1] = CONTAINER_ID as u8;
+        assert!(Event::parse(&bytes).is_err(), "an id that is cut");
+        bytes.extend_from_slice(&[7; CONTAINER_ID]);
+        let Ok(Event::Exec(new, b"/bin", b"a\0b c")) = Event::parse(&bytes) else { panic!("an exec") };
+        assert_eq!(new.container(&bytes), Some([7; CONTAINER_ID]));
     }
 
     #[test]

@@ -316,6 +316,11 @@ impl<S: Default> Flow<S> {
         sink.closed(&mut connection, end, time);
     }
 
+    /// Calls `act` for every connection in the table.
+    pub fn each(&mut self, act: impl FnMut(&mut Connection<S>)) {
+        self.slots.iter_mut().flatten().map(Box::as_mut).for_each(act);
+    }
+
     /// The connection with this id, if it is in the table.
     pub fn find(&mut self, id: u64) -> Option<&mut Connection<S>> {
         let index = *self.by_id.get(&id)?;

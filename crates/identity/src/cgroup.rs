@@ -1,5 +1,7 @@
 //! What a cgroup path tells: the container, or the systemd unit.
 
+use steth_event::CONTAINER_ID;
+
 /// The container id in the text of `/proc/PID/cgroup`: 64 hexadecimal digits in the last part of a path, bare (cgroupfs
 /// driver: `/docker/ID`, `/kubepods/…/podUID/ID`) or dressed (systemd driver: `docker-ID.scope`, `cri-containerd-ID.scope`,
 /// `crio-ID.scope`, `libpod-ID.scope`; `libpod-payload-ID` below one of these). The same on cgroup v1, v2 and hybrid.
@@ -15,6 +17,24 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
     })
 }
 
+/// The same as bytes, as the kernel's records have it.
+#[must_use]
+pub fn container_bytes(cgroup: &str) -> Option<[u8; CONTAINER_ID]> {
+    let digits = container_id(cgroup)?;
+    let mut bytes = [0; CONTAINER_ID];
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * n..2 * n + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The 64 digits of an id.
+#[must_use]
+pub fn container_text(id: &[u8; CONTAINER_ID]) -> String {
+    let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or('0');
+    id.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// The systemd unit in the text of `/proc/PID/cgroup`: the innermost part of a path that ends in `.service`. A user's manager
 /// (`user@1000.service`) is the house of that user's units, not one itself; a process right in it has none.
 #[must_use]
@@ -28,7 +48,7 @@ pub fn unit(cgroup: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{container_id, unit};
+    use super::{container_bytes, container_id, container_text, unit};
 
     #[test]
     fn units_of_the_system_and_of_users() {
@@ -62,6 +82,7 @@ mod tests {
             format!("0::/system.slice/containerd.service/kubepods-pod8.slice:cri-containerd:{id}"),
         ] {
             assert_eq!(container_id(&path), Some(id), "{path}");
+            assert_eq!(container_bytes(&path).map(|bytes| container_text(&bytes)).as_deref(), Some(id), "{path}");
         }
         for path in ["0::/", "0::/user.slice/user-0.slice/session-1.scope", "", "nonsense", "0::/docker/0123"] {
             assert_eq!(container_id(path), None, "{path}");

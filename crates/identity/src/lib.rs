@@ -40,7 +40,7 @@ mod service_rules;
 mod table;
 mod workload;
 
-pub use cgroup::{container_id, unit};
+pub use cgroup::{container_bytes, container_id, container_text, unit};
 pub use hosts::Hosts;
 pub use hosts_file::HostsFile;
 pub use locality::Locality;

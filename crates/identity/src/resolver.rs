@@ -1,5 +1,6 @@
 //! Names a process when it is first seen.
 
+use crate::cgroup::container_text;
 use crate::procfs;
 use crate::program::program;
 use crate::reader::{Question, Reader};
@@ -8,7 +9,7 @@ use crate::service::service;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::time::Duration;
-use steth_event::{Exec, LookUp, Process};
+use steth_event::{CONTAINER_ID, Exec, LookUp, Process};
 
 /// Finds out, on the live machine, who a process is: once, when one of its sockets first moves bytes.
 ///
@@ -67,8 +68,15 @@ impl Resolver {
         })
     }
 
-    /// The process has a new image: what was known of it is void.
-    pub fn exec(&mut self, exec: &Exec, executable: &[u8], command_line: &[u8]) {
+    /// The process has a new image: what was known of it is void. `container`: which one it is in, by the kernel's own record; the
+    /// process may be gone before /proc can be asked.
+    pub fn exec(
+        &mut self,
+        exec: &Exec,
+        executable: &[u8],
+        command_line: &[u8],
+        container: Option<&[u8; CONTAINER_ID]>,
+    ) {
         self.forget(exec.tgid);
         self.scan.forget(exec.tgid);
         self.asked.remove(&exec.tgid);
@@ -85,6 +93,7 @@ impl Resolver {
             name,
             executable,
             command_line: procfs::join(command_line),
+            container: container.map(container_text),
             ..Process::default()
         };
         self.images.insert(exec.tgid, process);
@@ -196,12 +205,12 @@ mod tests {
     fn a_process_that_is_gone_is_known_by_its_image_and_else_by_its_name() {
         let mut resolver = Resolver::start(10).unwrap();
         let exec = Exec { tgid: u32::MAX - 1, started: 5, ..Exec::default() };
-        resolver.exec(&exec, b"/usr/bin/curl", b"curl\0-s\0http://x/\0");
+        resolver.exec(&exec, b"/usr/bin/curl", b"curl\0-s\0http://x/\0", Some(&[0xa5; CONTAINER_ID]));
         let first = resolver.first_sight(u32::MAX - 1, None).unwrap();
         assert_eq!((first.name.as_str(), first.look_up), ("curl", LookUp::UnderWay), "at once");
         let process = resolver.answer(LONG).unwrap();
         assert_eq!((process.name.as_str(), process.command_line.as_str()), ("curl", "curl -s http://x/"));
-        assert_eq!(process.look_up, LookUp::Done);
+        assert_eq!((process.look_up, process.container), (LookUp::Done, Some("a5".repeat(32))));
         assert_eq!(resolver.first_sight(u32::MAX - 2, Some(b"worker\0\0\0")).unwrap().name, "worker");
         assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 2, "worker"));
         assert_eq!(resolver.first_sight(u32::MAX - 3, None).unwrap().name, "");
@@ -249,7 +258,7 @@ mod tests {
         let read = move |_| gate.recv().ok().and(None);
         let mut resolver = Resolver::with_reader(10, read).unwrap();
         resolver.first_sight(7, Some(b"before"));
-        resolver.exec(&Exec { tgid: 7, started: 5, ..Exec::default() }, b"/bin/after", b"after\0");
+        resolver.exec(&Exec { tgid: 7, started: 5, ..Exec::default() }, b"/bin/after", b"after\0", None);
         assert_eq!(resolver.first_sight(7, None).unwrap().name, "after");
         drop(open);
         assert_eq!(resolver.answer(LONG).unwrap().name, "after");
@@ -261,7 +270,7 @@ mod tests {
         let read = |pid| Some(Process { started: 9_000_000_000, ..named(pid, "stranger") });
         let mut resolver = Resolver::with_reader(10, read).unwrap();
         for (pid, started, name) in [(7, 5_000_000_000, "mine"), (8, 9_004_000_000, "stranger")] {
-            resolver.exec(&Exec { tgid: pid, started, ..Exec::default() }, b"/bin/mine", b"mine\0");
+            resolver.exec(&Exec { tgid: pid, started, ..Exec::default() }, b"/bin/mine", b"mine\0", None);
             resolver.first_sight(pid, None);
             let process = resolver.answer(LONG).unwrap();
             assert_eq!((process.name.as_str(), process.started), (name, started), "the exact start stays");

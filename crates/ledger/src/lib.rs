@@ -57,7 +57,7 @@ reasons! {
     Orphan = "orphan_response",
     /// The connection was in use before the agent came, and it could not be made certain which response is whose.
     Joined = "joined_late",
-    /// The connection, or one of its requests, was given up to stay within a limit.
+    /// The connection, or one of its requests, was given up to stay within a limit, or because its protocol was switched off.
     Evicted = "evicted",
     /// The connection's protocol was recognised too late or wrongly; what was parsed of it is withdrawn.
     Misinferred = "misinferred",

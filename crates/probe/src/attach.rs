@@ -21,8 +21,6 @@ pub struct Settings {
     pub ring_bytes: u32,
     /// Bytes copied of a response whose end is known from its head (`capture.head`), 64 to 1024.
     pub capture_head: u32,
-    /// One bit per protocol number.
-    pub protocols: u32,
     /// Observe every process but those ignored (`true`), or only selected ones.
     pub observe_all: bool,
     /// Which processes are observed. Those that run already are judged by the caller, with [`Probe::judge`]. If there are
@@ -41,7 +39,6 @@ impl Default for Settings {
         Self {
             ring_bytes: 16 << 20,
             capture_head: 1024,
-            protocols: u32::MAX,
             observe_all: true,
             selection: Selection::default(),
             port: 0,
@@ -167,7 +164,6 @@ impl Probe {
             return Err(Self::broken("the object has no settings section"));
         };
         rodata.capture_head = settings.capture_head.clamp(64, 1024);
-        rodata.protocols = settings.protocols;
         let rings = rings(settings.ring_bytes, possible_cpus);
         let ring_bytes = settings.ring_bytes / rings;
         rodata.ring_mask = rings - 1;
@@ -198,6 +194,9 @@ impl Probe {
             &progs.sched_process_exec,
             &progs.sched_process_fork,
             &progs.sched_process_exit,
+            &progs.cgroup_mkdir,
+            &progs.cgroup_rmdir,
+            &progs.cgroup_attach_task,
             &progs.inet_sock_set_state,
             &progs.tcp_destroy_sock,
             &progs.tcp_receive_reset,

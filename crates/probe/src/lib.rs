@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bpf/sock_tracepoints.bpf.c ==[ ring ]==> Probe::drain(|record| …) --> flow
-//!                            <--[ control, verdicts, demoted ]-- Probe
+//!                            <--[ control, rules, verdicts, demoted ]-- Probe
 //! ```
 //!
 //! The one crate that names libbpf and the one with `unsafe`. [`Probe::attach`] loads and attaches everything or nothing;
@@ -22,6 +22,7 @@ mod inventory;
 pub mod privileges;
 mod ring;
 mod rings;
+mod rows;
 mod selection;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {

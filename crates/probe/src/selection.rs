@@ -1,21 +1,40 @@
 //! Who is observed: the rules' tables, and the verdicts of single processes.
 
 use crate::attach::{CAPTURE, IGNORE, Probe, ProbeError};
+use crate::rows;
 use crate::skeleton::SockTracepointsSkel;
 use libbpf_rs::{MapCore, MapFlags};
 use std::sync::atomic::{AtomicU32, Ordering};
-use steth_verdict::{ROWS, Rules};
+use steth_event::CONTAINER_ID;
+use steth_verdict::{Connections, ROWS, Rules};
 
 /// What is observed, as it can change while the agent runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// By what a process is.
+    /// By what a process is, and its container.
     pub rules: Rules,
+    /// By what a connection is.
+    pub connections: Connections,
+    /// What is analysed, one bit per protocol number. None: connections are announced and counted, and no byte of them is copied.
+    pub protocols: u32,
     /// Unix sockets are not observed.
     pub skip_unix: bool,
     /// Connections within this host are not observed: over the loopback device, which carries those to the host's own
     /// addresses too.
     pub skip_local: bool,
+}
+
+impl Default for Selection {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            connections: Connections::default(),
+            protocols: u32::MAX,
+            skip_unix: false,
+            skip_local: false,
+        }
+    }
 }
 
 impl Probe {
@@ -58,7 +77,26 @@ impl Probe {
         raise_epoch(&mut self.skel);
     }
 
-    /// From now on new images are judged by these rules. Processes that are running are to be judged by the caller.
+    /// The verdict of a container, by the rows of containers: it holds for images that processes in it become from now on, and for
+    /// processes that are put into it. Those that are in it are to be judged by the caller. Until this was said, no process of a
+    /// container is observed if there are such rows. It is forgotten with the container's cgroup.
+    ///
+    /// # Errors
+    /// When the kernel's table is full: then it stays undecided.
+    pub fn judge_container(&mut self, id: &[u8; CONTAINER_ID], selected: bool) -> Result<(), ProbeError> {
+        let verdict = if selected { CAPTURE } else { IGNORE };
+        let set = self.skel.maps.containers.update(&id[..CONTAINER_ID / 2], &verdict.to_ne_bytes(), MapFlags::ANY);
+        set.map_err(|error| Self::refused("another container's verdict", &error))
+    }
+
+    /// The container is undecided again.
+    pub fn forget_container(&mut self, id: &[u8; CONTAINER_ID]) {
+        // It may not have been there.
+        let _ = self.skel.maps.containers.delete(&id[..CONTAINER_ID / 2]);
+    }
+
+    /// From now on new images and connections are judged by these rules, those that are open once [`Probe::judged`] was called.
+    /// Processes that are running are to be judged by the caller, and so are containers.
     ///
     /// # Errors
     /// When the kernel refuses a table; the old rules stay in force.
@@ -71,6 +109,10 @@ impl Probe {
     }
 }
 
+/// `enum rules` of `bpf/state.h`.
+const CONTAINER: u32 = 1 << 16;
+const CONTAINER_INCLUDES: u32 = 1 << 17;
+
 /// Writes the tables into the half that is not in use, then makes it the one that is.
 pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> Result<(), ProbeError> {
     let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
@@ -78,6 +120,13 @@ pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> 
     };
     let generation = (control.control.rules >> 31) ^ 1;
     let mut rules = generation << 31;
+    rules |= rows::put(skel, generation, &selection.connections)?;
+    if selection.rules.have_containers() {
+        rules |= CONTAINER | if selection.rules.judge_outside().selected { 0 } else { CONTAINER_INCLUDES };
+    }
+    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
+        return Err(Probe::broken("the object has no control section"));
+    };
     for (n, table) in selection.rules.tables().enumerate() {
         let Some(table) = table else { continue };
         let index = generation * 2 * ROWS as u32 + n as u32;
@@ -89,6 +138,8 @@ pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> 
     }
     control.control.skip_unix = selection.skip_unix.into();
     control.control.skip_local = selection.skip_local.into();
+    control.control.sampling = selection.connections.sampling;
+    control.control.protocols = selection.protocols;
     // Rows and half in one store: a program that is judging goes on with what it has read.
     control.control.rules = rules;
     Ok(())

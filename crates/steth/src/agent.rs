@@ -4,11 +4,14 @@
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
 use crate::configuration::Identity;
+use crate::container_rules::ContainerRules;
 use crate::selection;
 use crate::surroundings::Surroundings;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
-use steth_event::{Clock, Counters, Event, IntoBytes as _, Tick, counter, kind};
+use steth_event::{
+    CGROUP_GONE, CGROUP_MADE, CONTAINER_ID, Cgroup, Clock, Counters, Event, IntoBytes as _, Tick, counter, kind,
+};
 use steth_identity::Resolver;
 use steth_probe::privileges::{self, Capabilities, Capability};
 use steth_probe::{Demotion, Probe, Selection};
@@ -34,6 +37,9 @@ pub(crate) struct Agent {
     probe: Probe,
     resolver: Resolver,
     surroundings: Surroundings,
+    containers: ContainerRules,
+    /// Records of containers that have come and not been looked at.
+    changes: Vec<Cgroup>,
     clock_read: Option<Instant>,
     counters_read: Instant,
     swept: Instant,
@@ -41,7 +47,12 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
-    pub(crate) fn start(probe: Probe, identity: &Identity, more: &[Capability]) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        probe: Probe,
+        identity: &Identity,
+        containers: ContainerRules,
+        more: &[Capability],
+    ) -> anyhow::Result<Self> {
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
         let keep = [&[Capability::SysPtrace], more].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -62,6 +73,8 @@ impl Agent {
             probe,
             resolver,
             surroundings: Surroundings::start(identity),
+            containers,
+            changes: Vec::new(),
             clock_read: None,
             counters_read: now,
             swept: now,
@@ -75,7 +88,40 @@ impl Agent {
     /// Observes whom these rules select, from now on and of what is running.
     pub(crate) fn select(&mut self, selection: &Selection) -> anyhow::Result<()> {
         self.probe.apply(selection)?;
-        selection::judge_running(&mut self.probe, &selection.rules)
+        self.containers.apply(&mut self.probe, &selection.rules);
+        selection::judge_running(&mut self.probe, &selection.rules, &self.containers)
+    }
+
+    /// What is known of containers.
+    pub(crate) fn containers(&self) -> &ContainerRules {
+        &self.containers
+    }
+
+    /// Containers have come or gone, and processes have joined them.
+    fn contain(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            let done = match change.change {
+                // Whoever knows names is to be asked here; until there is an answer, nothing is known.
+                CGROUP_MADE => self.containers.known(&mut self.probe, &change.id, None),
+                CGROUP_GONE => {
+                    self.containers.gone(&change.id);
+                    Ok(())
+                }
+                _ => {
+                    let id = (change.id != [0; CONTAINER_ID]).then_some(&change.id);
+                    selection::judge_one(&mut self.probe, &self.containers, change.tgid, id)
+                }
+            };
+            if let Err(error) = done {
+                crate::say::say!("a container's processes could not be judged: {error:#}");
+            }
+        }
+        self.changes = changes;
+        self.changes.clear();
     }
 
     /// Gives connections up.
@@ -97,6 +143,7 @@ impl Agent {
         let mut now = monotonic();
         self.surroundings.turn(each);
         self.drain(each);
+        self.contain();
         let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
         let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
         if swept {
@@ -124,9 +171,9 @@ impl Agent {
     }
 
     fn drain(&mut self, each: &mut impl FnMut(&[u8])) -> usize {
-        let resolver = &mut self.resolver;
-        self.probe.drain(|record| {
-            enrich(resolver, record, each);
+        let Self { probe, resolver, changes, .. } = self;
+        probe.drain(|record| {
+            enrich(resolver, changes, record, each);
             each(record);
         })
     }
@@ -161,11 +208,11 @@ impl Agent {
 
 /// Before the first record of a process goes a record that says who it is, as far as that is known by then.
 #[inline]
-fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) {
+fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], each: &mut impl FnMut(&[u8])) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
         [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
-        [kind::OPEN | kind::EXEC | kind::EXIT, ..] => match Event::parse(record) {
+        [kind::OPEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
                     each(&peer.to_record());
@@ -173,11 +220,16 @@ fn enrich(resolver: &mut Resolver, record: &[u8], each: &mut impl FnMut(&[u8])) 
                 resolver.first_sight(open.tgid, Some(&open.comm))
             }
             Ok(Event::Exec(exec, executable, command_line)) => {
-                resolver.exec(&exec, executable, command_line);
+                resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
                 None
             }
             Ok(Event::Exit(exit)) => {
                 resolver.exit(exit.tgid);
+                None
+            }
+            Ok(Event::Cgroup(change)) => {
+                // One drain brings no more than the rings hold.
+                changes.push(change);
                 None
             }
             _ => None,

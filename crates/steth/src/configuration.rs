@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use steth_identity::{ServiceRule, ServiceRules};
-use steth_verdict::Patterns;
+use steth_verdict::{Lists, Network, Patterns, PortRange};
 use steth_wire::Protocol;
 use steth_wire::http1::{Routing, Rules};
 
@@ -53,7 +53,7 @@ options! {
     capture.head: u32 = 1024;
     /// Size of the kernel ring in KiB, a power of two. All of it is resident memory once it was used.
     capture.ring_kib: u32 = 16384;
-    /// Protocols to analyse.
+    /// Protocols to analyse. None ([]): connections are known and counted, and no byte of them is looked at. Read again on SIGHUP.
     capture.protocols: Vec<String> = Protocol::ALL.iter().map(|p| p.name().to_owned()).collect();
     /// Processes by the path of their executable: regular expressions, found anywhere in it. At least one of `include`, if there
     /// are any, and none of `exclude`. The rows combine: every row must agree. The kernel decides, before a byte is copied.
@@ -63,6 +63,25 @@ options! {
     /// The same by the environment with which the process was started: NAME=VALUE, both expressions; the name matches as a
     /// whole, the value anywhere. The first 16384 bytes.
     selection.environment: Patterns = Patterns::default();
+    /// Processes by the name of their container: regular expressions as above. A process that is in no container has no name, image,
+    /// pod, namespace or label: no `include` of these five finds anything of it, and no `exclude`. A container whose name the agent
+    /// does not know (yet) is not observed while any of these five is there.
+    selection.container: Patterns = Patterns::default();
+    /// The same by the container's image.
+    selection.image: Patterns = Patterns::default();
+    /// The same by the name of its pod.
+    selection.pod: Patterns = Patterns::default();
+    /// The same by the namespace of its pod.
+    selection.namespace: Patterns = Patterns::default();
+    /// The same by its labels: KEY=VALUE, as in `environment`.
+    selection.label: Patterns = Patterns::default();
+    /// Connections by the port of either end: ports and ranges, such as {include: [80, "8000-8099"]}; at most 1024 in a list.
+    selection.port: Lists<PortRange> = Lists::default();
+    /// Connections by the address of the other end: networks, such as {exclude: ["10.0.0.0/8", "2001:db8::/32"]}; at most 1024.
+    selection.remote: Lists<Network> = Lists::default();
+    /// Share of connections that is observed, above 0 and up to 1. Both ends of a connection agree about it. What is counted is
+    /// what was observed: nothing is scaled up.
+    selection.sampling: f64 = 1.0;
     /// Whether unix sockets are observed.
     selection.unix: bool = true;
     /// Whether connections within this host are observed: loopback, and its own addresses.
@@ -127,7 +146,21 @@ macro_rules! section {
 section!(Server { listen: SocketAddr });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
-section!(Selection { executable: Patterns, command_line: Patterns, environment: Patterns, unix: bool, local: bool });
+section!(Selection {
+    executable: Patterns,
+    command_line: Patterns,
+    environment: Patterns,
+    container: Patterns,
+    image: Patterns,
+    pod: Patterns,
+    namespace: Patterns,
+    label: Patterns,
+    port: Lists<PortRange>,
+    remote: Lists<Network>,
+    sampling: f64,
+    unix: bool,
+    local: bool,
+});
 section!(Identity { services: Vec<ServiceRule>, hosts_file: PathBuf });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
@@ -321,7 +354,7 @@ mod tests {
         let error = format!("{:#}", Configuration::parse("limits:\n  connections: many\n").unwrap_err());
         assert!(error.contains('2'), "{error}");
         let error = Configuration::parse("selection:\n  environment: {include: [ENV]}\n").unwrap_err();
-        assert!(format!("{error:#}").contains("'ENV' names no variable"), "{error:#}");
+        assert!(format!("{error:#}").contains("'ENV' names no variable or label"), "{error:#}");
         let error = format!("{:#}", Configuration::parse("capture:\n  protocols: [http, gopher]\n").unwrap_err());
         assert!(error.contains("gopher") && error.contains("redis"), "{error}");
     }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(pid) = args.explain {
         let configuration = args.config.as_deref().map_or_else(|| Ok(Configuration::default()), Configuration::read)?;
-        say::print(selection::explain(&configuration, pid)?.as_bytes())?;
+        say::print(selection::explain(&configuration, pid, |_| None)?.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut text, mut missing) = (String::new(), 0);

@@ -6,6 +6,7 @@
 mod account;
 mod agent;
 mod configuration;
+mod container_rules;
 mod deadlines;
 mod doctor;
 mod losses;

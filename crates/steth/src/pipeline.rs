@@ -161,7 +161,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Peer(peer) => self.parse.remotes.tell(*peer),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
-            Event::Exec(..) | Event::Exit(_) => {}
+            Event::Exec(..) | Event::Exit(_) | Event::Cgroup(_) => {}
         }
     }
 
@@ -175,6 +175,14 @@ impl<O: Observer> Pipeline<O> {
             connection.state.deadline = None;
             self.parse.with_session(connection, |session, cx| session.tick(now, cx));
         }
+    }
+
+    /// Other protocols are wanted. What was under way of one that is not wanted any more is over; what comes of one that is wanted
+    /// from now on may begin in the middle.
+    pub(crate) fn select(&mut self, protocols: Selected) {
+        self.parse.protocols = protocols;
+        let Self { flow, parse, .. } = self;
+        flow.each(|connection| parse.reselect(connection));
     }
 
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
@@ -230,7 +238,7 @@ impl<O: Observer> Pipeline<O> {
 }
 
 /// Which protocols are wanted: one bit per protocol number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Selected(pub(crate) u32);
 
 impl Selected {

@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::configuration::Identity;
+use crate::container_rules::ContainerRules;
 use crate::stop;
 use anyhow::Context as _;
 use std::fs::File;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
     let probe = Probe::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?;
-    let mut agent = Agent::start(probe, &Identity::default(), &[])?;
+    let mut agent = Agent::start(probe, &Identity::default(), ContainerRules::default(), &[])?;
     crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);

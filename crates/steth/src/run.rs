@@ -3,7 +3,8 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::pipeline::Pipeline;
+use crate::container_rules::ContainerRules;
+use crate::pipeline::{Pipeline, Selected};
 use crate::store::Store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
 use steth_probe::privileges::Capabilities;
-use steth_probe::{Probe, Settings};
+use steth_probe::{Probe, Selection, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
 
@@ -74,7 +75,6 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut probe = Probe::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
-        protocols: protocols.0,
         selection: selection.clone(),
         ..Settings::default()
     })?;
@@ -83,29 +83,42 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         "rules of the section selection would judge strangers: {}",
         crate::agent::OTHER_PIDS
     );
-    selection::judge_running(&mut probe, &selection.rules)?;
-    let mut agent = Agent::start(probe, &configuration.identity, store.as_ref().map_or(&[], Store::needs))?;
+    let containers = ContainerRules::new(selection.rules.clone());
+    selection::judge_running(&mut probe, &selection.rules, &containers)?;
+    let more = store.as_ref().map_or(&[][..], Store::needs);
+    let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
     let limits = configuration.pipeline()?;
     let mut pipeline =
         Pipeline::new(&limits, protocols, Counter::new(now(), configuration.windows(), configuration.thresholds()));
-    let hooks: Vec<String> = agent.probe().hooks().collect();
-    let started = Instant::now();
+    let mut shown = Shown {
+        hooks: agent.probe().hooks().collect(),
+        usage: Usage::default(),
+        started: Instant::now(),
+        failed_windows: 0,
+        share: selection.connections.share(),
+        containers_no_room: 0,
+    };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
-    let mut usage = Usage::default();
     // Whoever reads the line below and asks gets an answer with something in it.
-    shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, 0));
-    crate::say::say!("watching with {} hooks; http://{}/", hooks.len(), server.address());
+    shared.publish_health(health(&mut pipeline, &mut shown));
+    crate::say::say!("watching with {} hooks; http://{}/", shown.hooks.len(), server.address());
 
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
         agent.demote(pipeline.take_demotions());
         losses.look(|| pipeline.account());
         if reload.take() {
-            match args.configuration().and_then(|configuration| agent.select(&selection::of(&configuration)?)) {
-                Ok(()) => crate::say::say!("the selection was read again"),
+            match args.configuration().and_then(|configuration| reselect(&mut agent, &configuration)) {
+                Ok(selection) => {
+                    // What is in the rings by now was copied for the protocols of before.
+                    agent.turn(&mut |record| pipeline.record(record));
+                    pipeline.select(Selected(selection.protocols));
+                    shown.share = selection.connections.share();
+                    crate::say::say!("the selection was read again");
+                }
                 Err(error) => crate::say::say!("the selection stays as it was: {error:#}"),
             }
         }
@@ -122,8 +135,9 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
             shared.publish_finished(window);
         }
         shared.publish_current(counter.snapshot(now, tables));
-        let failed_windows = store.as_ref().map_or(0, |store| store.failed);
-        shared.publish_health(health(&mut pipeline, &hooks, &mut usage, started, failed_windows));
+        shown.failed_windows = store.as_ref().map_or(0, |store| store.failed);
+        shown.containers_no_room = agent.containers().no_room();
+        shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
@@ -143,13 +157,29 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn health(
-    pipeline: &mut Pipeline<Counter>,
-    hooks: &[String],
-    usage: &mut Usage,
+fn reselect(agent: &mut Agent, configuration: &Configuration) -> anyhow::Result<Selection> {
+    let selection = selection::of(configuration)?;
+    anyhow::ensure!(
+        selection.rules.is_empty() || agent.probe().same_pids(),
+        "rules of the section selection would judge strangers: {}",
+        crate::agent::OTHER_PIDS
+    );
+    agent.select(&selection)?;
+    Ok(selection)
+}
+
+/// What health says beside the pipeline's own numbers.
+struct Shown {
+    hooks: Vec<String>,
+    usage: Usage,
     started: Instant,
     failed_windows: u64,
-) -> Health {
+    /// Of connections, those that are observed: `selection.sampling`.
+    share: f64,
+    containers_no_room: u64,
+}
+
+fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     let account = pipeline.account();
     let mut counters = counters(&account);
     let mut add = |name, help, labels: Vec<(&'static str, String)>, value: u64| {
@@ -162,7 +192,13 @@ fn health(
         vec![],
         account.hook_runs_missed,
     );
-    add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], failed_windows);
+    add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], shown.failed_windows);
+    add(
+        "steth_containers_undecided_total",
+        "Containers that were not judged by the rules, and so are not observed, because there was no room for them.",
+        vec![],
+        shown.containers_no_room,
+    );
     let folded = "Exchanges or names that were folded to stay within a limit.";
     add(
         "steth_folded_total",
@@ -187,12 +223,20 @@ fn health(
         vec![],
         account.named_late,
     );
-    let (cpu, memory_bytes) = usage.read();
+    counters.push(steth_server::Counter {
+        name: "steth_sampling_ratio",
+        help: "Share of connections that is observed (selection.sampling). All counts are of those, not scaled up.",
+        kind: Kind::Gauge,
+        labels: vec![],
+        value: shown.share,
+    });
+    let (cpu, memory_bytes) = shown.usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
-        uptime_seconds: started.elapsed().as_secs_f64(),
-        hooks: hooks
+        uptime_seconds: shown.started.elapsed().as_secs_f64(),
+        hooks: shown
+            .hooks
             .iter()
             .map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() })
             .collect(),

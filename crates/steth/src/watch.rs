@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::configuration::Configuration;
+use crate::container_rules::ContainerRules;
 use crate::pipeline::{Observer, Pipeline, Seen};
 use crate::slow::{Slow, Thresholds};
 use crate::{print, stop};
@@ -11,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
-use steth_probe::{Probe, Settings};
+use steth_probe::{Probe, Selection, Settings};
 use steth_wire::Protocol;
 
 /// What is to be watched.
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         ring_bytes: args.ring.unwrap_or(configuration.capture.ring_kib) * 1024,
         capture_head: configuration.capture.head,
-        protocols: selected.0,
+        selection: Selection { protocols: selected.0, ..Selection::default() },
         observe_all: args.pid.is_none() && args.command.is_empty(),
         port: args.port.unwrap_or(0),
         adopt_children: !args.command.is_empty(),
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
-    let mut agent = Agent::start(probe, &configuration.identity, &[])?;
+    let mut agent = Agent::start(probe, &configuration.identity, ContainerRules::default(), &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);

@@ -13,7 +13,7 @@ use std::process::{ChildStdin, ChildStdout, Command};
 use std::time::{Duration, Instant};
 use steth_event::Event;
 use steth_probe::{Probe, Selection, Settings};
-use steth_verdict::{Patterns, Rules};
+use steth_verdict::{Patterns, Rows, Rules};
 use tempfile::TempDir;
 
 fn patterns(include: &[&str], exclude: &[&str]) -> Patterns {
@@ -21,15 +21,8 @@ fn patterns(include: &[&str], exclude: &[&str]) -> Patterns {
     Patterns { include: owned(include), exclude: owned(exclude) }
 }
 
-#[derive(Default)]
-struct Rows {
-    executable: Patterns,
-    command_line: Patterns,
-    environment: Patterns,
-}
-
 fn selection(rows: &Rows) -> Selection {
-    let rules = Rules::new(&rows.executable, &rows.command_line, &rows.environment).expect("good rules");
+    let rules = Rules::new(rows).expect("good rules");
     Selection { rules, ..Selection::default() }
 }
 

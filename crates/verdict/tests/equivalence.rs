@@ -1,13 +1,15 @@
 //! The table against the engine that it was built from.
 
 use proptest::prelude::*;
-use regex_automata::meta::Regex;
+use regex_automata::meta::{Config, Regex};
 use regex_automata::util::syntax;
 use steth_verdict::Automaton;
 
 fn regex(patterns: &[String]) -> Regex {
     let syntax = syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true);
-    Regex::builder().syntax(syntax).build_many(patterns).unwrap()
+    // Texts are bytes: a match may end between those of a character, also where another expression could match nothing at all.
+    let config = Config::new().utf8_empty(false);
+    Regex::builder().configure(config).syntax(syntax).build_many(patterns).unwrap()
 }
 
 fn expression() -> impl Strategy<Value = String> {

@@ -100,9 +100,31 @@ impl<O: Observer> Parse<O> {
         }
     }
 
+    /// Other protocols are wanted than so far.
+    #[cold]
+    pub(super) fn reselect(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
+        let unwanted = connection.state.session.as_ref().is_some_and(|s| !self.protocols.has(s.protocol()));
+        if unwanted {
+            self.end(connection);
+            connection.protocol = 0;
+            connection.state.deadline = None;
+            connection.state.missed = true;
+        }
+    }
+
     /// The session has had enough.
     #[cold]
     fn part(&mut self, connection: &mut Connection<Talk<O::Memo>>, state: State) {
+        self.end(connection);
+        connection.protocol = 0;
+        connection.state.tries += 1;
+        let again = state == State::Misinferred && connection.state.tries < 3;
+        connection.state.deaf = !again;
+        self.demotions.push((connection.id, if again { Demotion::InferAgain } else { Demotion::Opaque }));
+    }
+
+    /// No more of this conversation: what is outstanding is lost.
+    fn end(&mut self, connection: &mut Connection<Talk<O::Memo>>) {
         if let Some(mut session) = connection.state.session.take() {
             let count = &mut self.counts[session.protocol() as usize];
             let Self { names, statements, domains, out, .. } = self;
@@ -110,11 +132,6 @@ impl<O: Observer> Parse<O> {
             session.close(steth_wire::End::Evicted, connection.last_time(), &mut cx);
         }
         self.hand_on(connection);
-        connection.protocol = 0;
-        connection.state.tries += 1;
-        let again = state == State::Misinferred && connection.state.tries < 3;
-        connection.state.deaf = !again;
-        self.demotions.push((connection.id, if again { Demotion::InferAgain } else { Demotion::Opaque }));
     }
 
     /// Without a session: whether there is one now.
@@ -139,7 +156,7 @@ impl<O: Observer> Parse<O> {
                 let session = with_service(connection, naming, |service| {
                     Session::to_service(protocol, transport, service, routing, names)
                 });
-                let joined = connection.open.is_some_and(|open| open.joined != 0);
+                let joined = connection.state.missed || connection.open.is_some_and(|open| open.joined != 0);
                 connection.state.session = Some(if joined { session.joined(room) } else { session });
                 if let Some(undecided) = connection.state.undecided.take() {
                     for (direction, piece) in undecided.pieces() {
@@ -149,7 +166,7 @@ impl<O: Observer> Parse<O> {
                 connection.state.session.is_some()
             }
             Some(_) => {
-                connection.state.deaf = true;
+                connection.state.missed = true;
                 self.unparsed += length(&segment.content);
                 false
             }

@@ -11,9 +11,11 @@ use steth_wire::{Bytes, Direction, Piece, Session, Transport};
 #[derive(Debug, Default)]
 pub(super) struct Talk<M> {
     pub(super) session: Option<Session>,
-    /// No further attempt: the protocol is unknown, unwanted, or has agreed to become something else.
+    /// No further attempt: the protocol is unknown, or has agreed to become something else.
     pub(super) deaf: bool,
     pub(super) tries: u8,
+    /// Bytes have passed that no session saw, because the protocol was not wanted: requests may wait that nobody knows of.
+    pub(super) missed: bool,
     /// A capture joined in mid-stream: who was taken for the client is the server.
     pub(super) reversed: bool,
     /// When the session is to be told the time.
