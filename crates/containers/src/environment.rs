@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// The names of those environment variables that are kept. The others are not even copied.
 #[derive(Clone, Default)]
-pub struct Names(Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>);
+pub struct Names(Option<Arc<Wanted>>);
+
+type Wanted = dyn Fn(&str) -> bool + Send + Sync;
 
 impl Names {
     /// Keeps none; runtimes are not asked for them either, as far as that can be chosen.

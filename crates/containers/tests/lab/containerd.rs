@@ -75,9 +75,9 @@ impl Containerd {
 
     fn launch(&mut self) {
         let dir = self.dir.path().display();
-        // What shims and runc keep in /run/containerd, and the CNI plugins in /var/lib, is to go away too.
+        // What shims and runc keep in /run/containerd, and the CNI library in /var/lib/cni, is to go away too.
         let script = format!(
-            "mkdir -p /run/containerd && mount -t tmpfs tmpfs /run && ip link set lo up && \
+            "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && ip link set lo up && \
              exec containerd --config {dir}/config.toml"
         );
         let mut command = command("unshare");
@@ -153,10 +153,15 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         self.process = None;
-        let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().filter_map(Result::ok);
-        for tree in trees.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]) {
-            remove_groups(&tree.join(&self.cgroup));
-        }
+        remove_groups_named(&self.cgroup);
+    }
+}
+
+/// Removes a control group, and those in it, from every hierarchy.
+pub fn remove_groups_named(name: &str) {
+    let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().filter_map(Result::ok);
+    for tree in trees.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]) {
+        remove_groups(&tree.join(name));
     }
 }
 

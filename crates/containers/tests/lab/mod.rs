@@ -10,3 +10,4 @@ pub mod process;
 
 pub mod containerd;
 pub mod cri;
+pub mod podman;
