@@ -297,3 +297,46 @@ fn label(labels: &mut Collected, bounds: &mut Bounds, entry: &[u8]) {
 fn well_formed(fields: &Fields<'_>) -> Result<(), Trouble> {
     if fields.malformed() { Err(Trouble::Malformed("not a message of Protocol Buffers")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(fields: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut message = Vec::new();
+        for (number, value) in fields {
+            put(&mut message, *number, value);
+        }
+        message
+    }
+
+    #[test]
+    fn an_image_is_named_as_its_user_did_if_that_is_known() {
+        let id = "0a".repeat(32);
+        let with = |image: &[u8]| listed(&message(&[(1, id.as_bytes()), (4, image), (5, b"sha256:ref")])).image;
+        assert_eq!(&*with(&[]), "sha256:ref");
+        assert_eq!(&*with(&message(&[(1, b"sha256:digest")])), "sha256:digest");
+        // Field 18 has a key of two bytes.
+        let named = [&message(&[(1, b"sha256:digest")])[..], &[0x92, 0x01, 5], b"web:1"].concat();
+        assert_eq!(&*with(&named), "web:1");
+    }
+
+    #[test]
+    fn only_what_begins_is_an_event() {
+        let id = "0a".repeat(32);
+        let event = |kind: u8| [&message(&[(1, id.as_bytes())])[..], &[0x10, kind]].concat();
+        assert_eq!(begun(&message(&[(1, id.as_bytes())])), Some(id.clone()), "created is the default, and not written");
+        assert_eq!([0, 1, 2, 3].map(|kind| begun(&event(kind)).is_some()), [true, true, false, false]);
+        assert_eq!(begun(&message(&[(1, b"../../etc")])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_to_their_end(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let container = listed(&bytes);
+            prop_assert!(container.name.len() <= crate::container::NAME_BYTES);
+            let _ = begun(&bytes);
+        }
+    }
+}

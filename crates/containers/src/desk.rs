@@ -12,11 +12,15 @@ use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, interval, sleep_until};
 
 /// Reports that may wait; workers wait if there is no room.
 const REPORTS: usize = 64;
+
+/// How long an answer waits for a better one, of a runtime whose word counts more.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// A question that is under way.
 #[derive(Default)]
@@ -72,7 +76,7 @@ impl Desk {
             mailbox,
             reports,
         };
-        let mut look_again = interval(desk.settings.look_again.max(std::time::Duration::from_millis(10)));
+        let mut look_again = interval(desk.settings.look_again.max(Duration::from_millis(10)));
         look_again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let next = desk.due.first_key_value().map(|((at, _), _)| *at);
@@ -209,6 +213,12 @@ impl Desk {
         if let Some((container, rank)) = container {
             if rank == Rank::Cri {
                 return self.resolve(container, rank);
+            }
+            if pending.candidate.is_none() {
+                // The CRI may know it better, if it answers soon.
+                let at = Instant::now() + GRACE;
+                self.dues += 1;
+                self.due.insert((at, self.dues), Due::End(Question { attempt: pending.attempt, ..question.clone() }));
             }
             if pending.candidate.as_ref().is_none_or(|(_, best)| rank < *best) {
                 pending.candidate = Some((container, rank));

@@ -236,3 +236,79 @@ fn json<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, Trouble> {
 fn is_version(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RECORDED: &str = include_str!("../tests/recorded/docker-inspect.json");
+    const SECRET: &str = "hunter2-correct-horse-battery-staple";
+
+    fn docker(names: Names) -> Docker {
+        let count = Arc::new(Count::default());
+        Docker { path: PathBuf::new(), runtime: "docker".into(), user: 0, prefix: String::new(), names, count }
+    }
+
+    fn read(json: &str, names: Names) -> Option<Container> {
+        docker(names).container(json.as_bytes()).expect("JSON")
+    }
+
+    #[test]
+    fn a_recorded_answer_is_read() {
+        let container = read(RECORDED, Names::exact(["TEAM"])).unwrap();
+        assert!(RECORDED.contains(SECRET) && !format!("{container:?}").contains(SECRET));
+        assert_eq!((&*container.name, &*container.image), ("cart", "steth.test/busybox:1"));
+        assert_eq!(container.labels.iter().collect::<Vec<_>>(), [("a", "b")]);
+        assert_eq!(container.environment.iter().collect::<Vec<_>>(), [("TEAM", "y")]);
+        assert!(!container.sandbox && container.pod.is_none());
+        assert!(read(RECORDED, Names::none()).unwrap().environment.is_empty());
+        let event = include_str!("../tests/recorded/docker-event.json");
+        assert_eq!(begun(event.as_bytes()).as_deref(), Some(&*container.id));
+        for bad in ["", "{}", r#"{"Actor":{"ID":"../x"}}"#, r#"{"Actor":null}"#] {
+            assert_eq!(begun(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    /// Labels as dockershim and cri-dockerd set them:
+    /// <https://github.com/Mirantis/cri-dockerd/blob/master/core/docker_service.go>
+    #[test]
+    fn pods_of_docker_are_told_by_their_labels_and_pause_containers_apart() {
+        let json = |kind: &str, container: &str| {
+            format!(
+                r#"{{"Id":"{}","Name":"/k8s_{container}_web-1_shop_u1_0","Image":"sha256:0","Config":{{"Image":"","Labels":{{
+                "io.kubernetes.docker.type":"{kind}","io.kubernetes.container.name":"{container}","app":"web",
+                "io.kubernetes.pod.name":"web-1","io.kubernetes.pod.namespace":"shop","io.kubernetes.pod.uid":"u1"}}}}}}"#,
+                "0a".repeat(32)
+            )
+        };
+        let container = read(&json("container", "nginx"), Names::none()).unwrap();
+        let pod = container.pod.as_ref().unwrap();
+        assert_eq!((&*pod.name, &*pod.namespace, &*pod.uid), ("web-1", "shop", "u1"));
+        assert_eq!((&*container.name, &*container.image, container.sandbox), ("nginx", "sha256:0", false));
+        assert_eq!(container.labels.get("app"), Some("web"));
+        let pause = read(&json("podsandbox", "POD"), Names::none()).unwrap();
+        assert!(pause.sandbox);
+        assert_eq!(&*pause.name, "web-1");
+    }
+
+    #[test]
+    fn versions_become_part_of_a_request_only_if_they_are_some() {
+        assert!(is_version("1.41") && is_version("4.3.1"));
+        for bad in ["", "4.3.1/../x", "4 HTTP/1.1", "4.3.1-dev\r\n", "11111111111111111"] {
+            assert!(!is_version(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_recorded_answer_that_was_damaged_is_an_error_or_a_container(at in 0..RECORDED.len(), byte: u8, cut: bool) {
+            let mut json = RECORDED.as_bytes().to_vec();
+            if cut { json.truncate(at) } else { json[at] = byte }
+            if let Err(trouble) = docker(Names::matching(|_| true)).container(&json) {
+                let said = trouble.to_string();
+                prop_assert!(!said.contains("hunter2"), "{said}");
+            }
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! Which environment variables are kept, and how they are picked out of JSON in which all of them stand.
 
 use crate::container::{Bounds, Collected};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,139 +45,126 @@ impl fmt::Debug for Names {
     }
 }
 
-/// Collects the wanted variables from the array of `NAME=VALUE` at this path of a JSON document.
+/// Collects the wanted variables from the array of `NAME=VALUE` at this path of a JSON document. It walks the text itself,
+/// as a JSON parser unescapes strings into a buffer of its own, where secrets would stay.
 pub(crate) fn pick(json: &[u8], path: &[&str], names: &Names, bounds: &mut Bounds, into: &mut Collected) {
     if names.any() {
-        let mut document = serde_json::Deserializer::from_slice(json);
         // A document that breaks off has given what it has.
-        let _ = At { path, names, bounds, into }.deserialize(&mut document);
+        let _ = Walk { text: json, at: 0 }.variables(path, |name, quoted| {
+            if names.wanted(name)
+                && let Ok(pair) = serde_json::from_slice::<String>(quoted)
+                && let Some((name, value)) = pair.split_once('=')
+            {
+                into.push(bounds, name, value);
+            }
+        });
     }
 }
 
-/// What stands at `path`. Everything beside it is passed over without a copy.
-struct At<'a> {
-    path: &'a [&'a str],
-    names: &'a Names,
-    bounds: &'a mut Bounds,
-    into: &'a mut Collected,
+/// A place in a JSON text. `None` from any of its steps: the text is not what was expected, or ends.
+struct Walk<'a> {
+    text: &'a [u8],
+    at: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for At<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object, or an array of NAME=VALUE")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { path, names, bounds, into } = self;
-        while let Some(is_it) = map.next_key_seed(Is(path.first().copied().unwrap_or_default()))? {
-            match path {
-                [_, rest @ ..] if is_it => {
-                    map.next_value_seed(At { path: rest, names, bounds: &mut *bounds, into: &mut *into })?;
+impl<'a> Walk<'a> {
+    /// Calls with the name of each variable in the array at this path, and with the string that it stands in, quotes
+    /// included. Names that are escaped are not found: no name of a variable needs it.
+    fn variables(&mut self, path: &[&str], mut found: impl FnMut(&str, &[u8])) -> Option<()> {
+        for key in path {
+            self.enter(key)?;
+        }
+        self.token(b'[')?;
+        while self.peek()? != b']' {
+            if self.peek()? == b'"' {
+                let quoted = self.string()?;
+                let name = quoted[1..].split(|byte| *byte == b'=').next()?;
+                if name.len() + 1 < quoted.len()
+                    && !name.contains(&b'\\')
+                    && let Ok(name) = std::str::from_utf8(name)
+                {
+                    found(name, quoted);
                 }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            } else {
+                self.skip()?;
+            }
+            if self.peek()? == b',' {
+                self.at += 1;
             }
         }
-        Ok(())
+        Some(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { path, names, bounds, into } = self;
-        if !path.is_empty() {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(());
+    /// Steps to the value of this key in the object that begins here.
+    fn enter(&mut self, key: &str) -> Option<()> {
+        self.token(b'{')?;
+        while self.peek()? == b'"' {
+            let quoted = self.string()?;
+            self.token(b':')?;
+            if quoted[1..quoted.len() - 1] == *key.as_bytes() {
+                return Some(());
+            }
+            self.skip()?;
+            self.token(b',')?;
         }
-        while list.next_element_seed(Variable { names, bounds: &mut *bounds, into: &mut *into })?.is_some() {}
-        Ok(())
+        None
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.text.get(self.at..)?;
+        self.at += rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        self.text.get(self.at).copied()
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
+    fn token(&mut self, expected: u8) -> Option<()> {
+        (self.peek()? == expected).then(|| self.at += 1)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    /// The string that begins here, with its quotes and escapes.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let begin = self.at;
+        self.token(b'"')?;
+        let mut escaped = false;
+        let rest = self.text.get(self.at..)?;
+        let end = rest.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        })?;
+        self.at += end + 1;
+        self.text.get(begin..self.at)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// A string, compared and not kept.
-struct Is<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for Is<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Is<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<bool, E> {
-        Ok(text == self.0)
-    }
-}
-
-struct Variable<'a> {
-    names: &'a Names,
-    bounds: &'a mut Bounds,
-    into: &'a mut Collected,
-}
-
-impl<'de> DeserializeSeed<'de> for Variable<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Variable<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NAME=VALUE")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if let Some((name, value)) = text.split_once('=')
-            && self.names.wanted(name)
-        {
-            self.into.push(self.bounds, name, value);
+    /// Steps over a value, however deep.
+    fn skip(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b',' | b':' => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => {
+                    let rest = &self.text[self.at..];
+                    self.at += rest.iter().position(|byte| b",:]}\" \n\t\r".contains(byte))?;
+                }
+            }
+            if depth == 0 {
+                return Some(());
+            }
         }
-        Ok(())
     }
 }
 
@@ -197,7 +183,7 @@ mod tests {
     fn only_wanted_names_at_the_one_path_are_kept() {
         let json = r#"{"pid": 7, "env": ["TEAM=no"], "x": [["TEAM=no"], -1.5, null, true, "TEAM=no"],
             "runtimeSpec": {"env": ["TEAM=no"], "process": {"args": ["TEAM=no"], "env":
-            ["PASSWORD=hunter2", "TEAM=shop=1", "TEAM_PASSWORD=x", "NOVALUE", "OTEL_SERVICE_NAME=a\"b"]}}, "z": {}}"#;
+            ["PASSWORD=hunter2", 7, {"TEAM": ["TEAM=no"]}, "TEAM=shop=1", "\u0041=escaped", "Q\"=x", "=", "", "TEAM_PASSWORD=x", "NOVALUE", "OTEL_SERVICE_NAME=a\"b"]}}, "z": {}}"#;
         let names = Names::exact(["TEAM", "OTEL_SERVICE_NAME"]);
         assert_eq!(
             picked(json, &names),
@@ -206,6 +192,9 @@ mod tests {
         assert_eq!(picked(json, &Names::matching(|name| name.starts_with("TEAM"))).len(), 2);
         assert!(picked(json, &Names::none()).is_empty() && picked(json, &Names::exact([""; 0])).is_empty());
         assert!(!Names::exact([""; 0]).any(), "then nobody need be asked");
+        let all = picked(json, &Names::matching(|_| true));
+        let all: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(all, ["", "OTEL_SERVICE_NAME", "PASSWORD", "TEAM", "TEAM_PASSWORD"]);
     }
 
     #[test]
@@ -225,8 +214,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_ends(json in ".{0,200}") {
+        fn what_a_json_parser_finds_is_found(
+            before in "[ -~]{0,20}", values in prop::collection::vec(".{0,30}", 0..5), after: i64,
+        ) {
+            let env: Vec<String> = values.iter().enumerate().map(|(n, value)| format!("V{n}={value}")).collect();
+            let json = serde_json::json!({
+                "a": [{"x": before, "runtimeSpec": null}, after, after as f64, true],
+                "runtimeSpec": {"b": {"env": [before]}, "process": {"env": env, "z": [before]}},
+            });
+            let expected: Vec<_> = values.into_iter().enumerate().map(|(n, value)| (format!("V{n}"), value)).collect();
+            prop_assert_eq!(picked(&json.to_string(), &Names::matching(|_| true)), expected.clone());
+            let pretty = serde_json::to_string_pretty(&json).unwrap();
+            prop_assert_eq!(picked(&pretty, &Names::matching(|_| true)), expected);
+        }
+
+        #[test]
+        fn any_text_ends(json in prop_oneof![".{0,200}", r#"[\[\]{}:,"\\ a-c=]{0,60}"#]) {
             picked(&json, &Names::matching(|_| true));
+            picked(&format!("{{\"runtimeSpec\":{{\"process\":{{\"env\":[{json}"), &Names::matching(|_| true));
         }
     }
 }

@@ -166,7 +166,7 @@ impl Worker {
         let mut pause = FIRST_PAUSE;
         while !self.questions.is_closed() || !self.questions.is_empty() {
             let begun = Instant::now();
-            let trouble = match self.within(self.connect()).await {
+            let trouble = match self.reach().await {
                 Ok(client) => {
                     self.state(Some(client.runtime().clone()), None).await;
                     self.session(client).await
@@ -186,12 +186,26 @@ impl Worker {
         timeout(self.deadline, call).await.unwrap_or(Err(Trouble::Deadline(self.deadline)))
     }
 
-    async fn connect(&self) -> Result<Client, Trouble> {
-        let (names, count) = (self.names.clone(), self.count.clone());
-        Ok(match self.api {
-            Api::Cri => Client::Cri(Cri::connect(&self.path, names, count).await?),
-            Api::Docker => Client::Docker(Docker::connect(&self.path, names, count).await?),
-        })
+    /// Connects. Whoever asks in the meantime is answered at once, so that a runtime that hangs delays nobody.
+    async fn reach(&mut self) -> Result<Client, Trouble> {
+        let (api, path, names) = (self.api, self.path.clone(), self.names.clone());
+        let (count, deadline) = (self.count.clone(), self.deadline);
+        let connect = async move {
+            Ok(match api {
+                Api::Cri => Client::Cri(Cri::connect(&path, names, count).await?),
+                Api::Docker => Client::Docker(Docker::connect(&path, names, count).await?),
+            })
+        };
+        let mut connect = std::pin::pin!(timeout(deadline, connect));
+        loop {
+            tokio::select! {
+                biased;
+                client = &mut connect => return client.unwrap_or(Err(Trouble::Deadline(deadline))),
+                Some(question) = self.questions.recv() => {
+                    self.report(Report::Answer { question, container: None }).await;
+                }
+            }
+        }
     }
 
     /// Why it ended; `None`: because there will be no more questions.
@@ -205,13 +219,23 @@ impl Worker {
             watch.spawn(async move { watched.watch(begun).await });
         }
         let mut session = Session { rank: client.rank(), client, calls: JoinSet::new(), open: Vec::new(), misses: 0 };
-        let trouble = match self.within(listing(&session.client)).await {
+        let listed = match self.within(listing(&session.client)).await {
             Ok((whole, listed)) => {
                 for container in whole {
                     self.news(container, session.rank).await;
                 }
-                self.serve(&mut session, listed, &mut events, &mut watch).await
+                Ok(listed)
             }
+            Err(trouble) if trouble.ends_the_session() => Err(trouble),
+            Err(trouble) => {
+                // One that cannot list, or lists too much, may still know what it is asked for.
+                add(&self.count.failed);
+                self.state(Some(session.client.runtime().clone()), Some(trouble.to_string())).await;
+                Ok(VecDeque::new())
+            }
+        };
+        let trouble = match listed {
+            Ok(listed) => self.serve(&mut session, listed, &mut events, &mut watch).await,
             Err(trouble) => Some(trouble),
         };
         session.calls.abort_all();
@@ -229,12 +253,16 @@ impl Worker {
         watch: &mut JoinSet<Result<(), Trouble>>,
     ) -> Option<Trouble> {
         let mut look = interval(LOOK);
-        let mut hears = true;
+        let (mut hears, mut over) = (true, false);
         loop {
             while session.calls.len() < NEWS_AT_ONCE
                 && let Some(wanted) = listed.pop_front()
             {
                 session.call(None, wanted, self.deadline);
+            }
+            // What has been listed is finished first: if the stream ends each time at once, it would never be.
+            if over && listed.is_empty() && session.calls.len() == session.open.len() {
+                return Some(Trouble::Broken("the stream of events has ended".to_owned()));
             }
             let (room, idle) = (session.calls.len() < AT_ONCE, session.calls.is_empty());
             let news_have_room = session.calls.len() < NEWS_AT_ONCE;
@@ -256,13 +284,12 @@ impl Worker {
                     Some(id) => session.call(None, Wanted::Id(id), self.deadline),
                     None => hears = false,
                 },
-                Some(end) = watch.join_next() => match (&*session.client, end) {
-                    // Docker has no other connection that would tell of its end.
-                    (Client::Docker(_), Ok(Ok(()) | Err(Trouble::Connect(_) | Trouble::Broken(_)))) => {
-                        return Some(Trouble::Broken("the stream of events has ended".to_owned()));
-                    }
-                    // Without events there are still questions; many runtimes have none, or have them switched off.
-                    _ => hears = false,
+                Some(end) = watch.join_next() => {
+                    // Docker has no other connection that would tell of its end. And without events there are still
+                    // questions; many runtimes have none, or have them switched off.
+                    let broke = matches!(end, Ok(Ok(()) | Err(Trouble::Connect(_) | Trouble::Broken(_))));
+                    over = broke && matches!(*session.client, Client::Docker(_));
+                    hears = false;
                 },
                 _ = look.tick() => if session.client.ended() {
                     return Some(Trouble::Broken("the runtime has closed it".to_owned()));

@@ -109,3 +109,21 @@ fn pods_containers_and_sandboxes_are_told_apart() {
     assert_eq!((counters.asked, counters.found, counters.unknown, counters.failed), (4, 3, 1, 0));
     assert_eq!((counters.refused, counters.truncated, counters.unheard), (0, 0, 0));
 }
+
+#[test]
+fn a_containerd_that_is_restarted_is_asked_anew() {
+    root_or_skip!();
+    let mut containerd = Containerd::start();
+    let mut runtimes = Runtimes::start(settings(&containerd.socket())).unwrap();
+    let plan = PodPlan { name: "web-1", namespace: "shop", uid: "u1", ..PodPlan::default() };
+    let first = containerd.pod(&plan);
+    assert!(ask(&mut runtimes, &first.sandbox).is_some());
+    containerd.stop();
+    assert!(ask(&mut runtimes, &first.sandbox).is_some(), "what was learned stays");
+    assert_eq!(ask(&mut runtimes, &"0b".repeat(32)), None, "and nobody waits for who is gone");
+    containerd.start_again();
+    let second = containerd.pod(&PodPlan { name: "web-2", uid: "u2", ..plan });
+    let container = containerd.container(&second, &ContainerPlan { name: "nginx", ..ContainerPlan::default() });
+    let known = ask(&mut runtimes, &container).expect("the new one answers");
+    assert_eq!(&*known.pod.as_ref().unwrap().name, "web-2");
+}
