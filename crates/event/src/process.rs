@@ -52,7 +52,9 @@ pub enum LookUp {
 
 impl LookUp {
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-    pub(crate) fn is_done(&self) -> bool {
+    /// Whether nothing more is to come.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
         *self == Self::Done
     }
 }

@@ -20,7 +20,15 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
 /// The same as bytes, as the kernel's records have it.
 #[must_use]
 pub fn container_bytes(cgroup: &str) -> Option<[u8; CONTAINER_ID]> {
-    let digits = container_id(cgroup)?;
+    container_bytes_of(container_id(cgroup)?)
+}
+
+/// An id as bytes, from its 64 digits.
+#[must_use]
+pub fn container_bytes_of(digits: &str) -> Option<[u8; CONTAINER_ID]> {
+    if digits.len() != 2 * CONTAINER_ID {
+        return None;
+    }
     let mut bytes = [0; CONTAINER_ID];
     for (n, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(digits.get(2 * n..2 * n + 2)?, 16).ok()?;

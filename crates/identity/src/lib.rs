@@ -40,13 +40,14 @@ mod service_rules;
 mod table;
 mod workload;
 
-pub use cgroup::{container_bytes, container_id, container_text, unit};
+pub use cgroup::{container_bytes, container_bytes_of, container_id, container_text, unit};
 pub use hosts::Hosts;
 pub use hosts_file::HostsFile;
 pub use locality::Locality;
 pub use party::Party;
 pub use remotes::{Beyond, Remotes};
 pub use resolver::Resolver;
+pub use service::declared_by;
 pub use service_rules::{ServiceRule, ServiceRuleError, ServiceRules};
 pub use table::Processes;
 pub use workload::{job_owner, workload_of_container, workload_of_pod};

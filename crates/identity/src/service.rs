@@ -14,9 +14,14 @@ pub(crate) fn declared(environment: &[u8]) -> Option<String> {
         let value = variables.find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))?;
         std::str::from_utf8(value).ok()
     };
-    value(b"OTEL_SERVICE_NAME").and_then(clean).or_else(|| {
-        let attributes = value(b"OTEL_RESOURCE_ATTRIBUTES")?;
-        let name = attributes.split(',').find_map(|pair| pair.trim().strip_prefix("service.name=")).map(decode)?;
+    declared_by(value(b"OTEL_SERVICE_NAME"), value(b"OTEL_RESOURCE_ATTRIBUTES"))
+}
+
+/// The same, from the values of the two variables.
+#[must_use]
+pub fn declared_by(name: Option<&str>, attributes: Option<&str>) -> Option<String> {
+    name.and_then(clean).or_else(|| {
+        let name = attributes?.split(',').find_map(|pair| pair.trim().strip_prefix("service.name=")).map(decode)?;
         clean(&name)
     })
 }

@@ -92,22 +92,41 @@ impl Agent {
         selection::judge_running(&mut self.probe, &selection.rules, &self.containers)
     }
 
+    /// Whom else is asked.
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
     /// What is known of containers.
     pub(crate) fn containers(&self) -> &ContainerRules {
         &self.containers
     }
 
+    /// What others have found out.
+    fn learn(&mut self, each: &mut impl FnMut(&[u8])) {
+        let Self { surroundings, containers, probe, .. } = self;
+        surroundings.turn(each, &mut |id, facts| {
+            if let Err(error) = containers.known(probe, id, facts) {
+                crate::say::say!("a container's processes could not be judged: {error:#}");
+            }
+        });
+    }
+
     /// Containers have come or gone, and processes have joined them.
-    fn contain(&mut self) {
+    fn contain(&mut self, each: &mut impl FnMut(&[u8])) {
         if self.changes.is_empty() {
             return;
         }
         let changes = std::mem::take(&mut self.changes);
         for change in &changes {
             let done = match change.change {
-                // Whoever knows names is to be asked here; until there is an answer, nothing is known.
-                CGROUP_MADE => self.containers.known(&mut self.probe, &change.id, None),
+                // Until there is an answer, nothing is known.
+                CGROUP_MADE => {
+                    self.surroundings.made(&change.id, each);
+                    self.containers.known(&mut self.probe, &change.id, None)
+                }
                 CGROUP_GONE => {
+                    self.surroundings.gone(&change.id);
                     self.containers.gone(&change.id);
                     Ok(())
                 }
@@ -141,9 +160,9 @@ impl Agent {
             each(clock.as_bytes());
         }
         let mut now = monotonic();
-        self.surroundings.turn(each);
+        self.learn(each);
         self.drain(each);
-        self.contain();
+        self.contain(each);
         let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
         let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
         if swept {
@@ -171,9 +190,9 @@ impl Agent {
     }
 
     fn drain(&mut self, each: &mut impl FnMut(&[u8])) -> usize {
-        let Self { probe, resolver, changes, .. } = self;
+        let Self { probe, resolver, surroundings, changes, .. } = self;
         probe.drain(|record| {
-            enrich(resolver, changes, record, each);
+            enrich(resolver, surroundings, changes, record, each);
             each(record);
         })
     }
@@ -182,6 +201,7 @@ impl Agent {
     fn looked_up(&mut self, patience: Duration, each: &mut impl FnMut(&[u8])) {
         let until = Instant::now() + patience;
         while let Some(process) = self.resolver.answer(until.saturating_duration_since(Instant::now())) {
+            self.surroundings.process(&process, each);
             each(&process.to_record());
         }
     }
@@ -208,13 +228,20 @@ impl Agent {
 
 /// Before the first record of a process goes a record that says who it is, as far as that is known by then.
 #[inline]
-fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], each: &mut impl FnMut(&[u8])) {
+fn enrich(
+    resolver: &mut Resolver,
+    surroundings: &mut Surroundings,
+    changes: &mut Vec<Cgroup>,
+    record: &[u8],
+    each: &mut impl FnMut(&[u8]),
+) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
         [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
         [kind::OPEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
+                    surroundings.process(&peer, each);
                     each(&peer.to_record());
                 }
                 resolver.first_sight(open.tgid, Some(&open.comm))
@@ -237,6 +264,7 @@ fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], eac
         _ => None,
     };
     if let Some(process) = process {
+        surroundings.process(&process, each);
         each(&process.to_record());
     }
 }

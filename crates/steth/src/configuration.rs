@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use steth_containers::Endpoint;
 use steth_identity::{ServiceRule, ServiceRules};
 use steth_verdict::{Lists, Network, Patterns, PortRange};
 use steth_wire::Protocol;
@@ -90,6 +91,10 @@ options! {
     /// at least one regular expression, found anywhere in its text: executable, command_line, unit, container, image, pod,
     /// namespace. All that it has must be found. At most 64. For example [{name: billing, command_line: "billing\\.jar"}].
     identity.services: Vec<ServiceRule> = Vec::new();
+    /// Whether the container runtimes of this host are asked what their containers are called: containerd, CRI-O, Docker, podman.
+    identity.containers: bool = true;
+    /// Their sockets, as cri:/run/containerd/containerd.sock or docker:/run/docker.sock. None: the usual places are looked at.
+    identity.runtimes: Vec<String> = Vec::new();
     /// Names of addresses for which DNS was not asked: hosts(5), looked at again every ten seconds. Empty: none.
     identity.hosts_file: PathBuf = PathBuf::from("/etc/hosts");
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
@@ -161,7 +166,7 @@ section!(Selection {
     unix: bool,
     local: bool,
 });
-section!(Identity { services: Vec<ServiceRule>, hosts_file: PathBuf });
+section!(Identity { services: Vec<ServiceRule>, containers: bool, runtimes: Vec<String>, hosts_file: PathBuf });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });
@@ -210,6 +215,7 @@ impl Configuration {
         anyhow::ensure!((1..=4096).contains(&routes), "http.routes_per_service is {routes}; 1 to 4096");
         self.rules()?;
         self.services()?;
+        self.identity.endpoints()?;
         self.protocols().map(drop)
     }
 
@@ -287,6 +293,13 @@ impl Configuration {
             let _ = writeln!(text, "  {key}: {value}");
         }
         text
+    }
+}
+
+impl Identity {
+    /// The sockets of container runtimes that are given.
+    pub(crate) fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
+        self.runtimes.iter().map(|text| text.parse().context("identity.runtimes")).collect()
     }
 }
 

@@ -99,6 +99,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         failed_windows: 0,
         share: selection.connections.share(),
         containers_no_room: 0,
+        containers: steth_containers::Counters::default(),
     };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
@@ -137,6 +138,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         shared.publish_current(counter.snapshot(now, tables));
         shown.failed_windows = store.as_ref().map_or(0, |store| store.failed);
         shown.containers_no_room = agent.containers().no_room();
+        shown.containers = agent.surroundings().container_counters();
         shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
@@ -177,6 +179,8 @@ struct Shown {
     /// Of connections, those that are observed: `selection.sampling`.
     share: f64,
     containers_no_room: u64,
+    /// What was asked of container runtimes.
+    containers: steth_containers::Counters,
 }
 
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
@@ -199,6 +203,22 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         vec![],
         shown.containers_no_room,
     );
+    let asked = shown.containers;
+    for (outcome, value) in [
+        ("asked", asked.asked),
+        ("found", asked.found),
+        ("unknown", asked.unknown),
+        ("failed", asked.failed),
+        ("refused", asked.refused),
+        ("truncated", asked.truncated),
+        ("news", asked.news),
+        ("unheard", asked.unheard),
+        ("evicted", asked.evicted),
+        ("ignored", asked.ignored),
+    ] {
+        let help = "What was asked of container runtimes, and what came of it.";
+        add("steth_containers_total", help, vec![("outcome", outcome.into())], value);
+    }
     let folded = "Exchanges or names that were folded to stay within a limit.";
     add(
         "steth_folded_total",
