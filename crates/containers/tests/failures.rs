@@ -1,10 +1,12 @@
 //! What happens when runtimes come late, go, hang, lie and flood.
 
 mod fakes;
+mod lab;
 
 use fakes::cri::{Event, FakeCri, Knows, Listed, Manner, Metadata, Named, Sandbox};
 use fakes::docker::{FakeDocker, reply, well_behaved};
 use fakes::{Shared, answer_about, ask, id, next, wait_until};
+use lab::process::{Process, command};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -389,3 +391,60 @@ fn connections_end_with_their_owner() {
     drop(runtimes);
     wait_until("it is not any more", || knows.with(|knows| knows.open == 0));
 }
+
+/// A user's runtime can claim any id. Its socket tells whose it is.
+#[test]
+fn what_a_users_runtime_claims_yields_to_the_systems() {
+    root_or_skip!();
+    const NOBODY: u32 = 65534;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let (theirs, ours) = (dir.path().join("user.sock"), dir.path().join("system.sock"));
+    let mut server = command("python3");
+    server.args(["-c", CLAIMS_ALL]).arg(&theirs).arg(NOBODY.to_string());
+    let _server = Process::spawn("claims", &mut server, dir.path());
+    wait_until("it listens", || theirs.exists());
+    let slow = (id(2), "cart".to_owned());
+    let _docker = FakeDocker::start(&ours, move |target, stream| {
+        if target.starts_with("/containers/0") {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        well_behaved(target, stream, std::slice::from_ref(&slow));
+    });
+    let mut runtimes = start(settings(vec![endpoint(Api::Docker, &theirs), endpoint(Api::Docker, &ours)]));
+    connected(&runtimes, 2);
+    let container = ask(&mut runtimes, &id(2)).unwrap();
+    assert_eq!((&*container.name, container.user), ("cart", 0));
+    let container = ask(&mut runtimes, &id(3)).unwrap();
+    assert_eq!((&*container.name, container.user), ("claimed", NOBODY), "told with whose word it is");
+    // What it lists as its own does not replace what is known.
+    std::fs::write(dir.path().join("list"), id(2)).unwrap();
+    wait_until("it was listed", || dir.path().join("asked").exists());
+    assert_eq!(&*ask(&mut runtimes, &id(2)).unwrap().name, "cart");
+}
+
+/// Has every container that it is asked for, and ends its events when there is something to list.
+const CLAIMS_ALL: &str = r#"
+import os, sys, socket, time, threading
+path = sys.argv[1]
+folder = os.path.dirname(path)
+os.setresuid(*[int(sys.argv[2])] * 3)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(16)
+def serve(stream):
+    target = stream.makefile('rb').readline().split()[1].decode()
+    def reply(body): stream.sendall(b'HTTP/1.0 200 OK\r\n\r\n' + body.encode())
+    listed = os.path.exists(folder + '/list') and open(folder + '/list').read()
+    if target == '/version': reply('{"ApiVersion":"1.41"}')
+    elif target == '/containers/json': reply('[{"Id":"%s"}]' % listed if listed else '[]')
+    elif target.startswith('/events'):
+        reply('')
+        while not os.path.exists(folder + '/list'): time.sleep(0.01)
+    else:
+        one = target.split('/')[2]
+        reply('{"Id":"%s","Name":"/claimed","Config":{"Image":"theirs"}}' % one)
+        if one == listed: open(folder + '/asked', 'w').close()
+    stream.close()
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"#;
