@@ -6,7 +6,7 @@ use crate::discovery::{Found, look};
 use crate::memory::{Entry, Memory};
 use crate::runtimes::{Answer, EndpointState, Mailbox};
 use crate::settings::Settings;
-use crate::worker::{QUEUE, Question, Rank, Report, Worker};
+use crate::worker::{Outcome, QUEUE, Question, Rank, Report, Worker};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -30,6 +30,16 @@ struct Pending {
     outstanding: usize,
     /// The best answer so far, of one that is not sure to have the best.
     candidate: Option<(Arc<Container>, Rank)>,
+    /// Somebody did not tell, in this attempt.
+    unsaid: bool,
+}
+
+impl Pending {
+    fn offer(&mut self, container: Arc<Container>, rank: Rank) {
+        if self.candidate.as_ref().is_none_or(|(_, best)| rank < *best) {
+            self.candidate = Some((container, rank));
+        }
+    }
 }
 
 /// A runtime that is there.
@@ -124,9 +134,11 @@ impl Desk {
         match self.memory.get(&id) {
             Some(Entry::Known(container, _)) => {
                 let container = Some(container.clone());
-                self.answer(id, container);
+                self.give(Answer { id, container, asked: true, certain: true });
             }
-            Some(Entry::Unknown(until)) if *until > Instant::now() => self.answer(id, None),
+            Some(Entry::Unknown(until)) if *until > Instant::now() => {
+                self.give(Answer { id, container: None, asked: true, certain: true });
+            }
             _ if self.pending.contains_key(&id) => self.mailbox.merged(),
             _ => {
                 self.pending.insert(id.clone(), Pending::default());
@@ -142,6 +154,7 @@ impl Desk {
         // A runtime with a full queue is one that does not know, for now.
         let took = self.runtimes.iter().filter(|runtime| runtime.questions.try_send(question.clone()).is_ok());
         pending.outstanding = took.count();
+        pending.unsaid = pending.outstanding < self.runtimes.len();
         if pending.outstanding == 0 {
             self.end(question);
         } else {
@@ -165,10 +178,13 @@ impl Desk {
             let attempt = pending.attempt;
             self.later(Instant::now() + *pause, Due::Begin(Question { attempt, ..question }));
         } else {
+            let certain = !pending.unsaid && pending.outstanding == 0;
             self.pending.remove(&question.id);
-            let until = Instant::now() + self.settings.unknown_for;
-            self.remember(question.id.clone(), Entry::Unknown(until));
-            self.answer(question.id, None);
+            if certain {
+                let until = Instant::now() + self.settings.unknown_for;
+                self.remember(question.id.clone(), Entry::Unknown(until));
+            }
+            self.give(Answer { id: question.id, container: None, asked: true, certain });
         }
     }
 
@@ -190,7 +206,7 @@ impl Desk {
 
     fn hear(&mut self, report: Report) {
         match report {
-            Report::Answer { question, container } => self.answered(question, container),
+            Report::Answer { question, outcome } => self.answered(question, outcome),
             Report::News(container, rank) => self.news(container, rank),
             Report::State { worker, runtime, trouble } => {
                 if let Some(state) = self.runtimes.iter_mut().find(|state| state.number == worker) {
@@ -202,27 +218,28 @@ impl Desk {
         }
     }
 
-    fn answered(&mut self, question: Question, container: Option<(Arc<Container>, Rank)>) {
+    fn answered(&mut self, question: Question, outcome: Outcome) {
         let Some(pending) = self.pending.get_mut(&question.id) else {
             // Late, and all the same worth knowing.
-            if let Some((container, rank)) = container {
+            if let Outcome::Known(container, rank) = outcome {
                 self.news(container, rank);
             }
             return;
         };
-        if let Some((container, rank)) = container {
-            if rank == Rank::Cri {
-                return self.resolve(container, rank);
+        match outcome {
+            Outcome::Known(container, Rank::Cri) => return self.resolve(container, Rank::Cri),
+            Outcome::Known(container, rank) => {
+                if pending.candidate.is_none() {
+                    // The CRI may know it better, if it answers soon.
+                    let at = Instant::now() + GRACE;
+                    let attempt = pending.attempt;
+                    self.dues += 1;
+                    self.due.insert((at, self.dues), Due::End(Question { attempt, ..question.clone() }));
+                }
+                pending.offer(container, rank);
             }
-            if pending.candidate.is_none() {
-                // The CRI may know it better, if it answers soon.
-                let at = Instant::now() + GRACE;
-                self.dues += 1;
-                self.due.insert((at, self.dues), Due::End(Question { attempt: pending.attempt, ..question.clone() }));
-            }
-            if pending.candidate.as_ref().is_none_or(|(_, best)| rank < *best) {
-                pending.candidate = Some((container, rank));
-            }
+            Outcome::NotHere => {}
+            Outcome::NotSaid => pending.unsaid |= pending.attempt == question.attempt,
         }
         if pending.attempt == question.attempt {
             pending.outstanding = pending.outstanding.saturating_sub(1);
@@ -236,16 +253,14 @@ impl Desk {
         let id: Arc<str> = Arc::from(&*container.id);
         self.pending.remove(&id);
         self.remember(id.clone(), Entry::Known(container.clone(), rank));
-        self.answer(id, Some(container));
+        self.give(Answer { id, container: Some(container), asked: true, certain: true });
     }
 
     fn news(&mut self, container: Arc<Container>, rank: Rank) {
         match self.pending.get_mut(&*container.id) {
             Some(_) if rank == Rank::Cri => return self.resolve(container, rank),
             Some(pending) => {
-                if pending.candidate.as_ref().is_none_or(|(_, best)| rank < *best) {
-                    pending.candidate = Some((container, rank));
-                }
+                pending.offer(container, rank);
                 return;
             }
             None => {}
@@ -257,7 +272,7 @@ impl Desk {
         }
         let id: Arc<str> = Arc::from(&*container.id);
         self.remember(id.clone(), Entry::Known(container.clone(), rank));
-        if self.mailbox.news(Answer { id, container: Some(container), asked: false }) {
+        if self.mailbox.news(Answer { id, container: Some(container), asked: false, certain: true }) {
             add(&self.count.news);
         } else {
             add(&self.count.unheard);
@@ -270,9 +285,9 @@ impl Desk {
         }
     }
 
-    fn answer(&mut self, id: Arc<str>, container: Option<Arc<Container>>) {
-        add(if container.is_some() { &self.count.found } else { &self.count.unknown });
-        if !self.mailbox.answer(Answer { id, container, asked: true }) {
+    fn give(&mut self, answer: Answer) {
+        add(if answer.container.is_some() { &self.count.found } else { &self.count.unknown });
+        if !self.mailbox.answer(answer) {
             add(&self.count.unheard);
         }
     }

@@ -29,10 +29,13 @@ pub(crate) async fn get(path: &Path, target: &str, maximum: usize) -> Result<Bod
     let request = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: steth\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let mut body = Body { stream, buffer: Wiped::new(HEAD.max(maximum) + HEAD), maximum, user };
+    // What has been looked at is not looked at again: it may come byte by byte.
+    let mut seen = 0_usize;
     let (end, status) = loop {
-        if let Some(end) = body.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            break (end + 4, status(&body.buffer[..end])?);
+        if let Some(end) = body.buffer[seen..].windows(4).position(|window| window == b"\r\n\r\n") {
+            break (seen + end + 4, status(&body.buffer[..seen + end])?);
         }
+        seen = body.buffer.len().saturating_sub(3);
         if body.buffer.len() > HEAD || !body.more().await? {
             return Err(Trouble::Malformed("no HTTP header"));
         }
@@ -96,12 +99,14 @@ impl Body {
 
     /// The next line of a stream of lines, through what `read` makes of it. `None`: it has ended.
     pub(crate) async fn line<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, Trouble> {
+        let mut seen = 0;
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let value = read(&self.buffer[..end]);
-                self.buffer.consume(end + 1);
+            if let Some(end) = self.buffer[seen..].iter().position(|byte| *byte == b'\n') {
+                let value = read(&self.buffer[..seen + end]);
+                self.buffer.consume(seen + end + 1);
                 return Ok(Some(value));
             }
+            seen = self.buffer.len();
             if self.buffer.len() > self.maximum {
                 return Err(Trouble::TooLarge(self.maximum));
             }

@@ -25,6 +25,8 @@ pub struct Answer {
     /// Whether it was asked for. News come by themselves: what runs when a runtime is first reached, what is started
     /// later, and what is known better than it was.
     pub asked: bool,
+    /// False if a runtime that is there could not be asked, or did not tell: then asking again may help.
+    pub certain: bool,
 }
 
 /// How it goes with a socket.

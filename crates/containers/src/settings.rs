@@ -64,7 +64,7 @@ pub struct Settings {
     /// After how long an id that no runtime knows is asked for again: 50 ms, 200 ms, 800 ms, 3.2 s. A runtime lists a
     /// container a little after its cgroup is there.
     pub pauses: Vec<Duration>,
-    /// For how long nobody is asked again about an id that nobody knew, 60 s.
+    /// For how long nobody is asked again about an id that certainly nobody knew, 60 s.
     pub unknown_for: Duration,
     /// Questions that may wait for their answers, 4096.
     pub questions: usize,

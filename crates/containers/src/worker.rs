@@ -42,12 +42,22 @@ pub(crate) struct Question {
 
 /// What a worker tells.
 pub(crate) enum Report {
-    /// An answer to a question: the container, if this runtime has it. `None` also if it could not be asked.
-    Answer { question: Question, container: Option<(Arc<Container>, Rank)> },
+    /// An answer to a question.
+    Answer { question: Question, outcome: Outcome },
     /// A container that nobody asked for.
     News(Arc<Container>, Rank),
     /// How it goes with this runtime.
     State { worker: u32, runtime: Option<Arc<str>>, trouble: Option<String> },
+}
+
+/// What came of a question.
+pub(crate) enum Outcome {
+    /// This runtime has it.
+    Known(Arc<Container>, Rank),
+    /// It does not.
+    NotHere,
+    /// It could not be asked, or did not tell.
+    NotSaid,
 }
 
 /// Whose word counts when several runtimes know a container, the smallest first.
@@ -57,7 +67,8 @@ pub(crate) enum Rank {
     Cri,
     /// Of the system, with Docker's API.
     System,
-    /// A user's own. It can say what it wants, so whatever a runtime of the system says goes before it.
+    /// A user's own. It can say what it wants, so whatever a runtime of the system says goes before it, and it is heard
+    /// only when it is asked: otherwise it could flood.
     User,
 }
 
@@ -100,6 +111,7 @@ impl Client {
     /// Podman's service is started by a connection and ends without one: listening to it would keep it in memory for ever.
     fn tells_events(&self) -> bool {
         match self {
+            _ if self.rank() == Rank::User => false,
             Self::Cri(_) => true,
             Self::Docker(docker) => &**docker.runtime() == "docker",
         }
@@ -177,7 +189,9 @@ impl Worker {
             add(&self.count.failed);
             self.state(None, Some(trouble.to_string())).await;
             pause = if begun.elapsed() > GOOD { FIRST_PAUSE } else { pause };
-            self.answer_without_asking(Instant::now() + pause).await;
+            // Where the CRI is switched off there are no containers of the CRI.
+            let outcome = || if matches!(trouble, Trouble::NoCri) { Outcome::NotHere } else { Outcome::NotSaid };
+            self.answer_without_asking(Instant::now() + pause, outcome).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
@@ -202,7 +216,7 @@ impl Worker {
                 biased;
                 client = &mut connect => return client.unwrap_or(Err(Trouble::Deadline(deadline))),
                 Some(question) = self.questions.recv() => {
-                    self.report(Report::Answer { question, container: None }).await;
+                    self.report(Report::Answer { question, outcome: Outcome::NotSaid }).await;
                 }
             }
         }
@@ -240,7 +254,7 @@ impl Worker {
         };
         session.calls.abort_all();
         for question in session.open {
-            self.report(Report::Answer { question, container: None }).await;
+            self.report(Report::Answer { question, outcome: Outcome::NotSaid }).await;
         }
         trouble
     }
@@ -318,8 +332,12 @@ impl Worker {
         match (question, found) {
             (Some(question), found) => {
                 session.open.retain(|open| open.id != question.id || open.attempt != question.attempt);
-                let container = found.map(|container| (container, session.rank));
-                self.report(Report::Answer { question, container }).await;
+                let outcome = match found {
+                    Some(container) => Outcome::Known(container, session.rank),
+                    None if trouble.is_none() => Outcome::NotHere,
+                    None => Outcome::NotSaid,
+                };
+                self.report(Report::Answer { question, outcome }).await;
             }
             (None, Some(container)) => self.report(Report::News(container, session.rank)).await,
             (None, None) => {}
@@ -333,12 +351,11 @@ impl Worker {
         None
     }
 
-    /// Until then every question is answered with what is known: nothing.
-    async fn answer_without_asking(&mut self, until: Instant) {
+    async fn answer_without_asking(&mut self, until: Instant, outcome: impl Fn() -> Outcome) {
         loop {
             tokio::select! {
                 question = self.questions.recv() => match question {
-                    Some(question) => self.report(Report::Answer { question, container: None }).await,
+                    Some(question) => self.report(Report::Answer { question, outcome: outcome() }).await,
                     None => return,
                 },
                 () = sleep_until(until) => return,
@@ -372,6 +389,7 @@ impl Session {
 /// What runs: containers of which all is known, and those that are to be asked for.
 async fn listing(client: &Client) -> Result<(Vec<Container>, VecDeque<Wanted>), Trouble> {
     Ok(match client {
+        _ if client.rank() == Rank::User => (Vec::new(), VecDeque::new()),
         Client::Cri(cri) => {
             let (sandboxes, listed) = cri.running().await?;
             (sandboxes, listed.into_iter().map(Wanted::Listed).collect())

@@ -2,7 +2,8 @@
 
 mod lab;
 
-use lab::containerd::{ContainerPlan, Containerd, IMAGE, PodPlan};
+use lab::containerd::{ContainerPlan, Containerd, PodPlan};
+use lab::image::IMAGE;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

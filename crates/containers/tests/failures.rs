@@ -1,10 +1,12 @@
 //! What happens when runtimes come late, go, hang, lie and flood.
 
 mod fakes;
+mod lab;
 
 use fakes::cri::{Event, FakeCri, Knows, Listed, Manner, Metadata, Named, Sandbox};
 use fakes::docker::{FakeDocker, reply, well_behaved};
 use fakes::{Shared, answer_about, ask, id, next, wait_until};
+use lab::process::{Process, command};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -234,8 +236,16 @@ fn an_id_is_asked_for_again_until_the_runtime_lists_it() {
     knows.with(|knows| (knows.containers.push(container(2, 1)), knows.sandboxes.push(pod(1))));
     assert_eq!(&*answer_about(&mut runtimes, &id(2)).container.unwrap().name, "container-2");
 
+    // A runtime that does not tell is no runtime that does not know: it is asked again at once.
+    knows.with(|knows| knows.manner = Manner::Status(2));
+    assert!(runtimes.ask(&id(4)));
+    assert!(!answer_about(&mut runtimes, &id(4)).certain);
+    knows.with(|knows| (knows.manner = Manner::Well, knows.containers.push(container(4, 1))));
+    assert!(ask(&mut runtimes, &id(4)).is_some());
+
     // Given up after all attempts, and not asked for again at once.
-    assert_eq!(ask(&mut runtimes, &id(3)), None);
+    assert!(runtimes.ask(&id(3)));
+    assert!(answer_about(&mut runtimes, &id(3)).certain);
     let calls = knows.with(|knows| knows.calls.len());
     assert_eq!(ask(&mut runtimes, &id(3)), None);
     assert_eq!(knows.with(|knows| knows.calls.len()), calls, "nobody was asked");
@@ -243,7 +253,7 @@ fn an_id_is_asked_for_again_until_the_runtime_lists_it() {
     knows.with(|knows| knows.containers.push(container(3, 1)));
     assert!(ask(&mut runtimes, &id(3)).is_some(), "later it is");
     let counters = runtimes.counters();
-    assert_eq!((counters.asked, counters.found, counters.unknown, counters.failed), (5, 2, 2, 0));
+    assert_eq!((counters.asked, counters.found, counters.unknown, counters.failed), (7, 3, 3, 4));
 }
 
 #[test]
@@ -389,3 +399,52 @@ fn connections_end_with_their_owner() {
     drop(runtimes);
     wait_until("it is not any more", || knows.with(|knows| knows.open == 0));
 }
+
+/// A user's runtime can claim any id. Its socket tells whose it is.
+#[test]
+fn what_a_users_runtime_claims_yields_to_the_systems() {
+    root_or_skip!();
+    const NOBODY: u32 = 65534;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let (theirs, ours) = (dir.path().join("user.sock"), dir.path().join("system.sock"));
+    let mut server = command("python3");
+    server.args(["-c", CLAIMS_ALL]).arg(&theirs).arg(NOBODY.to_string());
+    let _server = Process::spawn("claims", &mut server, dir.path());
+    wait_until("it listens", || theirs.exists());
+    let slow = (id(2), "cart".to_owned());
+    let _docker = FakeDocker::start(&ours, move |target, stream| {
+        if target.starts_with("/containers/0") {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        well_behaved(target, stream, std::slice::from_ref(&slow));
+    });
+    let mut runtimes = start(settings(vec![endpoint(Api::Docker, &theirs), endpoint(Api::Docker, &ours)]));
+    connected(&runtimes, 2);
+    let container = ask(&mut runtimes, &id(2)).unwrap();
+    assert_eq!((&*container.name, container.user), ("cart", 0));
+    let container = ask(&mut runtimes, &id(3)).unwrap();
+    assert_eq!((&*container.name, container.user), ("claimed", NOBODY), "told with whose word it is");
+    // And it is not heard without a question: it could tell for ever.
+    let requests = std::fs::read_to_string(dir.path().join("requests")).unwrap();
+    let container = |n| format!("/containers/{}/json", id(n));
+    assert_eq!(requests.lines().collect::<Vec<_>>(), ["/version", &container(2), &container(3)]);
+}
+
+/// Has every container that it is asked for, and notes who asks for what.
+const CLAIMS_ALL: &str = r#"
+import os, sys, socket
+path = sys.argv[1]
+os.setresuid(*[int(sys.argv[2])] * 3)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(16)
+while True:
+    stream = listener.accept()[0]
+    target = stream.makefile('rb').readline().split()[1].decode()
+    with open(os.path.dirname(path) + '/requests', 'a') as requests: requests.write(target + '\n')
+    if target == '/version': body = '{"ApiVersion":"1.41"}'
+    else: body = '{"Id":"%s","Name":"/claimed","Config":{"Image":"theirs"}}' % target.split('/')[2]
+    stream.sendall(b'HTTP/1.0 200 OK\r\n\r\n' + body.encode())
+    stream.close()
+"#;

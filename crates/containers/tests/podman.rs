@@ -40,7 +40,7 @@ fn containers_of_podman_are_known_and_infra_containers_told_apart() {
     }
     assert_eq!(known.len(), 4, "{:?} {:?}", runtimes.counters(), runtimes.endpoints());
     let container = &known[&cart];
-    assert_eq!((&*container.name, &*container.image), ("cart", lab::containerd::IMAGE));
+    assert_eq!((&*container.name, &*container.image), ("cart", lab::image::IMAGE));
     assert_eq!((&*container.runtime, container.user, container.sandbox), ("podman", 0, false));
     assert_eq!((container.labels.get("a"), container.pod.as_ref()), (Some("b"), None));
     assert_eq!(container.environment.iter().collect::<Vec<_>>(), [("TEAM", "shop")]);

@@ -1,11 +1,11 @@
 //! containerd with its CRI plugin, in namespaces of its own.
 //!
-//! It is the first process of a pid namespace, so whatever it starts, shims that have left its process group included, ends
-//! with it; mounts go with its mount namespace, bridges with its network namespace, files with a temporary folder. Control
-//! groups have no such owner and are removed by hand.
+//! Pods have addresses of a bridge in its network namespace; what is to reach them from elsewhere enters that.
 
 use super::cri::{ContainerConfig, ContainerMetadata, CriClient, ImageSpec, KeyValue};
 use super::cri::{LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata};
+use super::image::{IMAGE, image};
+use super::isolation::{isolated, remove_groups};
 use super::process::{Process, command, run, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The image of all pods and containers: a static busybox, which sleeps if it is told nothing else.
-pub const IMAGE: &str = "steth.test/busybox:1";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running containerd.
@@ -75,13 +73,7 @@ impl Containerd {
 
     fn launch(&mut self) {
         let dir = self.dir.path().display();
-        // What shims and runc keep in /run/containerd, and the CNI library in /var/lib/cni, is to go away too.
-        let script = format!(
-            "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && ip link set lo up && \
-             exec containerd --config {dir}/config.toml"
-        );
-        let mut command = command("unshare");
-        command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script]);
+        let mut command = isolated(&format!("containerd --config {dir}/config.toml"));
         let process = Process::spawn("containerd", &mut command, self.dir.path());
         process.wait_for("its CRI answered", LIMIT, || self.cri.answers());
         self.process = Some(process);
@@ -153,30 +145,7 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         self.process = None;
-        remove_groups_named(&self.cgroup);
-    }
-}
-
-/// Removes a control group, and those in it, from every hierarchy.
-pub fn remove_groups_named(name: &str) {
-    let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().filter_map(Result::ok);
-    for tree in trees.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]) {
-        remove_groups(&tree.join(name));
-    }
-}
-
-/// Control groups are folders that can be removed once they are empty, the innermost first.
-fn remove_groups(group: &Path) {
-    let inner = fs::read_dir(group).into_iter().flatten().filter_map(Result::ok);
-    for entry in inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        remove_groups(&entry.path());
-    }
-    for _ in 0..100 {
-        // Busy until the kernel has buried the last of its processes.
-        match fs::remove_dir(group) {
-            Err(e) if e.raw_os_error() == Some(16) => std::thread::sleep(Duration::from_millis(20)),
-            _ => return,
-        }
+        remove_groups(&self.cgroup);
     }
 }
 
@@ -210,37 +179,4 @@ conf_dir = "{at}/cni"
     fs::create_dir(dir.join("cni")).expect("a folder");
     fs::write(dir.join("cni/10-lab.conflist"), network).expect("a file");
     fs::write(dir.join("config.toml"), config).expect("a file");
-}
-
-/// An archive as `docker save` makes it.
-pub fn image(dir: &Path) -> PathBuf {
-    let image = dir.join("image");
-    let layer = image.join("files");
-    fs::create_dir_all(layer.join("bin")).expect("a folder");
-    for folder in ["dev", "proc", "sys", "tmp", "etc"] {
-        fs::create_dir(layer.join(folder)).expect("a folder");
-    }
-    fs::copy("/bin/busybox", layer.join("bin/busybox"))
-        .expect("busybox; `scripts/setup test` installs what tests need");
-    for applet in ["sh", "sleep", "httpd", "wget", "nc"] {
-        std::os::unix::fs::symlink("busybox", layer.join("bin").join(applet)).expect("a link");
-    }
-    let tar = |archive: &Path, folder: &Path, what: &[&str]| {
-        run("tar", command("tar").arg("-cf").arg(archive).arg("-C").arg(folder).args(what), LIMIT);
-    };
-    tar(&image.join("layer.tar"), &layer, &["."]);
-    let (digest, _) = run("sha256sum", command("sha256sum").arg(image.join("layer.tar")), LIMIT);
-    let digest = digest.split_whitespace().next().expect("a digest");
-    let architecture = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
-    let config = format!(
-        r#"{{"architecture": "{architecture}", "os": "linux",
-            "config": {{"Cmd": ["/bin/sleep", "100000"], "Env": ["PATH=/bin", "FROM_IMAGE=yes"]}},
-            "rootfs": {{"type": "layers", "diff_ids": ["sha256:{digest}"]}}}}"#
-    );
-    let manifest = format!(r#"[{{"Config": "config.json", "RepoTags": ["{IMAGE}"], "Layers": ["layer.tar"]}}]"#);
-    fs::write(image.join("config.json"), config).expect("a file");
-    fs::write(image.join("manifest.json"), manifest).expect("a file");
-    let archive = dir.join("image.tar");
-    tar(&archive, &image, &["manifest.json", "config.json", "layer.tar"]);
-    archive
 }

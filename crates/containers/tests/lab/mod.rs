@@ -1,6 +1,6 @@
 //! Real container runtimes for tests, as values that clean up after themselves.
 //!
-//! `containerd.rs` and `cri.rs` need `process.rs` beside them and nothing else of this crate.
+//! Nothing here needs this crate: the folder can be used by other tests with `#[path]`.
 #![allow(dead_code, unreachable_pub)] // every integration test uses another part of it
 
 #[path = "../../../steth/tests/lab/policy.rs"]
@@ -10,4 +10,7 @@ pub mod process;
 
 pub mod containerd;
 pub mod cri;
+pub mod docker;
+pub mod image;
+pub mod isolation;
 pub mod podman;

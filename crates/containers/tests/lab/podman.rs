@@ -1,6 +1,7 @@
-//! podman's API service, in namespaces of its own, as `containerd.rs` has them.
+//! podman's API service, in namespaces of its own.
 
-use super::containerd::{IMAGE, image, remove_groups_named};
+use super::image::{IMAGE, image};
+use super::isolation::{isolated, remove_groups};
 use super::process::{Process, command, run};
 use std::fs;
 use std::path::PathBuf;
@@ -30,13 +31,10 @@ impl Podman {
              [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n";
         fs::write(dir.path().join("containers.conf"), configuration).expect("a file");
         fs::create_dir(dir.path().join("tmp")).expect("a folder");
-        let script = format!(
-            "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/containers && \
-             exec podman --root {at}/root --runroot {at}/run --tmpdir {at}/libpod --storage-driver vfs \
+        let mut service = isolated(&format!(
+            "podman --root {at}/root --runroot {at}/run --tmpdir {at}/libpod --storage-driver vfs \
              system service --time 0 unix://{at}/podman.sock"
-        );
-        let mut service = command("unshare");
-        service.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script]);
+        ));
         service.env("CONTAINERS_CONF", dir.path().join("containers.conf")).env("TMPDIR", dir.path().join("tmp"));
         let process = Process::spawn("podman", &mut service, dir.path());
         let socket = dir.path().join("podman.sock");
@@ -87,6 +85,6 @@ impl Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         self.process = None;
-        remove_groups_named(&self.cgroup);
+        remove_groups(&self.cgroup);
     }
 }
