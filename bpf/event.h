@@ -19,6 +19,7 @@ enum steth_kind {
 	STETH_EXEC = 6,     /* a process has a new image */
 	STETH_EXIT = 7,     /* a process has ended */
 	STETH_CGROUP = 8, /* the cgroup of a container was made or removed, or a process has come into one */
+	STETH_FORK = 10,    /* a process has a child, with the same image until it execs */
 	/* 16 and above are written in user space, for recordings */
 };
 
@@ -162,6 +163,16 @@ struct steth_exec {
 	__u16 command_line_length; /* arguments separated by NUL */
 	__u32 parent;
 	/* executable, then command line, then the container's id */
+};
+
+struct steth_fork {
+	__u8 kind;
+	__u8 reserved[3];
+	__u32 tgid; /* the child */
+	__u64 time;
+	__u64 started; /* start of the child, CLOCK_BOOTTIME nanoseconds */
+	__u32 parent;
+	__u32 reserved_too;
 };
 
 struct steth_exit {

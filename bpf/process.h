@@ -64,18 +64,31 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	emit(s, 0, record, sizeof(record->exec) + text);
 }
 
+/* A child that serves one connection and ends is gone before user space can look: it is known by its parent. */
+static __always_inline void report_fork(struct scratch *s, __u32 parent, struct task_struct *child)
+{
+	struct steth_fork record = {
+		.kind = STETH_FORK,
+		.tgid = child->tgid,
+		.time = bpf_ktime_get_ns(),
+		.started = child->start_boottime,
+		.parent = parent,
+	};
+
+	emit(s, 0, &record, sizeof(record));
+}
+
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
 {
 	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known, rules = control.rules;
-	struct scratch *s;
+	struct scratch *s = scratch_of(IN_TASK);
 
-	if (child->pid != child->tgid)
+	if (child->pid != child->tgid || !s)
 		return;
+	report_fork(s, parent_tgid, child);
 	/* clone3() can put a child into another cgroup at once. */
 	if (rules & RULES_CONTAINER && cgroups_of(parent) != cgroups_of(child)) {
-		s = scratch_of(IN_TASK);
-		if (s)
-			judge_moved(child, s, rules);
+		judge_moved(child, s, rules);
 		return;
 	}
 	if (!(control.adopt_children && parent_tgid == self_tgid)) {
@@ -84,11 +97,8 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 			return;
 		verdict = *known;
 	}
-	if (bpf_map_update_elem(&verdicts, &tgid, &verdict, BPF_ANY)) {
-		s = scratch_of(IN_TASK);
-		if (s)
-			count(s, STETH_VERDICTS_FULL, 1);
-	}
+	if (bpf_map_update_elem(&verdicts, &tgid, &verdict, BPF_ANY))
+		count(s, STETH_VERDICTS_FULL, 1);
 }
 
 /* A process was put into another cgroup. A thread by itself (version 1) is judged as its process. */

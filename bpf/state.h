@@ -292,6 +292,7 @@ struct scratch {
 		struct steth_books books;
 		struct steth_exec exec;
 		struct steth_exit exit;
+		struct steth_fork fork;
 		struct steth_cgroup container;
 		enum steth_cgroup_change change;
 		enum steth_kind kind;

@@ -15,6 +15,7 @@ pub mod kind {
     pub const EXEC: u8 = 6;
     pub const EXIT: u8 = 7;
     pub const CGROUP: u8 = 8;
+    pub const FORK: u8 = 10;
     pub const CLOCK: u8 = 16;
     pub const PROCESS: u8 = 17;
     pub const COUNTERS: u8 = 18;
@@ -162,6 +163,10 @@ record! {
     }
 }
 record! {
+    /// `struct steth_fork`: a process has a child, which has its image until it gets one of its own.
+    Fork { kind: u8, reserved: [u8; 3], tgid: u32, time: u64, started: u64, parent: u32, reserved_too: u32, }
+}
+record! {
     /// `struct steth_exit`: a process has ended.
     Exit { kind: u8, reserved: [u8; 3], tgid: u32, time: u64, }
 }
@@ -207,6 +212,8 @@ pub enum Event<'a> {
     Progress(Books),
     /// A process has a new image: executable, command line (NUL-separated).
     Exec(Exec, &'a [u8], &'a [u8]),
+    /// A process has a child.
+    Fork(Fork),
     /// A process has ended.
     Exit(Exit),
     /// A container comes or goes.
@@ -232,7 +239,7 @@ pub fn time(record: &[u8]) -> u64 {
     let at = match record.first() {
         Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => std::mem::offset_of!(Chunk, time),
         Some(&kind::OPEN) => std::mem::offset_of!(Open, time),
-        Some(&(kind::EXEC | kind::EXIT | kind::CGROUP)) => std::mem::offset_of!(Exec, time),
+        Some(&(kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP)) => std::mem::offset_of!(Exec, time),
         _ => return 0,
     };
     record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
@@ -242,6 +249,7 @@ pub fn time(record: &[u8]) -> u64 {
 const _: () = {
     assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Books, time));
     assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Shutdown, time));
+    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Fork, time));
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Exit, time));
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Cgroup, time));
 };
@@ -348,6 +356,7 @@ impl<'a> Event<'a> {
                 }
                 Event::Exec(exec, executable, line)
             }
+            kind::FORK => Event::Fork(fixed!(Fork).0),
             kind::EXIT => Event::Exit(fixed!(Exit).0),
             kind::CGROUP => Event::Cgroup(fixed!(Cgroup).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
@@ -382,11 +391,12 @@ mod tests {
         [head.as_bytes(), strings].concat()
     }
 
-    const FIXED: [(u8, usize); 9] = [
+    const FIXED: [(u8, usize); 10] = [
         (kind::OPEN, size_of::<Open>()),
         (kind::SHUTDOWN, size_of::<Shutdown>()),
         (kind::CLOSE, size_of::<Books>()),
         (kind::PROGRESS, size_of::<Books>()),
+        (kind::FORK, size_of::<Fork>()),
         (kind::EXIT, size_of::<Exit>()),
         (kind::CGROUP, size_of::<Cgroup>()),
         (kind::CLOCK, size_of::<Clock>()),
@@ -403,6 +413,7 @@ mod tests {
             Event::Close(_) => kind::CLOSE,
             Event::Progress(_) => kind::PROGRESS,
             Event::Exec(..) => kind::EXEC,
+            Event::Fork(_) => kind::FORK,
             Event::Exit(_) => kind::EXIT,
             Event::Cgroup(_) => kind::CGROUP,
             Event::Clock(_) => kind::CLOCK,

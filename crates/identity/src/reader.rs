@@ -20,6 +20,8 @@ pub(crate) struct Question {
     pub(crate) number: u64,
     /// What the kernel's own records have told.
     pub(crate) known: Process,
+    /// Whose image it has; 0: its own, or it is not known.
+    pub(crate) parent: u32,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,8 @@ impl Reader {
         // As many as can have been asked: the thread never waits for the drain.
         let (answer, answers) = sync_channel(QUEUE);
         let work = move || {
-            for Question { number, known } in asked {
-                let process = complete(known, &read);
+            for Question { number, known, parent } in asked {
+                let process = complete(known, parent, &read);
                 if answer.send(Answer { number, process }).is_err() {
                     break;
                 }
@@ -79,9 +81,13 @@ impl Reader {
     }
 }
 
-fn complete(known: Process, read: &impl Fn(u32) -> Option<Process>) -> Process {
+fn complete(known: Process, parent: u32, read: &impl Fn(u32) -> Option<Process>) -> Process {
     let same = |live: &Process| known.started == 0 || live.started.abs_diff(known.started) < SAME_START;
-    match read(known.pid).filter(same) {
+    // Who was forked and has ended is known by the parent, unless that is younger.
+    let older = |live: &Process| live.started <= known.started.saturating_add(SAME_START);
+    let by_parent = || (parent != 0).then(|| read(parent).filter(older)).flatten();
+    let live = read(known.pid).filter(same);
+    match live.or_else(|| by_parent().map(|live| Process { pid: known.pid, ..live })) {
         // The kernel's own record has the exact start.
         Some(live) if known.started != 0 => Process { started: known.started, ..live },
         Some(live) => live,

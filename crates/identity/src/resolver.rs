@@ -9,7 +9,7 @@ use crate::service::service;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::time::Duration;
-use steth_event::{CONTAINER_ID, Exec, LookUp, Process};
+use steth_event::{CONTAINER_ID, Exec, Fork, LookUp, Process};
 
 /// Finds out, on the live machine, who a process is: once, when one of its sockets first moves bytes.
 ///
@@ -20,6 +20,8 @@ pub struct Resolver {
     known: HashSet<u32, FixedState>,
     /// What exec records said of processes that have not used a socket yet.
     images: HashMap<u32, Process, FixedState>,
+    /// Processes that have the image of their parent still, and have not used a socket yet: who that is, and their own start.
+    children: HashMap<u32, (u32, u64), FixedState>,
     /// What is known of processes whose question found no room.
     refused: HashMap<u32, Process, FixedState>,
     /// Who was running before, and has not used a socket yet.
@@ -58,6 +60,7 @@ impl Resolver {
         Ok(Self {
             known: HashSet::with_hasher(hasher()),
             images: HashMap::with_hasher(hasher()),
+            children: HashMap::with_hasher(hasher()),
             refused: HashMap::with_hasher(hasher()),
             scan: Scan::none(),
             maximum,
@@ -79,6 +82,7 @@ impl Resolver {
     ) {
         self.forget(exec.tgid);
         self.scan.forget(exec.tgid);
+        self.children.remove(&exec.tgid);
         self.asked.remove(&exec.tgid);
         if self.images.len() >= self.maximum {
             // Most of them have ended without ever using a socket; the rest is found in /proc.
@@ -99,11 +103,21 @@ impl Resolver {
         self.images.insert(exec.tgid, process);
     }
 
+    /// The process has a child. Of a child that soon ends, /proc tells nothing; but it is what its parent is.
+    pub fn fork(&mut self, fork: &Fork) {
+        if self.children.len() >= self.maximum {
+            // As with images: whoever lives on is found in /proc.
+            self.children.clear();
+        }
+        self.children.insert(fork.tgid, (fork.parent, fork.started));
+    }
+
     /// The process has ended; its id may be used again. What is being found out about it is still worth knowing.
     pub fn exit(&mut self, tgid: u32) {
         self.forget(tgid);
         self.scan.forget(tgid);
         self.images.remove(&tgid);
+        self.children.remove(&tgid);
     }
 
     fn forget(&mut self, tgid: u32) {
@@ -148,7 +162,8 @@ impl Resolver {
             let comm = comm.unwrap_or_default();
             let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
             let name = String::from_utf8_lossy(&comm[..end]).into_owned();
-            Process { pid: tgid, service: name.clone(), name, ..Process::default() }
+            let started = self.children.get(&tgid).map_or(0, |(_, started)| *started);
+            Process { pid: tgid, started, service: name.clone(), name, ..Process::default() }
         });
         self.ask(process)
     }
@@ -166,7 +181,8 @@ impl Resolver {
     fn ask(&mut self, known: Process) -> Process {
         let pid = known.pid;
         self.questions += 1;
-        if self.reader.ask(Question { number: self.questions, known: known.clone() }) {
+        let parent = self.children.remove(&pid).map_or(0, |(parent, _)| parent);
+        if self.reader.ask(Question { number: self.questions, known: known.clone(), parent }) {
             self.asked.insert(pid, self.questions);
             Process { look_up: LookUp::UnderWay, ..known }
         } else {
@@ -215,6 +231,28 @@ mod tests {
         assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 2, "worker"));
         assert_eq!(resolver.first_sight(u32::MAX - 3, None).unwrap().name, "");
         assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 3, ""), "whoever waits for it need not wait on");
+    }
+
+    #[test]
+    fn a_child_that_is_gone_is_what_its_parent_is() {
+        let read = |pid: u32| {
+            let parent = Process { started: 7, executable: "/bin/httpd".into(), ..named(pid, "httpd") };
+            (pid == 70).then_some(parent)
+        };
+        let mut resolver = Resolver::with_reader(10, read).unwrap();
+        let fork = |tgid, started| Fork { tgid, started, parent: 70, ..Fork::default() };
+        resolver.fork(&fork(71, 9));
+        let first = resolver.first_sight(71, Some(b"httpd")).unwrap();
+        assert_eq!((first.started, first.look_up), (9, LookUp::UnderWay));
+        let child = resolver.answer(LONG).unwrap();
+        assert_eq!((child.pid, child.started, &*child.executable), (71, 9, "/bin/httpd"));
+        // With an image of its own it is no longer what the parent is.
+        resolver.fork(&fork(72, 9));
+        resolver.exec(&Exec { tgid: 72, started: 9, ..Exec::default() }, b"/bin/wget", b"wget\0", None);
+        resolver.first_sight(72, None).unwrap();
+        assert_eq!(resolver.answer(LONG).unwrap().executable, "/bin/wget");
+        (100..200).for_each(|tgid| resolver.fork(&fork(tgid, 9)));
+        assert!(resolver.children.len() <= 10);
     }
 
     #[test]

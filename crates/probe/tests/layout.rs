@@ -4,7 +4,7 @@
 use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, BtfType, HasSize};
 use std::collections::BTreeMap;
-use steth_event::{Books, Cgroup, Chunk, Destination, Exec, Exit, Open, Shutdown, counter, kind};
+use steth_event::{Books, Cgroup, Chunk, Destination, Exec, Exit, Fork, Open, Shutdown, counter, kind};
 use steth_wire::Protocol;
 
 fn btf() -> Btf<'static> {
@@ -45,6 +45,7 @@ fn records_have_the_same_layout_on_both_sides() {
     same_layout("steth_shutdown", size_of::<Shutdown>(), Shutdown::LAYOUT);
     same_layout("steth_books", size_of::<Books>(), Books::LAYOUT);
     same_layout("steth_exec", size_of::<Exec>(), Exec::LAYOUT);
+    same_layout("steth_fork", size_of::<Fork>(), Fork::LAYOUT);
     same_layout("steth_exit", size_of::<Exit>(), Exit::LAYOUT);
     same_layout("steth_cgroup", size_of::<Cgroup>(), Cgroup::LAYOUT);
 }
@@ -76,7 +77,7 @@ macro_rules! named {
 
 #[test]
 fn kinds_are_the_same() {
-    same_numbers("steth_kind", "STETH_", &named!(kind: OPEN CHUNK SHUTDOWN CLOSE PROGRESS EXEC EXIT CGROUP));
+    same_numbers("steth_kind", "STETH_", &named!(kind: OPEN CHUNK SHUTDOWN CLOSE PROGRESS EXEC EXIT CGROUP FORK));
     // What user space writes into recordings begins where the kernel side ends for good.
     assert!(named!(kind: CLOCK PROCESS COUNTERS TICK).iter().all(|(_, number)| *number >= 16));
 }

@@ -238,7 +238,7 @@ fn enrich(
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
         [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
-        [kind::OPEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
+        [kind::OPEN | kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
                     surroundings.process(&peer, each);
@@ -248,6 +248,10 @@ fn enrich(
             }
             Ok(Event::Exec(exec, executable, command_line)) => {
                 resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
+                None
+            }
+            Ok(Event::Fork(fork)) => {
+                resolver.fork(&fork);
                 None
             }
             Ok(Event::Exit(exit)) => {

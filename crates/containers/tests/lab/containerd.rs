@@ -85,9 +85,22 @@ impl Containerd {
         let _ = fs::remove_file(self.socket());
     }
 
+    /// Lets the next pod have the first address again.
+    pub fn forget_addresses(&self) {
+        fs::remove_dir_all(self.dir.path().join("addresses")).expect("the addresses that were given away");
+    }
+
     /// Starts it anew, after [`stop`](Self::stop).
     pub fn start_again(&mut self) {
         self.launch();
+    }
+
+    /// A process in its network.
+    pub fn pid(&self) -> u32 {
+        let started = self.process.as_ref().expect("it runs").pid();
+        // What was started is still in the network of the test; its child is not.
+        let children = fs::read_to_string(format!("/proc/{started}/task/{started}/children")).unwrap_or_default();
+        children.split_whitespace().next().and_then(|pid| pid.parse().ok()).unwrap_or(started)
     }
 
     pub fn socket(&self) -> PathBuf {

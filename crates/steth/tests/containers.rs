@@ -1,0 +1,159 @@
+//! Pods of a real containerd talk to each other and to the host: both ends have the names that its CRI gives.
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../containers/tests/lab/containerd.rs"]
+mod containerd;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../containers/tests/lab/cri.rs"]
+mod cri;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../containers/tests/lab/image.rs"]
+mod image;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../containers/tests/lab/isolation.rs"]
+mod isolation;
+mod lab;
+use lab::process;
+
+use containerd::{ContainerPlan, Containerd, Pod, PodPlan};
+use lab::process::{Process, command, run};
+use lab::runtimes::python;
+use lab::{Steth, alone};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// What controllers write into the pods that they make.
+const OF_DEPLOYMENT: &[(&str, &str)] = &[("app", "web"), ("pod-template-hash", "7d4b9c6f5")];
+const OF_STATEFUL_SET: &[(&str, &str)] = &[("statefulset.kubernetes.io/pod-name", "api-0")];
+
+/// Makes a web server's pod.
+fn web(containerd: &Containerd, name: &str, namespace: &str) -> (Pod, u32, String) {
+    let plan = PodPlan { name, namespace, uid: &format!("{namespace}-{name}"), labels: OF_DEPLOYMENT };
+    let pod = containerd.pod(&plan);
+    let serve = ["/bin/httpd", "-f", "-p", "80", "-h", "/etc"];
+    let id = containerd.container(&pod, &ContainerPlan { name: "httpd", command: &serve, ..ContainerPlan::default() });
+    let pid = *containerd.processes(&id).first().expect("a process of the container");
+    let address = address(pid);
+    (pod, pid, address)
+}
+
+/// The address of the pod that a process is in.
+fn address(pid: u32) -> String {
+    let mut ip = command("nsenter");
+    ip.args(["--net", "--target", &pid.to_string(), "ip", "-4", "-o", "addr", "show", "dev", "eth0"]);
+    let (text, _) = run("ip", &mut ip, LIMIT);
+    let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1).expect("an address");
+    address.split('/').next().expect("an address").to_owned()
+}
+
+/// A pod whose container asks this address again and again.
+fn asking(containerd: &Containerd, name: &str, namespace: &str, address: &str) {
+    let labels = if name == "api-0" { OF_STATEFUL_SET } else { &[] };
+    let pod = containerd.pod(&PodPlan { name, namespace, uid: &format!("{namespace}-{name}"), labels });
+    let ask = format!("while sleep 0.1; do wget -q -O /dev/null http://{address}/passwd; done");
+    let plan = ContainerPlan {
+        name: "asker",
+        command: &["/bin/sh", "-c", &ask],
+        environment: &[("PASSWORD", "hunter2-correct-horse")],
+        ..ContainerPlan::default()
+    };
+    containerd.container(&pod, &plan);
+}
+
+/// Waits until these two have talked.
+fn wait_for(what: &str, steth: &Steth, address: &str, expected: &[String; 2]) {
+    let until = Instant::now() + LIMIT;
+    while !pairs(&steth.exchanges(), address).contains(expected) {
+        let found = || pairs(&steth.exchanges(), address);
+        assert!(Instant::now() < until, "{what}: {expected:?} is not in {:?}; {}", found(), steth.errors());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Client and server of each exchange with this address, as `namespace/service pod container`.
+fn pairs(exchanges: &[Value], address: &str) -> BTreeSet<[String; 2]> {
+    let name = |end: &Value| {
+        let text = |key: &str| end[key].as_str().unwrap_or("-").to_owned();
+        format!("{}/{} {} {}", text("namespace"), text("service"), text("pod"), text("container_name"))
+    };
+    let there = exchanges.iter().filter(|exchange| exchange["server"]["ip"] == address);
+    there.map(|exchange| [name(&exchange["client"]), name(&exchange["server"])]).collect()
+}
+
+fn pair(client: &str, server: &str) -> [String; 2] {
+    [client.to_owned(), server.to_owned()]
+}
+
+fn configuration(dir: &Path, containerd: &Containerd) -> String {
+    let file = dir.join("steth.yaml");
+    let text = format!("identity: {{runtimes: ['cri:{}']}}\n", containerd.socket().display());
+    std::fs::write(&file, text).expect("a file");
+    file.to_str().expect("a path of this test").to_owned()
+}
+
+/// In the network that the pods' bridge is in.
+fn beside(pid: u32, program: &str) -> std::process::Command {
+    let mut command = command("nsenter");
+    command.args([&format!("--net=/proc/{pid}/ns/net"), program]);
+    command
+}
+
+#[test]
+fn both_ends_have_the_names_of_their_pods() {
+    root_or_skip!();
+    let _alone = alone();
+    let mut containerd = Containerd::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = configuration(dir.path(), &containerd);
+    let (old, _, first) = web(&containerd, "web-7d4b9c6f5-x2xvq", "shop");
+    asking(&containerd, "api-0", "back", &first);
+
+    // What runs when the agent starts.
+    let steth = Steth::watch(&["--config", &file]);
+    let web_shop = "shop/web web-7d4b9c6f5-x2xvq httpd";
+    let expected = pair("back/api api-0 asker", web_shop);
+    wait_for("a pod asks a pod", &steth, &first, &expected);
+
+    // The host asks a pod, and a pod the host.
+    let outside = containerd.pid();
+    let (_, errors) = run("curl", beside(outside, "curl").args(["-sv", &format!("http://{first}/passwd")]), LIMIT);
+    assert!(errors.contains("HTTP/1"), "{errors}");
+    let expected = pair("-/curl - -", web_shop);
+    wait_for("the host asks a pod", &steth, &first, &expected);
+    let mut server = beside(outside, python().to_str().expect("a path"));
+    let server =
+        Process::spawn("server", server.args(["-m", "http.server", "8080"]).current_dir(dir.path()), dir.path());
+    asking(&containerd, "alone", "back", "10.213.0.1:8080");
+    let expected = pair("back/alone alone asker", "-/http.server - -");
+    wait_for("a pod asks the host", &steth, "10.213.0.1", &expected);
+    drop(server);
+
+    // Another pod gets the address of one that is gone.
+    containerd.cri.remove_pod(&old.sandbox);
+    containerd.forget_addresses();
+    let (_, _, again) = web(&containerd, "web-7d4b9c6f5-abcde", "test");
+    assert_eq!(again, first, "the same address");
+    // Who has asked the old one has its link address still.
+    asking(&containerd, "again", "back", &first);
+    let expected = pair("back/again again asker", "test/web web-7d4b9c6f5-abcde httpd");
+    wait_for("the new pod is asked", &steth, &first, &expected);
+
+    // The runtime is started anew, and another agent.
+    containerd.stop();
+    containerd.forget_addresses();
+    containerd.start_again();
+    let (_, _, third) = web(&containerd, "web-7d4b9c6f5-third", "shop");
+    asking(&containerd, "late", "back", &third);
+    let expected = pair("back/late late asker", "shop/web web-7d4b9c6f5-third httpd");
+    wait_for("pods of the new runtime", &steth, &third, &expected);
+    let seen = steth.finish();
+    let printed = serde_json::to_string(&seen.exchanges).expect("text");
+    assert!(!printed.contains("hunter2"), "nothing of an environment is printed");
+    let steth = Steth::watch(&["--config", &file]);
+    wait_for("another agent", &steth, &third, &expected);
+    let late = pairs(&steth.finish().exchanges, &third);
+    assert!(late.iter().all(|pair| *pair == expected || pair[0].starts_with("-/")), "{late:?}");
+}
