@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cost [--quick] [--write] [SECTION…]      of SECTIONS below; none: all
-//! cost recording http|redis EXCHANGES FILE
+//! cost recording NAME EXCHANGES FILE       http, redis, or of those that throughput::CAPTURED lists
 //! ```
 //!
 //! `--write` puts the figures into `docs/performance.md`, which also says how each is measured; `--quick` takes fewer and
