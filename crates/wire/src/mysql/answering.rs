@@ -20,10 +20,9 @@ impl Session {
         }
         let mut at = 0;
         while self.state == State::Parsing && !self.deaf {
-            let passed = self.packets.pass(bytes, &mut at, self.replies.alike(), reply::is_row);
-            if passed > 0 {
-                self.replies.pass(passed);
-                self.answer.extend(run.behind(at as u64), run.time);
+            let alike = self.replies.alike();
+            if alike > 0 {
+                self.step_over(bytes, &mut at, alike, run);
             }
             if self.packets.whole(bytes, &mut at, run) {
                 self.whole_message(bytes, at, run, cx);
@@ -31,6 +30,9 @@ impl Session {
                     return at;
                 }
                 continue;
+            }
+            if at == bytes.len() && self.packets.idle() {
+                break;
             }
             let spontaneous = self.spontaneous();
             let want = |first| if spontaneous { reply::GREETING } else { reply::want(first) };
@@ -47,6 +49,16 @@ impl Session {
             }
         }
         bytes.len()
+    }
+
+    /// Messages that each mean the same, `most` at most.
+    #[inline]
+    fn step_over(&mut self, bytes: &[u8], at: &mut usize, most: u64, run: &Run) {
+        let passed = self.packets.pass(bytes, at, most, reply::is_row);
+        if passed > 0 {
+            self.replies.pass(passed);
+            self.answer.extend(run.behind(*at as u64), run.time);
+        }
     }
 
     /// A message that was there to its end, which is at `at`.

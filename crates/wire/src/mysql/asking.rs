@@ -55,6 +55,9 @@ impl Session {
                 }
                 continue;
             }
+            if at == bytes.len() && self.commands.idle() {
+                break;
+            }
             let enough = self.enough();
             match self.commands.packets.next(bytes, &mut at, run, enough) {
                 Event::More => break,

@@ -163,24 +163,31 @@ impl Packets {
     /// answer begins. How many they were.
     #[inline]
     pub(super) fn pass(&mut self, bytes: &[u8], at: &mut usize, most: u64, is: impl Fn(u8) -> bool) -> u64 {
-        let mut passed = 0;
+        if !self.idle() {
+            return 0;
+        }
+        let (mut rest, mut passed) = (bytes.get(*at..).unwrap_or_default(), 0);
         while passed < most
-            && let Some((length, sequence)) = self.header_of_whole(bytes, *at)
-            && !(sequence == 1 && self.last != 0)
-            && bytes.get(*at + 4).is_some_and(|&first| length > 0 && is(first))
+            && let Some(&[a, b, c, sequence, first]) = rest.first_chunk()
+            && is(first)
+            && let length = u32::from_le_bytes([a, b, c, sequence]) & FULL
+            && (1..FULL).contains(&length)
+            && let Some(behind) = rest.get(4 + length as usize..)
+            && (sequence != 1 || self.last == 0)
         {
             self.last = sequence;
-            *at += 4 + length as usize;
+            rest = behind;
             passed += 1;
         }
+        *at = bytes.len() - rest.len();
         passed
     }
 
     /// Length and number of the message that begins at `at`, if it is one packet and there to its end.
     #[inline]
     fn header_of_whole(&self, bytes: &[u8], at: usize) -> Option<(u32, u8)> {
-        let (&[a, b, c, sequence], behind) = bytes.get(at..)?.split_first_chunk::<4>()?;
-        let length = u32::from_le_bytes([a, b, c, 0]);
+        let (header, behind) = bytes.get(at..)?.split_first_chunk::<4>()?;
+        let (length, sequence) = (u32::from_le_bytes(*header) & FULL, header[3]);
         (self.idle() && length != FULL && behind.len() >= length as usize).then_some((length, sequence))
     }
 

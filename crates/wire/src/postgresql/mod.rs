@@ -236,6 +236,9 @@ impl Session {
                         self.sent(message, piece.offset + at as u64, piece.time, cx);
                         continue;
                     }
+                    if at == bytes.len() && self.client.idle() {
+                        break;
+                    }
                     match self.client.read(bytes, &mut at, piece, client::rule) {
                         Step::More => break,
                         Step::Look(body) => self.message = self.look(body, cx),
@@ -297,6 +300,9 @@ impl Session {
                             self.reply.rows += self.server.pass(bytes, &mut at, b'D', server::ROW);
                         }
                         continue;
+                    }
+                    if at == bytes.len() && self.server.idle() {
+                        break;
                     }
                     match self.server.read(bytes, &mut at, piece, server::rule) {
                         Step::More => break,
