@@ -64,13 +64,15 @@ const SECTIONS: [&str; 12] = [
     "replay",
 ];
 
-/// What is asked of the databases: half the loads ask with statements that come once, half with new texts.
+/// What is asked of the databases: point selects by statements that come once, and by new texts; and MySQL's reads and writes,
+/// which have the longest answers.
 const DATABASES: [(&str, &[Workload]); 3] = [
     (
         "mysql",
         &[
             Workload::Mysql { test: "oltp_point_select", prepared: true, rows: databases::ROWS },
             Workload::Mysql { test: "oltp_point_select", prepared: false, rows: databases::ROWS },
+            Workload::Mysql { test: "oltp_read_write", prepared: true, rows: databases::ROWS },
         ],
     ),
     (
