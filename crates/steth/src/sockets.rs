@@ -5,6 +5,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use steth_event::Open;
 use steth_flow::Tuple;
 
@@ -19,7 +20,19 @@ const UDP: u8 = 17;
 const ANY: [[u8; 16]; 2] = [[0; 16], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]];
 
 /// Where a socket is bound: network namespace, address, port.
-type Place = (u32, [u8; 16], u16);
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(u32, [u8; 16], u16);
+
+impl Hash for Place {
+    // Words instead of bytes: every exchange over UDP asks.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let address = u128::from_ne_bytes(self.1);
+        state.write_u64(address as u64);
+        state.write_u64((address >> 64) as u64);
+        state.write_u64(u64::from(self.0) << 16 | u64::from(self.2));
+    }
+}
 
 /// The datagram sockets that were announced, and their processes.
 pub(crate) struct Sockets {
@@ -42,7 +55,7 @@ impl Sockets {
         if self.own.len() < ADDRESSES {
             self.own.insert((open.netns, address));
         }
-        let place = (open.netns, address, open.local_port);
+        let place = Place(open.netns, address, open.local_port);
         if open.transport == UDP && (self.bound.len() < SOCKETS || self.bound.contains_key(&place)) {
             self.bound.insert(place, (open.connection, open.tgid));
         }
@@ -51,7 +64,7 @@ impl Sockets {
     /// It is gone.
     pub(crate) fn closed(&mut self, open: &Open) {
         let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
-        let place = (open.netns, address, open.local_port);
+        let place = Place(open.netns, address, open.local_port);
         if open.transport == UDP && self.bound.get(&place).is_some_and(|(connection, _)| *connection == open.connection)
         {
             self.bound.remove(&place);
@@ -64,7 +77,7 @@ impl Sockets {
         else {
             return 0;
         };
-        let at = |address| self.bound.get(&(open.netns, address, open.remote_port)).map(|(_, tgid)| *tgid);
+        let at = |address| self.bound.get(&Place(open.netns, address, open.remote_port)).map(|(_, tgid)| *tgid);
         let here = || is_loopback(address) || self.own.contains(&(open.netns, address));
         at(address).or_else(|| ANY.into_iter().filter(|_| here()).find_map(at)).unwrap_or(0)
     }

@@ -63,8 +63,12 @@ impl Sketch {
         if place > last {
             return end + 1;
         }
-        let low = end.saturating_sub((last - place) as usize);
         let high = end.min((place - first) as usize);
+        // Without gaps before it, it is there.
+        if buckets[high] >> COUNT_BITS == place {
+            return high;
+        }
+        let low = end.saturating_sub((last - place) as usize);
         low + buckets[low..=high].partition_point(|entry| entry >> COUNT_BITS < place)
     }
 

@@ -14,8 +14,9 @@ use std::hash::{BuildHasher, Hash};
 /// Requests that wait for their response.
 #[derive(Debug)]
 pub struct ById<K, Q> {
-    /// Numbers of the entries, by key. The entry with number n is at n - `first`.
+    /// Numbers of the entries, by key. The entry with number n is at n - `first`. Empty as long as there are few.
     index: HashTable<u64>,
+    indexed: bool,
     /// In the order in which they came. Claimed ones leave a space, which goes once it is at an end, or when spaces
     /// outnumber the rest.
     entries: VecDeque<Option<Entry<K, Q>>>,
@@ -39,6 +40,13 @@ struct Entry<K, Q> {
 
 const HASHER: FixedState = FixedState::with_seed(0x6279_6964);
 
+/// Where a request is, until the next one is added or taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(usize);
+
+/// Among so many, one is found sooner without the index than with it.
+const FEW: usize = 8;
+
 /// Spaces that are not worth closing.
 const SPACES: usize = 32;
 
@@ -58,12 +66,13 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
         if self.live >= Self::MAX {
             return Err(request);
         }
-        let number = self.first + self.entries.len() as u64;
-        let (entries, first) = (&self.entries, self.first);
-        self.index.insert_unique(HASHER.hash_one(key), number, |&number| {
-            let entry = entries.get((number - first) as usize).and_then(Option::as_ref);
-            entry.map_or(0, |entry| HASHER.hash_one(entry.key))
-        });
+        if !self.indexed && self.entries.len() >= FEW {
+            self.index();
+        }
+        if self.indexed {
+            let number = self.first + self.entries.len() as u64;
+            insert(&mut self.index, &self.entries, self.first, number, &key);
+        }
         self.entries.push_back(Some(Entry { key, request, time, serial: self.serial }));
         self.serial += 1;
         self.live += 1;
@@ -73,35 +82,66 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
     /// The request with this key, which is no longer pending.
     #[inline]
     pub fn claim(&mut self, key: &K) -> Option<Q> {
-        self.remove(key).map(|entry| entry.request)
+        let place = self.find(key)?;
+        self.take(place)
     }
 
+    /// Where the request with this key is.
     #[inline]
-    fn remove(&mut self, key: &K) -> Option<Entry<K, Q>> {
-        let (entries, first) = (&self.entries, self.first);
-        let found = self.index.find_entry(HASHER.hash_one(key), |&number| {
-            entries.get((number - first) as usize).and_then(Option::as_ref).is_some_and(|entry| entry.key == *key)
-        });
-        let (number, _) = found.ok()?.remove();
-        self.take((number - self.first) as usize)
+    #[must_use]
+    pub fn find(&self, key: &K) -> Option<Place> {
+        let is = |entry: &Option<Entry<K, Q>>| entry.as_ref().is_some_and(|entry| entry.key == *key);
+        if !self.indexed {
+            return self.entries.iter().position(is).map(Place);
+        }
+        let place = |number: u64| (number - self.first) as usize;
+        let found = self.index.find(HASHER.hash_one(key), |&number| self.entries.get(place(number)).is_some_and(is));
+        found.map(|&number| Place(place(number)))
     }
 
     /// The only request with such a key among the newest `among`, for a response that does not tell its whole key. None
     /// if there are two.
-    pub fn claim_only(&mut self, among: usize, is: impl Fn(&K) -> bool) -> Option<Q> {
-        let newest = self.entries.iter().rev().take(2 * among).flatten().take(among);
-        let mut keys = newest.map(|entry| entry.key).filter(|key| is(key));
-        let (key, None) = (keys.next()?, keys.next()) else { return None };
-        self.claim(&key)
+    #[must_use]
+    pub fn find_only(&self, among: usize, is: impl Fn(&K) -> bool) -> Option<Place> {
+        let newest = (self.entries.iter().enumerate().rev().take(2 * among))
+            .filter_map(|(at, entry)| Some((at, entry.as_ref()?)))
+            .take(among);
+        let mut places = newest.filter(|(_, entry)| is(&entry.key)).map(|(at, _)| Place(at));
+        let (place, None) = (places.next()?, places.next()) else { return None };
+        Some(place)
+    }
+
+    /// The request at a place.
+    #[inline]
+    pub fn at_mut(&mut self, place: Place) -> Option<&mut Q> {
+        self.entries.get_mut(place.0)?.as_mut().map(|entry| &mut entry.request)
+    }
+
+    /// The request at a place, which is no longer pending.
+    #[inline]
+    pub fn take(&mut self, place: Place) -> Option<Q> {
+        self.leave_index(place);
+        let entry = self.entries.get_mut(place.0)?.take()?;
+        self.close_space();
+        Some(entry.request)
+    }
+
+    /// The request at a place is no longer pending.
+    #[inline]
+    pub fn forget(&mut self, place: Place) {
+        self.leave_index(place);
+        if let Some(entry @ Some(_)) = self.entries.get_mut(place.0) {
+            *entry = None;
+            self.close_space();
+        }
     }
 
     /// The oldest request, if it came before `time`; it is no longer pending. With the reason if responses went missing
     /// while it was, so that its own may have been among them.
     pub fn expired(&mut self, time: u64) -> Option<(Q, Option<Cut>)> {
-        let key = self.entries.front()?.as_ref().filter(|entry| entry.time < time)?.key;
-        let entry = self.remove(&key)?;
-        let cut = self.responses_missing.filter(|(until, _)| entry.serial < *until).map(|(_, cut)| cut);
-        Some((entry.request, cut))
+        let serial = self.entries.front()?.as_ref().filter(|entry| entry.time < time)?.serial;
+        let cut = self.responses_missing.filter(|(until, _)| serial < *until).map(|(_, cut)| cut);
+        Some((self.take(Place(0))?, cut))
     }
 
     /// When the oldest request came.
@@ -118,7 +158,7 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
     /// Takes all requests, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = Q> + '_ {
         self.index.clear();
-        self.live = 0;
+        (self.indexed, self.live) = (false, 0);
         self.first += self.entries.len() as u64;
         self.entries.drain(..).flatten().map(|entry| entry.request)
     }
@@ -152,18 +192,31 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
         self.requests_missing.filter(|(at, _)| *at >= time).map(|(_, cut)| cut)
     }
 
-    /// Takes the entry at a place out, and closes spaces.
+    /// An entry is about to be taken out.
     #[inline]
-    fn take(&mut self, at: usize) -> Option<Entry<K, Q>> {
-        let entry = self.entries.get_mut(at)?.take()?;
+    fn leave_index(&mut self, place: Place) {
+        if self.indexed
+            && let Some(Some(entry)) = self.entries.get(place.0)
+        {
+            let number = self.first + place.0 as u64;
+            if let Ok(found) = self.index.find_entry(HASHER.hash_one(entry.key), |&other| other == number) {
+                found.remove();
+            }
+        }
+    }
+
+    /// An entry has been taken out.
+    #[inline]
+    fn close_space(&mut self) {
         self.live -= 1;
         if self.live == 0 {
             self.first += self.entries.len() as u64;
             self.entries.clear();
+            self.indexed = false;
             if self.entries.capacity() > LARGE {
                 (self.entries, self.index) = (VecDeque::new(), HashTable::new());
             }
-            return Some(entry);
+            return;
         }
         while self.entries.pop_front_if(|entry| entry.is_none()).is_some() {
             self.first += 1;
@@ -172,28 +225,50 @@ impl<K: Hash + Eq + Copy, Q> ById<K, Q> {
         if self.entries.len() > 2 * self.live + SPACES {
             self.close_spaces();
         }
-        Some(entry)
     }
 
     /// One request that waits for long must not make the queue grow behind it.
     #[cold]
     fn close_spaces(&mut self) {
         self.entries.retain(Option::is_some);
-        self.index.clear();
-        let (entries, first) = (&self.entries, self.first);
-        for (number, entry) in (first..).zip(entries.iter().flatten()) {
-            self.index.insert_unique(HASHER.hash_one(entry.key), number, |&number| {
-                let entry = entries.get((number - first) as usize).and_then(Option::as_ref);
-                entry.map_or(0, |entry| HASHER.hash_one(entry.key))
-            });
+        if self.indexed {
+            self.index();
         }
     }
+
+    /// Makes the index.
+    #[cold]
+    fn index(&mut self) {
+        self.index.clear();
+        self.indexed = true;
+        for (number, entry) in (self.first..).zip(&self.entries) {
+            if let Some(entry) = entry {
+                insert(&mut self.index, &self.entries, self.first, number, &entry.key);
+            }
+        }
+    }
+}
+
+/// Adds the entry with this number to the index.
+#[inline]
+fn insert<K: Hash + Copy, Q>(
+    index: &mut HashTable<u64>,
+    entries: &VecDeque<Option<Entry<K, Q>>>,
+    first: u64,
+    number: u64,
+    key: &K,
+) {
+    index.insert_unique(HASHER.hash_one(key), number, |&number| {
+        let entry = entries.get((number - first) as usize).and_then(Option::as_ref);
+        entry.map_or(0, |entry| HASHER.hash_one(entry.key))
+    });
 }
 
 impl<K, Q> Default for ById<K, Q> {
     fn default() -> Self {
         Self {
             index: HashTable::new(),
+            indexed: false,
             entries: VecDeque::new(),
             first: 0,
             live: 0,
@@ -240,9 +315,10 @@ mod tests {
         pending.push((1, 'a'), 10, 0).unwrap();
         pending.push((2, 'b'), 20, 0).unwrap();
         pending.push((2, 'c'), 30, 0).unwrap();
-        assert_eq!(pending.claim_only(9, |key| key.0 == 2), None);
-        assert_eq!(pending.claim_only(2, |key| key.0 == 1), None, "not among the newest");
-        assert_eq!(pending.claim_only(3, |key| key.0 == 1), Some(10));
+        assert_eq!(pending.find_only(9, |key| key.0 == 2), None);
+        assert_eq!(pending.find_only(2, |key| key.0 == 1), None, "not among the newest");
+        let place = pending.find_only(3, |key| key.0 == 1).expect("it is alone");
+        assert_eq!((pending.at_mut(place).copied(), pending.take(place)), (Some(10), Some(10)));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         let joined = self.joined.as_ref().and_then(|joined| joined.deadline());
-        self.any.deadline().into_iter().chain(joined).min()
+        sooner(self.any.deadline(), joined)
     }
 
     /// Time has come this far.
@@ -93,6 +93,15 @@ impl Session {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.any.pending()
+    }
+}
+
+/// The sooner of two deadlines.
+#[inline]
+pub(crate) fn sooner(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

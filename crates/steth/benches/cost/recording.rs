@@ -1,5 +1,6 @@
 //! Recordings of servers' ends, written by hand: keep-alive conversations as nginx and redis-server have them.
 
+use crate::throughput;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -17,15 +18,22 @@ const CLIENT: u32 = 4_001;
 /// First argument of the benchmark when it only writes a recording, for a profiler.
 pub(crate) const COMMAND: &str = "recording";
 
-/// `recording http|redis EXCHANGES FILE`.
+/// `recording NAME EXCHANGES FILE`: http and redis by hand, the others by [`throughput::write`].
 pub(crate) fn main(arguments: &[String]) -> anyhow::Result<()> {
-    let [talk, exchanges, path] = arguments else { anyhow::bail!("{COMMAND} http|redis EXCHANGES FILE") };
-    let talk = match talk.as_str() {
-        "http" => Talk::Http,
-        "redis" => Talk::Redis,
-        other => anyhow::bail!("no recording of {other}; http or redis"),
-    };
-    write(Path::new(path), talk, exchanges.parse()?)
+    let [name, exchanges, path] = arguments else { anyhow::bail!("{COMMAND} NAME EXCHANGES FILE") };
+    let (path, exchanges) = (Path::new(path), exchanges.parse()?);
+    match name.as_str() {
+        "http" => write(path, Talk::Http, exchanges),
+        "redis" => write(path, Talk::Redis, exchanges),
+        captured if throughput::names().any(|known| known == captured) => {
+            println!("{} exchanges", throughput::write(captured, exchanges, path)?);
+            Ok(())
+        }
+        other => {
+            let names: Vec<_> = ["http", "redis"].into_iter().chain(throughput::names()).collect();
+            anyhow::bail!("no recording of {other}; there are {}", names.join(", "))
+        }
+    }
 }
 
 /// What is said.

@@ -51,6 +51,7 @@ impl Workload {
             Self::File => "HTTP keep-alive, file of 612 bytes",
             Self::Redis => "Redis GET",
             Self::RedisPipeline => "Redis GET, 16 in a pipeline",
+            Self::Mysql { test: "oltp_read_write", .. } => "MySQL, reads and writes, prepared",
             Self::Mysql { prepared: true, .. } => "MySQL, point selects, prepared",
             Self::Mysql { prepared: false, .. } => "MySQL, point selects, texts never seen before",
             Self::Postgresql { mode: "prepared", .. } => "PostgreSQL, point selects, prepared",

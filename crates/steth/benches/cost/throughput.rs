@@ -11,31 +11,42 @@ use crate::recording::{self, Talk};
 use crate::replay::{Books, replay};
 use crate::report::{Report, Target};
 use crate::servers::{Server, Workload};
+use anyhow::Context as _;
 use std::path::Path;
 
 /// What an exchange may take: `≤ 0.5 µs`.
 const TARGET: Target = Target::AtMost(500.0);
 
-const MYSQL: [(&str, Workload); 5] = [
-    ("MySQL, point selects, prepared", point(true, ROWS)),
-    ("MySQL, point selects, 100 texts", point(false, 100)),
-    ("MySQL, point selects, texts never seen before", point(false, ROWS)),
-    ("MySQL, reads and writes, prepared", Workload::Mysql { test: "oltp_read_write", prepared: true, rows: ROWS }),
-    (
-        "MySQL, reads and writes, texts never seen before",
-        Workload::Mysql { test: "oltp_read_write", prepared: false, rows: ROWS },
-    ),
-];
-
-const POSTGRESQL: [(&str, Workload); 4] = [
-    ("PostgreSQL, point selects, prepared", Workload::Postgresql { mode: "prepared", select: true }),
-    ("PostgreSQL, point selects, texts never seen before", Workload::Postgresql { mode: "simple", select: true }),
-    ("PostgreSQL, TPC-B, prepared", Workload::Postgresql { mode: "prepared", select: false }),
-    ("PostgreSQL, TPC-B, texts never seen before", Workload::Postgresql { mode: "simple", select: false }),
+/// Its name on the command line, its title, what is asked; those of one server behind one another.
+const CAPTURED: [(&str, &str, Workload); 11] = [
+    ("redis-pipeline", "Redis, GET, 16 in a pipeline", Workload::RedisPipeline),
+    ("mysql", "MySQL, point selects, prepared", point(true, ROWS)),
+    ("mysql-known", "MySQL, point selects, 100 texts", point(false, 100)),
+    ("mysql-new", "MySQL, point selects, texts never seen before", point(false, ROWS)),
+    ("mysql-write", "MySQL, reads and writes, prepared", read_write(true)),
+    ("mysql-write-new", "MySQL, reads and writes, texts never seen before", read_write(false)),
+    ("postgresql", "PostgreSQL, point selects, prepared", pgbench("prepared", true)),
+    ("postgresql-new", "PostgreSQL, point selects, texts never seen before", pgbench("simple", true)),
+    ("postgresql-tpcb", "PostgreSQL, TPC-B, prepared", pgbench("prepared", false)),
+    ("postgresql-tpcb-new", "PostgreSQL, TPC-B, texts never seen before", pgbench("simple", false)),
+    ("dns", "DNS, A over UDP", Workload::Dns),
 ];
 
 const fn point(prepared: bool, rows: u32) -> Workload {
     Workload::Mysql { test: "oltp_point_select", prepared, rows }
+}
+
+const fn read_write(prepared: bool) -> Workload {
+    Workload::Mysql { test: "oltp_read_write", prepared, rows: ROWS }
+}
+
+const fn pgbench(mode: &'static str, select: bool) -> Workload {
+    Workload::Postgresql { mode, select }
+}
+
+/// Names of the conversations that [`write`] can record.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CAPTURED.iter().map(|(name, ..)| *name)
 }
 
 /// Measures all five protocols.
@@ -47,29 +58,34 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     time(report, plan, "HTTP", &path, Some(plan.recorded / 2))?;
     recording::write(&path, Talk::Redis, plan.recorded / 2)?;
     time(report, plan, "Redis, GET", &path, Some(plan.recorded / 2))?;
-    for conversations in [
-        &[("Redis, GET, 16 in a pipeline", Workload::RedisPipeline)][..],
-        &MYSQL,
-        &POSTGRESQL,
-        &[("DNS, A over UDP", Workload::Dns)],
-    ] {
-        let mut server = Server::start(conversations[0].1)?;
-        for (name, workload) in conversations {
+    for conversations in CAPTURED.chunk_by(|(.., one), (.., other)| one.name() == other.name()) {
+        let Some((.., first)) = conversations.first() else { continue };
+        let mut server = Server::start(*first)?;
+        for (_, title, workload) in conversations {
             server.workload = *workload;
-            captured(report, plan, name, &server, dir.path())?;
+            let reported = capture(&server, plan.recorded / 2, &path)?;
+            time(report, plan, title, &path, Some(reported))?;
         }
     }
     Ok(())
 }
 
-fn captured(report: &mut Report, plan: &Plan, name: &str, server: &Server, dir: &Path) -> anyhow::Result<()> {
-    let (once, path) = (dir.join("once"), dir.join("recording"));
+/// Records the conversation of this name, for a profiler: so many exchanges or a few more. How many there are.
+pub(crate) fn write(name: &str, exchanges: u64, path: &Path) -> anyhow::Result<u64> {
+    let (.., workload) = CAPTURED.iter().find(|(known, ..)| *known == name).context("no such conversation")?;
+    capture(&Server::start(*workload)?, exchanges, path)
+}
+
+/// About a second of what the server and its tool say, over and over. How many exchanges there are.
+fn capture(server: &Server, exchanges: u64, path: &Path) -> anyhow::Result<u64> {
+    let dir = tempfile::tempdir()?;
+    let once = dir.path().join("once");
     captured::record(server, 1.0, &once)?;
     let books = replay(&once, &["--summary", "--json"])?;
-    anyhow::ensure!(books.reported > 0, "nothing was recorded of {name}");
-    let copies = (plan.recorded / 2).div_ceil(books.reported);
-    captured::repeat(&once, copies, &path)?;
-    time(report, plan, name, &path, Some(copies * books.reported))
+    anyhow::ensure!(books.reported > 0, "nothing was recorded of {:?}", server.workload);
+    let copies = exchanges.div_ceil(books.reported);
+    captured::repeat(&once, copies, path)?;
+    Ok(copies * books.reported)
 }
 
 /// Wall time of the whole process, start included; the file is in the page cache.

@@ -22,9 +22,13 @@ impl Destinations {
 
     /// The datagram at `offset` was sent to `destination`.
     pub(super) fn sent(&mut self, offset: u64, destination: Destination) {
-        // Threads that share a socket take its positions in another order than that of their records.
-        let at = self.sent.partition_point(|(before, _)| *before < offset);
-        self.sent.insert(at, (offset, destination));
+        if self.sent.back().is_none_or(|(before, _)| *before < offset) {
+            self.sent.push_back((offset, destination));
+        } else {
+            // Threads that share a socket take its positions in another order than that of their records.
+            let at = self.sent.partition_point(|(before, _)| *before < offset);
+            self.sent.insert(at, (offset, destination));
+        }
         if self.sent.len() > Self::MAX {
             self.sent.pop_front();
         }

@@ -89,8 +89,8 @@ impl<O: Observer> Parse<O> {
             self.deadlines.add(deadline.unwrap_or(0), connection.id);
         }
         if !self.domains.is_empty() {
-            let Self { domains, remotes, .. } = self;
-            domains.drain(|name, address, ttl, time| remotes.learn(name, address, ttl, time));
+            let Self { names, domains, remotes, .. } = self;
+            domains.drain(names, |name, address, ttl, time| remotes.learn(name, address, ttl, time));
         }
         if !self.out.is_empty() {
             self.hand_on(connection);

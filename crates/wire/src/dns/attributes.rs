@@ -18,6 +18,8 @@ pub struct Attributes {
     pub attempts: u16,
     /// The response was truncated (TC), so that it is asked for again over TCP.
     pub tc: bool,
+    /// The response code says that it went wrong.
+    pub(super) failed: bool,
     pub(super) reversed: bool,
 }
 
@@ -51,7 +53,7 @@ impl Detail for Attributes {
         match status {
             // A full table has no name for success either, and it must not look like an error.
             Status::Word(Name::OTHER) | Status::Unknown | Status::Code(_) => None,
-            Status::Word(word) => Some(names.get(word)).filter(|word| *word != "NOERROR").map(Cow::Borrowed),
+            Status::Word(word) => self.failed.then(|| names.get(word).into()),
         }
     }
 

@@ -4,21 +4,37 @@ use super::message::Question;
 use super::mnemonic::{self, RCODES};
 use super::name::Text;
 use crate::{Name, Names};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use std::net::IpAddr;
 
 /// Operations by question, so that one that comes again costs a hash; and addresses on their way from the answers to
 /// whoever names peers by them.
 #[derive(Debug)]
 pub struct Domains {
-    known: HashMap<Box<[u8]>, Asked, FixedState>,
+    known: HashTable<Known>,
     bytes: usize,
     folded: u64,
     rcodes: [Name; RCODES.len()],
     learnt: Vec<Learnt>,
     learnt_names: String,
     unlearnt: u64,
+}
+
+/// A question and its names.
+#[derive(Debug)]
+struct Known {
+    spelling: u64,
+    opcode: u8,
+    kind: u16,
+    name: Box<[u8]>,
+    asked: Asked,
+}
+
+impl Known {
+    fn is(&self, question: &Question) -> bool {
+        (self.spelling, self.opcode, self.kind) == (question.spelling(), question.opcode(), question.kind())
+            && *self.name == *question.name()
+    }
 }
 
 /// A question's names.
@@ -33,7 +49,9 @@ pub(super) struct Asked {
 /// An address that a name was found to have.
 #[derive(Clone, Copy, Debug)]
 struct Learnt {
-    /// Its name's end in `learnt_names`; its beginning is the end of the one before.
+    /// The name that was asked for; [`Name::OTHER`] if it is in `learnt_names`.
+    name: Name,
+    /// There its end; its beginning is the end of the one before.
     end: usize,
     address: IpAddr,
     ttl: u32,
@@ -52,8 +70,8 @@ impl Domains {
     /// have no part in it.
     #[inline]
     pub(super) fn asked(&mut self, question: &Question, names: &mut Names) -> Asked {
-        match self.known.get(question.bytes()) {
-            Some(asked) => *asked,
+        match self.known.find(question.spelling(), |known| known.is(question)) {
+            Some(known) => known.asked,
             None => self.insert(question, names),
         }
     }
@@ -88,7 +106,9 @@ impl Domains {
         domain.write(&mut name);
         let asked = Asked { operation: names.intern(text.get()), name: names.intern(name.get()) };
         self.bytes += text.get().len() + name.get().len();
-        self.known.insert(question.bytes().into(), asked);
+        let (opcode, kind, name) = (question.opcode(), question.kind(), question.name().into());
+        let known = Known { spelling: question.spelling(), opcode, kind, name, asked };
+        self.known.insert_unique(question.spelling(), known, |known| known.spelling);
         asked
     }
 
@@ -114,7 +134,7 @@ impl Domains {
             return;
         }
         let end = self.learnt_names.len();
-        self.learnt.push(Learnt { end, address, ttl: 0, time: 0 });
+        self.learnt.push(Learnt { name: Name::OTHER, end, address, ttl: 0, time: 0 });
     }
 
     /// How many addresses wait.
@@ -122,16 +142,16 @@ impl Domains {
         self.learnt.len()
     }
 
-    /// The addresses since the first `from` have this name.
-    pub(super) fn learnt(&mut self, from: usize, question: &Question, ttl: u32, time: u64) {
+    /// The addresses since the first `from` have the name that was asked for: `name`, or in full in the question if that is
+    /// none.
+    #[inline]
+    pub(super) fn learnt(&mut self, from: usize, name: Name, question: &Question, ttl: u32, time: u64) {
         let Some(learnt) = self.learnt.get_mut(from..).filter(|learnt| !learnt.is_empty()) else { return };
-        let mut text = Text::new();
-        if let Some(domain) = question.domain() {
-            domain.write(&mut text);
+        if name == Name::OTHER {
+            spell(&mut self.learnt_names, question);
         }
-        self.learnt_names.push_str(std::str::from_utf8(text.get()).unwrap_or_default());
         for learnt in learnt {
-            (learnt.end, learnt.ttl, learnt.time) = (self.learnt_names.len(), ttl, time);
+            (learnt.name, learnt.end, learnt.ttl, learnt.time) = (name, self.learnt_names.len(), ttl, time);
         }
     }
 
@@ -149,13 +169,19 @@ impl Domains {
 
     /// Hands out what was learnt since the last call: the name that was asked for, an address that it was found to have,
     /// for how many seconds, and when that was.
-    pub fn drain(&mut self, mut each: impl FnMut(&str, IpAddr, u32, u64)) {
+    /// `names` are those that the sessions were fed with.
+    #[inline]
+    pub fn drain(&mut self, names: &Names, mut each: impl FnMut(&str, IpAddr, u32, u64)) {
         let (mut start, mut end) = (0, 0);
         for learnt in self.learnt.drain(..) {
             if learnt.end != end {
                 (start, end) = (end, learnt.end);
             }
-            each(self.learnt_names.get(start..end).unwrap_or_default(), learnt.address, learnt.ttl, learnt.time);
+            let name = match learnt.name {
+                Name::OTHER => self.learnt_names.get(start..end).unwrap_or_default(),
+                name => names.get(name),
+            };
+            each(name, learnt.address, learnt.ttl, learnt.time);
         }
         self.learnt_names.clear();
     }
@@ -173,10 +199,20 @@ impl Domains {
     }
 }
 
+/// Appends a name that the table of names does not have.
+#[cold]
+fn spell(names: &mut String, question: &Question) {
+    let mut text = Text::new();
+    if let Some(domain) = question.domain() {
+        domain.write(&mut text);
+    }
+    names.push_str(std::str::from_utf8(text.get()).unwrap_or_default());
+}
+
 impl Default for Domains {
     fn default() -> Self {
         Self {
-            known: HashMap::with_hasher(FixedState::with_seed(0x646f_6d61)),
+            known: HashTable::new(),
             bytes: 0,
             folded: 0,
             rcodes: [Name::EMPTY; RCODES.len()],

@@ -7,15 +7,24 @@ use super::frames::Message;
 use super::message::{Header, Question};
 use super::mnemonic::{AXFR, IXFR, QUERY};
 use crate::{Context, Direction, Exchange, Name, Outcome, Status};
+use std::hash::{Hash, Hasher};
 
 /// What tells one lookup of a socket from another: the id, the question, and who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// Hash of the question; [`Key::UNSEEN`] if it was not captured.
     pub(super) question: u64,
     pub(super) id: u16,
     /// The server asks.
     pub(super) reversed: bool,
+}
+
+impl Hash for Key {
+    // The question is a hash already.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.question ^ (u64::from(self.id) << 1 | u64::from(self.reversed)));
+    }
 }
 
 impl Key {
@@ -32,7 +41,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) key: Key,
-    asked: Asked,
+    pub(super) asked: Asked,
     truncated: bool,
     /// Its response may be many messages.
     pub(super) transfer: bool,
@@ -153,6 +162,7 @@ impl Lookup {
             answers: response.answers,
             attempts: self.attempts,
             tc: response.tc,
+            failed: response.rcode.is_some_and(|rcode| rcode != 0),
             reversed: self.key.reversed,
         };
         Exchange {

@@ -4,9 +4,9 @@
 //! and aliases that answer a question are, see `answer`.
 
 use super::mnemonic;
-use super::name::{self, Domain, LONGEST};
+use super::name::{self, Domain, ROOM};
 use foldhash::fast::FixedState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 /// Length of the header.
 pub(super) const HEADER: usize = 12;
@@ -59,8 +59,12 @@ impl Header {
 
 /// What is asked, in the form in which it is compared: operation, type, name in lower case.
 pub(super) struct Question {
-    bytes: [u8; 3 + LONGEST],
+    opcode: u8,
+    kind: u16,
+    name: [u8; ROOM],
     length: usize,
+    /// Of the above.
+    spelling: u64,
     /// Of the above; of class and of further questions too.
     pub(super) hash: u64,
 }
@@ -70,61 +74,84 @@ pub(super) struct Question {
 const HASHER: FixedState = FixedState::with_seed(0x646e_7321);
 
 impl Question {
-    /// Nothing is asked (RFC 7873, 5.4; DNS stateful operations).
-    fn nothing(opcode: u8) -> Self {
-        Self::new(opcode, 0, &[])
+    /// One that [`Question::read`] has still to read.
+    #[inline]
+    pub(super) fn unread(header: Header) -> Self {
+        Self { opcode: header.opcode(), kind: 0, name: [0; ROOM], length: 0, spelling: 0, hash: 0 }
+    }
+
+    /// Reads the question section: where the records begin. None if it is cut off or malformed. What is read is not
+    /// returned by value: it would be copied several times over.
+    #[inline]
+    pub(super) fn read(&mut self, message: &[u8], header: Header) -> Option<usize> {
+        if header.questions == 0 {
+            // Nothing is asked (RFC 7873, 5.4; DNS stateful operations).
+            self.spell();
+            self.hash = self.spelling;
+            return Some(HEADER);
+        }
+        // The first name is not compressed: there is nothing before it. Of further ones little is known to exist.
+        let (class, mut at) = self.one(message, HEADER)?;
+        self.hash = HASHER.hash_one((self.spelling, class));
+        for n in 1..header.questions {
+            at = self.further(message, at, n < QUESTIONS)?;
+        }
+        Some(at)
+    }
+
+    /// One question: its class, and where it ends.
+    #[inline]
+    fn one(&mut self, message: &[u8], at: usize) -> Option<(u16, usize)> {
+        let (length, behind) = name::read(message, at, &mut self.name)?;
+        let &[a, b, c, d] = message.get(behind..)?.first_chunk::<4>()?;
+        (self.length, self.kind) = (length, u16::from_be_bytes([a, b]));
+        self.spell();
+        Some((u16::from_be_bytes([c, d]), behind + 4))
+    }
+
+    /// A further question: where it ends. Only that it is another one counts, if it does (`counts`).
+    #[cold]
+    fn further(&mut self, message: &[u8], at: usize, counts: bool) -> Option<usize> {
+        if !counts {
+            let end = name::skip(message, at)? + 4;
+            return (end <= message.len()).then_some(end);
+        }
+        let mut next = Self { name: [0; ROOM], length: 0, ..*self };
+        let (class, end) = next.one(message, at)?;
+        self.hash = HASHER.hash_one((next.spelling, class, self.hash));
+        Some(end)
     }
 
     #[inline]
-    fn new(opcode: u8, kind: u16, domain: &[u8]) -> Self {
-        let mut bytes = [0; 3 + LONGEST];
-        let [high, low] = kind.to_be_bytes();
-        (bytes[0], bytes[1], bytes[2]) = (opcode, high, low);
-        let length = 3 + domain.len();
-        if let Some(room) = bytes.get_mut(3..length) {
-            room.copy_from_slice(domain);
-        }
-        let hash = HASHER.hash_one(bytes.get(..length).unwrap_or_default());
-        Self { bytes, length, hash }
+    fn spell(&mut self) {
+        let mut hasher = HASHER.build_hasher();
+        hasher.write(self.name());
+        hasher.write_u32(u32::from(self.opcode) << 16 | u32::from(self.kind));
+        self.spelling = hasher.finish();
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+    /// A hash of operation, type and name.
+    pub(super) fn spelling(&self) -> u64 {
+        self.spelling
+    }
+
+    /// The name as on the wire, in lower case; empty if nothing is asked.
+    pub(super) fn name(&self) -> &[u8] {
+        self.name.get(..self.length).unwrap_or_default()
     }
 
     pub(super) fn opcode(&self) -> u8 {
-        self.bytes[0]
+        self.opcode
     }
 
     pub(super) fn kind(&self) -> u16 {
-        u16::from_be_bytes([self.bytes[1], self.bytes[2]])
+        self.kind
     }
 
     /// A question with nothing asked has no name, not even the root.
     pub(super) fn domain(&self) -> Option<Domain> {
-        Domain::read(self.bytes(), 3)
+        Domain::read(self.name(), 0)
     }
-}
-
-/// The question section: what is asked, and where the records begin. None if it is cut off or malformed.
-#[inline]
-pub(super) fn question(message: &[u8], header: Header) -> Option<(Question, usize)> {
-    let mut at = HEADER;
-    let mut asked: Option<Question> = None;
-    for n in 0..header.questions {
-        // The first name is not compressed: there is nothing before it. Of further ones little is known to exist.
-        let behind = name::skip(message, at)?;
-        let &[high, low, ..] = message.get(behind..)?.first_chunk::<4>()?;
-        let class = u16::from_be_bytes([*message.get(behind + 2)?, *message.get(behind + 3)?]);
-        if n < QUESTIONS {
-            let domain = Domain::read(message, at)?;
-            let next = Question::new(header.opcode(), u16::from_be_bytes([high, low]), domain.bytes());
-            let hash = HASHER.hash_one((next.hash, class, asked.as_ref().map(|asked| asked.hash)));
-            asked = Some(Question { hash, ..asked.unwrap_or(next) });
-        }
-        at = behind + 4;
-    }
-    Some((asked.unwrap_or_else(|| Question::nothing(header.opcode())), at))
 }
 
 /// One resource record.

@@ -6,10 +6,13 @@ pub(super) const LONGEST: usize = 255;
 /// Pointers that are followed within one name. Compressors need one or two.
 const HOPS: usize = 32;
 
+/// Room for a name, in whole vectors of the processor.
+pub(super) const ROOM: usize = 256;
+
 /// A name as on the wire, without pointers and in lower case: names are equal if and only if these bytes are.
 #[derive(Clone, Copy)]
 pub(super) struct Domain {
-    bytes: [u8; LONGEST],
+    bytes: [u8; ROOM],
     length: usize,
 }
 
@@ -18,40 +21,11 @@ impl Domain {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// Reads the name at a position. None if it is cut off or malformed. Every pointer must lead further back than all
-    /// before it, so that there is no circle.
-    #[inline]
+    /// Reads the name at a position. None if it is cut off or malformed.
     pub(super) fn read(message: &[u8], at: usize) -> Option<Self> {
-        let mut domain = Self { bytes: [0; LONGEST], length: 0 };
-        let (mut from, mut back, mut hops) = (at, at, 0);
-        loop {
-            let length = usize::from(*message.get(from)?);
-            match length {
-                0..=0x3f => {
-                    let label = message.get(from..=from + length)?;
-                    let end = domain.length + label.len();
-                    let room = domain.bytes.get_mut(domain.length..end)?;
-                    room.copy_from_slice(label);
-                    // A length is at most 63, below every letter.
-                    room.make_ascii_lowercase();
-                    domain.length = end;
-                    from += label.len();
-                    if length == 0 {
-                        return Some(domain);
-                    }
-                }
-                0xc0.. => {
-                    let target = (length & 0x3f) << 8 | usize::from(*message.get(from + 1)?);
-                    hops += 1;
-                    if target >= back || hops > HOPS {
-                        return None;
-                    }
-                    (from, back) = (target, target);
-                }
-                // 0x40 and 0x80 never became anything (RFC 6891, 5).
-                _ => return None,
-            }
-        }
+        let mut bytes = [0; ROOM];
+        let (length, _) = read(message, at, &mut bytes)?;
+        Some(Self { bytes, length })
     }
 
     /// Appends the name as people write it (RFC 1035, 5.1): in lower case, without the last dot, `.` for the root. Bytes
@@ -80,19 +54,60 @@ impl Domain {
     }
 }
 
-/// Position behind the name at a position. None if it is cut off or malformed.
+/// Reads the name at a position into `room`, in the form of [`Domain`]: its length there, and the position behind it in the
+/// message. None if it is cut off or malformed. Every pointer must lead further back than all before it, so that there is
+/// no circle.
 #[inline]
-pub(super) fn skip(message: &[u8], at: usize) -> Option<usize> {
+pub(super) fn read(message: &[u8], at: usize, room: &mut [u8; ROOM]) -> Option<(usize, usize)> {
+    let (mut from, mut back, mut hops, mut length, mut behind) = (at, at, 0, 0, None);
+    loop {
+        let (end, next) = labels(message, from)?;
+        behind.get_or_insert(if next.is_some() { end + 2 } else { end });
+        let part = message.get(from..end)?;
+        room.get_mut(length..length + part.len())?.copy_from_slice(part);
+        length += part.len();
+        let Some(target) = next else { break };
+        hops += 1;
+        if target >= back || hops > HOPS {
+            return None;
+        }
+        (from, back) = (target, target);
+    }
+    if length > LONGEST {
+        return None;
+    }
+    // A length is at most 63, below every letter. Whole vectors, whatever is behind the name.
+    for vector in room.as_chunks_mut::<16>().0.iter_mut().take(length.div_ceil(16)) {
+        vector.make_ascii_lowercase();
+    }
+    Some((length, behind?))
+}
+
+/// The labels at a position, which lie in one piece: where they end, with the root's if it is there; else where the pointer
+/// behind them leads. None if they are cut off, malformed, or more than a name may have.
+#[inline]
+fn labels(message: &[u8], at: usize) -> Option<(usize, Option<usize>)> {
     let mut from = at;
     while from - at < LONGEST {
         match *message.get(from)? {
-            0 => return Some(from + 1),
+            0 => return Some((from + 1, None)),
             length @ 1..=0x3f => from += 1 + usize::from(length),
-            0xc0.. => return (from + 1 < message.len()).then_some(from + 2),
+            high @ 0xc0.. => {
+                let low = *message.get(from + 1)?;
+                return Some((from, Some(usize::from(high & 0x3f) << 8 | usize::from(low))));
+            }
+            // 0x40 and 0x80 never became anything (RFC 6891, 5).
             _ => return None,
         }
     }
     None
+}
+
+/// Position behind the name at a position. None if it is cut off or malformed.
+#[inline]
+pub(super) fn skip(message: &[u8], at: usize) -> Option<usize> {
+    let (end, pointer) = labels(message, at)?;
+    Some(if pointer.is_some() { end + 2 } else { end })
 }
 
 /// Whether the names at two positions are the same one. Compressed messages answer by one comparison: both are the same

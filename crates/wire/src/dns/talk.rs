@@ -8,9 +8,11 @@ use super::answer::{self, Answer};
 use super::early::Early;
 use super::frames::Message;
 use super::lookup::{Key, Lookup};
-use super::message::{self, Header, Question};
+use super::message::{Header, Question};
 use super::mnemonic;
 use super::{LIMIT, PATIENCE};
+use crate::by_id::Place;
+use crate::session::sooner;
 use crate::{ById, Context, Cut, Direction, End, Exchange, Outcome};
 use std::collections::VecDeque;
 use steth_ledger::Lost;
@@ -74,19 +76,20 @@ impl Talk {
         if foreign || !header.makes_sense() {
             return self.bad(message, cx);
         }
-        let question = message::question(message.bytes, header);
+        let mut question = Question::unread(header);
+        let behind = question.read(message.bytes, header);
         // Servers may truncate at any byte.
         let may_be_cut = message.cut.is_some() || (header.is_response() && header.is_truncated());
-        if question.is_none() && !may_be_cut {
+        if behind.is_none() && !may_be_cut {
             return self.bad(message, cx);
         }
-        let (question, behind) = question.map_or((None, message.bytes.len()), |(asked, behind)| (Some(asked), behind));
-        let key = Key::of(message, header, question.as_ref());
+        let asked = behind.map(|behind| (&question, behind));
+        let key = Key::of(message, header, asked.map(|(asked, _)| asked));
         if header.is_response() {
-            self.response(message, header, key, question.as_ref().map(|asked| (asked, behind)), cx);
+            self.response(message, header, key, asked, cx);
             Sense::Response
         } else {
-            self.query(message, header, key, question.as_ref(), cx);
+            self.query(message, header, key, asked.map(|(asked, _)| asked), cx);
             Sense::Query
         }
     }
@@ -101,12 +104,9 @@ impl Talk {
         cx: &mut Context<'_>,
     ) {
         if key.question != Key::UNSEEN
-            && let Some(mut lookup) = self.pending.claim(&key)
+            && let Some(place) = self.pending.find(&key)
         {
-            lookup.again(message);
-            // It was pending a moment ago, so there is room.
-            let _ = self.pending.push(key, lookup, message.end);
-            return;
+            return self.again(place, message);
         }
         self.begin();
         let mut lookup = Lookup::new(message, key, question, cx);
@@ -136,6 +136,16 @@ impl Talk {
         }
     }
 
+    /// The same is asked once more, and waits from now on.
+    #[cold]
+    fn again(&mut self, place: Place, message: &Message<'_>) {
+        if let Some(mut lookup) = self.pending.take(place) {
+            lookup.again(message);
+            // It was pending a moment ago, so there is room.
+            let _ = self.pending.push(lookup.key, lookup, message.end);
+        }
+    }
+
     #[inline]
     fn response(
         &mut self,
@@ -146,15 +156,17 @@ impl Talk {
         cx: &mut Context<'_>,
     ) {
         let unasked = header.questions == 0 || question.is_none();
-        let Some(mut lookup) = self.claim(key, unasked) else {
+        // It stays where it is until it is over, since it is not small.
+        let Some(place) = self.find(key, unasked) else {
             return self.orphan(key, unasked, message, cx);
         };
+        let Some(lookup) = self.pending.at_mut(place) else { return };
         let answer = match question {
             Some((asked, behind)) => {
                 let (from, domains) = (cx.domains.learning(), &mut *cx.domains);
                 let answer = answer::read(message.bytes, header, asked, behind, &mut |address| domains.learn(address));
                 if answer.rcode == 0 {
-                    domains.learnt(from, asked, answer.ttl, message.end);
+                    domains.learnt(from, lookup.asked.name, asked, answer.ttl, message.end);
                 } else {
                     domains.unlearn(from);
                 }
@@ -163,12 +175,12 @@ impl Talk {
             None => Answer::without_question(header),
         };
         if !lookup.answer(message, header, &answer, self.stream) {
-            // It was pending a moment ago, so there is room.
-            let _ = self.pending.push(lookup.key, lookup, message.end);
-            return;
+            return self.wait_on(place, message.end);
         }
         let exchange = lookup.exchange(Outcome::Answered, message.end, cx);
-        self.over(&lookup, 1);
+        let (key, attempts, transfer) = (lookup.key, lookup.attempts, lookup.transfer);
+        self.pending.forget(place);
+        self.over(key, attempts, transfer, 1);
         if !self.stream && !answer.complete {
             self.held = Some(exchange);
             return;
@@ -176,29 +188,38 @@ impl Talk {
         cx.report(exchange);
     }
 
+    /// Part of its response has come: it waits anew.
+    #[cold]
+    fn wait_on(&mut self, place: Place, time: u64) {
+        if let Some(lookup) = self.pending.take(place) {
+            // It was pending a moment ago, so there is room.
+            let _ = self.pending.push(lookup.key, lookup, time);
+        }
+    }
+
     /// The lookup that a response answers. A response need not repeat the question, and a question need not have been
     /// captured: then the id alone decides, if it can.
     #[inline]
-    fn claim(&mut self, key: Key, unasked: bool) -> Option<Lookup> {
-        self.pending.claim(&key).or_else(|| {
-            self.pending.claim_only(AMONG, |other| {
+    fn find(&self, key: Key, unasked: bool) -> Option<Place> {
+        self.pending.find(&key).or_else(|| {
+            self.pending.find_only(AMONG, |other| {
                 let is = (other.id, other.reversed) == (key.id, key.reversed);
                 is && (unasked || other.question == Key::UNSEEN)
             })
         })
     }
 
-    /// A lookup is over, with this many answers.
-    fn over(&mut self, lookup: &Lookup, answers: u16) {
-        let key = lookup.key;
-        if lookup.transfer {
+    /// A lookup is over, which was asked for so often and has so many answers.
+    #[inline]
+    fn over(&mut self, key: Key, attempts: u16, transfer: bool, answers: u16) {
+        if transfer {
             self.transferred = Some(key);
         }
-        if lookup.attempts > answers {
+        if attempts > answers {
             if self.owed.len() >= OWED {
                 self.owed.pop_front();
             }
-            self.owed.push_back((key, lookup.attempts - answers));
+            self.owed.push_back((key, attempts - answers));
         }
     }
 
@@ -302,7 +323,7 @@ impl Talk {
             Some(exchange) => Some(exchange.end),
             None => {
                 let oldest = self.pending.oldest().map(|time| time + PATIENCE);
-                oldest.into_iter().chain(self.early.deadline()).min()
+                sooner(oldest, self.early.deadline())
             }
         }
     }
@@ -312,7 +333,7 @@ impl Talk {
         self.release(cx);
         self.nobodys(now, cx);
         while let Some((lookup, cut)) = self.pending.expired((now + 1).saturating_sub(PATIENCE)) {
-            self.over(&lookup, 0);
+            self.over(lookup.key, lookup.attempts, lookup.transfer, 0);
             self.end(&lookup, cut, End::TimedOut, lookup.last + LIMIT, cx);
         }
     }

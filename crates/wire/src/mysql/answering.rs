@@ -20,6 +20,20 @@ impl Session {
         }
         let mut at = 0;
         while self.state == State::Parsing && !self.deaf {
+            let alike = self.replies.alike();
+            if alike > 0 {
+                self.step_over(bytes, &mut at, alike, run);
+            }
+            if self.packets.whole(bytes, &mut at, run) {
+                self.whole_message(bytes, at, run, cx);
+                if self.frames.is_some() {
+                    return at;
+                }
+                continue;
+            }
+            if at == bytes.len() && self.packets.idle() {
+                break;
+            }
             let spontaneous = self.spontaneous();
             let want = |first| if spontaneous { reply::GREETING } else { reply::want(first) };
             match self.packets.next(bytes, &mut at, run, want) {
@@ -35,6 +49,31 @@ impl Session {
             }
         }
         bytes.len()
+    }
+
+    /// Messages that each mean the same, `most` at most.
+    #[inline]
+    fn step_over(&mut self, bytes: &[u8], at: &mut usize, most: u64, run: &Run) {
+        let passed = self.packets.pass(bytes, at, most, reply::is_row);
+        if passed > 0 {
+            self.replies.pass(passed);
+            self.answer.extend(run.behind(*at as u64), run.time);
+        }
+    }
+
+    /// A message that was there to its end, which is at `at`.
+    #[inline]
+    fn whole_message(&mut self, bytes: &[u8], at: usize, run: &Run, cx: &mut Context<'_>) {
+        self.begin_message(cx);
+        if self.deaf || self.state != State::Parsing {
+            return;
+        }
+        let spontaneous = self.spontaneous();
+        self.packets.shorten(bytes, |first| if spontaneous { reply::GREETING } else { reply::want(first) });
+        self.take_head(bytes, Cut::Skipped, cx);
+        if !self.deaf && self.state == State::Parsing {
+            self.end_message(run.behind(at as u64), run.time, cx);
+        }
     }
 
     /// The message in progress answers nobody: a greeting, or what a server says before it ends a connection.

@@ -49,8 +49,16 @@ impl Session {
         }
         let mut at = 0;
         while self.state == State::Parsing {
-            let login = self.commands.current.command == Command::CONNECT;
-            let enough = |first| if login { handshake::WANT } else { want(first) };
+            if self.commands.packets.whole(bytes, &mut at, run) {
+                if !self.whole_command(bytes, at, run, cx) {
+                    break;
+                }
+                continue;
+            }
+            if at == bytes.len() && self.commands.idle() {
+                break;
+            }
+            let enough = self.enough();
             match self.commands.packets.next(bytes, &mut at, run, enough) {
                 Event::More => break,
                 Event::Begun => {
@@ -70,6 +78,29 @@ impl Session {
             }
         }
         at
+    }
+
+    /// A command that was there to its end, which is at `at`. Whether it is one.
+    #[inline]
+    fn whole_command(&mut self, bytes: &[u8], at: usize, run: &Run, cx: &mut Context<'_>) -> bool {
+        if !self.begin_command(cx) {
+            return false;
+        }
+        let enough = self.enough();
+        self.commands.packets.shorten(bytes, enough);
+        if !self.name_command(bytes, cx) {
+            return false;
+        }
+        self.commands.current.extend(run.behind(at as u64), run.time);
+        self.command(cx);
+        true
+    }
+
+    /// How much of the command in progress is wanted, by its first byte.
+    #[inline]
+    fn enough(&self) -> impl Fn(u8) -> usize + use<> {
+        let login = self.commands.current.command == Command::CONNECT;
+        move |first| if login { handshake::WANT } else { want(first) }
     }
 
     /// A turn begins: the answer to the first command in it begins where the responses are now, unless another answer is

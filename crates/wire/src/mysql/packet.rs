@@ -138,6 +138,59 @@ impl Packets {
         if self.kept.is_empty() { bytes.get(self.range.0..self.range.1).unwrap_or_default() } else { &self.kept }
     }
 
+    /// A message that begins at `at`, and is there to its end, as most are: it is passed, and is told like one of which all is
+    /// the head. False if there is none; then nothing has changed.
+    #[inline]
+    pub(super) fn whole(&mut self, bytes: &[u8], at: &mut usize, run: &Run) -> bool {
+        let Some((length, sequence)) = self.header_of_whole(bytes, *at) else { return false };
+        self.start = Run { offset: run.position(*at), ..*run };
+        self.before = std::mem::replace(&mut self.last, sequence);
+        (self.length, self.sequence, self.cut) = (length, sequence, false);
+        self.range = (*at + 4, *at + 4 + length as usize);
+        *at = self.range.1;
+        true
+    }
+
+    /// Behind [`Packets::whole`]: no more of the message is wanted than this.
+    #[inline]
+    pub(super) fn shorten(&mut self, bytes: &[u8], want: impl Fn(u8) -> usize) {
+        if let Some(&first) = bytes.get(self.range.0) {
+            self.range.1 = self.range.1.min(self.range.0.saturating_add(want(first)));
+        }
+    }
+
+    /// Passes messages that are there to their end, `most` at most, as long as `is` holds of the first byte and no other
+    /// answer begins. How many they were.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: &[u8], at: &mut usize, most: u64, is: impl Fn(u8) -> bool) -> u64 {
+        if !self.idle() {
+            return 0;
+        }
+        let (mut rest, mut passed) = (bytes.get(*at..).unwrap_or_default(), 0);
+        while passed < most
+            && let Some(&[a, b, c, sequence, first]) = rest.first_chunk()
+            && is(first)
+            && let length = u32::from_le_bytes([a, b, c, sequence]) & FULL
+            && (1..FULL).contains(&length)
+            && let Some(behind) = rest.get(4 + length as usize..)
+            && (sequence != 1 || self.last == 0)
+        {
+            self.last = sequence;
+            rest = behind;
+            passed += 1;
+        }
+        *at = bytes.len() - rest.len();
+        passed
+    }
+
+    /// Length and number of the message that begins at `at`, if it is one packet and there to its end.
+    #[inline]
+    fn header_of_whole(&self, bytes: &[u8], at: usize) -> Option<(u32, u8)> {
+        let (header, behind) = bytes.get(at..)?.split_first_chunk::<4>()?;
+        let (length, sequence) = (u32::from_le_bytes(*header) & FULL, header[3]);
+        (self.idle() && length != FULL && behind.len() >= length as usize).then_some((length, sequence))
+    }
+
     /// Goes on reading at `at`. `want` tells how much of a message is wanted, by its first byte.
     #[inline]
     pub(super) fn next(&mut self, bytes: &[u8], at: &mut usize, run: &Run, want: impl Fn(u8) -> usize) -> Event {

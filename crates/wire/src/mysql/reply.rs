@@ -28,6 +28,12 @@ pub(super) fn want(first: u8) -> usize {
     }
 }
 
+/// Whether a message that begins like this is a row for certain, where rows are, or a definition, where those are.
+#[inline]
+pub(super) fn is_row(first: u8) -> bool {
+    first < 0xfe
+}
+
 /// How much of a greeting is wanted.
 pub(super) const GREETING: usize = 512;
 
@@ -144,6 +150,29 @@ impl Replies {
         (self.length, self.cut) = (length, cut);
         self.verdict = self.judge(head);
         self.verdict
+    }
+
+    /// How many messages may come next of which each means the same, if [`is_row`] holds of them: definitions but for the last
+    /// one, and rows.
+    #[inline]
+    pub(super) fn alike(&self) -> u64 {
+        match self.step {
+            _ if !self.active => 0,
+            Step::Rows => u64::MAX,
+            Step::Columns | Step::Parameters | Step::PreparedColumns => self.left.saturating_sub(1),
+            _ => 0,
+        }
+    }
+
+    /// So many of these have come.
+    #[inline]
+    pub(super) fn pass(&mut self, n: u64) {
+        if self.step == Step::Rows {
+            self.rows = self.rows.saturating_add(n);
+        } else {
+            self.left = self.left.saturating_sub(n);
+        }
+        self.verdict = Verdict::More;
     }
 
     #[inline]

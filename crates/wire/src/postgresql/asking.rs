@@ -24,8 +24,7 @@ pub(super) enum Open {
 impl Session {
     /// A message of the client is complete. `end` is the position behind it.
     #[inline]
-    pub(super) fn sent(&mut self, end: u64, time: u64, cx: &mut Context<'_>) {
-        let message = std::mem::take(&mut self.message);
+    pub(super) fn sent(&mut self, message: Message, end: u64, time: u64, cx: &mut Context<'_>) {
         self.strikes[0] = 0;
         if let Trust::Counted(reason) = self.trust {
             return self.uncounted(&message, reason, cx);

@@ -53,6 +53,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Between messages.
+    #[inline]
     pub(super) fn idle(&self) -> bool {
         !self.inside && self.have == 0
     }
@@ -78,6 +79,48 @@ impl Frames {
 
     pub(super) fn take_kept(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.kept)
+    }
+
+    /// A message that begins at `at` and is there to its end, as most are: it is passed. The wanted part of its body. None if
+    /// there is none like that; then nothing has changed.
+    #[inline]
+    pub(super) fn whole<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        at: &mut usize,
+        piece: &Piece<'_>,
+        rule: impl Fn(u8, u32) -> Option<u32>,
+    ) -> Option<&'a [u8]> {
+        let (head, behind) = bytes.get(*at..)?.split_first_chunk::<5>()?;
+        let (kind, size) = sizes(head, 5).filter(|(kind, _)| *kind != 0 && self.idle())?;
+        let body = behind.get(..size as usize)?;
+        let want = rule(kind, size)?.min(size);
+        self.start = piece.offset + *at as u64;
+        (self.time, self.arrival, self.opposite) = (piece.time, piece.arrival, piece.opposite);
+        (self.kind, self.size, self.broken) = (kind, size, false);
+        if self.kept.capacity() > 0 {
+            self.kept = Vec::new();
+        }
+        *at += 5 + body.len();
+        body.get(..want as usize)
+    }
+
+    /// Passes messages of this type that are there to their end, as long as they are no shorter than `least`. How many they
+    /// were.
+    #[inline]
+    pub(super) fn pass(&self, bytes: &[u8], at: &mut usize, kind: u8, least: u32) -> u64 {
+        let mut passed = 0;
+        while self.idle()
+            && let Some((head, behind)) = bytes.get(*at..).and_then(|rest| rest.split_first_chunk::<5>())
+            && head[0] == kind
+            && let Some((_, size)) = sizes(head, 5)
+            && size >= least
+            && behind.len() >= size as usize
+        {
+            *at += 5 + size as usize;
+            passed += 1;
+        }
+        passed
     }
 
     /// Reads on at `at`.
@@ -181,6 +224,7 @@ impl Frames {
     }
 }
 
+#[inline]
 fn sizes(head: &[u8; 5], length: u8) -> Option<(u8, u32)> {
     let [kind, a, b, c, d] = *head;
     let (kind, size) = if length == 4 { (0, [kind, a, b, c]) } else { (kind, [a, b, c, d]) };
@@ -205,7 +249,12 @@ pub(super) fn begins(bytes: &[u8], rule: Rule, for_certain: bool) -> bool {
 }
 
 /// The string up to the next zero byte, and what follows it; `None` if it does not end.
+#[inline]
 pub(super) fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    // As most names of portals and many of statements are.
+    if let [0, rest @ ..] = bytes {
+        return Some((&[], rest));
+    }
     let end = memchr::memchr(0, bytes)?;
     Some((bytes.get(..end)?, bytes.get(end + 1..)?))
 }

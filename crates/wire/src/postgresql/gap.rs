@@ -52,7 +52,8 @@ impl Session {
             self.message = self.look(&kept, cx);
         }
         if done {
-            self.sent(behind - beyond, piece.time, cx);
+            let message = std::mem::take(&mut self.message);
+            self.sent(message, behind - beyond, piece.time, cx);
         }
         if beyond == 0 {
             return;
@@ -144,11 +145,12 @@ impl Session {
         let (beyond, looked, done) = self.server.cross(n);
         if looked {
             let kept = self.server.take_kept();
-            self.said = super::Said { cut: true, ..super::Said::read(self.server.kind, &kept, cx.names) };
+            self.said = super::Said { cut: true, ..self.hear(&kept, cx) };
         }
         let end = piece.offset + n;
         if done {
-            self.received(end - beyond, piece.time, cx);
+            let said = std::mem::take(&mut self.said);
+            self.received(said, end - beyond, piece.time, cx);
         }
         if beyond > 0 && self.state == State::Parsing && !self.deaf {
             self.responses_deaf(cut, end, piece.time, cx);

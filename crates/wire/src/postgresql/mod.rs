@@ -117,6 +117,8 @@ pub struct Session {
     escapes: Option<bool>,
     /// `OK`, once it was needed.
     ok: Name,
+    /// The last command that was completed.
+    tag: Name,
     /// The client sends more while it waits for replies.
     overlaps: bool,
     /// When request bytes passed last.
@@ -156,6 +158,7 @@ impl Default for Session {
             namespace: Name::EMPTY,
             escapes: None,
             ok: Name::EMPTY,
+            tag: Name::EMPTY,
             overlaps: false,
             asked_at: 0,
             slowest: 0,
@@ -228,6 +231,14 @@ impl Session {
                 }
                 let mut at = 0;
                 while self.state == State::Parsing {
+                    if let Some(body) = self.client.whole(bytes, &mut at, piece, client::rule) {
+                        let message = if body.is_empty() { Message::default() } else { self.look(body, cx) };
+                        self.sent(message, piece.offset + at as u64, piece.time, cx);
+                        continue;
+                    }
+                    if at == bytes.len() && self.client.idle() {
+                        break;
+                    }
                     match self.client.read(bytes, &mut at, piece, client::rule) {
                         Step::More => break,
                         Step::Look(body) => self.message = self.look(body, cx),
@@ -235,7 +246,10 @@ impl Session {
                             let kept = self.client.take_kept();
                             self.message = self.look(&kept, cx);
                         }
-                        Step::End => self.sent(piece.offset + at as u64, piece.time, cx),
+                        Step::End => {
+                            let message = std::mem::take(&mut self.message);
+                            self.sent(message, piece.offset + at as u64, piece.time, cx);
+                        }
                         Step::Bad => return self.bad_request(cx),
                     }
                 }
@@ -250,6 +264,15 @@ impl Session {
         // What is under way may change it.
         let escapes = self.escapes.filter(|_| self.fifo.is_empty() && !self.deaf);
         Message::read(self.client.kind, body, self.client.is_whole(body), escapes, cx)
+    }
+
+    #[inline]
+    fn hear(&mut self, body: &[u8], cx: &mut Context<'_>) -> Said {
+        let said = Said::read(self.server.kind, body, self.tag, cx.names);
+        if self.server.kind == b'C' {
+            self.tag = said.tag;
+        }
+        said
     }
 
     /// Whether what was asked before is answered by now, though nobody saw it: a client that does not wait for its
@@ -270,14 +293,28 @@ impl Session {
                     if self.server.idle() && self.answers_with_a_byte(bytes, &mut at, piece) {
                         continue;
                     }
+                    if let Some(body) = self.server.whole(bytes, &mut at, piece, server::rule) {
+                        let said = if body.is_empty() { Said::default() } else { self.hear(body, cx) };
+                        self.received(said, piece.offset + at as u64, piece.time, cx);
+                        if self.server.kind == b'D' {
+                            self.reply.rows += self.server.pass(bytes, &mut at, b'D', server::ROW);
+                        }
+                        continue;
+                    }
+                    if at == bytes.len() && self.server.idle() {
+                        break;
+                    }
                     match self.server.read(bytes, &mut at, piece, server::rule) {
                         Step::More => break,
-                        Step::Look(body) => self.said = Said::read(self.server.kind, body, cx.names),
+                        Step::Look(body) => self.said = self.hear(body, cx),
                         Step::Kept => {
                             let kept = self.server.take_kept();
-                            self.said = Said::read(self.server.kind, &kept, cx.names);
+                            self.said = self.hear(&kept, cx);
                         }
-                        Step::End => self.received(piece.offset + at as u64, piece.time, cx),
+                        Step::End => {
+                            let said = std::mem::take(&mut self.said);
+                            self.received(said, piece.offset + at as u64, piece.time, cx);
+                        }
                         Step::Bad => self.out_of_step(cx),
                     }
                 }

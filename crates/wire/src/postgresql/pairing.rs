@@ -58,7 +58,7 @@ impl Session {
 
     /// A message of the server is complete. `end` is the position behind it.
     #[inline]
-    pub(super) fn received(&mut self, end: u64, time: u64, cx: &mut Context<'_>) {
+    pub(super) fn received(&mut self, said: Said, end: u64, time: u64, cx: &mut Context<'_>) {
         let kind = self.server.kind;
         if kind == b'D' {
             self.begin_reply();
@@ -67,12 +67,11 @@ impl Session {
         }
         // "Asynchronous Operations", and what comes with a start.
         if matches!(kind, b'N' | b'A' | b'S' | b'K' | b'v') {
-            if let (b'S', Some(escapes)) = (kind, self.said.strings) {
+            if let (b'S', Some(escapes)) = (kind, said.strings) {
                 self.escapes = escapes;
             }
             return;
         }
-        let said = std::mem::take(&mut self.said);
         self.ready = kind == b'Z';
         match kind {
             b'Z' => return self.ready_for_query(said.number, end, time, cx),

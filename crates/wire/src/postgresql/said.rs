@@ -47,21 +47,24 @@ pub(super) struct Said {
 
 impl Said {
     /// "CommandComplete": a command and, for most that have them, a number of rows; `INSERT` has an object id before it.
+    /// `before`: the command that was completed before.
     #[inline]
-    pub(super) fn command(body: &[u8], names: &mut Names) -> Self {
-        let tag = string(body).map_or(body, |(tag, _)| tag);
-        let words = tag.iter().position(u8::is_ascii_digit).unwrap_or(tag.len());
-        let (command, numbers) = tag.split_at_checked(words).unwrap_or((tag, &[]));
+    pub(super) fn command(body: &[u8], before: Name, names: &mut Names) -> Self {
+        let text = string(body).map_or(body, |(text, _)| text);
+        let words = text.iter().position(u8::is_ascii_digit).unwrap_or(text.len());
+        let (command, numbers) = text.split_at_checked(words).unwrap_or((text, &[]));
         let command = command.trim_ascii_end();
         // Anything else is no command that PostgreSQL has.
-        let known = command.iter().all(|&byte| byte.is_ascii_uppercase() || byte == b' ');
+        let known = || command.iter().all(|&byte| byte.is_ascii_uppercase() || byte == b' ');
+        let tag = if names.is(before, command) {
+            before
+        } else if known() {
+            names.intern(command)
+        } else {
+            Name::EMPTY
+        };
         let number = numbers.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-        Said {
-            tag: if known { names.intern(command) } else { Name::EMPTY },
-            rows: decimal(number),
-            returns: matches!(command, b"SELECT" | b"FETCH"),
-            ..Said::default()
-        }
+        Said { tag, rows: decimal(number), returns: matches!(command, b"SELECT" | b"FETCH"), ..Said::default() }
     }
 
     /// "Error and Notice Message Fields": each a type byte and a string.
@@ -128,7 +131,7 @@ mod tests {
             (b"not a tag 1\0", "", Some(1), false),
             (b"", "", None, false),
         ] {
-            let said = Said::command(tag, &mut names);
+            let said = Said::command(tag, Name::EMPTY, &mut names);
             assert_eq!((names.get(said.tag), said.rows, said.returns), (command, rows, returns));
         }
     }

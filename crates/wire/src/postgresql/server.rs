@@ -4,7 +4,7 @@
 //! asked for, and the setting `standard_conforming_strings`. Rows, descriptions, notices and keys are skipped by their length.
 
 use super::said::Said;
-use crate::Names;
+use crate::{Name, Names};
 
 /// Bytes of an ErrorResponse that are looked at; the code stands behind the severity, which may be in any language.
 const ERROR: u32 = 128;
@@ -13,11 +13,15 @@ const SETTING: u32 = 64;
 /// Longest tag (`COMPLETION_TAG_BUFSIZE`).
 const TAG: u32 = 64;
 
+/// Shortest DataRow.
+pub(super) const ROW: u32 = 2;
+
 /// Which messages there are, and how much of them is looked at.
 #[inline]
 pub(super) fn rule(kind: u8, size: u32) -> Option<u32> {
     match kind {
-        b'D' | b'T' | b't' if size >= 2 => Some(0),
+        b'D' if size >= ROW => Some(0),
+        b'T' | b't' if size >= 2 => Some(0),
         b'C' if size >= 1 => Some(TAG),
         b'Z' if size == 1 => Some(1),
         b'1' | b'2' | b'3' | b'n' | b'I' | b's' | b'c' if size == 0 => Some(0),
@@ -34,11 +38,11 @@ pub(super) fn rule(kind: u8, size: u32) -> Option<u32> {
 }
 
 impl Said {
-    /// Reads the wanted part of a body.
+    /// Reads the wanted part of a body. `before`: the command that was completed before, which is often the same.
     #[inline]
-    pub(super) fn read(kind: u8, body: &[u8], names: &mut Names) -> Self {
+    pub(super) fn read(kind: u8, body: &[u8], before: Name, names: &mut Names) -> Self {
         match kind {
-            b'C' => Said::command(body, names),
+            b'C' => Said::command(body, before, names),
             b'E' => Said::error(body, names),
             b'Z' => Said { number: body.first().copied().unwrap_or(0), ..Said::default() },
             b'S' => Said { strings: super::said::strings(body), ..Said::default() },

@@ -9,8 +9,8 @@
 use super::class;
 use memchr::memchr2;
 
-/// What a byte means to a quick look.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a byte means to a quick look. The first two mean nothing for themselves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     /// Digits behind it are a number.
     Free,
@@ -55,8 +55,12 @@ pub(super) fn write(text: &[u8], out: &mut Vec<u8>) {
     let (mut at, mut copied, mut bound) = (0, 0, false);
     while let Some(sort_here) = sort(text, at) {
         match sort_here {
-            Sort::Free => (at, bound) = (at + 1, false),
-            Sort::Bound => (at, bound) = (at + 1, true),
+            Sort::Free | Sort::Bound => {
+                let rest = text.get(at..).unwrap_or_default();
+                let plain = rest.iter().take_while(|byte| SORTS[usize::from(**byte)] <= Sort::Bound).count();
+                at += plain;
+                bound = sort(text, at - 1) == Some(Sort::Bound);
+            }
             Sort::Digit if bound => at += 1,
             Sort::Digit => {
                 let rest = text.get(at..).unwrap_or_default();

@@ -52,7 +52,7 @@ impl Kit {
     /// `name address ttl`, of all that was learnt since the last call.
     pub(super) fn learnt(&mut self) -> Vec<String> {
         let mut learnt = Vec::new();
-        self.domains.drain(|name, address, ttl, _| learnt.push(format!("{name} {address} {ttl}")));
+        self.domains.drain(&self.names, |name, address, ttl, _| learnt.push(format!("{name} {address} {ttl}")));
         learnt
     }
 }

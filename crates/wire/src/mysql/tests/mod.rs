@@ -250,3 +250,25 @@ fn a_server_that_ends_an_idle_connection_answers_nobody() {
     kit.close(End::Closed);
     assert_eq!((kit.brief().as_str(), kit.count.lost()), ("PING OK", 0));
 }
+
+/// Numbers of packets begin anew behind 255, and a row may begin with any byte below 0xfe.
+#[test]
+fn rows_are_counted_in_one_piece_and_in_many() {
+    let values: Vec<Vec<u8>> = (0..700u32).map(|n| vec![(n % 0xfe) as u8; 1 + n as usize % 40]).collect();
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    let mut payloads = vec![&b"\x01"[..], COLUMN, EOF];
+    payloads.extend(values);
+    payloads.push(EOF);
+    let answer: Vec<u8> = payloads.iter().enumerate().flat_map(|(n, payload)| packet((n + 1) as u8, payload)).collect();
+    for size in [answer.len(), 1, 3, 5, 50, 4096] {
+        let mut kit = Kit::default();
+        kit.request(query("SELECT a FROM t"));
+        for piece in answer.chunks(size) {
+            kit.response(piece);
+        }
+        kit.ask(PING, packet(1, OK));
+        assert_eq!((kit.count.lost(), kit.brief()), (0, "SELECT a FROM t OK, PING OK".to_owned()), "{size}");
+        assert_eq!(kit.attribute(0, "db.response.returned_rows").as_deref(), Some("700"), "{size}");
+        assert_eq!(kit.out[0].response_bytes, answer.len() as u64, "{size}");
+    }
+}
