@@ -229,3 +229,37 @@ fn the_agent_switches_protocols_off_and_on() {
     hang_up();
     lab::wait_until("the share is told", Duration::from_secs(5), || (share(health()) - 0.25).abs() < 1e-6);
 }
+
+/// UDP sockets that are not connected: what they send tells where to, and what they receive is answered by whom they have asked.
+#[test]
+fn sockets_without_a_far_end_are_judged_by_whom_they_ask() {
+    root_or_skip!();
+    let _alone = alone();
+    let unbound = lab::Unbound::start();
+    let port = unbound.port.to_string();
+    let by_port = |lists| connections(lists, Lists::default(), 1.0);
+    let by_remote = |lists| connections(Lists::default(), lists, 1.0);
+    // The server's socket has no far end either: it is known by its own port, and not by whom it answers.
+    for (name, rows, client, server) in [
+        ("everything", Selection::default(), true, true),
+        ("port, include", by_port(ports(&[&port], &[])), true, true),
+        ("port, include another", by_port(ports(&["1"], &[])), false, false),
+        ("port, exclude", by_port(ports(&[], &[&port])), false, false),
+        ("port, exclude another", by_port(ports(&[], &["1"])), true, true),
+        ("remote, include", by_remote(networks(&["127.0.0.0/8"], &[])), true, false),
+        ("remote, include another", by_remote(networks(&["10.0.0.0/8"], &[])), false, false),
+        ("remote, exclude", by_remote(networks(&[], &["127.0.0.1"])), false, false),
+        ("remote, exclude another", by_remote(networks(&[], &["10.0.0.0/8"])), true, false),
+    ] {
+        let mut watched = Watched::attach_to(0, &rows);
+        let mut asker = command(lab::runtimes::python());
+        asker.arg(lab::runtimes::programs().join("python/asker.py")).arg(&port);
+        let asker = asker.output().expect("it runs");
+        let text = String::from_utf8_lossy(&asker.stdout);
+        let pid: u32 = text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&asker.stderr)));
+        let (asked, answered) = (watched.chunks_of(pid), watched.chunks_of(unbound.pid()));
+        assert_eq!(asked, if client { 1 + 6 } else { 0 }, "{name}: an announcement, three queries and answers");
+        assert_eq!(answered > 0, server, "{name}: {answered} of the server");
+        assert!(!server || answered >= 6, "{name}: {answered} of the server");
+    }
+}
