@@ -89,8 +89,11 @@ impl Agent {
         let changes = std::mem::take(&mut self.changes);
         for change in &changes {
             let done = match change.change {
-                // Whoever knows names is to be asked here; until there is an answer, nothing is known.
-                CONTAINER_MADE => self.containers.known(&mut self.probe, &change.id, None),
+                // One for each hierarchy. Whoever knows names is to be asked here; until there is an answer, nothing is known.
+                CONTAINER_MADE if self.containers.is_new(&change.id) => {
+                    self.containers.known(&mut self.probe, &change.id, None)
+                }
+                CONTAINER_MADE => Ok(()),
                 CONTAINER_GONE => {
                     self.containers.gone(&change.id);
                     Ok(())

@@ -1,8 +1,8 @@
 //! Which containers are observed: what is known of each, judged by the rules of now and told the kernel side.
 //!
 //! ```text
-//! cgroup_mkdir ==[ record ]==> announced(id) -- whoever knows names --> known(id, facts) --> the kernel's table
-//!                                                                         `--> the processes that run in it
+//! cgroup_mkdir ==[ record ]==> is_new(id) -- whoever knows names --> known(id, facts) --> the kernel's table
+//!                                                                      `--> the processes that run in it
 //! ```
 //!
 //! The kernel side knows a container's id and nothing else. Until it is known here what a container is called, and that the rules
@@ -62,6 +62,11 @@ impl ContainerRules {
         }
         self.known.entry(*id).or_default().facts = facts.cloned();
         if self.tell(probe, id) { selection::judge_running_in(probe, &self.rules, self, id) } else { Ok(()) }
+    }
+
+    /// Whether nothing was said of it so far.
+    pub(crate) fn is_new(&self, id: &Id) -> bool {
+        !self.known.contains_key(id)
     }
 
     /// Its cgroup was removed. The kernel side has forgotten it by itself.
