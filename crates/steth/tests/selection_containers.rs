@@ -9,6 +9,7 @@ use lab::runtimes::programs;
 use lab::selection::{Talker, Watched, patterns, selection};
 use lab::{Process, RedisServer, alone};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use steth_event::{CONTAINER_GONE, CONTAINER_JOINED, CONTAINER_MADE};
@@ -200,6 +201,50 @@ fn a_process_that_is_moved_is_judged_by_where_it_is() {
         cart.release(talker.pid());
         assert!(!seen(&mut watched, &mut talker), "out of {cart:?}");
         drop(talker);
+    }
+}
+
+/// `servers/c/short.c`
+fn short(dir: &Path) -> PathBuf {
+    let short = dir.join("short");
+    let source = programs().join("c/short.c");
+    let built = Command::new("cc").args(["-O2", "-static", "-o"]).arg(&short).arg(source).status();
+    assert!(built.expect("a C compiler").success());
+    short
+}
+
+/// clone3() puts a child into another cgroup before it runs: no tracepoint tells of a move, and no exec comes.
+#[test]
+fn a_child_that_is_born_in_another_container_is_judged_by_that() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let short = short(dir.path());
+    let (ids, facts) = ([id(8), id(9)], [named("cart"), named("db")]);
+    let cgroups = ids.map(|id| Cgroup::make(&hierarchies(), &digits(&id)));
+    let Some(unified) = cgroups[0].unified() else {
+        eprintln!("skipped: no hierarchy of version 2 can be written");
+        return;
+    };
+    let rows = by_name(&["cart"], &[]);
+    let mut watched = Watched::attach(&redis, &rows);
+    for (id, facts) in ids.iter().zip(&facts) {
+        answer(&mut watched, &rows, *id, facts);
+    }
+    let other = cgroups[1].unified().expect("as the first");
+    for (into, expected) in [(unified, true), (other, false), (unified, true)] {
+        let mut command = command(&short);
+        let output = command.args([&redis.port.to_string(), "20", "x"]).arg(into).output().expect("it runs");
+        assert!(output.status.success(), "{}", output.status);
+        watched.drain();
+        let text = String::from_utf8(output.stdout).expect("text");
+        let pids: Vec<u32> = text.lines().map(|line| line.split(' ').next().unwrap().parse().expect("an id")).collect();
+        assert_eq!(pids.len(), 20);
+        for pid in pids {
+            let records = watched.chunks.remove(&pid).unwrap_or(0);
+            assert!(if expected { records >= 3 } else { records == 0 }, "{into:?}: {records} records of {pid}");
+        }
     }
 }
 

@@ -75,6 +75,11 @@ impl Cgroup {
         self.tops.iter().for_each(|place| put(place, pid));
     }
 
+    /// Where it is in the hierarchy of version 2, if that is one of them.
+    pub fn unified(&self) -> Option<&Path> {
+        self.places.iter().map(PathBuf::as_path).find(|place| place.join("cgroup.events").exists())
+    }
+
     /// What a shell does to enter it.
     pub fn enter(&self) -> String {
         self.places.iter().map(|place| format!("echo $$ > '{}' && ", place.join("cgroup.procs").display())).collect()
