@@ -6,7 +6,6 @@ mod lab;
 use lab::process::command;
 use lab::selection::{Talker, Watched};
 use lab::{Process, RedisServer, alone};
-use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use steth_probe::Selection;
@@ -165,69 +164,120 @@ fn what_is_not_analysed_is_not_copied_and_its_books_go_on() {
     );
 }
 
-/// The agent itself, on a connection that is open all the time: nothing is lost, nothing is wrong, nothing is reported of the time
-/// between.
+/// The agent itself, with a file that is read again.
+struct Agent {
+    process: Process,
+    port: u16,
+    redis: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Agent {
+    /// Watches this server's port.
+    fn start(redis: &RedisServer) -> Self {
+        let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());
+        let file = dir.path().join("steth.yaml");
+        std::fs::write(&file, rows_for(redis.port, "")).expect("it can be written");
+        let mut agent = command(env!("CARGO_BIN_EXE_steth"));
+        agent.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&file);
+        let process = Process::spawn("steth", &mut agent, dir.path());
+        process.wait_for("it watches", Duration::from_secs(20), || process.errors().contains("watching"));
+        Self { process, port, redis: redis.port, dir }
+    }
+
+    /// Reads this again.
+    fn reload(&self, text: &str) {
+        std::fs::write(self.dir.path().join("steth.yaml"), rows_for(self.redis, text)).expect("it can be written");
+        let times = || self.process.errors().matches("was read again").count();
+        let before = times();
+        self.process.signal(nix::sys::signal::Signal::SIGHUP);
+        self.process.wait_for("the selection is read again", Duration::from_secs(5), || times() > before);
+    }
+
+    fn health(&self) -> serde_json::Value {
+        let body = lab::curl(&[&format!("http://127.0.0.1:{}/api/v1/health", self.port)]).body;
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    fn exchanges(&self, what: &str) -> u64 {
+        self.health()["exchanges"]["redis"][what].as_u64().expect("a number")
+    }
+
+    fn share(&self) -> f64 {
+        let counters = self.health()["counters"].as_array().expect("a list").clone();
+        let share = counters.iter().find(|counter| counter["name"] == "steth_sampling_ratio").expect("the share");
+        share["value"].as_f64().expect("a number")
+    }
+}
+
+fn rows_for(port: u16, text: &str) -> String {
+    if text.starts_with("selection") {
+        return text.to_owned();
+    }
+    format!("selection: {{port: {{include: [{port}]}}}}\n{text}")
+}
+
+/// On a connection that is open all the time: nothing is lost, nothing is wrong, nothing is reported of the time between.
 #[test]
 fn the_agent_switches_protocols_off_and_on() {
     root_or_skip!();
     let _alone = alone();
     let redis = RedisServer::start();
-    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());
-    let file = dir.path().join("steth.yaml");
-    let write = |text: &str| {
-        let text = format!("selection: {{port: {{include: [{}]}}}}\n{text}", redis.port);
-        std::fs::write(&file, text).expect("it can be written");
-    };
-    write("");
-    let mut agent = command(env!("CARGO_BIN_EXE_steth"));
-    agent.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&file);
-    let agent = Process::spawn("steth", &mut agent, dir.path());
-    agent.wait_for("it watches", Duration::from_secs(20), || agent.errors().contains("watching"));
-    let health = || -> serde_json::Value {
-        let body = lab::curl(&[&format!("http://127.0.0.1:{port}/api/v1/health")]).body;
-        serde_json::from_slice(&body).expect("JSON")
-    };
-    let redis_of = |what: &str| health()["exchanges"]["redis"][what].as_u64().expect("a number");
+    let agent = Agent::start(&redis);
     let mut talker = Talker::start(&redis, "x");
     // Both ends are observed.
-    lab::wait_until("the first exchange", Duration::from_secs(5), || redis_of("reported") == 2);
+    lab::wait_until("the first exchange", Duration::from_secs(5), || agent.exchanges("reported") == 2);
     let mut expect = |more: u64, when: &str| {
-        let before = redis_of("reported");
+        let before = agent.exchanges("reported");
         talker.tell("ping");
         let until = Instant::now() + Duration::from_secs(if more == 0 { 2 } else { 5 });
-        while Instant::now() < until && (more == 0 || redis_of("reported") < before + more) {
+        while Instant::now() < until && (more == 0 || agent.exchanges("reported") < before + more) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert_eq!(redis_of("reported") - before, more, "{when}");
-    };
-    let hang_up = || {
-        let count = agent.errors().matches("was read again").count();
-        nix::sys::signal::kill(Pid::from_raw(agent.pid() as i32), nix::sys::signal::Signal::SIGHUP)
-            .expect("it is there");
-        let read = || agent.errors().matches("was read again").count() > count;
-        agent.wait_for("the selection is read again", Duration::from_secs(5), read);
+        assert_eq!(agent.exchanges("reported") - before, more, "{when}");
     };
     expect(2, "on");
     for off in ["capture: {protocols: []}\n", "capture: {protocols: [http, dns]}\n"] {
-        write(off);
-        hang_up();
+        agent.reload(off);
         expect(0, "off");
         expect(0, "off still");
-        write("");
-        hang_up();
+        agent.reload("");
         expect(2, "on again, on the same connection");
         expect(2, "and it stays on");
     }
-    assert_eq!(redis_of("lost"), 0, "{}", health()["exchanges"]["redis"]);
-    let share = |health: serde_json::Value| {
-        let counters = health["counters"].as_array().expect("a list").clone();
-        let share = counters.iter().find(|counter| counter["name"] == "steth_sampling_ratio").expect("the share");
-        share["value"].as_f64().expect("a number")
-    };
-    assert!((share(health()) - 1.0).abs() < 1e-9);
-    std::fs::write(&file, "selection: {sampling: 0.25}\n").expect("it can be written");
-    hang_up();
-    lab::wait_until("the share is told", Duration::from_secs(5), || (share(health()) - 0.25).abs() < 1e-6);
+    assert_eq!(agent.exchanges("lost"), 0, "{}", agent.health()["exchanges"]["redis"]);
+    assert!((agent.share() - 1.0).abs() < 1e-9);
+    agent.reload("selection: {sampling: 0.25}\n");
+    lab::wait_until("the share is told", Duration::from_secs(5), || (agent.share() - 0.25).abs() < 1e-6);
+}
+
+/// In the middle of pipelines, again and again: no parser is put off by what it has not seen.
+#[test]
+fn protocols_are_switched_under_load() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let agent = Agent::start(&redis);
+    let port = redis.port;
+    let load = std::thread::spawn(move || lab::redis_benchmark(port, "get,set", 400_000, 8, 7));
+    let mut switched = 0;
+    while !load.is_finished() {
+        agent.reload(["capture: {protocols: []}\n", "", "capture: {protocols: [mysql]}\n", ""][switched % 4]);
+        std::thread::sleep(Duration::from_millis(120));
+        switched += 1;
+    }
+    load.join().expect("the load ends well");
+    agent.reload("");
+    let mut talker = Talker::start(&redis, "x");
+    let before = agent.exchanges("reported");
+    talker.tell("ping");
+    lab::wait_until("it goes on", Duration::from_secs(5), || agent.exchanges("reported") >= before + 2);
+    let redis = &agent.health()["exchanges"]["redis"];
+    assert!(switched >= 4, "{switched}");
+    for reason in ["parse", "misinferred"] {
+        assert_eq!(redis["lost_by"][reason], 0, "{switched} times: {redis}");
+    }
+    println!("switched {switched} times: {redis}");
 }
 
 /// UDP sockets that are not connected: what they send tells where to, and what they receive is answered by whom they have asked.
