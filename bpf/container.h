@@ -105,10 +105,9 @@ __attribute__((noinline)) int find_container(struct scratch *s, __u64 cgroups)
 	return walk.found;
 }
 
-/* A kernel without cgroups has no containers. */
 static __always_inline __u64 cgroups_of(struct task_struct *task)
 {
-	return bpf_core_field_exists(task->cgroups) ? (__u64)BPF_CORE_READ(task, cgroups) : 0;
+	return (__u64)BPF_CORE_READ(task, cgroups);
 }
 
 /* The rows of containers, `found`: s->container is the one. What is not decided yet is not selected. */

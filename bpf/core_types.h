@@ -118,8 +118,16 @@ struct net_device {
 struct dst_entry {
 	struct net_device *dev;
 };
+struct inode {
+	unsigned long i_ino;
+};
+struct file;
+struct socket {
+	struct file *file;
+};
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
@@ -128,7 +136,9 @@ struct sock {
 	struct dst_entry *sk_dst_cache;
 	__u32 sk_pacing_status;
 };
+struct unix_address;
 struct unix_sock {
+	struct unix_address *addr;
 	struct sock *peer;
 };
 struct inet_connection_sock {
@@ -169,6 +179,7 @@ struct path {
 };
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
 };
 struct mm_struct {
 	unsigned long arg_start;

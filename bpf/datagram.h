@@ -148,12 +148,15 @@ __attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratc
 	struct steth_destination to = {};
 	bool matters, wanted;
 
-	if (!c || !s || !(rules & (RULES_PORT_INCLUDES | RULES_PORT_EXCLUDES | RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES)))
-		return 1;
+	if (!c || !s)
+		return 0;
 	matters = rules & (RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES) ||
 		  (rules & RULES_PORT_INCLUDES && !has_port(rules, 0, here));
-	if (direction == STETH_RECEIVE)
-		return !matters || (c->far_end == FAR_END_WANTED && c->role != STETH_ROLE_SERVER);
+	if (direction == STETH_RECEIVE) {
+		if (c->role == STETH_ROLE_SERVER)
+			return !matters;
+		return matters ? c->far_end == FAR_END_WANTED : c->far_end != FAR_END_UNWANTED;
+	}
 	wanted = read_destination(s, &to);
 	if (wanted) {
 		bool ipv4 = to.family == AF_INET;
@@ -165,11 +168,13 @@ __attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratc
 			 !(rules & RULES_PORT_EXCLUDES && has_port(rules, 1, to.port)) &&
 			 (!(rules & RULES_PORT_INCLUDES) || has_port(rules, 0, here) || has_port(rules, 0, to.port));
 	}
+	if (c->role == STETH_ROLE_SERVER)
+		return wanted && !matters;
 	if (!wanted)
 		c->far_end = FAR_END_UNWANTED;
 	else if (c->far_end == FAR_END_UNKNOWN)
 		c->far_end = FAR_END_WANTED;
-	return c->far_end == FAR_END_WANTED || (wanted && !matters);
+	return c->far_end == FAR_END_WANTED;
 }
 
 /* A datagram of `length` bytes has moved between the current task and the socket. */
@@ -180,19 +185,20 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
 	__u64 now = bpf_ktime_get_ns();
 	__u32 captured = 0, behind = 0;
-	bool located;
+	bool located, matters;
 
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
 	located = locate_datagram(s);
-	if (!there && !far_end_wanted(c, s, here, direction)) {
+	matters = !there && control.rules & RULES_FAR_END;
+	if (matters && !far_end_wanted(c, s, here, direction)) {
 		count(s, STETH_UNSELECTED, 1);
 		return;
 	}
 	if (located)
 		captured = copy_datagram(c, s, length, direction);
 	/* Only by its first answer is a server known. */
-	if (!there && direction == STETH_SEND && c->role == STETH_ROLE_SERVER && !far_end_wanted(c, s, here, STETH_RECEIVE)) {
+	if (matters && direction == STETH_SEND && c->role == STETH_ROLE_SERVER && !far_end_wanted(c, s, here, STETH_RECEIVE)) {
 		count(s, STETH_UNSELECTED, 1);
 		return;
 	}

@@ -100,6 +100,17 @@ static __always_inline bool plain(__u32 *address)
 	return true;
 }
 
+/*
+ * The number of a unix socket's inode, by which one is told from all that come after it. An end that is accepted has one only
+ * once it is, and a client may have sent by then; it has the listener's address, and most clients have none.
+ */
+static __always_inline __u32 unix_number(struct sock *sk)
+{
+	if (BPF_CORE_READ((struct unix_sock *)sk, addr))
+		return 0;
+	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
 /* A UDP socket that is not connected: each datagram has a far end of its own, see far_end_wanted(). */
 static __always_inline bool has_no_far_end(struct sock *sk)
 {
@@ -112,6 +123,7 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 	__u32 rules = control.rules, sampling = control.sampling, hash;
 	__u16 here = sk->__sk_common.skc_num, there = bpf_ntohs(sk->__sk_common.skc_dport);
 	__u32 local[4] = {}, remote[4] = {};
+	struct sock *peer;
 	bool ipv4 = true;
 
 	if (family == AF_UNIX) {
@@ -120,11 +132,12 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 			return 0;
 		if (sampling == SAMPLE_ALL)
 			return 1;
-		/* Each end knows where the other one is; the order does not matter. An address is a number once it was read. */
-		bpf_probe_read_kernel(local, sizeof(sk), &sk);
-		*(struct sock **)remote = BPF_CORE_READ((struct unix_sock *)sk, peer);
-		if (!remote[0])
+		/* Each end knows the other one, and the order does not matter. */
+		peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		if (!peer)
 			return 1;
+		local[0] = unix_number(sk);
+		remote[0] = unix_number(peer);
 		return mix(hash_end(local, 0) + hash_end(remote, 0)) <= sampling;
 	}
 	if (rules & RULES_PORT_EXCLUDES && (has_port(rules, 1, here) || (there && has_port(rules, 1, there))))

@@ -80,6 +80,7 @@ enum rules {
 	RULES_PORT_EXCLUDES = 1 << 9,
 	RULES_REMOTE_INCLUDES = 1 << 10,
 	RULES_REMOTE_EXCLUDES = 1 << 11,
+	RULES_FAR_END = RULES_PORT_INCLUDES | RULES_PORT_EXCLUDES | RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES,
 	RULES_CONTAINER = 1 << 16,          /* any of the rows of containers */
 	RULES_CONTAINER_INCLUDES = 1 << 17, /* one of them has an `include`: whoever is in no container is not selected */
 };

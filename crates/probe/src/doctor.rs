@@ -43,7 +43,7 @@ impl Check {
 }
 
 /// Tracepoints of the first hook family, with what each is for.
-pub const TRACEPOINTS: [(&str, &str); 9] = [
+pub const TRACEPOINTS: [(&str, &str); 12] = [
     ("sock_send_length", "every send on a socket"),
     ("sock_recv_length", "every receive on a socket"),
     ("tcp_rcv_space_adjust", "arrival of received bytes"),
@@ -53,6 +53,9 @@ pub const TRACEPOINTS: [(&str, &str); 9] = [
     ("sched_process_exec", "new programs"),
     ("sched_process_fork", "children of selected processes"),
     ("sched_process_exit", "ends of processes"),
+    ("cgroup_mkdir", "new containers"),
+    ("cgroup_rmdir", "ends of containers"),
+    ("cgroup_attach_task", "processes that are put into a container"),
 ];
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";

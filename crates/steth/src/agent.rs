@@ -120,11 +120,12 @@ impl Agent {
         let changes = std::mem::take(&mut self.changes);
         for change in &changes {
             let done = match change.change {
-                // Until there is an answer, nothing is known.
-                CGROUP_MADE => {
+                // One for each hierarchy. Until there is an answer, nothing is known.
+                CGROUP_MADE if self.containers.is_new(&change.id) => {
                     self.surroundings.made(&change.id, each);
                     self.containers.known(&mut self.probe, &change.id, None)
                 }
+                CGROUP_MADE => Ok(()),
                 CGROUP_GONE => {
                     self.surroundings.gone(&change.id);
                     self.containers.gone(&change.id);

@@ -361,6 +361,33 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_connections_are_read_and_checked() {
+        let text = "selection:\n  port: {include: [80, '8000-8099'], exclude: [8080]}\n  \
+                    remote: {exclude: [10.0.0.0/8, '::1', '2001:db8::/32']}\n  sampling: 0.25\n";
+        let rows = Configuration::parse(text).unwrap();
+        assert_eq!(Configuration::parse(&rows.print()).unwrap(), rows);
+        let selection = crate::selection::of(&rows).unwrap();
+        assert_eq!(selection.connections.port.include[1].to_string(), "8000-8099");
+        assert!((selection.connections.share() - 0.25).abs() < 1e-9);
+        let off = Configuration::parse("capture:\n  protocols: []\n").unwrap();
+        assert_eq!(crate::selection::of(&off).unwrap().protocols, 0);
+        for (text, named) in [
+            ("port: {include: [0]}", "'0' is no port"),
+            ("port: {include: ['9-8']}", "'9-8' is no port"),
+            ("port: {include: [-80]}", "'-80' is no port"),
+            ("port: {include: [80.5]}", "a port or a range"),
+            ("remote: {include: [10.0.0.0/33]}", "'10.0.0.0/33' is no network"),
+            ("remote: {include: [localhost]}", "'localhost' is no network"),
+            ("sampling: 0", "selection.sampling is 0"),
+            ("sampling: 1.5", "selection.sampling is 1.5"),
+            ("label: {include: [app]}", "'app' names no variable or label"),
+        ] {
+            let error = format!("{:#}", Configuration::parse(&format!("selection: {{{text}}}\n")).unwrap_err());
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn a_wrong_key_or_value_is_named_with_its_line() {
         let error = format!("{:#}", Configuration::parse("capture:\n  hed: 256\n").unwrap_err());
         assert!(error.contains("hed") && error.contains("head") && error.contains('2'), "{error}");

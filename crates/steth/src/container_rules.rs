@@ -1,8 +1,8 @@
 //! Which containers are observed: what is known of each, judged by the rules of now and told the kernel side.
 //!
 //! ```text
-//! cgroup_mkdir ==[ record ]==> announced(id) -- whoever knows names --> known(id, facts) --> the kernel's table
-//!                                                                         `--> the processes that run in it
+//! cgroup_mkdir ==[ record ]==> is_new(id) -- whoever knows names --> known(id, facts) --> the kernel's table
+//!                                                                      `--> the processes that run in it
 //! ```
 //!
 //! The kernel side knows a container's id and nothing else. Until it is known here what a container is called, and that the rules
@@ -64,6 +64,11 @@ impl ContainerRules {
         if self.tell(probe, id) { selection::judge_running_in(probe, &self.rules, self, id) } else { Ok(()) }
     }
 
+    /// Whether nothing was said of it so far.
+    pub(crate) fn is_new(&self, id: &Id) -> bool {
+        !self.known.contains_key(id)
+    }
+
     /// Its cgroup was removed. The kernel side has forgotten it by itself.
     pub(crate) fn gone(&mut self, id: &Id) {
         self.known.remove(id);
@@ -113,5 +118,102 @@ impl ContainerRules {
             }
         }
         (before == Some(true)) != (container.told == Some(true))
+    }
+}
+
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub)] // the integration tests use the rest of it
+#[path = "../tests/lab/cgroup.rs"]
+mod cgroup;
+#[cfg(test)]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../tests/lab/policy.rs"]
+mod policy;
+
+#[cfg(test)]
+mod tests {
+    use super::cgroup::{self, Cgroup};
+    use super::*;
+    use std::process::{Child, Command};
+    use steth_probe::{Selection, Settings};
+    use steth_verdict::{Patterns, Rows};
+
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn start(cgroup: Option<&Cgroup>) -> Self {
+            let child = Command::new("sleep").arg("600").spawn().expect("it starts");
+            if let Some(cgroup) = cgroup {
+                cgroup.take(child.id());
+            }
+            Self(child)
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn by_name(include: &[&str], exclude: &[&str]) -> Rules {
+        let owned = |list: &[&str]| list.iter().map(|p| (*p).to_owned()).collect();
+        let container = Patterns { include: owned(include), exclude: owned(exclude) };
+        let executable = Patterns { include: vec!["/sleep$".into()], ..Patterns::default() };
+        Rules::new(&Rows { container, executable, ..Rows::default() }).unwrap()
+    }
+
+    #[test]
+    fn the_processes_of_a_container_are_judged_once_it_is_known_and_by_every_new_rule() {
+        if !super::policy::root() {
+            return;
+        }
+        let hierarchies = cgroup::hierarchies();
+        let ids = [cgroup::id(40), cgroup::id(41)];
+        let cgroups = ids.map(|id| Cgroup::make(&hierarchies, &format!("docker-{}.scope", cgroup::digits(&id))));
+        let sleepers = [Sleeper::start(Some(&cgroups[0])), Sleeper::start(Some(&cgroups[1])), Sleeper::start(None)];
+        let mut probe = Probe::attach(&Settings { ring_bytes: 1 << 20, ..Settings::default() }).unwrap();
+        let mut containers = ContainerRules::default();
+        let facts = |name: &str| ContainerFacts { name: Some(name.into()), ..ContainerFacts::default() };
+        let selected = |probe: &Probe| {
+            let selected = probe.selected();
+            sleepers.each_ref().map(|sleeper| selected.contains(&sleeper.0.id()))
+        };
+        let select = |probe: &mut Probe, containers: &mut ContainerRules, rules: Rules| {
+            probe.apply(&Selection { rules: rules.clone(), ..Selection::default() }).unwrap();
+            containers.apply(probe, &rules);
+            selection::judge_running(probe, &rules, containers).unwrap();
+        };
+        select(&mut probe, &mut containers, by_name(&["cart"], &[]));
+        assert_eq!(selected(&probe), [false; 3], "undecided, and outside of what is included");
+        containers.known(&mut probe, &ids[0], Some(&facts("cart"))).unwrap();
+        containers.known(&mut probe, &ids[1], Some(&facts("db"))).unwrap();
+        assert_eq!(selected(&probe), [true, false, false]);
+        containers.known(&mut probe, &ids[0], Some(&facts("renamed"))).unwrap();
+        assert_eq!(selected(&probe), [false; 3]);
+        containers.known(&mut probe, &ids[0], Some(&facts("cart"))).unwrap();
+        select(&mut probe, &mut containers, by_name(&[], &["cart"]));
+        assert_eq!(selected(&probe), [false, true, true]);
+        containers.known(&mut probe, &ids[1], None).unwrap();
+        assert_eq!(selected(&probe), [false, false, true], "nobody knows it any more");
+        containers.known(&mut probe, &ids[1], Some(&facts("db"))).unwrap();
+        assert_eq!(selected(&probe), [false, true, true]);
+        containers.gone(&ids[1]);
+        // As the kernel side does when the cgroup is removed.
+        probe.forget_container(&ids[1]);
+        assert!(!containers.select(Some(&ids[1])) && containers.select(None));
+        select(&mut probe, &mut containers, by_name(&[], &[]));
+        assert_eq!(selected(&probe), [true; 3], "no rows for containers");
+        select(&mut probe, &mut containers, by_name(&["cart"], &[]));
+        assert_eq!(selected(&probe), [true, false, false], "what is known is known still");
+        // One more than there is room for.
+        for n in 0..CONTAINERS as u64 + 1 {
+            let mut id = [0xee; CONTAINER_ID];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            containers.known(&mut probe, &id, Some(&facts("db"))).unwrap();
+        }
+        assert_eq!(containers.no_room(), 2, "beside the one from before");
+        assert_eq!(selected(&probe), [true, false, false]);
     }
 }

@@ -65,7 +65,7 @@ impl Args {
 fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
     let reload = stop::reload_on_signal()?;
-    let protocols = configuration.protocols()?;
+    let mut protocols = configuration.protocols()?;
     let shared = Arc::new(Shared::new(now(), Retention::default()));
     // The address first: it fails for reasons that a person can mend at once.
     let server = Server::bind(configuration.server.listen)?;
@@ -112,11 +112,10 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         agent.demote(pipeline.take_demotions());
         losses.look(|| pipeline.account());
         if reload.take() {
-            match args.configuration().and_then(|configuration| reselect(&mut agent, &configuration)) {
+            let read = args.configuration().and_then(|configuration| selection_of(&agent, &configuration));
+            match read.and_then(|selection| reselect(&mut agent, &mut pipeline, protocols, selection)) {
                 Ok(selection) => {
-                    // What is in the rings by now was copied for the protocols of before.
-                    agent.turn(&mut |record| pipeline.record(record));
-                    pipeline.select(Selected(selection.protocols));
+                    protocols = Selected(selection.protocols);
                     shown.share = selection.connections.share();
                     crate::say::say!("the selection was read again");
                 }
@@ -159,15 +158,30 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn reselect(agent: &mut Agent, configuration: &Configuration) -> anyhow::Result<Selection> {
+fn selection_of(agent: &Agent, configuration: &Configuration) -> anyhow::Result<Selection> {
     let selection = selection::of(configuration)?;
     anyhow::ensure!(
         selection.rules.is_empty() || agent.probe().same_pids(),
         "rules of the section selection would judge strangers: {}",
         crate::agent::OTHER_PIDS
     );
-    agent.select(&selection)?;
     Ok(selection)
+}
+
+/// Other rules than those of `before`. While the kernel side changes over, records come for the protocols of both.
+fn reselect(
+    agent: &mut Agent,
+    pipeline: &mut Pipeline<Counter>,
+    before: Selected,
+    selection: Selection,
+) -> anyhow::Result<Selection> {
+    pipeline.select(Selected(before.0 | selection.protocols));
+    let done = agent.select(&selection);
+    if done.is_ok() {
+        agent.turn(&mut |record| pipeline.record(record));
+    }
+    pipeline.select(if done.is_ok() { Selected(selection.protocols) } else { before });
+    done.map(|()| selection)
 }
 
 /// What health says beside the pipeline's own numbers.

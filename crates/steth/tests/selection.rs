@@ -4,114 +4,13 @@
 mod lab;
 
 use lab::process::command;
-use lab::runtimes::{programs, python};
+use lab::selection::{Talker, Watched, patterns, selection};
 use lab::{Process, RedisServer, alone};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{ChildStdin, ChildStdout, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
-use steth_event::Event;
-use steth_probe::{Probe, Selection, Settings};
-use steth_verdict::{Patterns, Rows, Rules};
-use tempfile::TempDir;
-
-fn patterns(include: &[&str], exclude: &[&str]) -> Patterns {
-    let owned = |list: &[&str]| list.iter().map(|p| (*p).to_owned()).collect();
-    Patterns { include: owned(include), exclude: owned(exclude) }
-}
-
-fn selection(rows: &Rows) -> Selection {
-    let rules = Rules::new(rows).expect("good rules");
-    Selection { rules, ..Selection::default() }
-}
-
-/// The kernel side on its own, with what has come out of it.
-struct Watched {
-    probe: Probe,
-    /// Records of sends and receives by process, as the ring had them.
-    chunks: BTreeMap<u32, u64>,
-}
-
-impl Watched {
-    fn attach(redis: &RedisServer, selection: &Selection) -> Self {
-        let settings = Settings { port: redis.port, selection: selection.clone(), ..Settings::default() };
-        let mut watched = Self { probe: Probe::attach(&settings).expect("root may attach"), chunks: BTreeMap::new() };
-        judge(&mut watched.probe, selection);
-        watched
-    }
-
-    fn reload(&mut self, selection: &Selection) {
-        self.probe.apply(selection).expect("the kernel takes the tables");
-        judge(&mut self.probe, selection);
-    }
-
-    /// Chunks of this process since the last look.
-    fn chunks_of(&mut self, pid: u32) -> u64 {
-        let Self { probe, chunks } = self;
-        probe.drain(|record| {
-            let tgid = match Event::parse(record).expect("a good record") {
-                Event::Chunk(chunk, _) => chunk.tgid,
-                Event::Open(open) => open.tgid,
-                _ => return,
-            };
-            *chunks.entry(tgid).or_default() += 1;
-        });
-        chunks.remove(&pid).unwrap_or(0)
-    }
-}
-
-/// What the agent does with processes that are running (crates/steth/src/selection.rs), with the few that matter here.
-fn judge(probe: &mut Probe, selection: &Selection) {
-    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
-        let Ok(executable) = std::fs::read_link(entry.path().join("exe")) else { continue };
-        let (command_line, environment) = (read("cmdline"), read("environ"));
-        let executable = executable.as_os_str().as_encoded_bytes();
-        let image = steth_verdict::Image { executable, command_line: &command_line, environment: &environment };
-        let selected = !selection.rules.is_empty() && selection.rules.judge(&image).selected;
-        probe.judge(pid, selected).expect("there is room");
-    }
-    probe.judged();
-}
-
-/// `servers/python/talker.py`
-struct Talker {
-    process: Process,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-    _dir: TempDir,
-}
-
-impl Talker {
-    fn start(redis: &RedisServer, mark: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut talker = command(python());
-        talker.env("STETH_MARK", mark).arg(programs().join("python/talker.py")).arg(redis.port.to_string()).arg(mark);
-        let mut process = Process::piped("talker", &mut talker, dir.path());
-        let to = process.child().stdin.take().expect("a pipe");
-        let from = BufReader::new(process.child().stdout.take().expect("a pipe"));
-        let mut talker = Self { process, to, from, _dir: dir };
-        talker.ok();
-        talker
-    }
-
-    fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    fn tell(&mut self, what: &str) {
-        writeln!(self.to, "{what}").expect("it reads");
-        self.ok();
-    }
-
-    fn ok(&mut self) {
-        let mut line = String::new();
-        self.from.read_line(&mut line).expect("it writes");
-        assert_eq!(line, "ok\n", "{}", self.process.errors());
-    }
-}
+use steth_probe::Selection;
+use steth_verdict::Rows;
 
 /// Each row, as a rule that wants "yes" and one that refuses "no".
 fn every_row() -> Vec<(&'static str, Selection)> {

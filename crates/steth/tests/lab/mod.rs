@@ -13,6 +13,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)] // every integration test uses another part of it
 
 pub mod case;
+pub mod cgroup;
 pub mod dns;
 pub mod dns_servers;
 pub mod load;
@@ -22,6 +23,7 @@ pub mod postgresql;
 pub mod process;
 pub mod redis;
 pub mod runtimes;
+pub mod selection;
 pub mod servers;
 pub mod steth;
 pub use dns::{Dnsperf, Unbound, dig, dnsperf};

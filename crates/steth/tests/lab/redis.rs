@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// A running redis-server without persistence, on a TCP port and a unix socket.
+/// A running redis-server without persistence, on a TCP port of both loopback addresses and a unix
+/// socket.
 #[derive(Debug)]
 pub struct RedisServer {
     /// Where it listens, on 127.0.0.1.
@@ -24,7 +25,7 @@ impl RedisServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, socket) = (free_port(), dir.path().join("redis.sock"));
         let mut command = command("redis-server");
-        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--daemonize", "no"]);
+        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "-::1", "--daemonize", "no"]);
         command.args(["--port", &port.to_string()]).arg("--unixsocket").arg(&socket).arg("--dir").arg(dir.path());
         // No periodic command of its own, no refusal of a test's bulk value.
         command.args(["--maxclients", "10000", "--latency-tracking", "no"]);
