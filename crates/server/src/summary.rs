@@ -84,6 +84,25 @@ struct Numbers {
     p95_ns: Option<f64>,
     p99_ns: Option<f64>,
     max_ns: Option<u64>,
+    /// Between the arrival in the server's socket and the read; at the server's side only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Times>,
+    /// Between the read and the response's first byte; at the server's side only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Times>,
+}
+
+/// Quantiles of a part of the time.
+#[derive(Debug, Serialize)]
+struct Times {
+    p50_ns: Option<f64>,
+    p95_ns: Option<f64>,
+}
+
+impl Times {
+    fn of(sketch: &Sketch) -> Option<Self> {
+        (sketch.count() > 0).then(|| Self { p50_ns: sketch.quantile(0.5), p95_ns: sketch.quantile(0.95) })
+    }
 }
 
 /// What the rows of one side add up to.
@@ -96,6 +115,8 @@ struct Tally {
     request_bytes: u64,
     response_bytes: u64,
     duration: Sketch,
+    queue: Sketch,
+    service: Sketch,
 }
 
 impl Tally {
@@ -108,6 +129,12 @@ impl Tally {
         self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
         self.duration.merge(&totals.duration);
+        if let Some(queue) = totals.queue() {
+            self.queue.merge(queue);
+        }
+        if let Some(service) = row.service() {
+            self.service.merge(service);
+        }
     }
 
     fn numbers(&self, seconds: f64) -> Option<Numbers> {
@@ -123,6 +150,8 @@ impl Tally {
             p95_ns: self.duration.quantile(0.95),
             p99_ns: self.duration.quantile(0.99),
             max_ns: self.duration.max(),
+            queue: Times::of(&self.queue),
+            service: Times::of(&self.service),
         })
     }
 }

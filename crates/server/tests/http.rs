@@ -54,7 +54,9 @@ impl Bench {
             protocol: Protocol::Http,
         });
         let (duration_ns, slow) = (millis * 1_000_000, millis >= 1000);
-        let seen = Observation { duration_ns, slow, request_bytes: 10, ..Default::default() };
+        let queue_ns = (key.side == Side::Server).then_some(duration_ns * 99);
+        let first_byte_ns = Some(duration_ns / 2);
+        let seen = Observation { duration_ns, first_byte_ns, queue_ns, slow, request_bytes: 10, ..Default::default() };
         self.windows.record(at, &key, &seen);
     }
 
@@ -103,7 +105,7 @@ fn check(text: &str) {
             family = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, what) = rest.split_once(' ').expect("name and type");
-            assert!(name == family && ["counter", "gauge", "histogram"].contains(&what), "{line}");
+            assert!(name == family && ["counter", "gauge", "histogram", "summary"].contains(&what), "{line}");
             assert_eq!(what == "counter", name.ends_with("_total"), "{line}");
             kind = what.to_owned();
         } else {
@@ -111,7 +113,11 @@ fn check(text: &str) {
             let number: f64 = number.parse().unwrap_or_else(|_| panic!("{line}"));
             let (name, labels) = id.split_once('{').unwrap_or((id, "}"));
             let suffix = name.strip_prefix(&family).unwrap_or_else(|| panic!("outside of its family: {line}"));
-            let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            let suffixes: &[&str] = match &*kind {
+                "histogram" => &["_bucket", "_sum", "_count"],
+                "summary" => &["_sum", "_count"],
+                _ => &[""],
+            };
             assert!(suffixes.contains(&suffix) && series.insert(id.to_owned()), "{line}");
             let mut labels = labels.strip_suffix('}').expect("closed");
             while !labels.is_empty() {
@@ -230,6 +236,12 @@ fn metrics_follow_the_conventions_line_by_line() {
     assert_eq!(value(&text, &format!("{http}_sum{{{labels}}}")), 7.007);
     let slow = "steth_exchanges_slow_total";
     assert_eq!(value(&text, &format!("{slow}{{side=\"server\",protocol=\"http\",{labels}}}")), 1.0);
+    for (part, sum) in [("queue", 7.007 * 99.0), ("service", 3.5035)] {
+        let part = format!("steth_server_{part}_seconds");
+        assert_eq!(value(&text, &format!("{part}_sum{{protocol=\"http\",{labels}}}")), sum);
+        assert_eq!(value(&text, &format!("{part}_count{{protocol=\"http\",{labels}}}")), 2.0);
+        assert!(!text.contains(&format!("{part}_sum{{protocol=\"http\",service_name=\"web\"")), "no client knows it");
+    }
     let client = "service_name=\"web\",service_peer_name=\"shop\",http_request_method=\"GET\",url_template=\"/a/{id}\",\
         http_response_status_code=\"503\",error_type=\"503\",server_address=\"shop\",server_port=\"8080\"";
     assert_eq!(value(&text, &format!("http_client_request_duration_seconds_count{{{client}}}")), 1.0);

@@ -253,6 +253,7 @@ impl Observer for Counter {
         let observation = Observation {
             duration_ns: e.end.saturating_sub(e.start),
             first_byte_ns: (e.first_byte != 0).then(|| e.first_byte.saturating_sub(e.start)),
+            queue_ns: e.queue(seen.side),
             request_bytes: e.request_bytes,
             response_bytes: e.response_bytes,
             blocking: e.blocking,

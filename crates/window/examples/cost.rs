@@ -42,7 +42,9 @@ fn main() {
         println!("{rows} rows");
         time("  Windows::record", 5_000_000, |n| {
             let duration_ns = durations[n & 4095];
-            let seen = Observation { duration_ns, first_byte_ns: Some(duration_ns / 2), ..Default::default() };
+            let queue_ns = Some(durations[(n + 7) & 4095] >> 4);
+            let seen =
+                Observation { duration_ns, first_byte_ns: Some(duration_ns / 2), queue_ns, ..Default::default() };
             windows.record(T, &keys[n % keys.len()], &seen);
         });
         let name = |_: u32| "GET /users/{id}";

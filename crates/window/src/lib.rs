@@ -69,7 +69,7 @@ mod windows;
 
 pub use admission::Limits;
 pub use classic::{Bounds, Classic, DATABASE, WIDE};
-pub use cumulative::{Cumulative, Series};
+pub use cumulative::{Cumulative, Series, Sum};
 pub use entity::{Entities, EntityId};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
 pub use sketch::Sketch;
