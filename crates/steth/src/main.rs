@@ -14,6 +14,7 @@ mod pipeline;
 mod print;
 mod record;
 mod replay;
+mod requests;
 mod run;
 mod say;
 mod selection;

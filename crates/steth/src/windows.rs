@@ -3,12 +3,13 @@
 use crate::naming::Naming;
 use crate::pipeline::{Observer, Seen, Tables};
 use crate::print;
+use crate::requests::Requests;
 use crate::slow::Thresholds;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use steth_event::Open;
 use steth_identity::{Beyond, Party};
-use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_window::{Entities, EntityId, Key, Kind, Limits, Observation, Protocol, Side, Status, Window, Windows};
 use steth_wire::Names;
 
 /// Numbers from here on are of the observer's own table of names.
@@ -23,6 +24,8 @@ pub(crate) struct Counter {
     text: String,
     latest: u64,
     slow: Thresholds,
+    /// Those that are kept one by one, if any are.
+    requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
 }
@@ -42,8 +45,14 @@ impl Counter {
             text: String::new(),
             latest: now,
             slow,
+            requests: None,
             pending: Vec::new(),
         }
+    }
+
+    /// The same, and some requests are kept one by one; which ones, chance from `seed` has a part in.
+    pub(crate) fn with_requests(self, seed: u64) -> Self {
+        Self { requests: Some(Requests::new(seed)), ..self }
     }
 
     /// The windows whose time is up, oldest first.
@@ -97,6 +106,13 @@ impl Counter {
             self.pending.push((id, (party.pid, party.started)));
         }
         id
+    }
+
+    /// The requests that are kept one by one, if any are. `now` is nanoseconds since 1970.
+    pub(crate) fn requests(&mut self, now: u64) -> Option<&mut Requests> {
+        let requests = self.requests.as_mut()?;
+        requests.roll(now);
+        Some(requests)
     }
 
     /// Observations that were folded or late, and entities that were folded.
@@ -173,13 +189,13 @@ impl Counter {
             match (beyond, seen.open.and_then(|open| print::ip(open, address))) {
                 (Some(beyond), _) => self.text.push_str(beyond.name()),
                 (None, Some(ip)) => self.text.push_str(&ip),
-                (None, None) => self.text.push_str("unknown"),
+                (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
             }
             // A client's port is its own invention; a server's names the service.
-            if port != 0 && self.text != "unknown" {
+            if port != 0 {
                 let _ = write!(self.text, ":{port}");
             }
-            self.entities.intern(&self.text, self.latest)
+            self.entities.intern_as(Kind::External, &self.text, self.latest)
         };
         Ends {
             client: name(seen.client(), seen.client_beyond(), &client.0, 0),
@@ -260,6 +276,9 @@ impl Observer for Counter {
             slow: self.slow.call_slow(e),
         };
         self.windows.record(end, &key, &observation);
+        if let Some(requests) = &mut self.requests {
+            requests.exchange(seen, &key, observation.duration_ns, &self.entities);
+        }
     }
 }
 

@@ -70,7 +70,7 @@ mod windows;
 pub use admission::Limits;
 pub use classic::{Bounds, Classic, DATABASE, WIDE};
 pub use cumulative::{Cumulative, Series, Sum};
-pub use entity::{Entities, EntityId};
+pub use entity::{Entities, EntityId, Kind};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
 pub use sketch::Sketch;
 pub use window::{Misplaced, Observation, Row, Totals, Window};
