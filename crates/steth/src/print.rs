@@ -229,8 +229,6 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
         (true, true) => ("\x1b[31m", "\x1b[0m"),
         (true, false) => ("\x1b[32m", "\x1b[0m"),
     };
-    // Names come from programs and peers: nothing of them may steer the terminal.
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
     let _ = writeln!(
         to,
         "{} {:<7} {:<5} {} -> {}  {}  {on}{}{}{off}  {}  {}/{} B",
@@ -248,8 +246,17 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     );
 }
 
+/// A name for a terminal. Names come from programs and peers: nothing of them may steer it, or turn the order of what stands beside
+/// them.
+pub(crate) fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// A duration with three significant digits.
-struct Rounded(u64);
+pub(crate) struct Rounded(pub(crate) u64);
 
 impl std::fmt::Display for Rounded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
