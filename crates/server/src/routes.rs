@@ -80,6 +80,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+        .route("/requests.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/requests.js"))))
         .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("page/app.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/metrics", get(scrape))

@@ -287,9 +287,13 @@ fn health_is_what_was_published() {
 #[test]
 fn the_page_is_self_contained_under_a_strict_policy() {
     let bench = Bench::new();
-    for (path, kind) in
-        [("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css"), ("/icon.svg", "image/svg")]
-    {
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/requests.js", "text/javascript"),
+        ("/app.css", "text/css"),
+        ("/icon.svg", "image/svg"),
+    ] {
         let (head, body) = bench.get(path);
         assert!(head.starts_with("HTTP/1.1 200") && head.contains(kind), "{head}");
         assert!(head.contains("default-src 'none'") && !head.contains("unsafe-inline"), "{head}");

@@ -364,4 +364,27 @@ mod tests {
         let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
         assert!(window.rows.iter().all(ids), "the id is that of the name");
     }
+    #[test]
+    fn a_request_that_is_kept_is_json_whatever_the_names_are() {
+        let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
+        let name = "ng\"inx\\\n\u{1b}[2J";
+        let process = Process { pid: 7, name: name.into(), look_up: LookUp::Done, ..Process::default() };
+        pipeline.record(&process.to_record());
+        exchange(1, 7).iter().chain(&exchange(2, 7)).for_each(|record| pipeline.record(record));
+        pipeline.finish();
+        let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
+        let kept = requests.snapshot().expect("some are new");
+        let first = &kept.last().expect("the first is the slowest, and one by chance").sample;
+        assert_eq!((&*first.operation, first.side, first.failed), ("GET /", Side::Server, false));
+        let json: serde_json::Value =
+            serde_json::from_str(&format!("{{{}}}", first.json)).expect("members of an object");
+        assert_eq!(json["exchange"]["server"]["process"], name);
+        assert_eq!(json["exchange"]["accept_wait_ns"], serde_json::Value::Null);
+        assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
+        assert!(requests.snapshot().is_none(), "nothing new");
+        assert!(
+            requests.counters().iter().any(|counter| counter.name == "steth_request_samples" && counter.value >= 1.0)
+        );
+    }
 }
