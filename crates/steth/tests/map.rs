@@ -5,6 +5,7 @@ mod lab;
 use lab::process::command;
 use lab::runtimes::{programs, python};
 use lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -109,6 +110,33 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     assert_eq!(top["rows"].as_array().expect("rows").iter().find(row).expect("its row")["count"], VISITS + 1);
     let narrow = agent.asked_by(&["top", "--once", "--by", "operation", "--seconds", "600"], &[("COLUMNS", "80")]);
     assert!(narrow.lines().all(|line| line.chars().count() <= 80) && narrow.contains("GET /cart/{id}"), "{narrow}");
+
+    // Again and again into a pipe, until it is told to stop; and whoever has read enough may go.
+    let mut again = command(env!("CARGO_BIN_EXE_steth"));
+    again.args([
+        "top",
+        "--interval",
+        "100ms",
+        "--seconds",
+        "600",
+        "--connect",
+        &format!("http://127.0.0.1:{}", agent.port),
+    ]);
+    let mut again = Process::spawn("top", &mut again, dir.path());
+    again.wait_for("there were three tables", Duration::from_secs(10), || {
+        again.output().matches("SERVICE ").count() >= 3
+    });
+    assert!(!again.output().contains('\u{1b}'), "{}", again.output());
+    again.signal(Signal::SIGTERM);
+    assert!(again.wait_for_end(Duration::from_secs(5)).success(), "{}", again.errors());
+    let left = format!(
+        "{} top --interval 100ms --connect http://127.0.0.1:{} | head -n 1",
+        env!("CARGO_BIN_EXE_steth"),
+        agent.port
+    );
+    let (output, errors) =
+        lab::process::run("sh", std::process::Command::new("sh").args(["-c", &left]), Duration::from_secs(10));
+    assert!(output.contains("services, last") && errors.is_empty(), "{output}{errors}");
     agent.finish();
 }
 

@@ -31,6 +31,6 @@ export function requests(answer, make, duration) {
       make("td", {}, duration(total(e))), make("td", { class: "dim" }, why.map(name => WHY[name] ?? name).join(", ")));
   };
   return make("table", { class: "requests" }, make("caption", {}, `The newest ${answer.requests.length} of ${answer.matching} requests that the agent has kept. `,
-    make("span", { class: "c" }, "waiting to be read"), " · ", make("span", { class: "s" }, "server"), " · ", make("span", { class: "r" }, "rest of the answer")),
+    make("span", { class: "c" }, "client, or waiting to be read"), " · ", make("span", { class: "s" }, "server"), " · ", make("span", { class: "r" }, "rest of the answer")),
     make("tbody", {}, ...answer.requests.map(row)));
 }
