@@ -167,6 +167,40 @@ fn an_event_loop_that_is_blocked_lets_the_others_wait_in_their_sockets() {
     }
 }
 
+/// Python reads three requests at once and answers one after the other: the later ones' service time has the answers before it in
+/// it, and all that their client waits for is in it.
+#[test]
+fn pipelined_requests_that_are_read_together_wait_in_the_service_time() {
+    root_or_skip!();
+    let _alone = alone();
+    let python = lab::Python::start();
+    let steth = Steth::watch(&["--port", &python.port.to_string()]);
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, python.port)).expect("Python accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is set");
+    let requests = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3);
+    stream.write_all(requests.as_bytes()).expect("Python reads");
+    let mut answers = Vec::new();
+    while String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count() < 3 || !answers.ends_with(b"slow\n") {
+        let mut more = [0; 4096];
+        let length = stream.read(&mut more).expect("Python answers");
+        assert!(length > 0, "{}", String::from_utf8_lossy(&answers));
+        answers.extend_from_slice(&more[..length]);
+    }
+    steth.wait_for_exchanges(6, Duration::from_secs(5));
+    let seen = steth.finish();
+    let ns = |e: &Value, field: &str| e[field].as_i64().unwrap_or_else(|| panic!("no {field}: {e}"));
+    let mut servers: Vec<_> = seen.side("server").collect();
+    servers.sort_by_key(|e| ns(e, "response_seq"));
+    assert_eq!(servers.len(), 3);
+    for (before, server) in servers.iter().enumerate() {
+        let client = seen.side("client").find(|c| c["request_seq"] == server["request_seq"]).expect("its end");
+        let (queue, service) = (ns(server, "queue_ns"), ns(server, "service_ns"));
+        assert!(service >= (before as i64 + 1) * 50 * MILLISECOND, "{server}");
+        let rest = ns(client, "first_byte_ns") - queue - service;
+        assert!(rest.abs() < 20 * MILLISECOND, "{rest}: {server} {client}");
+    }
+}
+
 const MILLISECOND: i64 = 1_000_000;
 
 /// Nanoseconds of the day.
