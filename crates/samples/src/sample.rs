@@ -1,7 +1,7 @@
 //! A request that was kept.
 
 use std::sync::Arc;
-use steth_window::Side;
+use steth_window::{EntityId, Side};
 
 /// Why a request was kept: for one reason or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +102,8 @@ impl Sample {
 pub struct Kept {
     /// Why it is there, still.
     pub why: Why,
+    /// Whose it was when it was kept: who that is may have become known since.
+    pub(crate) server: EntityId,
     /// What is there.
     pub sample: Arc<Sample>,
 }

@@ -6,6 +6,7 @@ use crate::sample::{Kept, Sample, Why};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use steth_window::EntityId;
 
 /// Bounds, each with a count of what it has cost ([`Counts`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,10 +172,20 @@ impl Samples {
             self.bytes -= oldest.sample.size();
             self.counts.evicted += 1;
         }
-        self.kept.insert(number, Kept { why, sample: Arc::new(sample) });
+        self.kept.insert(number, Kept { why, server: of.server, sample: Arc::new(sample) });
         self.bytes += size;
         self.counts.kept += 1;
         self.changed = true;
+    }
+
+    /// It is known by now who an entity is that samples were kept of: they go by that name from now on. What is written down stays
+    /// as it was written.
+    pub fn settle(&mut self, provisional: EntityId, server: &Arc<str>, namespace: usize) {
+        for kept in self.kept.values_mut().filter(|kept| kept.server == provisional) {
+            let sample = Arc::make_mut(&mut kept.sample);
+            (sample.server, sample.server_namespace) = (server.clone(), namespace);
+            self.changed = true;
+        }
     }
 
     /// A sample has one reason less to be there; without any it goes.

@@ -55,7 +55,7 @@ impl Wanted {
         })
     }
 
-    fn is(&self, Kept { why, sample }: &Kept) -> bool {
+    fn is(&self, Kept { why, sample, .. }: &Kept) -> bool {
         let Sample { operation, side, end, duration_ns, failed, .. } = &**sample;
         self.service.as_ref().is_none_or(|service| sample.is_of(service))
             && self.operation.as_ref().is_none_or(|wanted| **wanted == **operation)
@@ -74,7 +74,7 @@ pub(crate) fn answer(kept: &[Kept], wanted: &Wanted) -> String {
     // They were kept in the order in which they were heard of; what was read late ended earlier.
     matching.sort_by_key(|kept| std::cmp::Reverse(kept.sample.end));
     let mut text = format!(r#"{{"kept":{},"matching":{},"requests":["#, kept.len(), matching.len());
-    for (n, Kept { why, sample }) in matching.into_iter().take(wanted.limit).enumerate() {
+    for (n, Kept { why, sample, .. }) in matching.into_iter().take(wanted.limit).enumerate() {
         text.push_str(if n == 0 { r#"{"why":["# } else { r#",{"why":["# });
         for (n, name) in why.names().enumerate() {
             let _ = write!(text, r#"{}"{name}""#, if n == 0 { "" } else { "," });

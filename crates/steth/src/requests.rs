@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use steth_samples::{Glance, Kept, Limits, Operation, Sample, Samples, Why};
 use steth_server::{Counter, Kind};
-use steth_window::{Entities, Key};
+use steth_window::{Entities, EntityId, Key};
 use steth_wire::Side;
 
 /// Chooses requests and writes them down.
@@ -50,6 +50,11 @@ impl Requests {
             json: json.into(),
         };
         self.samples.keep(of, why, sample);
+    }
+
+    /// A server that was counted provisionally has got its name.
+    pub(crate) fn settle(&mut self, provisional: EntityId, is: EntityId, entities: &Entities) {
+        self.samples.settle(provisional, &entities.name(is), entities.namespace(is));
     }
 
     /// Tells the time, nanoseconds since 1970.

@@ -82,7 +82,7 @@ impl Counter {
         if self.pending.is_empty() {
             return;
         }
-        let Self { pending, entities, latest, .. } = self;
+        let Self { pending, entities, latest, requests, .. } = self;
         pending.retain(|(id, (pid, started))| {
             // Another process with this id by now: of the one that was counted nothing more will be known.
             let party = naming.get(*pid).filter(|party| party.started == *started || *started == 0);
@@ -91,6 +91,9 @@ impl Counter {
             };
             let is = entities.intern_in(party.namespace().unwrap_or_default(), party.service(), *latest);
             entities.settle(*id, is);
+            if let Some(requests) = requests {
+                requests.settle(*id, is, entities);
+            }
             false
         });
     }
@@ -333,7 +336,7 @@ mod tests {
     #[test]
     fn what_the_runtime_says_late_is_joined_before_the_window_closes() {
         let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
-        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter);
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
         let records = |pipeline: &mut Pipeline<Counter>, records: Vec<Vec<u8>>| {
             records.iter().for_each(|record| pipeline.record(record));
         };
@@ -355,11 +358,17 @@ mod tests {
         let (counter, tables) = pipeline.observer_and_tables();
         let so_far = counter.snapshot(SECOND, tables);
         assert_eq!(servers(&so_far), [("nginx".to_owned(), 1, true), ("nginx".to_owned(), 1, true)]);
+        let kept = |counter: &mut Counter, service: &str| {
+            let kept = counter.requests(SECOND).and_then(Requests::snapshot).expect("some are new");
+            kept.iter().filter(|kept| kept.sample.is_of(service)).count()
+        };
+        assert_eq!(kept(counter, "nginx"), 2);
         records(&mut pipeline, vec![container("c", LookUp::Done)]);
         records(&mut pipeline, exchange(3, 7).into());
         records(&mut pipeline, vec![tick(300)]);
         let (counter, tables) = pipeline.observer_and_tables();
         let window = counter.roll(11 * SECOND, tables).expect("a window");
+        assert_eq!(kept(counter, "web"), 2, "that of before it was known, too");
         assert_eq!(servers(&window), [("nginx".to_owned(), 1, false), ("shop/web".to_owned(), 2, false)]);
         let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
         assert!(window.rows.iter().all(ids), "the id is that of the name");
