@@ -109,6 +109,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 if talk.5 > 0.0 {
                     key.side = Side::Server;
                     seen.duration_ns = inside as u64;
+                    seen.first_byte_ns = Some((inside * 0.9) as u64);
+                    seen.queue_ns = Some((outside * 0.3) as u64);
                     seen.slow = seen.duration_ns >= slow;
                     windows.record(at, &key, &seen);
                     ledger.reported += 1;

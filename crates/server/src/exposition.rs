@@ -29,6 +29,8 @@ pub(crate) enum Type {
     Counter,
     Gauge,
     Histogram,
+    /// Without quantiles: count and sum.
+    Summary,
 }
 
 /// A text being written.
@@ -59,6 +61,7 @@ impl Exposition {
             Type::Counter => "counter",
             Type::Gauge => "gauge",
             Type::Histogram => "histogram",
+            Type::Summary => "summary",
         };
         let _ = write!(self.text, "# HELP {name} ");
         escape(&mut self.text, help, self.format == Format::OpenMetrics);
@@ -79,10 +82,15 @@ impl Exposition {
             self.start(name, "_bucket", labels, Some(bounds.get(at).copied()));
             let _ = writeln!(self.text, "{total}");
         }
+        self.summary(name, labels, total, sum);
+    }
+
+    /// How many there were and their sum.
+    pub(crate) fn summary(&mut self, name: &str, labels: &str, count: u64, sum: f64) {
         self.start(name, "_sum", labels, None);
         let _ = writeln!(self.text, "{sum}");
         self.start(name, "_count", labels, None);
-        let _ = writeln!(self.text, "{total}");
+        let _ = writeln!(self.text, "{count}");
     }
 
     /// Name and labels of a sample, with an `le` label if asked for: `Some(None)` is infinity.

@@ -6,6 +6,8 @@
 //! ```text
 //!   data path --- publish_finished, 10 s ---> Shared --> Cumulative --> GET /metrics
 //!             --- publish_current,   1 s ---> Shared --> summary ----> GET /api/v1/windows  <-- page, GET /
+//!                                                `-----> map --------> GET /api/v1/map
+//!             --- publish_samples,   1 s ---> Shared --> requests ---> GET /api/v1/requests
 //!   agent     --- publish_health,    1 s ---> Shared --------------> GET /api/v1/health
 //! ```
 //!
@@ -36,10 +38,15 @@ mod exposition;
 mod guard;
 mod health;
 mod listener;
+mod map;
 mod metrics;
+mod query;
+mod range;
+mod requests;
 mod routes;
 mod shared;
 mod summary;
+mod tally;
 
 pub use health::{Counter, Cpu, Health, Hook, Kind};
 pub use listener::{Handle, Server, ServerError};

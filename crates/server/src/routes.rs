@@ -1,8 +1,9 @@
 //! The paths and their answers.
 
 use crate::exposition::Format;
+use crate::requests::Wanted;
 use crate::shared::Shared;
-use crate::{guard, health, metrics, summary};
+use crate::{guard, health, map, metrics, requests, summary};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -79,11 +80,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+        .route("/requests.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/requests.js"))))
         .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("page/app.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("page/icon.svg"))))
         .route("/metrics", get(scrape))
         .route("/api/v1/health", get(health))
         .route("/api/v1/windows", get(windows))
+        .route("/api/v1/map", get(topology))
+        .route("/api/v1/requests", get(samples))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(axum::middleware::from_fn(guard::guard))
         .with_state(app)
@@ -132,6 +136,30 @@ async fn windows(State(app): State<Arc<App>>, uri: Uri) -> Response {
         Body::from(body),
     )
         .into_response()
+}
+
+/// `?window=5m`: who talks to whom, with what each side tells of it.
+async fn topology(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    match map::windows(uri.query().unwrap_or_default()) {
+        Ok(last) => written(app.answer(("map", last), || to_json(&map::map(&app.shared, last)))),
+        Err(error) => refused(error),
+    }
+}
+
+/// `?service=&operation=&side=&why=&min_ms=&errors=&since=&limit=`: requests that are kept one by one, newest first.
+async fn samples(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    match Wanted::parse(uri.query().unwrap_or_default()) {
+        Ok(wanted) => written(requests::answer(&app.shared.samples(), &wanted)),
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: String) -> Response {
+    (StatusCode::BAD_REQUEST, error + "\n").into_response()
+}
+
+fn written(body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], body.into()).into_response()
 }
 
 fn json(value: &impl Serialize) -> Response {

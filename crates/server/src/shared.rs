@@ -4,6 +4,7 @@ use crate::health::Health;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use steth_samples::Kept;
 use steth_window::Window;
 
 /// How many finished windows stay in memory for the page. Whatever limit is reached first counts.
@@ -54,6 +55,7 @@ pub struct Shared {
     history: ArcSwap<History>,
     current: ArcSwapOption<Window>,
     health: ArcSwap<Health>,
+    samples: ArcSwap<Vec<Kept>>,
     version: AtomicU64,
 }
 
@@ -67,6 +69,7 @@ impl Shared {
             history: ArcSwap::default(),
             current: ArcSwapOption::empty(),
             health: ArcSwap::default(),
+            samples: ArcSwap::default(),
             version: AtomicU64::new(0),
         }
     }
@@ -90,6 +93,12 @@ impl Shared {
         self.changed();
     }
 
+    /// Publishes the requests that are kept one by one, newest first, when they have changed.
+    pub fn publish_samples(&self, samples: Arc<Vec<Kept>>) {
+        self.samples.store(samples);
+        self.changed();
+    }
+
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -101,6 +110,10 @@ impl Shared {
 
     pub(crate) fn health(&self) -> Arc<Health> {
         self.health.load_full()
+    }
+
+    pub(crate) fn samples(&self) -> Arc<Vec<Kept>> {
+        self.samples.load_full()
     }
 
     /// The finished windows and the current one, without a gap or an overlap between them.

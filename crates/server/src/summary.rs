@@ -1,11 +1,13 @@
 //! The windows of the last minutes, merged for the page.
 
+use crate::range::Range;
 use crate::shared::Shared;
+use crate::tally::{Sides, Tallies};
 use hashbrown::HashMap;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use steth_window::{Misplaced, Row, Side, Sketch, Window, Windows};
+use steth_window::{Misplaced, Side, Windows};
 
 /// Most services in an answer, busiest first; likewise operations and callers of each.
 const MAX_SERVICES: usize = 200;
@@ -60,98 +62,6 @@ struct Caller {
     sides: Sides,
 }
 
-/// The sides that were observed. They are never summed.
-#[derive(Debug, Serialize)]
-struct Sides {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<Numbers>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<Numbers>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    network: Option<Numbers>,
-}
-
-#[derive(Debug, Serialize)]
-struct Numbers {
-    count: u64,
-    rate: f64,
-    errors: u64,
-    blocking: u64,
-    slow: u64,
-    request_bytes: u64,
-    response_bytes: u64,
-    p50_ns: Option<f64>,
-    p95_ns: Option<f64>,
-    p99_ns: Option<f64>,
-    max_ns: Option<u64>,
-}
-
-/// What the rows of one side add up to.
-#[derive(Clone, Default)]
-struct Tally {
-    count: u64,
-    errors: u64,
-    blocking: u64,
-    slow: u64,
-    request_bytes: u64,
-    response_bytes: u64,
-    duration: Sketch,
-}
-
-impl Tally {
-    fn add(&mut self, row: &Row) {
-        let totals = &row.totals;
-        self.count += totals.count;
-        self.errors += if row.labels.key.failed() { totals.count } else { 0 };
-        self.blocking += totals.blocking;
-        self.slow += totals.slow;
-        self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
-        self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
-        self.duration.merge(&totals.duration);
-    }
-
-    fn numbers(&self, seconds: f64) -> Option<Numbers> {
-        (self.count > 0).then(|| Numbers {
-            count: self.count,
-            rate: self.count as f64 / seconds,
-            errors: self.errors,
-            blocking: self.blocking,
-            slow: self.slow,
-            request_bytes: self.request_bytes,
-            response_bytes: self.response_bytes,
-            p50_ns: self.duration.quantile(0.5),
-            p95_ns: self.duration.quantile(0.95),
-            p99_ns: self.duration.quantile(0.99),
-            max_ns: self.duration.max(),
-        })
-    }
-}
-
-/// One tally per side.
-#[derive(Clone, Default)]
-struct Tallies([Tally; 3]);
-
-impl Tallies {
-    fn add(&mut self, row: &Row) {
-        self.0[row.labels.key.side as usize].add(row);
-    }
-
-    /// The side that tells how often something happened: the server's, if it was observed.
-    fn leading(&self) -> Side {
-        let seen = |side: &Side| self.0[*side as usize].count > 0;
-        [Side::Server, Side::Client].into_iter().find(seen).unwrap_or(Side::Network)
-    }
-
-    fn rate(&self, seconds: f64) -> f64 {
-        self.0[self.leading() as usize].count as f64 / seconds
-    }
-
-    fn sides(&self, seconds: f64) -> Sides {
-        let [client, server, network] = [0, 1, 2].map(|side| self.0[side].numbers(seconds));
-        Sides { client, server, network }
-    }
-}
-
 #[derive(Default)]
 struct Gathered<'a> {
     all: Tallies,
@@ -183,18 +93,11 @@ impl GatheredOperation<'_> {
 
 /// Merges the last `last` windows and the current one.
 pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
-    let (history, current) = shared.windows();
-    let mut windows: Vec<&Window> = history.windows.iter().map(|(window, _)| &**window).collect();
-    windows.extend(current.as_deref());
-    let to = windows.last().map_or(shared.started, |window| window.end);
-    let newest = windows.last().map_or(to, |window| if window.complete { window.end } else { window.start });
-    let from = newest.saturating_sub(last * Windows::LENGTH);
-    let covered = from.max(shared.started);
-    let seconds = (to.saturating_sub(covered) as f64 / SECOND).max(1.0);
-
+    let range = Range::of(shared, last);
+    let seconds = range.seconds();
     let mut services: HashMap<&Arc<str>, Gathered<'_>> = HashMap::new();
     let mut misplaced = Misplaced::default();
-    for window in windows.iter().filter(|window| window.start >= from) {
+    for window in range.within() {
         misplaced.add(&window.misplaced);
         for row in &window.rows {
             let (labels, key) = (&*row.labels, &row.labels.key);
@@ -213,11 +116,11 @@ pub(crate) fn summary(shared: &Shared, last: u64) -> Summary {
     let services_total = services.len();
     let services = busiest(services.into_iter().collect(), MAX_SERVICES, |(_, service)| service.all.rate(seconds));
     let names: Vec<(&Arc<str>, Side)> = services.iter().map(|(name, service)| (*name, service.all.leading())).collect();
-    let rates = sparklines(&windows, &names, newest, shared.started);
+    let rates = sparklines(&range, &names);
     let services = services.into_iter().zip(rates);
     Summary {
-        from_ms: covered / 1_000_000,
-        to_ms: to / 1_000_000,
+        from_ms: range.covered / 1_000_000,
+        to_ms: range.to / 1_000_000,
         seconds,
         misplaced,
         services_total,
@@ -256,12 +159,13 @@ fn busiest<T>(mut all: Vec<T>, most: usize, rate: impl Fn(&T) -> f64) -> Vec<T> 
 }
 
 /// Exchanges per second of each service in the finished windows before `newest`, from one and the same side.
-fn sparklines(windows: &[&Window], services: &[(&Arc<str>, Side)], newest: u64, started: u64) -> Vec<Vec<f64>> {
+fn sparklines(range: &Range, services: &[(&Arc<str>, Side)]) -> Vec<Vec<f64>> {
+    let Range { newest, started, .. } = *range;
     let first = newest.saturating_sub(POINTS * Windows::LENGTH).max(started - started % Windows::LENGTH);
     let points = (newest.saturating_sub(first) / Windows::LENGTH) as usize;
     let place: HashMap<_, usize> = services.iter().enumerate().map(|(at, service)| (*service, at)).collect();
     let mut rates = vec![vec![0.0; points]; services.len()];
-    for window in windows.iter().filter(|window| window.complete && window.start >= first) {
+    for window in range.all().filter(|window| window.complete && window.start >= first) {
         let point = ((window.start - first) / Windows::LENGTH) as usize;
         for row in &window.rows {
             let service = place.get(&(&row.labels.server, row.labels.key.side));

@@ -1,85 +1,16 @@
 //! The server over a plain socket: what it answers, to whom, and how the text is formed.
 
+mod bench;
+
+use bench::{Bench, SECOND, T};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use steth_ledger::{Exchanges, Lost};
-use steth_server::{Counter, Handle, Health, Hook, Kind, Retention, Server, ServerError, Shared};
-use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, Windows};
-
-const SECOND: u64 = 1_000_000_000;
-const T: u64 = 1_700_000_000 * SECOND;
-const NAMES: [&str; 12] = [
-    "",
-    "GET /a/{id}",
-    "HGET",
-    "WRONGTYPE",
-    "503",
-    "SELECT a FROM t WHERE b = ?",
-    "SELECT b FROM t",
-    "SELECT t",
-    "PING",
-    "HTTP /dav/{id}",
-    "GET *",
-    "connection_reset",
-];
-
-struct Bench {
-    server: Handle,
-    shared: Arc<Shared>,
-    windows: Windows,
-    entities: Entities,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let shared = Arc::new(Shared::new(T, Retention::default()));
-        let server = Server::start("127.0.0.1:0".parse().expect("address"), shared.clone()).expect("starts");
-        Self { server, shared, windows: Windows::new(Limits::default(), T), entities: Entities::default() }
-    }
-
-    fn record(&mut self, at: u64, client: &str, key: impl Fn(Key) -> Key, millis: u64) {
-        let key = key(Key {
-            client: self.entities.intern(client, at),
-            server: self.entities.intern("shop", at),
-            operation: 1,
-            summary: None,
-            namespace: 0,
-            status: Status::code(200),
-            error_type: 0,
-            server_port: 8080,
-            side: Side::Server,
-            protocol: Protocol::Http,
-        });
-        let (duration_ns, slow) = (millis * 1_000_000, millis >= 1000);
-        let seen = Observation { duration_ns, slow, request_bytes: 10, ..Default::default() };
-        self.windows.record(at, &key, &seen);
-    }
-
-    fn publish(&mut self, now: u64) {
-        let name = |n: u32| NAMES[n as usize];
-        while let Some(window) = self.windows.roll(now, &mut self.entities, &name) {
-            self.shared.publish_finished(window);
-        }
-        self.shared.publish_current(self.windows.snapshot(now, &self.entities, &name));
-    }
-
-    fn send(&self, request: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.server.address()).expect("connects");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        (head.to_owned(), body.to_owned())
-    }
-
-    fn get(&self, path: &str) -> (String, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.server.address()))
-    }
-}
+use steth_server::{Counter, Health, Hook, Kind, Retention, Server, ServerError, Shared};
+use steth_window::{Key, Protocol, Side, Status};
 
 /// The value of one series, or a panic that shows the whole text.
 fn value(text: &str, series: &str) -> f64 {
@@ -103,7 +34,7 @@ fn check(text: &str) {
             family = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, what) = rest.split_once(' ').expect("name and type");
-            assert!(name == family && ["counter", "gauge", "histogram"].contains(&what), "{line}");
+            assert!(name == family && ["counter", "gauge", "histogram", "summary"].contains(&what), "{line}");
             assert_eq!(what == "counter", name.ends_with("_total"), "{line}");
             kind = what.to_owned();
         } else {
@@ -111,7 +42,11 @@ fn check(text: &str) {
             let number: f64 = number.parse().unwrap_or_else(|_| panic!("{line}"));
             let (name, labels) = id.split_once('{').unwrap_or((id, "}"));
             let suffix = name.strip_prefix(&family).unwrap_or_else(|| panic!("outside of its family: {line}"));
-            let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            let suffixes: &[&str] = match &*kind {
+                "histogram" => &["_bucket", "_sum", "_count"],
+                "summary" => &["_sum", "_count"],
+                _ => &[""],
+            };
             assert!(suffixes.contains(&suffix) && series.insert(id.to_owned()), "{line}");
             let mut labels = labels.strip_suffix('}').expect("closed");
             while !labels.is_empty() {
@@ -230,6 +165,12 @@ fn metrics_follow_the_conventions_line_by_line() {
     assert_eq!(value(&text, &format!("{http}_sum{{{labels}}}")), 7.007);
     let slow = "steth_exchanges_slow_total";
     assert_eq!(value(&text, &format!("{slow}{{side=\"server\",protocol=\"http\",{labels}}}")), 1.0);
+    for (part, sum) in [("queue", 7.007 * 99.0), ("service", 3.5035)] {
+        let part = format!("steth_server_{part}_seconds");
+        assert_eq!(value(&text, &format!("{part}_sum{{protocol=\"http\",{labels}}}")), sum);
+        assert_eq!(value(&text, &format!("{part}_count{{protocol=\"http\",{labels}}}")), 2.0);
+        assert!(!text.contains(&format!("{part}_sum{{protocol=\"http\",service_name=\"web\"")), "no client knows it");
+    }
     let client = "service_name=\"web\",service_peer_name=\"shop\",http_request_method=\"GET\",url_template=\"/a/{id}\",\
         http_response_status_code=\"503\",error_type=\"503\",server_address=\"shop\",server_port=\"8080\"";
     assert_eq!(value(&text, &format!("http_client_request_duration_seconds_count{{{client}}}")), 1.0);
@@ -346,9 +287,13 @@ fn health_is_what_was_published() {
 #[test]
 fn the_page_is_self_contained_under_a_strict_policy() {
     let bench = Bench::new();
-    for (path, kind) in
-        [("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css"), ("/icon.svg", "image/svg")]
-    {
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/requests.js", "text/javascript"),
+        ("/app.css", "text/css"),
+        ("/icon.svg", "image/svg"),
+    ] {
         let (head, body) = bench.get(path);
         assert!(head.starts_with("HTTP/1.1 200") && head.contains(kind), "{head}");
         assert!(head.contains("default-src 'none'") && !head.contains("unsafe-inline"), "{head}");

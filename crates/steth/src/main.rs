@@ -1,20 +1,24 @@
 //! `steth` sees every service on a Linux host talk.
 //!
 //! The binary joins the stages (`pipeline`), gives them a source (`agent`: the live kernel; `replay`: a file) and an
-//! observer (`watch`: lines; `run`: windows, metrics and a page; `record`: a file).
+//! observer (`watch`: lines; `run`: windows, metrics and a page; `record`: a file). `top` and `map` ask a running agent.
 
 mod account;
 mod agent;
+mod answers;
+mod ask;
 mod configuration;
 mod container_rules;
 mod deadlines;
 mod doctor;
 mod losses;
+mod map;
 mod naming;
 mod pipeline;
 mod print;
 mod record;
 mod replay;
+mod requests;
 mod run;
 mod say;
 mod selection;
@@ -24,6 +28,8 @@ mod stop;
 mod store;
 mod strangers;
 mod surroundings;
+mod table;
+mod top;
 mod watch;
 mod windows;
 
@@ -44,6 +50,10 @@ enum Command {
     Run(run::Args),
     /// Live exchanges on the terminal or as JSON lines (needs root)
     Watch(watch::Args),
+    /// Services, operations and edges of a running agent, busiest first
+    Top(top::Args),
+    /// Who talks to whom, of a running agent, for Graphviz or as JSON
+    Map(map::Args),
     /// Raw events to a file (needs root)
     Record(record::Args),
     /// A recording, a pcap or a pcapng, offline
@@ -56,6 +66,8 @@ fn main() -> ExitCode {
     let result = match &Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Watch(args) => watch::run(args),
+        Command::Top(args) => top::run(args),
+        Command::Map(args) => map::run(args),
         Command::Record(args) => record::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -14,7 +14,7 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
     let _ = write!(
         to,
         r#"{{"type":"exchange","time":"{}","protocol":"{}","side":"{}","client":"#,
-        wall(e.start.wrapping_add(seen.clock)),
+        Wall(e.start.wrapping_add(seen.clock)),
         e.protocol().name(),
         seen.side.name(),
     );
@@ -44,6 +44,8 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
     number(to, e.queue(seen.side));
     to.extend_from_slice(br#","service_ns":"#);
     number(to, e.service(seen.side));
+    // How long a connection waited to be accepted, no record of the kernel side tells yet.
+    to.extend_from_slice(br#","accept_wait_ns":null"#);
     let _ = write!(
         to,
         r#","request_bytes":{},"response_bytes":{},"connection":{},"request_seq":{},"response_seq":"#,
@@ -182,15 +184,20 @@ fn text(to: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(to, text);
 }
 
-fn wall(nanoseconds: u64) -> humantime::Rfc3339Timestamp {
-    humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds))
+/// Nanoseconds since 1970, written as RFC 3339.
+pub(crate) struct Wall(pub(crate) u64);
+
+impl std::fmt::Display for Wall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + Duration::from_nanos(self.0)).fmt(f)
+    }
 }
 
 /// Writes one line for people:
 /// `12:00:00.123456 server  nginx:80 <- wrk  GET /x  200  1.2ms  40/850 B`.
 pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     let e = seen.exchange;
-    let time = wall(e.start.wrapping_add(seen.clock)).to_string();
+    let time = Wall(e.start.wrapping_add(seen.clock)).to_string();
     let (client, server) = ends(seen);
     let name = |party: Option<&Party>, beyond: Option<&Beyond>, address: &Address, pid: u32| {
         let (namespace, name) = match (party, beyond) {
@@ -222,8 +229,6 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
         (true, true) => ("\x1b[31m", "\x1b[0m"),
         (true, false) => ("\x1b[32m", "\x1b[0m"),
     };
-    // Names come from programs and peers: nothing of them may steer the terminal.
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
     let _ = writeln!(
         to,
         "{} {:<7} {:<5} {} -> {}  {}  {on}{}{}{off}  {}  {}/{} B",
@@ -241,8 +246,17 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     );
 }
 
+/// A name for a terminal. Names come from programs and peers: nothing of them may steer it, or turn the order of what stands beside
+/// them.
+pub(crate) fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// A duration with three significant digits.
-struct Rounded(u64);
+pub(crate) struct Rounded(pub(crate) u64);
 
 impl std::fmt::Display for Rounded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

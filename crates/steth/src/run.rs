@@ -5,6 +5,7 @@ use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::container_rules::ContainerRules;
 use crate::pipeline::{Pipeline, Selected};
+use crate::requests::Requests;
 use crate::store::Store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
@@ -90,8 +91,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
     let limits = configuration.pipeline()?;
-    let mut pipeline =
-        Pipeline::new(&limits, protocols, Counter::new(now(), configuration.windows(), configuration.thresholds()));
+    let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
+    let mut pipeline = Pipeline::new(&limits, protocols, counter);
     let mut shown = Shown {
         hooks: agent.probe().hooks().collect(),
         usage: Usage::default(),
@@ -135,6 +136,9 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
             shared.publish_finished(window);
         }
         shared.publish_current(counter.snapshot(now, tables));
+        if let Some(samples) = counter.requests(now).and_then(Requests::snapshot) {
+            shared.publish_samples(samples);
+        }
         shown.failed_windows = store.as_ref().map_or(0, |store| store.failed);
         shown.containers_no_room = agent.containers().no_room();
         shown.containers = agent.surroundings().container_counters();
@@ -200,10 +204,13 @@ struct Shown {
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     let account = pipeline.account();
     let mut counters = counters(&account);
+    let (misplaced, entities) = pipeline.observer().limits();
+    if let Some(requests) = pipeline.observer().requests(now()) {
+        counters.extend(requests.counters());
+    }
     let mut add = |name, help, labels: Vec<(&'static str, String)>, value: u64| {
         counters.push(steth_server::Counter { name, help, kind: Kind::Counter, labels, value: value as f64 });
     };
-    let (misplaced, entities) = pipeline.observer().limits();
     add(
         "steth_hook_runs_missed_total",
         "Program runs that the kernel skipped: events lost unseen.",

@@ -3,12 +3,13 @@
 use crate::naming::Naming;
 use crate::pipeline::{Observer, Seen, Tables};
 use crate::print;
+use crate::requests::Requests;
 use crate::slow::Thresholds;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use steth_event::Open;
 use steth_identity::{Beyond, Party};
-use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_window::{Entities, EntityId, Key, Kind, Limits, Observation, Protocol, Side, Status, Window, Windows};
 use steth_wire::Names;
 
 /// Numbers from here on are of the observer's own table of names.
@@ -23,6 +24,8 @@ pub(crate) struct Counter {
     text: String,
     latest: u64,
     slow: Thresholds,
+    /// Those that are kept one by one, if any are.
+    requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
 }
@@ -42,8 +45,14 @@ impl Counter {
             text: String::new(),
             latest: now,
             slow,
+            requests: None,
             pending: Vec::new(),
         }
+    }
+
+    /// The same, and some requests are kept one by one; which ones, chance from `seed` has a part in.
+    pub(crate) fn with_requests(self, seed: u64) -> Self {
+        Self { requests: Some(Requests::new(seed)), ..self }
     }
 
     /// The windows whose time is up, oldest first.
@@ -73,7 +82,7 @@ impl Counter {
         if self.pending.is_empty() {
             return;
         }
-        let Self { pending, entities, latest, .. } = self;
+        let Self { pending, entities, latest, requests, .. } = self;
         pending.retain(|(id, (pid, started))| {
             // Another process with this id by now: of the one that was counted nothing more will be known.
             let party = naming.get(*pid).filter(|party| party.started == *started || *started == 0);
@@ -82,6 +91,9 @@ impl Counter {
             };
             let is = entities.intern_in(party.namespace().unwrap_or_default(), party.service(), *latest);
             entities.settle(*id, is);
+            if let Some(requests) = requests {
+                requests.settle(*id, is, entities);
+            }
             false
         });
     }
@@ -97,6 +109,13 @@ impl Counter {
             self.pending.push((id, (party.pid, party.started)));
         }
         id
+    }
+
+    /// The requests that are kept one by one, if any are. `now` is nanoseconds since 1970.
+    pub(crate) fn requests(&mut self, now: u64) -> Option<&mut Requests> {
+        let requests = self.requests.as_mut()?;
+        requests.roll(now);
+        Some(requests)
     }
 
     /// Observations that were folded or late, and entities that were folded.
@@ -173,13 +192,13 @@ impl Counter {
             match (beyond, seen.open.and_then(|open| print::ip(open, address))) {
                 (Some(beyond), _) => self.text.push_str(beyond.name()),
                 (None, Some(ip)) => self.text.push_str(&ip),
-                (None, None) => self.text.push_str("unknown"),
+                (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
             }
             // A client's port is its own invention; a server's names the service.
-            if port != 0 && self.text != "unknown" {
+            if port != 0 {
                 let _ = write!(self.text, ":{port}");
             }
-            self.entities.intern(&self.text, self.latest)
+            self.entities.intern_as(Kind::External, &self.text, self.latest)
         };
         Ends {
             client: name(seen.client(), seen.client_beyond(), &client.0, 0),
@@ -253,12 +272,16 @@ impl Observer for Counter {
         let observation = Observation {
             duration_ns: e.end.saturating_sub(e.start),
             first_byte_ns: (e.first_byte != 0).then(|| e.first_byte.saturating_sub(e.start)),
+            queue_ns: e.queue(seen.side),
             request_bytes: e.request_bytes,
             response_bytes: e.response_bytes,
             blocking: e.blocking,
             slow: self.slow.call_slow(e),
         };
         self.windows.record(end, &key, &observation);
+        if let Some(requests) = &mut self.requests {
+            requests.exchange(seen, &key, observation.duration_ns, &self.entities);
+        }
     }
 }
 
@@ -313,7 +336,7 @@ mod tests {
     #[test]
     fn what_the_runtime_says_late_is_joined_before_the_window_closes() {
         let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
-        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter);
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
         let records = |pipeline: &mut Pipeline<Counter>, records: Vec<Vec<u8>>| {
             records.iter().for_each(|record| pipeline.record(record));
         };
@@ -335,13 +358,42 @@ mod tests {
         let (counter, tables) = pipeline.observer_and_tables();
         let so_far = counter.snapshot(SECOND, tables);
         assert_eq!(servers(&so_far), [("nginx".to_owned(), 1, true), ("nginx".to_owned(), 1, true)]);
+        let kept = |counter: &mut Counter, service: &str| {
+            let kept = counter.requests(SECOND).and_then(Requests::snapshot).expect("some are new");
+            kept.iter().filter(|kept| kept.sample.is_of(service)).count()
+        };
+        assert_eq!(kept(counter, "nginx"), 2);
         records(&mut pipeline, vec![container("c", LookUp::Done)]);
         records(&mut pipeline, exchange(3, 7).into());
         records(&mut pipeline, vec![tick(300)]);
         let (counter, tables) = pipeline.observer_and_tables();
         let window = counter.roll(11 * SECOND, tables).expect("a window");
+        assert_eq!(kept(counter, "web"), 2, "that of before it was known, too");
         assert_eq!(servers(&window), [("nginx".to_owned(), 1, false), ("shop/web".to_owned(), 2, false)]);
         let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
         assert!(window.rows.iter().all(ids), "the id is that of the name");
+    }
+    #[test]
+    fn a_request_that_is_kept_is_json_whatever_the_names_are() {
+        let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
+        let name = "ng\"inx\\\n\u{1b}[2J";
+        let process = Process { pid: 7, name: name.into(), look_up: LookUp::Done, ..Process::default() };
+        pipeline.record(&process.to_record());
+        exchange(1, 7).iter().chain(&exchange(2, 7)).for_each(|record| pipeline.record(record));
+        pipeline.finish();
+        let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
+        let kept = requests.snapshot().expect("some are new");
+        let first = &kept.last().expect("the first is the slowest, and one by chance").sample;
+        assert_eq!((&*first.operation, first.side, first.failed), ("GET /", Side::Server, false));
+        let json: serde_json::Value =
+            serde_json::from_str(&format!("{{{}}}", first.json)).expect("members of an object");
+        assert_eq!(json["exchange"]["server"]["process"], name);
+        assert_eq!(json["exchange"]["accept_wait_ns"], serde_json::Value::Null);
+        assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
+        assert!(requests.snapshot().is_none(), "nothing new");
+        assert!(
+            requests.counters().iter().any(|counter| counter.name == "steth_request_samples" && counter.value >= 1.0)
+        );
     }
 }

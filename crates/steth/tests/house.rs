@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -23,8 +23,12 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("identity", &["event", "ledger"]),
     ("containers", &[]),
     ("window", &["ledger"]),
-    ("server", &["ledger", "window"]),
-    ("steth", &["event", "flow", "identity", "ledger", "pcap", "probe", "server", "verdict", "window", "wire"]),
+    ("samples", &["window"]),
+    ("server", &["ledger", "samples", "window"]),
+    (
+        "steth",
+        &["event", "flow", "identity", "ledger", "pcap", "probe", "samples", "server", "verdict", "window", "wire"],
+    ),
 ];
 
 /// Names that say nothing about what is inside.

@@ -4,8 +4,10 @@ mod lab;
 
 use lab::process::command;
 use lab::runtimes::{programs, python};
-use lab::{Process, Steth, alone, curl, free_port};
+use lab::{Agent, Node, Process, Steth, alone, curl, free_port, wait_until};
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// Four requests at once to a server that works on one at a time, 50 ms each. It says 50 ms of each; the clients wait up to 200.
@@ -37,7 +39,8 @@ fn the_time_in_which_a_request_waits_for_a_busy_server_is_its_queue() {
             seen.side("client").find(|client| client["request_seq"] == server["request_seq"]).expect("its end");
         let ns = |e: &Value, field: &str| e[field].as_i64().unwrap_or_else(|| panic!("no {field}: {e}"));
         let (queue, service) = (ns(server, "queue_ns"), ns(server, "service_ns"));
-        let waited = instant(server) - instant(client);
+        let begun = |e: &Value| instant(e["time"].as_str().expect("a time"));
+        let waited = begun(server) - begun(client);
         assert!((queue - waited).abs() < 2 * MILLISECOND, "{server} {client}");
         assert!(service >= 50 * MILLISECOND && ns(server, "duration_ns") >= service, "{server}");
         assert!(ns(client, "duration_ns") + MILLISECOND >= queue + service, "{server} {client}");
@@ -48,11 +51,160 @@ fn the_time_in_which_a_request_waits_for_a_busy_server_is_its_queue() {
     assert!(longest >= 45 * MILLISECOND, "nobody waited for the one before: {longest}");
 }
 
+const CLIENTS: u64 = 20;
+const REQUESTS: u64 = 5;
+
+/// A pool of two threads that take 50 ms for each request, and twenty clients: the server says 50 ms, a client waits for half a
+/// second. Its own part and the queue are told apart, in all places where they are added up, and the requests that prove it are there.
+#[test]
+fn a_thread_pool_that_is_too_small_shows_as_queue_and_not_as_work() {
+    root_or_skip!();
+    let _alone = alone();
+    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+    let mut java = command("java");
+    java.args(["-Dsun.net.httpserver.nodelay=true", "-Xshare:auto", "-XX:TieredStopAtLevel=1"]);
+    java.arg(programs().join("java/Server.java")).args([&port.to_string(), "2"]);
+    let server = Process::spawn("a pool of two", &mut java, dir.path());
+    server.wait_for_port(port);
+    // What the runtime does for the first time is not what is measured.
+    (0..5).for_each(|_| assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]).status, 200));
+    let agent = Agent::start();
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| (0..REQUESTS).for_each(|_| get(port, "/slow")));
+        }
+    });
+    let of = |name: &str, labels: &[&str]| agent.metric(name, &[&["/slow\""], labels].concat());
+    let name = |side: &str, what: &str| format!("http_{side}_request_duration_seconds_{what}");
+    let port_label = format!("server_port=\"{port}\"");
+    let all = (CLIENTS * REQUESTS) as f64;
+    wait_until("both ends of all were counted", Duration::from_secs(20), || {
+        of(&name("client", "count"), &[&port_label]) == all && of("steth_server_queue_seconds_count", &[]) == all
+    });
+    let client = of(&name("client", "sum"), &[&port_label]);
+    let (queue, service) = (of("steth_server_queue_seconds_sum", &[]), of("steth_server_service_seconds_sum", &[]));
+    let split = format!("client {client}, queue {queue}, service {service}");
+    assert!((service / all - 0.05).abs() < 0.01, "{split}");
+    assert!(queue > 6.0 * service, "{split}");
+    assert!((client - queue - service).abs() < 0.05 * client, "{split}");
+
+    let windows = agent.json("/api/v1/windows?last=30");
+    let services = windows["services"].as_array().expect("services").iter();
+    let mut operations = services.flat_map(|service| service["operations"].as_array().into_iter().flatten());
+    let slow = operations.find(|operation| operation["name"] == "GET /slow").expect("the operation");
+    let p50 = |part: &Value| part["p50_ns"].as_f64().unwrap_or_else(|| panic!("no p50: {slow:#}")) / 1e6;
+    let server = &slow["sides"]["server"];
+    assert!((45.0..60.0).contains(&p50(&server["service"])) && p50(&server["queue"]) > 200.0, "{slow:#}");
+    assert!(slow["sides"]["client"]["queue"].is_null(), "{slow:#}");
+
+    let slowest = agent.json("/api/v1/requests?operation=GET+%2Fslow&side=server&why=slowest");
+    let request = &slowest["requests"][0];
+    let exchange = &request["exchange"];
+    let ns = |field: &str| exchange[field].as_i64().unwrap_or_else(|| panic!("no {field}: {request:#}"));
+    assert!(ns("queue_ns") >= 0 && ns("service_ns") > 45 * MILLISECOND && exchange["accept_wait_ns"].is_null());
+    assert_eq!((exchange["server"]["port"].as_u64(), &exchange["status"]), (Some(port.into()), &200.into()));
+    let at =
+        |name: &str| instant(request["instants"][name].as_str().unwrap_or_else(|| panic!("no {name}: {request:#}")));
+    assert_eq!(at("start") - at("arrival"), ns("queue_ns"));
+    assert_eq!(at("first_byte") - at("start"), ns("service_ns"));
+    assert_eq!(at("end") - at("start"), ns("duration_ns"));
+    let clients = agent.json("/api/v1/requests?operation=GET+%2Fslow&side=client&why=slowest&min_ms=300");
+    assert!(clients["matching"].as_u64() >= Some(1), "the client's slowest waited: {clients:#}");
+    agent.finish();
+}
+
+/// One connection, one request, one response.
+fn get(port: u16, path: &str) {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server accepts");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("the server reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the server answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// node has one thread. What comes while a handler does not give it back is not slow itself: it waits in the socket.
+#[test]
+fn an_event_loop_that_is_blocked_lets_the_others_wait_in_their_sockets() {
+    root_or_skip!();
+    let _alone = alone();
+    let node = Node::start();
+    get(node.port, "/");
+    let steth = Steth::watch(&["--port", &node.port.to_string()]);
+    // Before and after: one connection that is accepted already, and some that are not.
+    let mut kept = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port)).expect("node accepts");
+    let of_kept = kept.local_addr().expect("connected").port();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the kernel takes it");
+        let mut answer = [0; 4096];
+        assert!(stream.read(&mut answer).expect("node answers") > 0);
+    };
+    ask(&mut kept);
+    std::thread::scope(|scope| {
+        scope.spawn(|| get(node.port, "/block"));
+        std::thread::sleep(Duration::from_millis(50));
+        (0..3).for_each(|_| drop(scope.spawn(|| get(node.port, "/"))));
+        ask(&mut kept);
+    });
+    steth.wait_for_exchanges(12, Duration::from_secs(5));
+    let seen = steth.finish();
+    let ns = |e: &Value, field: &str| e[field].as_i64().unwrap_or_else(|| panic!("no {field}: {e}"));
+    let of = |name: &'static str| seen.side("server").filter(move |e| e["operation"] == name).collect::<Vec<_>>();
+    let [block] = of("GET /block")[..] else { panic!("one was blocking: {:#?}", seen.exchanges) };
+    assert!(ns(block, "service_ns") >= 199 * MILLISECOND && ns(block, "queue_ns") < 100 * MILLISECOND, "{block}");
+    let others = of("GET /");
+    assert_eq!(others.len(), 5);
+    let waited: Vec<_> = others.iter().filter(|e| ns(e, "queue_ns") > 80 * MILLISECOND).collect();
+    assert_eq!(waited.len(), 4, "{others:#?}");
+    for e in waited {
+        assert!(ns(e, "service_ns") < ns(e, "queue_ns") / 2, "its own time is short: {e}");
+        let client = seen.side("client").find(|c| c["request_seq"] == e["request_seq"]).expect("its end");
+        let parts = ns(e, "queue_ns") + ns(e, "service_ns");
+        // An acknowledgement that was put off is sent after 40 ms, and what lies in the socket then seems to have come with it.
+        let late = if client["client"]["port"] == of_kept { 45 } else { 0 };
+        let rest = ns(client, "duration_ns") - parts;
+        assert!((-20 * MILLISECOND..(20 + late) * MILLISECOND).contains(&rest), "{rest}: {client} {e}");
+    }
+}
+
+/// Python reads three requests at once and answers one after the other: the later ones' service time has the answers before it in
+/// it, and all that their client waits for is in it.
+#[test]
+fn pipelined_requests_that_are_read_together_wait_in_the_service_time() {
+    root_or_skip!();
+    let _alone = alone();
+    let python = lab::Python::start();
+    let steth = Steth::watch(&["--port", &python.port.to_string()]);
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, python.port)).expect("Python accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is set");
+    let requests = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3);
+    stream.write_all(requests.as_bytes()).expect("Python reads");
+    let mut answers = Vec::new();
+    while String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count() < 3 || !answers.ends_with(b"slow\n") {
+        let mut more = [0; 4096];
+        let length = stream.read(&mut more).expect("Python answers");
+        assert!(length > 0, "{}", String::from_utf8_lossy(&answers));
+        answers.extend_from_slice(&more[..length]);
+    }
+    steth.wait_for_exchanges(6, Duration::from_secs(5));
+    let seen = steth.finish();
+    let ns = |e: &Value, field: &str| e[field].as_i64().unwrap_or_else(|| panic!("no {field}: {e}"));
+    let mut servers: Vec<_> = seen.side("server").collect();
+    servers.sort_by_key(|e| ns(e, "response_seq"));
+    assert_eq!(servers.len(), 3);
+    for (before, server) in servers.iter().enumerate() {
+        let client = seen.side("client").find(|c| c["request_seq"] == server["request_seq"]).expect("its end");
+        let (queue, service) = (ns(server, "queue_ns"), ns(server, "service_ns"));
+        assert!(service >= (before as i64 + 1) * 50 * MILLISECOND, "{server}");
+        let rest = ns(client, "first_byte_ns") - queue - service;
+        assert!(rest.abs() < 20 * MILLISECOND, "{rest}: {server} {client}");
+    }
+}
+
 const MILLISECOND: i64 = 1_000_000;
 
-/// Nanoseconds of the day at which an exchange began.
-fn instant(exchange: &Value) -> i64 {
-    let time = exchange["time"].as_str().expect("a time");
+/// Nanoseconds of the day.
+fn instant(time: &str) -> i64 {
     let (_, clock) = time.trim_end_matches('Z').split_once('T').expect("RFC 3339");
     let (clock, fraction) = clock.split_once('.').expect("nanoseconds");
     let seconds = clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().expect("digits"));

@@ -24,7 +24,8 @@ fn main() {
         black_box(sketch.quantile(0.95));
     });
 
-    for rows in [100u32, 2000, 16_000] {
+    // Clients' rows have no queue.
+    for (rows, queued) in [100u32, 2000, 16_000].into_iter().flat_map(|rows| [(rows, false), (rows, true)]) {
         let (mut windows, mut entities) = (Windows::new(Limits::default(), T), Entities::default());
         let key = |n: u32| Key {
             client: EntityId(1 + u64::from(n % 7)),
@@ -39,10 +40,12 @@ fn main() {
             protocol: Protocol::Http,
         };
         let keys: Vec<_> = (0..rows).map(key).collect();
-        println!("{rows} rows");
+        println!("{rows} rows, {} queue times", if queued { "with" } else { "without" });
         time("  Windows::record", 5_000_000, |n| {
             let duration_ns = durations[n & 4095];
-            let seen = Observation { duration_ns, first_byte_ns: Some(duration_ns / 2), ..Default::default() };
+            let queue_ns = queued.then_some(durations[(n + 7) & 4095] >> 4);
+            let seen =
+                Observation { duration_ns, first_byte_ns: Some(duration_ns / 2), queue_ns, ..Default::default() };
             windows.record(T, &keys[n % keys.len()], &seen);
         });
         let name = |_: u32| "GET /users/{id}";

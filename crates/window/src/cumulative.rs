@@ -2,9 +2,28 @@
 
 use crate::classic::Classic;
 use crate::key::{Key, Labels};
-use crate::window::{Row, Totals, Window};
+use crate::sketch::Sketch;
+use crate::window::{Row, Window};
 use hashbrown::HashMap;
 use std::sync::Arc;
+
+/// How many there were and what they add up to. Its quantiles are in the windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// Nanoseconds.
+    pub nanos: u128,
+}
+
+impl Sum {
+    fn add(&mut self, times: Option<&Sketch>) {
+        if let Some(times) = times {
+            self.count += times.count();
+            self.nanos += u128::from(times.sum());
+        }
+    }
+}
 
 /// One series: a key, and all that was ever counted under it.
 #[derive(Clone, Debug)]
@@ -17,6 +36,10 @@ pub struct Series {
     pub slow: u64,
     /// Sum of their durations in nanoseconds.
     pub sum: u128,
+    /// Times in the server's socket before anybody read.
+    pub queue: Sum,
+    /// Times from the read to the response's first byte.
+    pub service: Sum,
     /// Bytes of all requests.
     pub request_bytes: u64,
     /// Bytes of all responses.
@@ -29,7 +52,19 @@ pub struct Series {
 impl Series {
     fn new(labels: Arc<Labels>, updated: u64) -> Self {
         let classic = [0; Classic::MAX];
-        Self { labels, count: 0, slow: 0, sum: 0, request_bytes: 0, response_bytes: 0, classic, updated }
+        let (queue, service) = Default::default();
+        Self {
+            labels,
+            count: 0,
+            slow: 0,
+            sum: 0,
+            queue,
+            service,
+            request_bytes: 0,
+            response_bytes: 0,
+            classic,
+            updated,
+        }
     }
 
     /// Counts per classic bucket of the protocol, not cumulative; the last has no upper bound.
@@ -38,10 +73,13 @@ impl Series {
         &self.classic[..=self.labels.key.protocol.bounds().len()]
     }
 
-    fn add(&mut self, totals: &Totals) {
+    fn add(&mut self, row: &Row) {
+        let totals = &row.totals;
         self.count += totals.count;
         self.slow += totals.slow;
         self.sum += u128::from(totals.duration_sum);
+        self.queue.add(totals.queue());
+        self.service.add(row.service());
         self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
         for (mine, theirs) in self.classic.iter_mut().zip(totals.classic.counts()) {
@@ -110,7 +148,7 @@ impl Cumulative {
             let (key, folded) = self.place(row, window.end);
             if let Some(series) = self.series.get_mut(&key) {
                 series.updated = series.updated.max(window.end);
-                series.add(&row.totals);
+                series.add(row);
             }
             self.folded += if folded { row.totals.count } else { 0 };
         }

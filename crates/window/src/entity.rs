@@ -39,12 +39,25 @@ impl Serialize for EntityId {
     }
 }
 
+/// What an entity is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Somebody whose name is known: a process that is watched, a service or a pod of the cluster.
+    Service,
+    /// An address or the name of a host, with nobody known behind it.
+    External,
+    /// Several that did not fit a limit, or nobody knows who.
+    Other,
+}
+
 #[derive(Debug)]
 struct Entity {
     /// With its namespace, if it has one.
     name: Arc<str>,
     /// Bytes of the namespace in front; 0 if it has none.
     namespace: usize,
+    kind: Kind,
     /// It is not known yet who this is; and, once it is, who.
     provisional: Option<Option<EntityId>>,
     /// When it was last named or part of a window; nanoseconds since 1970.
@@ -81,10 +94,15 @@ impl Entities {
         Self { table: HashMap::new(), max, provisional: 0, folded: 0, collisions: 0, last_sweep: 0 }
     }
 
-    /// The id of the entity with this name. `now` is nanoseconds since 1970.
+    /// The id of the service with this name. `now` is nanoseconds since 1970.
     pub fn intern(&mut self, name: &str, now: u64) -> EntityId {
+        self.intern_as(Kind::Service, name, now)
+    }
+
+    /// The id of the entity with this name, of which so much is known. Who was once known as a service stays one.
+    pub fn intern_as(&mut self, kind: Kind, name: &str, now: u64) -> EntityId {
         let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
-        self.place(EntityId::of(name), name, 0, None, now)
+        self.place(EntityId::of(name), name, 0, kind, None, now)
     }
 
     /// The id of the entity with this name in this namespace.
@@ -95,7 +113,7 @@ impl Entities {
         let namespace = &namespace[..namespace.floor_char_boundary(Self::MAX_NAME / 2)];
         let full = format!("{namespace}/{name}");
         let full = &full[..full.floor_char_boundary(Self::MAX_NAME)];
-        self.place(EntityId::of(full), full, namespace.len(), None, now)
+        self.place(EntityId::of(full), full, namespace.len(), Kind::Service, None, now)
     }
 
     /// An entity of its own, of which it is not known yet who it is: `token` tells it from others of the same name. When
@@ -104,7 +122,7 @@ impl Entities {
     pub fn provisional(&mut self, name: &str, token: u64, now: u64) -> EntityId {
         let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
         let id = EntityId(hash(hash(EntityId::of(name).0, &[0]), &token.to_le_bytes()));
-        self.place(id, name, 0, Some(None), now)
+        self.place(id, name, 0, Kind::Service, Some(None), now)
     }
 
     /// It is known by now who a provisional entity is.
@@ -157,6 +175,7 @@ impl Entities {
         id: EntityId,
         name: &str,
         namespace: usize,
+        kind: Kind,
         provisional: Option<Option<EntityId>>,
         now: u64,
     ) -> EntityId {
@@ -165,6 +184,7 @@ impl Entities {
         }
         if let Some(entity) = self.table.get_mut(&id) {
             entity.used = entity.used.max(now);
+            entity.kind = entity.kind.min(kind);
             // One chance in 10^11 with a thousand names; the two are then counted as one.
             self.collisions += u64::from(&*entity.name != name);
             return id;
@@ -179,7 +199,7 @@ impl Entities {
             return EntityId::OTHER;
         }
         self.provisional += usize::from(provisional.is_some());
-        self.table.insert(id, Entity { name: name.into(), namespace, provisional, used: now });
+        self.table.insert(id, Entity { name: name.into(), namespace, kind, provisional, used: now });
         id
     }
 
@@ -204,6 +224,12 @@ impl Entities {
     #[must_use]
     pub fn namespace(&self, id: EntityId) -> usize {
         self.table.get(&id).map_or(0, |entity| entity.namespace)
+    }
+
+    /// What is known of it; [`Kind::Other`] if the table does not know it (any more).
+    #[must_use]
+    pub fn kind(&self, id: EntityId) -> Kind {
+        self.table.get(&id).map_or(Kind::Other, |entity| entity.kind)
     }
 
     /// Entities in the table.
@@ -286,6 +312,16 @@ mod tests {
         assert_eq!(entities.settled(other), Some(EntityId::of("nginx")));
         entities.forget_provisional(1);
         assert!(!entities.any_provisional() && entities.len() == 2);
+    }
+
+    #[test]
+    fn who_is_known_as_a_service_stays_one() {
+        let mut entities = Entities::default();
+        let db = entities.intern_as(Kind::External, "db", 1);
+        assert_eq!(entities.kind(db), Kind::External);
+        assert_eq!((entities.intern("db", 2), entities.kind(db)), (db, Kind::Service));
+        assert_eq!((entities.intern_as(Kind::External, "db", 3), entities.kind(db)), (db, Kind::Service));
+        assert_eq!(entities.kind(EntityId::OTHER), Kind::Other);
     }
 
     #[test]

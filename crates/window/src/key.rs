@@ -1,7 +1,7 @@
 //! What a row is about ([`Key`], numbers only), and the same in words ([`Labels`]).
 
 use crate::classic::{self, Bounds};
-use crate::entity::{Entities, EntityId};
+use crate::entity::{Entities, EntityId, Kind};
 use serde::Serialize;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -206,6 +206,12 @@ pub struct Labels {
     /// The same of the server's.
     #[serde(skip)]
     pub server_namespace: usize,
+    /// What is known of the client.
+    #[serde(skip)]
+    pub client_kind: Kind,
+    /// What is known of the server.
+    #[serde(skip)]
+    pub server_kind: Kind,
     /// One of the two is not known yet and is called by a name that may turn out to be wrong.
     #[serde(skip)]
     pub provisional: bool,
@@ -232,6 +238,8 @@ impl Labels {
             server: entities.name(key.server),
             client_namespace: entities.namespace(key.client),
             server_namespace: entities.namespace(key.server),
+            client_kind: entities.kind(key.client),
+            server_kind: entities.kind(key.server),
             provisional: entities.settled(key.client).is_none() || entities.settled(key.server).is_none(),
             operation: or(key.operation, "other").into(),
             summary: key.summary.map(|summary| name(summary).into()),

@@ -69,8 +69,8 @@ mod windows;
 
 pub use admission::Limits;
 pub use classic::{Bounds, Classic, DATABASE, WIDE};
-pub use cumulative::{Cumulative, Series};
-pub use entity::{Entities, EntityId};
+pub use cumulative::{Cumulative, Series, Sum};
+pub use entity::{Entities, EntityId, Kind};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
 pub use sketch::Sketch;
 pub use window::{Misplaced, Observation, Row, Totals, Window};

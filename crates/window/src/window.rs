@@ -1,7 +1,7 @@
 //! A window as readers get it.
 
 use crate::classic::Classic;
-use crate::key::{Labels, Protocol};
+use crate::key::{Labels, Protocol, Side};
 use crate::sketch::Sketch;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -14,6 +14,9 @@ pub struct Observation {
     pub duration_ns: u64,
     /// From the request's first byte to the response's first; `None` without a response.
     pub first_byte_ns: Option<u64>,
+    /// From the arrival of the request's first byte at the server's socket to the read that took it; `None` where it was not
+    /// observed at the server, or the arrival is not known.
+    pub queue_ns: Option<u64>,
     /// Head and body of the request.
     pub request_bytes: u64,
     /// Heads and body of the response.
@@ -26,7 +29,7 @@ pub struct Observation {
 }
 
 /// What the exchanges of one key add up to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// Exchanges, blocking ones included.
     pub count: u64,
@@ -44,6 +47,8 @@ pub struct Totals {
     pub duration: Sketch,
     /// Times to the first byte of the response, without blocking exchanges.
     pub first_byte: Sketch,
+    /// Of a server's row with arrivals only: most rows of clients would carry an empty one for nothing.
+    queue: Option<Box<Sketch>>,
     /// Durations in the classic buckets of [`Protocol::bounds`], blocking exchanges included.
     pub classic: Classic,
 }
@@ -61,6 +66,7 @@ impl Totals {
             duration_sum: 0,
             duration: Sketch::default(),
             first_byte: Sketch::default(),
+            queue: None,
             classic: Classic::new(protocol.bounds()),
         }
     }
@@ -74,6 +80,10 @@ impl Totals {
         self.response_bytes = self.response_bytes.saturating_add(seen.response_bytes);
         self.duration_sum = self.duration_sum.saturating_add(seen.duration_ns);
         self.classic.record(protocol.bounds(), seen.duration_ns);
+        if let Some(queue) = seen.queue_ns {
+            // What waits by design too: before it is read, nobody has begun to wait for anything else.
+            self.queue.get_or_insert_default().record(queue);
+        }
         if seen.blocking {
             self.blocking += 1;
             return;
@@ -82,6 +92,13 @@ impl Totals {
         if let Some(first_byte) = seen.first_byte_ns {
             self.first_byte.record(first_byte);
         }
+    }
+
+    /// Times in which requests lay in the server's socket before anybody read them, blocking exchanges included; `None`
+    /// without any.
+    #[must_use]
+    pub fn queue(&self) -> Option<&Sketch> {
+        self.queue.as_deref().filter(|queue| queue.count() > 0)
     }
 
     /// Adds what another key of the same protocol adds up to.
@@ -94,6 +111,9 @@ impl Totals {
         self.duration_sum = self.duration_sum.saturating_add(other.duration_sum);
         self.duration.merge(&other.duration);
         self.first_byte.merge(&other.first_byte);
+        if let Some(queue) = other.queue() {
+            self.queue.get_or_insert_default().merge(queue);
+        }
         self.classic.merge(&other.classic);
     }
 
@@ -103,6 +123,9 @@ impl Totals {
         (self.request_bytes, self.response_bytes, self.duration_sum) = (0, 0, 0);
         self.duration.clear();
         self.first_byte.clear();
+        if let Some(queue) = &mut self.queue {
+            queue.clear();
+        }
         self.classic.clear();
     }
 }
@@ -116,10 +139,19 @@ pub struct Row {
     pub totals: Totals,
 }
 
+impl Row {
+    /// Times from the read of a request to the first byte of its response: what the server took. At the server's socket that is
+    /// the time to the first byte, so no row holds it twice. `None` where it was not observed there.
+    #[must_use]
+    pub fn service(&self) -> Option<&Sketch> {
+        (self.labels.key.side == Side::Server).then_some(&self.totals.first_byte).filter(|times| times.count() > 0)
+    }
+}
+
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (labels, totals) = (&*self.labels, &self.totals);
-        let mut out = serializer.serialize_struct("Row", 20)?;
+        let mut out = serializer.serialize_struct("Row", 22)?;
         out.serialize_field("client", &labels.client)?;
         out.serialize_field("client_id", &labels.key.client)?;
         out.serialize_field("server", &labels.server)?;
@@ -139,6 +171,8 @@ impl Serialize for Row {
         out.serialize_field("response_bytes", &totals.response_bytes)?;
         out.serialize_field("duration", &totals.duration)?;
         out.serialize_field("first_byte", &totals.first_byte)?;
+        out.serialize_field("queue", &totals.queue())?;
+        out.serialize_field("service", &self.service())?;
         out.serialize_field("classic", &totals.classic)?;
         out.end()
     }
@@ -188,7 +222,8 @@ impl Window {
     /// About how many bytes it takes, labels aside, which windows share.
     #[must_use]
     pub fn size(&self) -> usize {
-        let heap = |row: &Row| row.totals.duration.heap_size() + row.totals.first_byte.heap_size();
+        let queue = |row: &Row| row.totals.queue.as_ref().map_or(0, |queue| size_of::<Sketch>() + queue.heap_size());
+        let heap = |row: &Row| row.totals.duration.heap_size() + row.totals.first_byte.heap_size() + queue(row);
         size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + self.rows.iter().map(heap).sum::<usize>()
     }
 }

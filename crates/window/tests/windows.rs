@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use steth_window::{Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_window::{
+    Cumulative, Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Totals, Window, Windows,
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// A multiple of ten seconds.
@@ -200,6 +202,48 @@ fn a_wait_by_design_is_counted_but_says_nothing_about_latency() {
 }
 
 #[test]
+fn the_wait_before_the_read_and_the_servers_own_time_are_kept_apart() {
+    let (mut windows, mut entities) = (Windows::new(Limits::default(), T), Entities::default());
+    let split = Observation { first_byte_ns: Some(20_000_000), queue_ns: Some(1_980_000_000), ..seen(21) };
+    windows.record(T, &key("pool", 1), &split);
+    windows.record(T, &key("pool", 1), &Observation { blocking: true, queue_ns: Some(0), ..seen(5000) });
+    windows.record(T, &Key { side: Side::Client, ..key("pool", 1) }, &Observation { queue_ns: None, ..split });
+    let rows = |window: &Window| {
+        let mut rows = window.rows.clone();
+        rows.sort_by_key(|row| row.labels.key.side);
+        rows
+    };
+    let both = rows(&windows.snapshot(T + SECOND, &entities, &name));
+    let [client, server] = &both[..] else { panic!("{both:?}") };
+    assert!(client.totals.queue().is_none() && client.service().is_none(), "nobody knows it there");
+    let queue = server.totals.queue().expect("it is known there");
+    assert_eq!(
+        (queue.count(), queue.max(), queue.zeros()),
+        (2, Some(1_980_000_000), 1),
+        "a wait by design is read too"
+    );
+    assert_eq!(server.service().and_then(|service| service.max()), Some(20_000_000));
+    let json = serde_json::to_value(server).expect("serialises");
+    assert_eq!((&json["queue"]["max_ns"], &json["service"]["count"]), (&1_980_000_000.into(), &1.into()));
+    let json = serde_json::to_value(client).expect("serialises");
+    assert!(json["queue"].is_null() && json["service"].is_null(), "{json}");
+
+    let mut all = Cumulative::new(10);
+    windows.record(T + 11 * SECOND, &key("pool", 1), &seen(1));
+    while let Some(window) = windows.close(&mut entities, &name) {
+        all.absorb(&window);
+        let late = window.sequence == 2;
+        assert!(
+            !late || window.rows.iter().all(|row| row.totals.queue().is_none()),
+            "nothing stays of the last window"
+        );
+    }
+    let series: Vec<_> = all.series().filter(|series| series.labels.key.side == Side::Server).collect();
+    assert_eq!((series[0].queue.count, series[0].queue.nanos), (2, 1_980_000_000));
+    assert_eq!((series[0].service.count, series[0].service.nanos), (1, 20_000_000));
+}
+
+#[test]
 fn what_was_slow_is_counted_of_each_row_and_forgotten_with_the_window() {
     let mut windows = Windows::new(Limits::default(), T);
     for (end, operation, slow) in
@@ -241,6 +285,31 @@ fn a_window_is_json() {
 }
 
 proptest! {
+    #[test]
+    fn totals_merge_in_any_order(
+        seen in proptest::collection::vec((0u64..1 << 40, proptest::option::of(0u64..1 << 40), proptest::bool::ANY), 0..100),
+        cut in 0usize..100,
+    ) {
+        let total = |seen: &[(u64, Option<u64>, bool)]| {
+            let mut totals = Totals::new(Protocol::Redis);
+            for (duration_ns, queue_ns, blocking) in seen.iter().copied() {
+                let (first_byte_ns, request_bytes) = (queue_ns, duration_ns >> 20);
+                let seen = Observation { duration_ns, first_byte_ns, queue_ns, request_bytes, blocking, ..Default::default() };
+                totals.record(Protocol::Redis, &seen);
+            }
+            totals
+        };
+        let (left, right) = seen.split_at(cut.min(seen.len()));
+        let (mut a, mut b) = (total(left), total(right));
+        let first = a.clone();
+        a.merge(&b);
+        b.merge(&first);
+        prop_assert_eq!(&a, &b);
+        prop_assert_eq!(&a, &total(&seen));
+        let waits = seen.iter().filter(|(_, queue, _)| queue.is_some()).count() as u64;
+        prop_assert_eq!(a.queue().map_or(0, |queue| queue.count()), waits);
+    }
+
     #[test]
     fn every_exchange_is_in_exactly_one_row(
         exchanges in proptest::collection::vec((0u64..60, 0u64..12, 0u64..6, 0u32..20, 200u16..204), 0..600),

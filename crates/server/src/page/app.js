@@ -1,5 +1,7 @@
 // The live page. Everything that comes from the network is put in as text (textContent), never as HTML.
 
+import { requests } from "./requests.js";
+
 const RANGES = [[3, "30 s"], [6, "1 min"], [30, "5 min"], [90, "15 min"]];
 const SHOWN_OPERATIONS = 6;
 const REFRESH = 2000;
@@ -11,6 +13,8 @@ const COLUMNS = [
   { key: "slow", label: "Slow", of: x => share(slowSide(x), "slow") },
   ...["client", "server"].flatMap(side => ["p50", "p95", "p99"].map(p => (
     { key: `${side}.${p}`, label: p, side, p: `${p}_ns`, of: x => x.sides[side]?.[`${p}_ns`] ?? -1 }))),
+  // Its parts: until somebody read the request, and from there to the answer's first byte.
+  ...["queue", "service"].map(part => ({ key: part, label: `${part} p95`, side: "server", part, of: x => x.sides.server?.[part]?.p95_ns ?? -1 })),
   { key: "outside", label: "p95 outside the server", of: x => outside(x) ?? -1 },
   { key: "bytes", label: "In / out per s", of: x => bytes(x) },
 ];
@@ -22,6 +26,7 @@ const state = {
   sort: COLUMNS.some(c => c.key === asked.get("sort")) ? asked.get("sort") : "rate",
   up: asked.get("up") === "1",
   filter: asked.get("filter") ?? "",
+  chosen: asked.has("operation") ? { service: asked.get("service") ?? "", operation: asked.get("operation") } : null, requests: null,
   closed: new Set(), all: new Set(),
   data: null, health: null, received: 0, age: 0, failed: false,
 };
@@ -120,9 +125,10 @@ function sparkline(values, label, width = 72, height = 20) {
 function cells(x) {
   const list = [make("td", {}, errors(x)), make("td", {}, slow(x))];
   for (const column of COLUMNS.filter(c => c.side)) {
-    const text = duration(x.sides[column.side]?.[column.p]);
-    const waits = x.sides[column.side]?.blocking ? "waits by design" : `not observed at the ${column.side}'s socket`;
-    list.push(text ? make("td", { class: column.p === "p95_ns" ? column.side : "" }, text)
+    const side = x.sides[column.side], text = duration(column.part ? side?.[column.part]?.p95_ns : side?.[column.p]);
+    const waits = side?.blocking ? "waits by design" : `not observed at the ${column.side}'s socket`;
+    const title = column.part && text ? `half of them at most ${duration(side[column.part].p50_ns)}` : undefined;
+    list.push(text ? make("td", { class: column.p === "p95_ns" ? column.side : "", title }, text)
       : make("td", { class: "dim", title: waits }, "–"));
   }
   const gap = outside(x);
@@ -159,19 +165,35 @@ function service(x, wide) {
   if (!open) return body;
   const all = state.all.has(x.name) || wide;
   const operations = sorted(x.operations);
-  body.append(...operations.slice(0, all ? undefined : SHOWN_OPERATIONS).map(operation));
+  const shown = operations.slice(0, all ? undefined : SHOWN_OPERATIONS);
+  body.append(...shown.flatMap(o => chosen(x, o) ? [operation(x, o), panel()] : [operation(x, o)]));
   const hidden = operations.length - SHOWN_OPERATIONS;
   if (hidden > 0 && !wide) {
     const text = all ? "show fewer operations" : `show ${hidden} more of ${x.operations_total} operations`;
-    body.append(make("tr", { class: "operation more" }, make("th", { scope: "row", colspan: 12 }, make("button", { class: "tag", type: "button",
+    body.append(make("tr", { class: "operation more" }, make("th", { scope: "row", colspan: COLUMNS.length }, make("button", { class: "tag", type: "button",
       "data-focus": `all ${x.name}`, on: () => { flip(state.all, x.name); render(); } }, text))));
   }
   return body;
 }
 
-function operation(x) {
+const chosen = (service, x) => state.chosen?.service === service.name && state.chosen.operation === x.name;
+
+function panel() {
+  return make("tr", { class: "kept" }, make("td", { colspan: COLUMNS.length }, requests(state.requests, make, duration)));
+}
+
+function choose(service, x) {
+  state.chosen = chosen(service, x) ? null : { service: service.name, operation: x.name };
+  state.requests = null;
+  render();
+  refresh();
+}
+
+function operation(of, x) {
   const space = x.protocol === "http" ? x.name.indexOf(" ") : -1;
-  const name = make("span", { class: "name mono", title: x.name }, space > 0 ? make("span", { class: "verb" }, x.name.slice(0, space)) : "", x.name.slice(Math.max(space, 0)));
+  const open = chosen(of, x);
+  const name = make("button", { class: "name mono", type: "button", title: `${x.name}\nshow requests`, "aria-expanded": String(open),
+    "data-focus": `requests ${of.name} ${x.name}`, on: () => choose(of, x) }, space > 0 ? make("span", { class: "verb" }, x.name.slice(0, space)) : "", x.name.slice(Math.max(space, 0)));
   const statuses = make("span", { class: "statuses" });
   const usual = x.protocol === "http" ? /^[123]/ : /^(OK|NOERROR|)$/;
   for (const [status, count] of Object.entries(x.statuses).filter(([s]) => !usual.test(s)).sort((a, b) => b[1] - a[1]).slice(0, 3)) {
@@ -192,8 +214,8 @@ function head() {
         render();
       } }, column.side ? make("span", { class: "sr" }, `${column.side} `) : "", column.label + arrow));
   };
-  const side = name => make("th", { class: `side ${name}`, colspan: 3, scope: "colgroup" }, make("span", {}, `${name} side`));
-  at("head").replaceChildren(make("tr", {}, make("td", { colspan: 4 }), side("client"), side("server"), make("td", { colspan: 2 })),
+  const side = (name, colspan) => make("th", { class: `side ${name}`, colspan, scope: "colgroup" }, make("span", {}, `${name} side`));
+  at("head").replaceChildren(make("tr", {}, make("td", { colspan: 4 }), side("client", 3), side("server", 5), make("td", { colspan: 2 })),
     make("tr", {}, ...COLUMNS.map(sort)));
 }
 
@@ -294,6 +316,7 @@ function render() {
   const hash = new URLSearchParams({ last: state.last, sort: state.sort });
   if (state.up) hash.set("up", "1");
   if (state.filter) hash.set("filter", state.filter);
+  for (const [name, value] of Object.entries(state.chosen ?? {})) hash.set(name, value);
   history.replaceState(null, "", `#${hash}`);
 }
 
@@ -311,9 +334,13 @@ async function refresh() {
   if (document.hidden) return;
   try {
     const wait = { signal: AbortSignal.timeout(10000), cache: "no-store" };
-    const [windows, health] = await Promise.all([fetch(`/api/v1/windows?last=${state.last}`, wait), fetch("/api/v1/health", wait)]);
-    if (!windows.ok || !health.ok) throw new Error(`HTTP ${windows.status}, ${health.status}`);
+    const wanted = state.chosen;
+    const ask = wanted ? fetch(`/api/v1/requests?${new URLSearchParams({ ...wanted, limit: 12 })}`, wait) : null;
+    const [windows, health, kept] = await Promise.all([fetch(`/api/v1/windows?last=${state.last}`, wait), fetch("/api/v1/health", wait), ask]);
+    if (!windows.ok || !health.ok || kept?.ok === false) throw new Error(`HTTP ${windows.status}, ${health.status}, ${kept?.status}`);
     [state.data, state.health] = [await windows.json(), await health.json()];
+    // Another one may have been chosen meanwhile.
+    if (kept && wanted === state.chosen) state.requests = await kept.json();
     state.age = Math.max(0, Number(windows.headers.get("steth-now")) - state.data.to_ms);
     state.received = performance.now();
     state.failed = false;

@@ -12,6 +12,7 @@
 //! What a test may skip, and when, is in `docs/testing.md`.
 #![allow(dead_code, unreachable_pub, unused_imports)] // every integration test uses another part of it
 
+pub mod agent;
 pub mod case;
 pub mod cgroup;
 pub mod dns;
@@ -29,6 +30,7 @@ pub mod steth;
 pub use dns::{Dnsperf, Unbound, dig, dnsperf};
 pub use dns_servers::{Dnsmasq, Named, resolved_by_libc};
 
+pub use agent::{Agent, steth};
 pub use case::Case;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use mariadb::MariaDb;

@@ -5,12 +5,13 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.concurrent.Executors;
 
-/** An HTTP server on the JDK's own: `java Server.java PORT`. Routes: see lab/runtimes.rs. */
+/** An HTTP server on the JDK's own: `java Server.java PORT [THREADS]`. Routes: see lab/runtimes.rs. */
 public class Server {
   public static void main(String[] arguments) throws IOException {
     var port = Integer.parseInt(arguments[0]);
     var server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 1024);
-    server.setExecutor(Executors.newFixedThreadPool(16));
+    var threads = arguments.length > 1 ? Integer.parseInt(arguments[1]) : 16;
+    server.setExecutor(Executors.newFixedThreadPool(threads));
     server.createContext("/", Server::answer);
     server.start();
   }

@@ -1,4 +1,5 @@
-// An HTTP server on node's `http`: `node server.js PORT`. Routes: see lab/runtimes.rs.
+// An HTTP server on node's `http`: `node server.js PORT`. Routes: see lab/runtimes.rs; and `/block`, which
+// keeps its only thread busy for 200 ms.
 "use strict";
 const http = require("node:http");
 
@@ -10,6 +11,11 @@ const server = http.createServer((request, response) => {
   }
   if (method === "GET" && url === "/slow") {
     return setTimeout(() => response.end("slow\n"), 50);
+  }
+  if (method === "GET" && url === "/block") {
+    const until = performance.now() + 200;
+    while (performance.now() < until); // nobody else is served meanwhile
+    return response.end("blocked\n");
   }
   if (method === "GET" && url.startsWith("/status/")) {
     response.writeHead(Number(url.slice("/status/".length)));

@@ -1,0 +1,153 @@
+//! The map of a small shop: who talks to whom, in which direction and how often, to the last exchange.
+
+mod lab;
+
+use lab::process::command;
+use lab::runtimes::{programs, python};
+use lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const VISITS: u64 = 20;
+
+/// An edge as (client, server, protocol, port).
+type Ends = (String, String, String, u16);
+
+/// The edges to these ports, each with (exchanges at the client, exchanges at the server).
+fn edges(map: &Value, ports: &[u16]) -> BTreeMap<Ends, (u64, u64)> {
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned();
+    let nodes = map["nodes"].as_array().expect("nodes");
+    let names: BTreeMap<String, String> = nodes.iter().map(|node| (text(&node["id"]), text(&node["name"]))).collect();
+    let edges = map["edges"].as_array().expect("edges").iter().filter_map(|edge| {
+        let port =
+            edge["port"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| ports.contains(port))?;
+        let name = |end: &str| names[&text(&edge[end])].clone();
+        let count = |side: &str| edge["reporters"][side]["count"].as_u64().unwrap_or(0);
+        Some(((name("client"), name("server"), text(&edge["protocol"]), port), (count("client"), count("server"))))
+    });
+    edges.collect()
+}
+
+#[test]
+fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mariadb, redis, dns) = (MariaDb::start(), RedisServer::start(), Dnsmasq::start());
+    // Before the services, which connect to their databases when they start.
+    let agent = Agent::start();
+    let [front, cart, orders] = [free_port(), free_port(), free_port()];
+    let mut running = Vec::new();
+    let mut start = |name: &str, command: &mut std::process::Command, port: u16| {
+        let process = Process::spawn(name, command, dir.path());
+        process.wait_for_port(port);
+        running.push(process);
+    };
+    let script = |path: &str, ports: &[u16]| {
+        let mut command = if path.ends_with(".py") { command(python()) } else { command("node") };
+        command.arg(programs().join(path)).args(ports.iter().map(u16::to_string));
+        command
+    };
+    start("cart", &mut script("python/cart.py", &[cart, redis.port]), cart);
+    start("orders", &mut script("python/orders.py", &[orders, mariadb.port]), orders);
+    start("front", &mut script("node/front.js", &[front, cart, orders, dns.port]), front);
+    for _ in 0..VISITS {
+        assert_eq!(curl(&[&format!("http://127.0.0.1:{front}/")]).status, 200);
+    }
+
+    let ports = [front, cart, orders, redis.port, mariadb.port, dns.port];
+    let edge = |client: &str, server: &str, protocol: &str, port: u16, count: u64| {
+        ((client.to_owned(), server.to_owned(), protocol.to_owned(), port), (count, count))
+    };
+    // To log in is an exchange of MySQL's protocol.
+    let expected = BTreeMap::from([
+        edge("curl", "front.js", "http", front, VISITS),
+        edge("front.js", "dnsmasq", "dns", dns.port, VISITS),
+        edge("front.js", "cart.py", "http", cart, VISITS),
+        edge("front.js", "orders.py", "http", orders, VISITS),
+        edge("cart.py", "redis-server", "redis", redis.port, VISITS),
+        edge("orders.py", "mariadbd", "mysql", mariadb.port, VISITS + 1),
+    ]);
+    let mut map = Value::Null;
+    let mut found = BTreeMap::new();
+    let begun = std::time::Instant::now();
+    while found != expected && begun.elapsed() < Duration::from_secs(15) {
+        std::thread::sleep(Duration::from_millis(200));
+        map = agent.json("/api/v1/map?window=10m");
+        found = edges(&map, &ports);
+    }
+    assert_eq!(found, expected);
+    let kinds: BTreeSet<(String, String)> = (map["nodes"].as_array().expect("nodes").iter())
+        .filter(|node| node["ports"].as_array().is_some_and(|of| of.iter().any(|p| ports.iter().any(|own| *p == *own))))
+        .map(|node| {
+            (node["name"].as_str().unwrap_or_default().to_owned(), node["kind"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    let services = ["front.js", "cart.py", "orders.py", "redis-server", "mariadbd"].map(|name| (name, "service"));
+    let nodes = services.into_iter().chain([("dnsmasq", "dns")]);
+    assert_eq!(kinds, nodes.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect());
+    let preferred =
+        map["edges"].as_array().expect("edges").iter().filter(|edge| ports.iter().any(|port| edge["port"] == *port));
+    assert!(preferred.into_iter().all(|edge| edge["preferred"] == "server"), "every server is watched: {map:#}");
+
+    // The commands show the same.
+    let dot = agent.asked_by(&["map", "--seconds", "600"], &[]);
+    let id = |name: &str| {
+        let nodes = map["nodes"].as_array().expect("nodes").iter();
+        let mut ids = nodes.filter(|node| node["name"] == name).filter_map(|node| node["id"].as_str());
+        ids.next().unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    let drawn = format!("\"{}\" -> \"{}\" [label=\"redis :{}", id("cart.py"), id("redis-server"), redis.port);
+    assert!(dot.starts_with("digraph steth {") && dot.contains(&drawn), "{drawn}\n{dot}");
+    let json: Value =
+        serde_json::from_str(&agent.asked_by(&["map", "--format", "json", "--seconds", "600"], &[])).expect("JSON");
+    assert_eq!(edges(&json, &ports), expected);
+    let top = agent.asked_by(&["top", "--once", "--by", "edge", "--json", "--seconds", "600"], &[]);
+    let top: Value = serde_json::from_str(&top).expect("JSON");
+    let row = |row: &&Value| row["client"] == "orders.py" && row["server"] == "mariadbd";
+    assert_eq!(top["rows"].as_array().expect("rows").iter().find(row).expect("its row")["count"], VISITS + 1);
+    let narrow = agent.asked_by(&["top", "--once", "--by", "operation", "--seconds", "600"], &[("COLUMNS", "80")]);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80) && narrow.contains("GET /cart/{id}"), "{narrow}");
+
+    // Again and again into a pipe, until it is told to stop; and whoever has read enough may go.
+    let mut again = command(env!("CARGO_BIN_EXE_steth"));
+    again.args([
+        "top",
+        "--interval",
+        "100ms",
+        "--seconds",
+        "600",
+        "--connect",
+        &format!("http://127.0.0.1:{}", agent.port),
+    ]);
+    let mut again = Process::spawn("top", &mut again, dir.path());
+    again.wait_for("there were three tables", Duration::from_secs(10), || {
+        again.output().matches("SERVICE ").count() >= 3
+    });
+    assert!(!again.output().contains('\u{1b}'), "{}", again.output());
+    again.signal(Signal::SIGTERM);
+    assert!(again.wait_for_end(Duration::from_secs(5)).success(), "{}", again.errors());
+    let left = format!(
+        "{} top --interval 100ms --connect http://127.0.0.1:{} | head -n 1",
+        env!("CARGO_BIN_EXE_steth"),
+        agent.port
+    );
+    let (output, errors) =
+        lab::process::run("sh", std::process::Command::new("sh").args(["-c", &left]), Duration::from_secs(10));
+    assert!(output.contains("services, last") && errors.is_empty(), "{output}{errors}");
+    agent.finish();
+}
+
+#[test]
+fn without_an_agent_the_commands_say_what_to_do() {
+    let port = free_port().to_string();
+    for arguments in [["map", "--connect"], ["top", "--connect"]] {
+        let output = steth(&[arguments[0], arguments[1], &format!("http://127.0.0.1:{port}")]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains("no agent answers at") && errors.contains("sudo steth run"), "{errors}");
+    }
+}
