@@ -1,0 +1,1 @@
+//! Whose address is this, in a cluster.
