@@ -23,7 +23,11 @@ impl<T: ?Sized + Hash + Eq> Pool<T> {
         Self { values: HashSet::default(), sweep_at: Self::SMALLEST }
     }
 
-    fn get<Q: ?Sized + Hash + hashbrown::Equivalent<Arc<T>>>(&mut self, value: &Q, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    fn get<Q: ?Sized + Hash + hashbrown::Equivalent<Arc<T>>>(
+        &mut self,
+        value: &Q,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> Arc<T> {
         if let Some(known) = self.values.get(value) {
             return known.clone();
         }

@@ -64,6 +64,7 @@ pub(crate) struct Metadata {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
     pub(crate) uid: String,
+    pub(crate) resource_version: Option<String>,
     pub(crate) creation_timestamp: Option<String>,
     pub(crate) labels: Option<BTreeMap<String, String>>,
     pub(crate) annotations: Option<Annotations>,
