@@ -31,6 +31,8 @@ pub(crate) struct Kept {
     pub(crate) holder: Holder,
     pub(crate) from: u64,
     pub(crate) until: u64,
+    /// It has had an address before, now or earlier.
+    addressed: bool,
 }
 
 #[derive(Debug)]
@@ -87,12 +89,16 @@ impl Cluster {
         let ended = match known {
             Some(kept) if kept.until != OPEN => Some(kept.until),
             Some(_) if terminal => Some(now),
-            None if terminal => Some(finished.unwrap_or(from).clamp(from, now)),
+            None if terminal => {
+                // Nobody here saw it end. Only by its own word was it there until lately.
+                let end = finished.map(|finished| finished.clamp(from, now));
+                let Some(end) = end.filter(|end| end.saturating_add(self.limits.grace_ns()) >= now) else {
+                    return false;
+                };
+                Some(end)
+            }
             _ => None,
         };
-        if known.is_none() && ended.is_some_and(|ended| ended.saturating_add(self.limits.grace_ns()) < now) {
-            return false; // over for long: nothing from its time is still to come
-        }
         self.holder(Holder::Pod(Arc::new(pod)), from, ended, now)
     }
 
@@ -120,7 +126,7 @@ impl Cluster {
         let (table, limit) = self.table(&holder);
         let before = match table.get(&uid) {
             Some(kept) if kept.holder == holder && (kept.until != OPEN) == ended.is_some() => return false,
-            Some(kept) => Some((kept.holder.clone(), kept.from)),
+            Some(kept) => Some((kept.holder.clone(), kept.from, kept.addressed)),
             None if table.len() >= limit => {
                 // What has ended makes room, oldest first; what is there does not.
                 if !self.bury_one_of(&holder) {
@@ -131,8 +137,8 @@ impl Cluster {
             }
             None => None,
         };
-        let from = before.as_ref().map_or(from, |(_, from)| *from);
-        if let Some((old, _)) = &before {
+        let from = before.as_ref().map_or(from, |(_, from, _)| *from);
+        if let Some((old, ..)) = &before {
             self.unindex(old);
             for ip in old.addresses() {
                 let lost = !holder.addresses().contains(ip);
@@ -144,15 +150,15 @@ impl Cluster {
                 }
             }
         }
-        // An address that came later was another's until then, unless it is the first that this one has.
-        let had_one = before.as_ref().is_some_and(|(old, _)| !old.addresses().is_empty());
-        let claimed_from = if had_one { now } else { from };
+        // An address that came later was another's until then, unless this one never had any: then it is its own from its start.
+        let addressed = before.as_ref().is_some_and(|(.., addressed)| *addressed);
+        let claimed_from = if addressed { now } else { from };
         let was_over = self.table(&holder).0.get(&uid).is_some_and(|kept| kept.until != OPEN);
         if !was_over {
             for ip in holder.addresses() {
                 let displaced = match (&before, ended) {
                     // Ended just now: its claims are closed and stay as they are.
-                    (Some((old, _)), Some(_)) if old.addresses().contains(ip) => false,
+                    (Some((old, ..)), Some(_)) if old.addresses().contains(ip) => false,
                     _ => self.claims.claim(*ip, &holder, claimed_from),
                 };
                 self.counters.claims_displaced += u64::from(displaced);
@@ -163,7 +169,9 @@ impl Cluster {
         }
         self.index(&holder, ended.is_some());
         let until = ended.unwrap_or(OPEN);
-        self.table(&holder).0.insert(uid, Kept { holder, from, until });
+        let addressed = addressed || !holder.addresses().is_empty();
+        let kept = Kept { holder: holder.clone(), from, until, addressed };
+        self.table(&holder).0.insert(uid, kept);
         if let Some(end) = ended.filter(|_| !was_over) {
             self.ended.push_back((end, uid, None));
         }

@@ -34,6 +34,8 @@ mod owner;
 mod read;
 mod resource;
 mod state;
+#[cfg(test)]
+mod tenancy;
 mod watcher;
 
 pub use access::{Access, AccessError};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use steth_kubernetes::{Access, Directory, Limits, Owner, Scope, Watcher};
 
 /// A part of an answer.
-pub enum Step {
+pub(crate) enum Step {
     /// Bytes, as they are.
     Send(Vec<u8>),
     /// Nothing for a while.
@@ -21,24 +21,24 @@ pub enum Step {
 }
 
 /// A request.
-pub struct Request {
+pub(crate) struct Request {
     /// Path without the query.
-    pub path: String,
+    pub(crate) path: String,
     /// The query, escapes included.
-    pub query: String,
+    pub(crate) query: String,
     /// The head, in lower case.
-    pub head: String,
+    pub(crate) head: String,
     /// When it came.
-    pub at: Instant,
+    pub(crate) at: Instant,
 }
 
 impl Request {
-    pub fn is_watch(&self) -> bool {
+    pub(crate) fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
     }
 
     /// A value of the query, without its escapes.
-    pub fn value(&self, name: &str) -> Option<String> {
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
         let pair = self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
         let mut bytes = Vec::new();
         let mut rest = pair.as_bytes();
@@ -60,8 +60,8 @@ impl Request {
 type Answer = dyn Fn(&Request, usize) -> Option<Vec<Step>> + Send + Sync;
 
 /// The server; everything stops with it.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -69,7 +69,7 @@ pub struct Server {
 
 impl Server {
     /// What `answer` leaves to it is an empty list and a watch in which nothing happens.
-    pub fn start(answer: impl Fn(&Request, usize) -> Option<Vec<Step>> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request, usize) -> Option<Vec<Step>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (requests, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Values of the requests that came to `path`: lists or watches.
-    pub fn asked<T>(&self, path: &str, watch: bool, value: impl Fn(&Request) -> T) -> Vec<T> {
+    pub(crate) fn asked<T>(&self, path: &str, watch: bool, value: impl Fn(&Request) -> T) -> Vec<T> {
         let requests = self.requests.lock().expect("no failure while answering");
         requests.iter().filter(|r| r.path == path && r.is_watch() == watch).map(value).collect()
     }
@@ -166,17 +166,17 @@ fn wait_for(time: Duration, condition: impl Fn() -> bool) -> bool {
 }
 
 /// An answer that a real kube-apiserver gave, from its status line on.
-pub fn recording(name: &str) -> Vec<u8> {
+pub(crate) fn recording(name: &str) -> Vec<u8> {
     let path = format!("{}/../../recordings/kubernetes/{name}.http", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-pub fn recorded(name: &str) -> Option<Vec<Step>> {
+pub(crate) fn recorded(name: &str) -> Option<Vec<Step>> {
     Some(vec![Step::Send(recording(name))])
 }
 
 /// The JSON of a recorded list.
-pub fn content(name: &str) -> serde_json::Value {
+pub(crate) fn content(name: &str) -> serde_json::Value {
     let bytes = recording(name);
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let body = &bytes[at..];
@@ -198,38 +198,38 @@ pub fn content(name: &str) -> serde_json::Value {
 }
 
 /// An answer with a length.
-pub fn answer(status: &str, headers: &str, body: &str) -> Vec<Step> {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<Step> {
     let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
     vec![Step::Send((head + body).into_bytes())]
 }
 
 /// A list of these objects; `next`, if not empty, goes on.
-pub fn list(items: &[String], version: &str, next: &str) -> Vec<Step> {
+pub(crate) fn list(items: &[String], version: &str, next: &str) -> Vec<Step> {
     let items = items.join(",");
     let body = format!(r#"{{"metadata":{{"resourceVersion":"{version}","continue":"{next}"}},"items":[{items}]}}"#);
     answer("200 OK", "", &body)
 }
 
-pub const STREAM: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub(crate) const STREAM: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-pub fn chunk(bytes: &[u8]) -> Step {
+pub(crate) fn chunk(bytes: &[u8]) -> Step {
     Step::Send([format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat())
 }
 
 /// A watch with these lines, which then is silent, or ends in good order.
-pub fn events(lines: &[String], hang: bool) -> Vec<Step> {
+pub(crate) fn events(lines: &[String], hang: bool) -> Vec<Step> {
     let mut steps = vec![Step::Send(STREAM.into())];
     steps.extend(lines.iter().map(|line| chunk(format!("{line}\n").as_bytes())));
     steps.push(if hang { Step::Hang } else { Step::Send(b"0\r\n\r\n".to_vec()) });
     steps
 }
 
-pub fn event(kind: &str, object: &str) -> String {
+pub(crate) fn event(kind: &str, object: &str) -> String {
     format!(r#"{{"type":"{kind}","object":{object}}}"#)
 }
 
 /// A running pod, as little of it as the API would give.
-pub fn pod(number: u32, version: u32, ip: &str) -> String {
+pub(crate) fn pod(number: u32, version: u32, ip: &str) -> String {
     format!(
         r#"{{"metadata":{{"name":"pod-{number}","namespace":"shop","uid":"00000000-0000-4000-8000-{number:012x}","resourceVersion":"{version}"}},
             "status":{{"phase":"Running","podIP":"{ip}","podIPs":[{{"ip":"{ip}"}}],"startTime":"2026-01-01T00:00:00Z"}}}}"#
@@ -238,7 +238,7 @@ pub fn pod(number: u32, version: u32, ip: &str) -> String {
 }
 
 /// Short times, so that a test sees pauses pass.
-pub fn quick() -> Limits {
+pub(crate) fn quick() -> Limits {
     Limits {
         answer: Duration::from_millis(600),
         silence: Duration::from_secs(20),
@@ -248,30 +248,30 @@ pub fn quick() -> Limits {
     }
 }
 
-pub fn watch(server: &Server, limits: Limits) -> (Watcher, Directory) {
+pub(crate) fn watch(server: &Server, limits: Limits) -> (Watcher, Directory) {
     let watcher = Watcher::start(Access::Url(server.url.clone()), Scope::Cluster, limits).expect("a thread");
     let directory = watcher.directory();
     (watcher, directory)
 }
 
 /// Nanoseconds since 1970.
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock");
     u64::try_from(since.as_nanos()).expect("before 2554")
 }
 
 #[track_caller]
-pub fn until(what: &str, directory: &Directory, condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, directory: &Directory, condition: impl Fn() -> bool) {
     let met = wait_for(Duration::from_secs(20), condition);
     assert!(met, "not within 20 s: {what}\n{:#?}\n{:?}", directory.resources(), directory.counters());
 }
 
 /// `Kind/name of the workload, name of the pod`, or the service or node, or nothing.
-pub fn whose(directory: &Directory, ip: &str, at: u64) -> String {
+pub(crate) fn whose(directory: &Directory, ip: &str, at: u64) -> String {
     named(directory.resolve(ip.parse().expect("an address"), at))
 }
 
-pub fn named(owner: Option<Owner>) -> String {
+pub(crate) fn named(owner: Option<Owner>) -> String {
     match owner {
         None => String::new(),
         Some(Owner::Pod(of, _)) => format!("{}/{} {}", of.workload.kind, of.workload.name, of.pod.name),
