@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("wire", &["ledger"]), // pure: neither processes nor events
     ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
+    ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
     ("server", &["ledger", "window"]),
     ("steth", &["event", "flow", "identity", "ledger", "pcap", "probe", "server", "verdict", "window", "wire"]),
