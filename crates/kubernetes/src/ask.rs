@@ -15,7 +15,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub(crate) enum Trouble {
     /// 410: the version or the continue token is too old.
     Gone,
-    /// 401, 403.
+    /// 401: perhaps only until the token has been renewed.
+    Unauthorized(String),
+    /// 403.
     Denied(String),
     /// 404.
     Missing(String),
@@ -52,7 +54,8 @@ pub(crate) async fn get(client: &Client, uri: &str, accept: &str, limits: &Limit
     let text = format!("{status}: {}", reason.chars().take(300).collect::<String>());
     Err(match status {
         StatusCode::GONE => Trouble::Gone,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::Denied(text),
+        StatusCode::UNAUTHORIZED => Trouble::Unauthorized(text),
+        StatusCode::FORBIDDEN => Trouble::Denied(text),
         StatusCode::NOT_FOUND => Trouble::Missing(text),
         _ => Trouble::Failed(text, asked.map(Duration::from_secs)),
     })

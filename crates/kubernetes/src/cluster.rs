@@ -4,16 +4,13 @@
 
 use crate::claims::{Claims, Holder, OPEN};
 use crate::id::{ContainerId, Uid};
+use crate::index::{Index, Map, remove_one};
 use crate::limits::{Counters, Limits};
 use crate::owner::{Controller, Node, Service, Transport, Workload};
 use crate::read::{ReadPod, Slice};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The tables that a list fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,12 +43,8 @@ pub(crate) struct Cluster {
     /// ReplicaSets and Jobs that something controls, and which list each came with.
     owners: Map<Uid, (Workload, &'static str)>,
     slices: Map<Uid, Arc<Slice>>,
-    containers: Map<ContainerId, Uid>,
-    static_pods: Map<Uid, Uid>,
-    host_ports: Map<(IpAddr, u16, Transport), Vec<Uid>>,
-    node_ports: Map<(u16, Transport), Vec<Uid>>,
     backends: Map<IpAddr, Vec<Uid>>,
-    services_by_name: Map<(Arc<str>, Arc<str>), Uid>,
+    index: Index,
     /// What has ended and is kept for a while: when it ended, whose, and which address; without one, the whole object.
     ended: VecDeque<(u64, Uid, Option<IpAddr>)>,
 }
@@ -70,12 +63,8 @@ impl Cluster {
             nodes: Map::default(),
             owners: Map::default(),
             slices: Map::default(),
-            containers: Map::default(),
-            static_pods: Map::default(),
-            host_ports: Map::default(),
-            node_ports: Map::default(),
             backends: Map::default(),
-            services_by_name: Map::default(),
+            index: Index::default(),
             ended: VecDeque::new(),
         }
     }
@@ -139,7 +128,7 @@ impl Cluster {
         };
         let from = before.as_ref().map_or(from, |(_, from, _)| *from);
         if let Some((old, ..)) = &before {
-            self.unindex(old);
+            self.index.end(old);
             for ip in old.addresses() {
                 let lost = !holder.addresses().contains(ip);
                 if lost || ended.is_some() {
@@ -167,7 +156,7 @@ impl Cluster {
                 }
             }
         }
-        self.index(&holder, ended.is_some());
+        self.index.add(&holder, ended.is_some());
         let until = ended.unwrap_or(OPEN);
         let addressed = addressed || !holder.addresses().is_empty();
         let kept = Kept { holder: holder.clone(), from, until, addressed };
@@ -194,8 +183,8 @@ impl Cluster {
         for ip in holder.addresses() {
             self.claims.end(*ip, uid, now);
         }
-        self.unindex(&holder);
-        self.index(&holder, true);
+        self.index.end(&holder);
+        self.index.add(&holder, true);
         self.ended.push_back((now, uid, None));
         true
     }
@@ -253,78 +242,7 @@ impl Cluster {
         for ip in kept.holder.addresses() {
             self.claims.forget(*ip, uid, OPEN);
         }
-        if let Holder::Pod(pod) = &kept.holder {
-            for id in pod.containers.iter().filter_map(|container| container.id) {
-                remove_if(&mut self.containers, &id, uid);
-            }
-            if let Some(id) = pod.static_uid {
-                remove_if(&mut self.static_pods, &id, uid);
-            }
-        }
-        if let Holder::Service(service) = &kept.holder {
-            remove_if(&mut self.services_by_name, &(service.namespace.clone(), service.name.clone()), uid);
-        }
-    }
-
-    /// What has ended is still found by its ids and addresses; on a port of a node is only who is there now.
-    fn index(&mut self, holder: &Holder, over: bool) {
-        let uid = holder.uid();
-        match holder {
-            Holder::Pod(pod) => {
-                for id in pod.containers.iter().filter_map(|container| container.id) {
-                    self.containers.insert(id, uid);
-                }
-                if let Some(id) = pod.static_uid {
-                    // A mirror pod that was made anew has the hash of the one before.
-                    if !over || !self.static_pods.contains_key(&id) {
-                        self.static_pods.insert(id, uid);
-                    }
-                }
-                let ports = if over { &[] } else { &*pod.host_ports };
-                for (ip, port) in pod.host_addresses.iter().flat_map(|ip| ports.iter().map(move |port| (*ip, port))) {
-                    self.host_ports.entry((ip, port.port, port.transport)).or_default().push(uid);
-                }
-            }
-            Holder::Service(service) => {
-                let name = (service.namespace.clone(), service.name.clone());
-                if !over || !self.services_by_name.contains_key(&name) {
-                    self.services_by_name.insert(name, uid);
-                }
-                let ports = if over { &[] } else { &*service.ports };
-                for (port, declared) in ports.iter().filter_map(|port| Some((port.node_port?, port))) {
-                    self.node_ports.entry((port, declared.transport)).or_default().push(uid);
-                }
-            }
-            Holder::Node(_) => {}
-        }
-    }
-
-    fn unindex(&mut self, holder: &Holder) {
-        let uid = holder.uid();
-        match holder {
-            Holder::Pod(pod) => {
-                for id in pod.containers.iter().filter_map(|container| container.id) {
-                    remove_if(&mut self.containers, &id, uid);
-                }
-                if let Some(id) = pod.static_uid {
-                    remove_if(&mut self.static_pods, &id, uid);
-                }
-                for ip in &pod.host_addresses {
-                    for port in &pod.host_ports {
-                        remove_one(&mut self.host_ports, &(*ip, port.port, port.transport), uid);
-                    }
-                }
-            }
-            Holder::Service(service) => {
-                remove_if(&mut self.services_by_name, &(service.namespace.clone(), service.name.clone()), uid);
-                for port in &service.ports {
-                    if let Some(number) = port.node_port {
-                        remove_one(&mut self.node_ports, &(number, port.transport), uid);
-                    }
-                }
-            }
-            Holder::Node(_) => {}
-        }
+        self.index.end(&kept.holder);
     }
 
     /// What controls a ReplicaSet or Job; `None` for one that nothing does.
@@ -376,19 +294,19 @@ impl Cluster {
     }
 
     pub(crate) fn pod_of(&self, uid: Uid) -> Option<&Kept> {
-        self.pods.get(&uid).or_else(|| self.pods.get(self.static_pods.get(&uid)?))
+        self.pods.get(&uid).or_else(|| self.pods.get(self.index.static_pods.get(&uid)?))
     }
 
     pub(crate) fn pod_of_container(&self, id: ContainerId) -> Option<&Kept> {
-        self.pods.get(self.containers.get(&id)?)
+        self.pods.get(self.index.containers.get(&id)?)
     }
 
     pub(crate) fn pods_on_port(&self, key: (IpAddr, u16, Transport)) -> impl Iterator<Item = &Kept> {
-        self.host_ports.get(&key).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
+        self.index.host_ports.get(&key).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
     }
 
     pub(crate) fn services_on_node_port(&self, key: (u16, Transport)) -> impl Iterator<Item = &Kept> {
-        self.node_ports.get(&key).into_iter().flatten().filter_map(|uid| self.services.get(uid))
+        self.index.node_ports.get(&key).into_iter().flatten().filter_map(|uid| self.services.get(uid))
     }
 
     /// The slices that list `ip`.
@@ -397,7 +315,7 @@ impl Cluster {
     }
 
     pub(crate) fn service_named(&self, namespace: &Arc<str>, name: &Arc<str>) -> Option<&Kept> {
-        self.services.get(self.services_by_name.get(&(namespace.clone(), name.clone()))?)
+        self.services.get(self.index.services.get(&(namespace.clone(), name.clone()))?)
     }
 
     pub(crate) fn all_slices(&self) -> impl Iterator<Item = &Arc<Slice>> {
@@ -415,24 +333,7 @@ impl Cluster {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        let maps = [self.containers.len(), self.static_pods.len(), self.host_ports.len(), self.node_ports.len()];
-        let more = [self.backends.len(), self.services_by_name.len(), self.claims.addresses(), self.ended.len()];
-        self.sizes().into_iter().chain(maps).chain(more).all(|size| size == 0)
-    }
-}
-
-fn remove_if<K: std::hash::Hash + Eq>(map: &mut Map<K, Uid>, key: &K, uid: Uid) {
-    if map.get(key) == Some(&uid) {
-        map.remove(key);
-    }
-}
-
-fn remove_one<K: std::hash::Hash + Eq>(map: &mut Map<K, Vec<Uid>>, key: &K, uid: Uid) {
-    let Some(all) = map.get_mut(key) else { return };
-    if let Some(at) = all.iter().position(|one| *one == uid) {
-        all.swap_remove(at);
-    }
-    if all.is_empty() {
-        map.remove(key);
+        let more = [self.backends.len(), self.index.len(), self.claims.addresses(), self.ended.len()];
+        self.sizes().into_iter().chain(more).all(|size| size == 0)
     }
 }

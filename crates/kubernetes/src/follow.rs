@@ -109,13 +109,16 @@ impl Follower<'_> {
     fn pause_after(&self, trouble: &Trouble, backoff: &mut Backoff) -> Duration {
         self.count(|counters| counters.failures += 1);
         let (denied, text, asked) = match trouble {
-            Trouble::Denied(text) | Trouble::Missing(text) => (true, text.clone(), None),
+            Trouble::Denied(text) | Trouble::Missing(text) | Trouble::Unauthorized(text) => (true, text.clone(), None),
             Trouble::Gone => (false, "410: the version is too old".into(), None),
             Trouble::TooLarge => (false, "a single object is larger than the limit of a page".into(), None),
             Trouble::Failed(text, asked) => (false, text.clone(), *asked),
         };
         self.directory.states().failed(self.resource.name, denied, text);
-        if denied { spread(self.limits.pause_denied) } else { backoff.next(asked) }
+        match trouble {
+            Trouble::Denied(_) | Trouble::Missing(_) => spread(self.limits.pause_denied),
+            _ => backoff.next(asked),
+        }
     }
 
     fn count(&self, change: impl FnOnce(&mut Counters)) {

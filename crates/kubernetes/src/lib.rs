@@ -27,6 +27,7 @@ mod cluster;
 mod directory;
 mod follow;
 mod id;
+mod index;
 mod intern;
 mod limits;
 mod object;

@@ -29,7 +29,8 @@ pub enum Following {
     Current,
     /// Was listed; cannot be read at the moment.
     Stale,
-    /// Access is denied (401, 403), or the server does not have the resource (404). Tried again every few minutes.
+    /// Access is denied (401, 403), or the server does not have the resource (404). What was known before is kept. Tried again every
+    /// few minutes, on 401 sooner.
     Denied,
 }
 

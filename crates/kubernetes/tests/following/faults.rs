@@ -348,3 +348,17 @@ fn it_ends_while_a_server_hangs() {
     drop(watcher);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_token_that_is_renewed_is_tried_without_the_long_pause() {
+    let server = pods(|_, watch, nth| match (watch, nth) {
+        (false, 0 | 1) => Some(answer("401 Unauthorized", "", "")),
+        _ => None,
+    });
+    let limits = Limits { pause_denied: Duration::from_secs(300), ..quick() };
+    let (_watcher, directory) = watch(&server, limits);
+    until("the list", &directory, || {
+        directory.resources().iter().all(|resource| resource.following == Following::Current)
+    });
+    assert_eq!(lists(&server), 3);
+}
