@@ -66,6 +66,9 @@ pub struct Workload {
 pub struct Peer {
     /// The address. IPv4 mapped into IPv6 is IPv4.
     pub address: IpAddr,
+    /// Only whoever connects to this port there; 0: anybody who talks with the address.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub port: u16,
     /// Who has it; `None`: nobody any more.
     pub who: Option<Remote>,
 }
@@ -119,6 +122,11 @@ impl Peer {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
 pub(crate) fn json_record(kind: u8, value: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![kind, 0, 0, 0, 0, 0, 0, 0];
     // Writing a struct of numbers and strings into memory cannot fail.
@@ -160,7 +168,7 @@ mod tests {
             None,
         ];
         for who in all {
-            let peer = Peer { address: [192, 0, 2, 1].into(), who };
+            let peer = Peer { address: [192, 0, 2, 1].into(), port: 80, who };
             assert!(matches!(Event::parse(&peer.to_record()), Ok(Event::Peer(read)) if *read == peer));
         }
         for kind in [kind::CONTAINER, kind::PEER] {

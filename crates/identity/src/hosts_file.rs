@@ -106,9 +106,10 @@ fn entries(text: &str) -> Vec<(IpAddr, String)> {
 
 fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)]) -> Vec<Peer> {
     let gone = before.iter().filter(|(address, _)| !now.iter().any(|(other, _)| other == address));
-    let gone = gone.map(|(address, _)| Peer { address: *address, who: None });
+    let gone = gone.map(|(address, _)| Peer { address: *address, port: 0, who: None });
     let new = now.iter().filter(|entry| !before.contains(entry));
-    let new = new.map(|(address, name)| Peer { address: *address, who: Some(Remote::Host { name: name.clone() }) });
+    let new =
+        new.map(|(address, name)| Peer { address: *address, port: 0, who: Some(Remote::Host { name: name.clone() }) });
     gone.chain(new).collect()
 }
 

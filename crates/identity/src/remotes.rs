@@ -61,9 +61,10 @@ impl Beyond {
 #[derive(Debug)]
 pub struct Remotes {
     hosts: Hosts,
-    told: HashMap<IpAddr, Arc<Remote>, FixedState>,
+    /// By address and port; port 0 is any.
+    told: HashMap<(IpAddr, u16), Arc<Remote>, FixedState>,
     /// In the order in which they came; some may have gone.
-    order: VecDeque<IpAddr>,
+    order: VecDeque<(IpAddr, u16)>,
     maximum: usize,
     evicted: u64,
 }
@@ -88,29 +89,30 @@ impl Remotes {
 
     /// From now on this is who has the address.
     pub fn tell(&mut self, peer: Peer) {
-        let address = peer.address.to_canonical();
+        let end = (peer.address.to_canonical(), peer.port);
         let Some(who) = peer.who else {
-            self.told.remove(&address);
+            self.told.remove(&end);
             return;
         };
-        if self.told.insert(address, Arc::new(who)).is_some() {
+        if self.told.insert(end, Arc::new(who)).is_some() {
             return;
         }
-        self.order.push_back(address);
+        self.order.push_back(end);
         while self.told.len() > self.maximum {
             let Some(oldest) = self.order.pop_front() else { break };
             self.evicted += u64::from(self.told.remove(&oldest).is_some());
         }
         // Addresses that came and went leave their places behind.
         if self.order.len() > 2 * self.maximum {
-            self.order.retain(|address| self.told.contains_key(address));
+            self.order.retain(|end| self.told.contains_key(end));
         }
     }
 
-    /// Who has this address at `now`.
+    /// Who has this address at `now`. `port`: the one that was connected to there; 0 for whoever has connected.
     #[must_use]
-    pub fn who(&mut self, address: IpAddr, now: u64) -> Option<Beyond> {
-        let told = self.told.get(&address.to_canonical());
+    pub fn who(&mut self, address: IpAddr, port: u16, now: u64) -> Option<Beyond> {
+        let canonical = address.to_canonical();
+        let told = self.told.get(&(canonical, port)).or_else(|| self.told.get(&(canonical, 0)));
         let of_cluster = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
         of_cluster
             .map(|remote| Beyond::Told(remote.clone()))
@@ -147,35 +149,43 @@ mod tests {
     }
 
     fn name(remotes: &mut Remotes, address: IpAddr) -> Option<String> {
-        remotes.who(address, 1).map(|beyond| beyond.name().to_owned())
+        remotes.who(address, 80, 1).map(|beyond| beyond.name().to_owned())
     }
 
     #[test]
     fn the_cluster_comes_before_dns_and_dns_before_the_file() {
         let mut remotes = Remotes::new(10);
         let host = Some(Remote::Host { name: "printer".into() });
-        remotes.tell(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), who: host.clone() });
+        remotes.tell(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), port: 0, who: host.clone() });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("printer"), "IPv4 mapped into IPv6 is IPv4");
         remotes.learn("db.example", ip(1), 300, 0);
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"));
         let pod = Pod { name: "db-0".into(), namespace: "shop".into(), ..Pod::default() };
         let workload = Workload { kind: "StatefulSet".into(), name: "db".into() };
-        remotes.tell(Peer { address: ip(1), who: Some(Remote::Pod { pod, workload, declared: None }) });
-        let who = remotes.who(ip(1), 1).unwrap();
+        remotes.tell(Peer { address: ip(1), port: 0, who: Some(Remote::Pod { pod, workload, declared: None }) });
+        let who = remotes.who(ip(1), 80, 1).unwrap();
         assert_eq!((who.name(), who.namespace(), who.is_service()), ("db", Some("shop"), true));
-        remotes.tell(Peer { address: ip(1), who: None });
+        remotes.tell(Peer { address: ip(1), port: 0, who: None });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"), "the pod is gone");
+        let service = Some(Remote::Service { namespace: "shop".into(), name: "ingress".into() });
+        remotes.tell(Peer { address: ip(9), port: 443, who: service });
+        remotes.tell(Peer { address: ip(9), port: 0, who: Some(Remote::Node { name: "n1".into() }) });
+        let mut at = |port| remotes.who(ip(9), port, 1).map(|beyond| beyond.name().to_owned());
+        assert_eq!(
+            (at(443).as_deref(), at(80).as_deref(), at(0).as_deref()),
+            (Some("ingress"), Some("n1"), Some("n1"))
+        );
     }
 
     #[test]
     fn there_is_an_end_to_what_is_kept() {
         let mut remotes = Remotes::new(3);
-        let told = |n| Peer { address: ip(n), who: Some(Remote::Node { name: format!("n{n}") }) };
+        let told = |n| Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }) };
         (0..4).for_each(|n| remotes.tell(told(n)));
         assert_eq!((remotes.len(), remotes.evicted(), name(&mut remotes, ip(0))), (3, 1, None));
         for n in 0..200 {
             remotes.tell(told(n));
-            remotes.tell(Peer { address: ip(n), who: None });
+            remotes.tell(Peer { address: ip(n), port: 0, who: None });
         }
         assert!(remotes.is_empty() && remotes.order.len() <= 7);
     }

@@ -10,7 +10,8 @@ use crate::surroundings::Surroundings;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{
-    CGROUP_GONE, CGROUP_MADE, CONTAINER_ID, Cgroup, Clock, Counters, Event, IntoBytes as _, Tick, counter, kind,
+    CGROUP_GONE, CGROUP_MADE, CHUNK_DESTINATION, CONTAINER_ID, Cgroup, Chunk, Clock, Counters, Event, IntoBytes as _,
+    Tick, counter, kind,
 };
 use steth_identity::Resolver;
 use steth_probe::privileges::{self, Capabilities, Capability};
@@ -238,9 +239,17 @@ fn enrich(
 ) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
-        [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
+        [kind::CHUNK, _, _, flags, a, b, c, d, ..] => {
+            if flags & CHUNK_DESTINATION != 0
+                && let Some((chunk, _)) = Chunk::in_place(record)
+            {
+                surroundings.datagram(chunk, record, each);
+            }
+            resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
+        }
         [kind::OPEN | kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
+                surroundings.connection(&open, each);
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
                     surroundings.process(&peer, each);
                     each(&peer.to_record());

@@ -95,6 +95,13 @@ options! {
     identity.containers: bool = true;
     /// Their sockets, as cri:/run/containerd/containerd.sock or docker:/run/docker.sock. None: the usual places are looked at.
     identity.runtimes: Vec<String> = Vec::new();
+    /// The Kubernetes cluster that is asked whose an address is: auto (in a pod its service account, else KUBECONFIG or
+    /// ~/.kube/config, where there is one), off, a kubeconfig's path, or the API server's address.
+    identity.kubernetes: String = "auto".to_owned();
+    /// Only the pods of this node are followed, by its name. Empty: all of the cluster, since remote addresses are theirs.
+    identity.node: String = String::new();
+    /// Pods that are kept, about 1.2 KiB each; addresses of those beyond have no name.
+    identity.pods: usize = 20_000;
     /// Names of addresses for which DNS was not asked: hosts(5), looked at again every ten seconds. Empty: none.
     identity.hosts_file: PathBuf = PathBuf::from("/etc/hosts");
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
@@ -166,7 +173,7 @@ section!(Selection {
     unix: bool,
     local: bool,
 });
-section!(Identity { services: Vec<ServiceRule>, containers: bool, runtimes: Vec<String>, hosts_file: PathBuf });
+section!(Identity { services: Vec<ServiceRule>, containers: bool, runtimes: Vec<String>, kubernetes: String, node: String, pods: usize, hosts_file: PathBuf });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });

@@ -101,6 +101,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         share: selection.connections.share(),
         containers_no_room: 0,
         containers: steth_containers::Counters::default(),
+        cluster: steth_kubernetes::Counters::default(),
     };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
@@ -142,6 +143,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         shown.failed_windows = store.as_ref().map_or(0, |store| store.failed);
         shown.containers_no_room = agent.containers().no_room();
         shown.containers = agent.surroundings().container_counters();
+        shown.cluster = agent.surroundings().cluster_counters();
         shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
@@ -199,6 +201,8 @@ struct Shown {
     containers_no_room: u64,
     /// What was asked of container runtimes.
     containers: steth_containers::Counters,
+    /// What became of following the cluster.
+    cluster: steth_kubernetes::Counters,
 }
 
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
@@ -239,6 +243,22 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     ] {
         let help = "What was asked of container runtimes, and what came of it.";
         add("steth_containers_total", help, vec![("outcome", outcome.into())], value);
+    }
+    let followed = &shown.cluster;
+    for (outcome, value) in [
+        ("refused", followed.refused),
+        ("forgotten_early", followed.forgotten_early),
+        ("claims_displaced", followed.claims_displaced),
+        ("unusable", followed.unusable),
+        ("oversized", followed.oversized),
+        ("lists", followed.lists),
+        ("watches", followed.watches),
+        ("events", followed.events),
+        ("gone", followed.gone),
+        ("failures", followed.failures),
+    ] {
+        let help = "What was read of the Kubernetes API, and what was left out.";
+        add("steth_kubernetes_total", help, vec![("outcome", outcome.into())], value);
     }
     let folded = "Exchanges or names that were folded to stay within a limit.";
     add(

@@ -1,14 +1,18 @@
 //! What others know of the processes and addresses that are seen: looked for next to the drain, by threads that may wait as long
 //! as they like. What they find becomes records of the stream.
 
+mod cluster;
 mod containers;
 
 use crate::configuration::Identity;
 use crate::container_rules::Id;
+use cluster::Cluster;
 use containers::Containers;
+use std::net::IpAddr;
 use std::time::Duration;
-use steth_event::Process;
+use steth_event::{Chunk, Destination, Open, Process, ROLE_CLIENT};
 use steth_identity::HostsFile;
+use steth_kubernetes::Transport;
 use steth_verdict::ContainerFacts;
 
 /// So long the start waits for what is known at once, so that the first exchanges have it.
@@ -18,6 +22,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Surroundings {
     hosts: Option<HostsFile>,
     containers: Option<Containers>,
+    cluster: Option<Cluster>,
 }
 
 impl Surroundings {
@@ -41,7 +46,11 @@ impl Surroundings {
                 None
             }
         });
-        Self { hosts, containers }
+        let cluster = Cluster::start(settings).unwrap_or_else(|error| {
+            crate::say::say!("no Kubernetes cluster is asked: {error:#}");
+            None
+        });
+        Self { hosts, containers, cluster }
     }
 
     /// A process is about to be handed on: what its container is, is asked for, if nobody has.
@@ -72,8 +81,41 @@ impl Surroundings {
             each(&peer.to_record());
         }
         if let Some(containers) = &mut self.containers {
-            containers.turn(each, known);
+            let cluster = &mut self.cluster;
+            let complete = |container| match cluster {
+                Some(cluster) => cluster.complete(container),
+                None => container,
+            };
+            containers.turn(complete, each, known);
         }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.turn(each);
+        }
+    }
+
+    /// A connection is about to be handed on: who is behind its far end, is looked up.
+    pub(crate) fn connection(&mut self, open: &Open, each: &mut impl FnMut(&[u8])) {
+        const TCP: u8 = 6;
+        let Some(cluster) = self.cluster.as_mut().filter(|_| open.family != 1) else { return };
+        let Some(address) = crate::pipeline::address(open, &open.remote_address) else { return };
+        let transport = if open.transport == TCP { Transport::Tcp } else { Transport::Udp };
+        let port = (open.role == ROLE_CLIENT || open.transport != TCP).then_some(open.remote_port);
+        cluster.remote(address, port, transport, each);
+    }
+
+    /// The same of a datagram from a socket that is not connected.
+    #[inline]
+    pub(crate) fn datagram(&mut self, chunk: &Chunk, record: &[u8], each: &mut impl FnMut(&[u8])) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let Some(destination) = Destination::of(chunk, record) else { return };
+        let [a, b, c, d, ..] = destination.address;
+        let address = if destination.family == 2 { IpAddr::from([a, b, c, d]) } else { destination.address.into() };
+        cluster.remote(address, Some(destination.port), Transport::Udp, each);
+    }
+
+    /// What became of following the cluster.
+    pub(crate) fn cluster_counters(&self) -> steth_kubernetes::Counters {
+        self.cluster.as_ref().map(Cluster::counters).unwrap_or_default()
     }
 
     /// What was asked of container runtimes, and what came of it.

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -22,6 +22,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
     ("containers", &[]),
+    ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
     ("samples", &["window"]),
     ("server", &["ledger", "samples", "window"]),

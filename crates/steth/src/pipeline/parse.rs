@@ -276,11 +276,17 @@ impl<O: Observer> Parse<O> {
     #[cold]
     fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
         let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
-        let ends = [(&open.local_address, role == Side::Network), (&open.remote_address, true)];
-        for ((peer, pid), (bytes, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
+        // A client's port is its own invention.
+        let there = |port, server: bool| if server { port } else { 0 };
+        let reversed = connection.state.reversed;
+        let ends = [
+            (&open.local_address, there(open.local_port, role == Side::Server || reversed), role == Side::Network),
+            (&open.remote_address, there(open.remote_port, role != Side::Server && !reversed), true),
+        ];
+        for ((peer, pid), (bytes, port, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
             if peer.is_none() && foreign && self.naming.get(pid).is_none() {
                 let address = address(open, bytes);
-                *peer = address.and_then(|address| self.remotes.who(address, exchange.start));
+                *peer = address.and_then(|address| self.remotes.who(address, port, exchange.start));
             }
         }
     }

@@ -51,7 +51,13 @@ impl Containers {
         self.asked.remove(id);
     }
 
-    pub(super) fn turn(&mut self, each: &mut impl FnMut(&[u8]), known: &mut impl FnMut(&Id, Option<&ContainerFacts>)) {
+    /// Hands on what was answered, as `complete` completes it.
+    pub(super) fn turn(
+        &mut self,
+        mut complete: impl FnMut(Container) -> Container,
+        each: &mut impl FnMut(&[u8]),
+        known: &mut impl FnMut(&Id, Option<&ContainerFacts>),
+    ) {
         while let Some(answer) = self.runtimes.answer(Duration::ZERO) {
             let container = record(&answer);
             if answer.container.is_some() {
@@ -60,7 +66,7 @@ impl Containers {
                 // Asked again when another of its processes is seen.
                 self.asked.remove(&*answer.id);
             }
-            each(&container.to_record());
+            each(&complete(container).to_record());
             if let (Some(id), Some(facts)) = (container_bytes_of(&answer.id), facts(&answer)) {
                 known(&id, Some(&facts));
             }
