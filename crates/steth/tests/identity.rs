@@ -86,3 +86,40 @@ fn an_address_is_called_what_the_hosts_file_says() {
     let expected: [Value; 3] = ["printer.lan".into(), Value::Null, "host".into()];
     assert!(seen.exchanges.iter().all(|e| ends(e) == expected), "{:?}", seen.exchanges);
 }
+
+/// The cluster knows better than the file, and it is asked again for what was seen before it was known.
+#[test]
+fn an_address_is_called_what_the_cluster_says() {
+    root_or_skip!();
+    let _alone = alone();
+    let (dir, address, port, api) =
+        (tempfile::tempdir().expect("a temporary directory"), own_address(), free_port(), free_port());
+    let mut everywhere = command(python());
+    everywhere.args(["-m", "http.server", "--bind", "0.0.0.0", &port.to_string()]).current_dir(dir.path());
+    let everywhere = Process::spawn("everywhere", &mut everywhere, dir.path());
+    everywhere.wait_for_port(port);
+    let mut cluster = command(python());
+    cluster.arg(programs().join("python/api_server.py")).args([
+        &api.to_string(),
+        "shop",
+        "front",
+        &address.to_string(),
+    ]);
+    let cluster = Process::spawn("cluster", &mut cluster, dir.path());
+    cluster.wait_for_port(api);
+    let (hosts, file) = (dir.path().join("hosts"), dir.path().join("steth.yaml"));
+    std::fs::write(&hosts, format!("{address} printer.lan\n")).expect("a file");
+    let text = format!("identity: {{hosts_file: {}, kubernetes: 'http://127.0.0.1:{api}'}}\n", hosts.display());
+    std::fs::write(&file, text).expect("a file");
+    let ask = format!("for n in $(seq 30); do curl -s -o /dev/null http://{address}:{port}/; sleep 0.2; done");
+    let steth = Steth::watch(&["--config", file.to_str().expect("a path of this test"), "--", "sh", "-c", &ask]);
+    let server =
+        |exchange: &Value| [&exchange["server"]["namespace"], &exchange["server"]["service"]].map(Value::clone);
+    let front: [Value; 2] = ["shop".into(), "front".into()];
+    let is_front = |exchange: &Value| exchange["server"]["port"] == port && server(exchange) == front;
+    wait_until("the service has its name", Duration::from_secs(20), || steth.exchanges().iter().any(is_front));
+    let seen = steth.finish();
+    let known =
+        seen.exchanges.iter().filter(|exchange| exchange["server"]["port"] == port).skip_while(|e| !is_front(e));
+    assert!(known.clone().all(is_front), "once known, it stays: {:?}", known.map(server).collect::<Vec<_>>());
+}
