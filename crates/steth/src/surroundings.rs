@@ -25,6 +25,11 @@ pub(crate) struct Surroundings {
     cluster: Option<Cluster>,
 }
 
+/// What the runtimes of this host know of one container, asked now and waited for.
+pub(crate) fn facts_of(settings: &Identity, id: &Id) -> Option<ContainerFacts> {
+    settings.containers.then(|| Containers::start(settings).ok()?.wait_for(id)).flatten()
+}
+
 impl Surroundings {
     /// Begins to ask. What cannot be asked is said, and gone without.
     pub(crate) fn start(settings: &Identity) -> Self {

@@ -18,7 +18,8 @@ use lab::process;
 use containerd::{ContainerPlan, Containerd, Pod, PodPlan};
 use lab::process::{Process, command, run};
 use lab::runtimes::python;
-use lab::{Steth, alone};
+use lab::{Steth, alone, curl, free_port, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -156,4 +157,56 @@ fn both_ends_have_the_names_of_their_pods() {
     wait_for("another agent", &steth, &third, &expected);
     let late = pairs(&steth.finish().exchanges, &third);
     assert!(late.iter().all(|pair| *pair == expected || pair[0].starts_with("-/")), "{late:?}");
+}
+
+/// Runs the agent with rows for pods, and asks it which services it has seen.
+#[test]
+fn rows_of_pods_decide_by_what_the_runtime_says() {
+    root_or_skip!();
+    let _alone = alone();
+    let containerd = Containerd::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (file, listen) = (dir.path().join("steth.yaml"), free_port());
+    let rules = |namespace: &str| {
+        let socket = containerd.socket();
+        let selection = format!("selection: {{namespace: {{include: [^{namespace}$]}}}}");
+        let text = format!("{selection}\nidentity: {{runtimes: ['cri:{}']}}\n", socket.display());
+        std::fs::write(&file, text).expect("a file");
+    };
+    rules("shop");
+    let (_, running, old) = web(&containerd, "web-7d4b9c6f5-old", "shop");
+    asking(&containerd, "alone", "back", &old);
+    let mut agent = command(env!("CARGO_BIN_EXE_steth"));
+    agent.args(["run", "--listen", &format!("127.0.0.1:{listen}"), "--config"]).arg(&file);
+    let mut agent = Process::spawn("run", &mut agent, dir.path());
+    agent.wait_for("it is watching", LIMIT, || agent.errors().contains("watching"));
+
+    let metrics = || {
+        let body = curl(&[&format!("http://127.0.0.1:{listen}/metrics")]).body;
+        String::from_utf8_lossy(&body).into_owned()
+    };
+    // By the side that was observed: the server's, in this namespace, and nobody's in the other.
+    let seen = |family: &str, namespace: &str| {
+        let labels = format!("{family}{{service_namespace=\"{namespace}\"");
+        metrics().lines().any(|line| line.starts_with(&labels))
+    };
+    let (server, client) = ("http_server_request_duration_seconds_count", "http_client_request_duration_seconds_count");
+    wait_until("what runs is observed", LIMIT, || seen(server, "shop"));
+    // One that is started now is decided before its image runs, or at once when the runtime has told.
+    let (_, _, new) = web(&containerd, "web-7d4b9c6f5-new", "test");
+    asking(&containerd, "asker", "shop", &new);
+    wait_until("a new pod is observed", LIMIT, || seen(client, "shop"));
+    assert!(!seen(client, "back") && !seen(server, "test"), "{}", metrics());
+    let explained = |pid: u32| {
+        let mut doctor = command(env!("CARGO_BIN_EXE_steth"));
+        run("doctor", doctor.args(["doctor", "--explain", &pid.to_string(), "--config"]).arg(&file), LIMIT).0
+    };
+    assert!(explained(running).contains("is selected"), "{}", explained(running));
+    rules("back");
+    assert!(explained(running).contains("selection.namespace.include has nothing for it"), "{}", explained(running));
+    // The other rules hold for what is open.
+    agent.signal(Signal::SIGHUP);
+    wait_until("the other namespace is observed", LIMIT, || seen(client, "back"));
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.wait_for_end(LIMIT).success(), "{}", agent.errors());
 }

@@ -28,7 +28,21 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("server", &["ledger", "samples", "window"]),
     (
         "steth",
-        &["event", "flow", "identity", "ledger", "pcap", "probe", "samples", "server", "verdict", "window", "wire"],
+        &[
+            "containers",
+            "event",
+            "flow",
+            "identity",
+            "kubernetes",
+            "ledger",
+            "pcap",
+            "probe",
+            "samples",
+            "server",
+            "verdict",
+            "window",
+            "wire",
+        ],
     ),
 ];
 

@@ -4,10 +4,10 @@ use crate::configuration::Identity;
 use crate::container_rules::Id;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use steth_containers::{Answer, Counters, Names, Pairs, Runtimes, Settings};
 use steth_event::{Container, LookUp, Pod};
-use steth_identity::{container_bytes_of, declared_by, workload_of_container, workload_of_pod};
+use steth_identity::{container_bytes_of, container_text, declared_by, workload_of_container, workload_of_pod};
 use steth_verdict::ContainerFacts;
 
 /// Containers that are not asked for again. Beyond it, all are.
@@ -45,6 +45,21 @@ impl Containers {
                 each(&under_way.to_record());
             }
         }
+    }
+
+    /// What is known of one container; waits for the answer.
+    pub(super) fn wait_for(mut self, id: &Id) -> Option<ContainerFacts> {
+        const PATIENCE: Duration = Duration::from_secs(6);
+        let (id, until) = (container_text(id), Instant::now() + PATIENCE);
+        self.runtimes.ask(&id);
+        while let left @ 1.. = until.saturating_duration_since(Instant::now()).as_millis() {
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX));
+            let Some(answer) = self.runtimes.answer(left) else { break };
+            if *answer.id == *id {
+                return facts(&answer);
+            }
+        }
+        None
     }
 
     pub(super) fn forget(&mut self, id: &str) {
