@@ -38,6 +38,7 @@ enum bpf_map_type_used {
 };
 enum {
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_CLONE = 512,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
@@ -78,6 +79,9 @@ enum {
 	TCP_NEW_SYN_RECV = 12,
 };
 
+enum sock_flags { SOCK_DONE = 1 };
+enum tcp_chrono { TCP_CHRONO_BUSY = 1, TCP_CHRONO_RWND_LIMITED, TCP_CHRONO_SNDBUF_LIMITED };
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct ns_common {
@@ -95,7 +99,11 @@ struct in6_addr {
 		__be32 u6_addr32[4];
 	} in6_u;
 };
+typedef struct {
+	int counter;
+} atomic_t;
 struct sock_common {
+	unsigned long skc_flags;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -127,12 +135,24 @@ struct sock {
 	struct pid *sk_peer_pid;
 	struct dst_entry *sk_dst_cache;
 	__u32 sk_pacing_status;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	atomic_t sk_drops;
+};
+struct inet_sock {
+	__be16 inet_sport;
 };
 struct unix_sock {
 	struct sock *peer;
 };
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
+};
+struct minmax_sample {
+	__u32 v;
+};
+struct minmax {
+	struct minmax_sample s[3];
 };
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
@@ -146,6 +166,19 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u32 segs_in;
 	__u32 total_retrans;
+	__u32 snd_una;
+	__u32 snd_wnd;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_retrans;
+	__u32 mdev_us;
+	struct minmax rtt_min;
+	__u32 reord_seen;
+	__u32 lost;
+	__u32 dsack_dups;
+	__u32 chrono_start;
+	__u32 chrono_stat[3];
+	__u8 chrono_type : 2;
 };
 
 struct qstr {
@@ -235,6 +268,24 @@ struct bpf_iter_meta {
 	__u64 seq_num;
 };
 struct bpf_map;
+struct socket {
+	struct sock *sk;
+};
+struct bpf_iter__task_file {
+	union {
+		struct bpf_iter_meta *meta;
+		__u64 : 64;
+	};
+	union {
+		struct task_struct *task;
+		__u64 : 64;
+	};
+	__u32 fd;
+	union {
+		struct file *file;
+		__u64 : 64;
+	};
+};
 struct bpf_iter__bpf_sk_storage_map {
 	union {
 		struct bpf_iter_meta *meta;

@@ -118,7 +118,7 @@ impl<S: Default> Flow<S> {
             connection.tgid = open.tgid;
         }
         connection.peer_tgid = open.peer_tgid;
-        if open.untold == 0 {
+        if open.untold == 0 && open.counted == 0 {
             connection.streams[0].place(open.sent);
             connection.streams[1].place(open.received);
         }
@@ -288,10 +288,15 @@ impl<S: Default> Flow<S> {
         }
         let Some(books) = connection.closing else { return };
         let ends = [books.sent, books.received];
-        if !force && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction])) {
+        if !force
+            && connection.protocol != 0
+            && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction]))
+        {
             return;
         }
-        for (direction, end) in ends.into_iter().enumerate() {
+        // Of a connection that nobody has read, no byte is missing.
+        let read = connection.protocol != 0 || connection.role == ROLE_NETWORK;
+        for (direction, end) in ends.into_iter().enumerate().filter(|_| read) {
             miss(connection, direction, end, books.time, &mut self.counts, sink);
         }
         let end = if books.flags & (CLOSE_RESET_BY_PEER | CLOSE_RESET_BY_US) != 0 {

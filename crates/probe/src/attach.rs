@@ -109,6 +109,7 @@ pub struct ProgramStatistics {
 pub struct Probe {
     links: Vec<Link>,
     sweep: Option<Link>,
+    visit: Option<Link>,
     rings: Rings,
     pub(crate) skel: SockTracepointsSkel<'static>,
     possible_cpus: usize,
@@ -171,8 +172,9 @@ impl Probe {
         rodata.call_max = ring_bytes / 2;
         rodata.last_stage = settings.last_stage;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        let tgid = kernel_tgid()?;
+        let (tgid, jiffies) = whoami()?;
         rodata.self_tgid = tgid;
+        rodata.jiffies_per_second = jiffies;
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -208,12 +210,13 @@ impl Probe {
         .map(|program| program.attach_trace())
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
+        let visit = progs.visit.attach_trace().map_err(refused("the iterator of open files"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
             control.control.attached = rings::now();
         }
         let same_pids = tgid == std::process::id();
-        Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
+        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, possible_cpus, same_pids })
     }
 
     pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -268,16 +271,25 @@ impl Probe {
         std::mem::take(&mut control.control.sweep_wanted) != 0
     }
 
-    /// Walks over all observed sockets: each alive one puts a progress record into the ring.
+    /// Walks over all observed sockets: each that holds bytes back tells them, and with `books` each alive one puts a progress
+    /// record into the ring.
     ///
     /// # Errors
     /// When the iterator cannot be read.
-    pub fn sweep(&mut self) -> std::io::Result<()> {
-        let Some(link) = &self.sweep else { return Ok(()) };
-        let mut iter = Iter::new(link).map_err(std::io::Error::other)?;
-        let mut buffer = [0u8; 64];
-        while iter.read(&mut buffer)? > 0 {}
-        Ok(())
+    pub fn sweep(&mut self, books: bool) -> std::io::Result<()> {
+        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
+            control.control.sweep_books = books.into();
+        }
+        self.sweep.as_ref().map_or(Ok(()), walk)
+    }
+
+    /// Looks once at every open socket of every process, for the connections and the listening sockets that were there before: each
+    /// puts what it is, and its books so far, into the ring. To be called once processes have been judged.
+    ///
+    /// # Errors
+    /// When the iterator cannot be read.
+    pub fn visit(&mut self) -> std::io::Result<()> {
+        self.visit.take().as_ref().map_or(Ok(()), walk)
     }
 
     /// Names of the attached programs.
@@ -309,7 +321,7 @@ impl Probe {
             control.control.attached = 0;
         }
         self.links.clear();
-        self.sweep = None;
+        (self.sweep, self.visit) = (None, None);
     }
 
     /// Whether a process has the same id in the records as in /proc. Not so in a container with a pid namespace of its own,
@@ -353,6 +365,14 @@ fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
     Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
 }
 
+/// Lets an iterator's program run over everything.
+fn walk(link: &Link) -> std::io::Result<()> {
+    let mut iter = Iter::new(link).map_err(std::io::Error::other)?;
+    let mut buffer = [0u8; 64];
+    while iter.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
 /// `enum verdict` of `bpf/state.h`.
 pub(crate) const CAPTURE: u32 = 1;
 pub(crate) const IGNORE: u32 = 2;
@@ -368,8 +388,8 @@ fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
     }
 }
 
-/// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
-fn kernel_tgid() -> Result<u32, ProbeError> {
+/// The number of this process in the kernel's own pid namespace, which is the one that the programs see, and jiffies per second.
+fn whoami() -> Result<(u32, u32), ProbeError> {
     let mut object = MaybeUninit::uninit();
     let refused = |error: libbpf_rs::Error| Probe::refused("to ask for the agent's process id", &error);
     let mut open = SockTracepointsSkelBuilder::default().open(&mut object).map_err(refused)?;
@@ -378,6 +398,35 @@ fn kernel_tgid() -> Result<u32, ProbeError> {
         program.set_autoload(only);
     }
     let skel = open.load().map_err(refused)?;
-    let output = skel.progs.whoami.test_run(ProgramInput::default()).map_err(refused)?;
-    Ok(output.return_value)
+    let mut clocks = [0; 16];
+    let input = ProgramInput { context_in: Some(&mut clocks), ..ProgramInput::default() };
+    let tgid = skel.progs.whoami.test_run(input).map_err(refused)?.return_value;
+    let read = |at: usize| clocks[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok((tgid, jiffies_per_second(read(0), read(8))))
+}
+
+/// How many jiffies a second has (CONFIG_HZ), which nothing tells: they count from five minutes before they overflow 32 bits
+/// (INITIAL_JIFFIES), since about when the monotonic clock began. 0: none of the values that a kernel can be built with fits.
+fn jiffies_per_second(jiffies: u64, nanoseconds: u64) -> u32 {
+    let passed = |hz: u64| i128::from(jiffies) - (1 << 32) + 300 * i128::from(hz);
+    let off = |hz: u64| (passed(hz) * 1_000_000_000 - i128::from(nanoseconds) * i128::from(hz)).unsigned_abs();
+    let near = |hz: &u64| off(*hz) < u128::from(nanoseconds) * u128::from(*hz) / 50 + 2_000_000_000 * u128::from(*hz);
+    let best = [100, 250, 300, 1000].into_iter().filter(near).min_by_key(|hz| off(*hz) / u128::from(*hz));
+    best.map_or(0, |hz| hz as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jiffy_is_told_from_how_many_there_have_been() {
+        for hz in [100, 250, 300, 1000] {
+            for uptime in [20, 280, 320, 86_400, 300 * 86_400] {
+                let jiffies = (1 << 32) - 300 * hz + uptime * hz;
+                assert_eq!(u64::from(jiffies_per_second(jiffies, uptime * 1_000_000_000)), hz, "up for {uptime} s");
+            }
+        }
+        assert_eq!(jiffies_per_second(0, 86_400_000_000_000), 0);
+    }
 }

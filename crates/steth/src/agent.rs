@@ -43,16 +43,20 @@ pub(crate) struct Agent {
     clock_read: Option<Instant>,
     counters_read: Instant,
     swept: Instant,
+    flushed: Instant,
 }
 
 impl Agent {
     /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
     pub(crate) fn start(
-        probe: Probe,
+        mut probe: Probe,
         identity: &Identity,
         containers: ContainerRules,
         more: &[Capability],
     ) -> anyhow::Result<Self> {
+        if let Err(error) = probe.visit() {
+            crate::say::say!("open sockets could not be listed ({error}): those that say nothing are not in the books");
+        }
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
         let keep = [&[Capability::SysPtrace], more].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -78,6 +82,7 @@ impl Agent {
             clock_read: None,
             counters_read: now,
             swept: now,
+            flushed: now,
         })
     }
 
@@ -144,10 +149,13 @@ impl Agent {
         self.surroundings.turn(each);
         self.drain(each);
         self.contain();
-        let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
-        let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
+        let swept = self.swept.elapsed() >= SWEEP && self.sweep(each);
         if swept {
             now = monotonic();
+        } else if self.flushed.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted() {
+            self.flushed = Instant::now();
+            // Without books: what it finds comes with the next drain, and whoever is gone is found by the next whole one.
+            let _ = self.probe.sweep(false);
         }
         if self.counters_read.elapsed() >= SECOND {
             self.counters_read = Instant::now();
@@ -190,7 +198,7 @@ impl Agent {
     fn sweep(&mut self, each: &mut impl FnMut(&[u8])) -> bool {
         self.swept = Instant::now();
         let before = self.probe.counters()[counter::DROPPED_RECORDS];
-        let walked = self.probe.sweep().is_ok();
+        let walked = self.probe.sweep(true).is_ok();
         self.drain(each);
         walked && self.probe.counters()[counter::DROPPED_RECORDS] == before
     }
@@ -212,13 +220,14 @@ fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], eac
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
         [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
-        [kind::OPEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
+        [kind::OPEN | kind::LISTEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
                     each(&peer.to_record());
                 }
                 resolver.first_sight(open.tgid, Some(&open.comm))
             }
+            Ok(Event::Listen(listen)) => resolver.first_sight(listen.tgid, Some(&listen.comm)),
             Ok(Event::Exec(exec, executable, command_line)) => {
                 resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
                 None

@@ -161,7 +161,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Peer(peer) => self.parse.remotes.tell(*peer),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
-            Event::Exec(..) | Event::Exit(_) | Event::Cgroup(_) => {}
+            Event::Exec(..) | Event::Exit(_) | Event::Cgroup(_) | Event::Listen(_) => {}
         }
     }
 
