@@ -18,8 +18,9 @@ use steth_probe::{Demotion, Probe, Selection};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
 const LOOK: Duration = Duration::from_millis(25);
-/// How often every socket is asked how far it is.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How often every socket is asked how far it is: once in each window (`Windows::LENGTH`), and so long before its end.
+const SWEEP: u64 = 10;
+const BEFORE_THE_END: u64 = 1;
 /// The same, when some socket holds back bytes that nothing else would report.
 const SWEEP_SOON: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +43,8 @@ pub(crate) struct Agent {
     changes: Vec<Cgroup>,
     clock_read: Option<Instant>,
     counters_read: Instant,
-    swept: Instant,
+    /// Number of the window in which every socket was asked last.
+    swept: u64,
     flushed: Instant,
 }
 
@@ -81,7 +83,7 @@ impl Agent {
             changes: Vec::new(),
             clock_read: None,
             counters_read: now,
-            swept: now,
+            swept: sweep_number(),
             flushed: now,
         })
     }
@@ -149,7 +151,7 @@ impl Agent {
         self.surroundings.turn(each);
         self.drain(each);
         self.contain();
-        let swept = self.swept.elapsed() >= SWEEP && self.sweep(each);
+        let swept = sweep_number() != self.swept && self.sweep(each);
         if swept {
             now = monotonic();
         } else if self.flushed.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted() {
@@ -196,7 +198,7 @@ impl Agent {
 
     /// Whether every socket was asked and no answer was lost.
     fn sweep(&mut self, each: &mut impl FnMut(&[u8])) -> bool {
-        self.swept = Instant::now();
+        self.swept = sweep_number();
         let before = self.probe.counters()[counter::DROPPED_RECORDS];
         let walked = self.probe.sweep(true).is_ok();
         self.drain(each);
@@ -219,7 +221,9 @@ impl Agent {
 fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], each: &mut impl FnMut(&[u8])) {
     // The process id of a chunk stands where every chunk has it; only the other kinds are worth a parse.
     let process = match record {
-        [kind::CHUNK, _, _, _, a, b, c, d, ..] => resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None),
+        [kind::CHUNK | kind::CLOSE | kind::PROGRESS, _, _, _, a, b, c, d, ..] => {
+            resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
+        }
         [kind::OPEN | kind::LISTEN | kind::EXEC | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
             Ok(Event::Open(open)) => {
                 if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
@@ -248,6 +252,11 @@ fn enrich(resolver: &mut Resolver, changes: &mut Vec<Cgroup>, record: &[u8], eac
     if let Some(process) = process {
         each(&process.to_record());
     }
+}
+
+/// Changes when it is time to ask every socket. Windows begin at multiples of their length since 1970.
+fn sweep_number() -> u64 {
+    (clock(libc::CLOCK_REALTIME) / 1_000_000_000 + BEFORE_THE_END) / SWEEP
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`.

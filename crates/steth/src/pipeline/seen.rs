@@ -1,5 +1,6 @@
 //! What an observer is told.
 
+use super::counted::Counted;
 use crate::naming::{Naming, Waiting};
 use std::net::IpAddr;
 use steth_event::Open;
@@ -12,6 +13,10 @@ pub(crate) trait Observer {
     type Memo: Default;
     /// An exchange is complete.
     fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
+    /// The kernel's books of a connection have something to add.
+    fn counted(&mut self, _: &Counted<'_>, _: &mut Self::Memo) {}
+    /// A connection is over, or not followed any more.
+    fn gone(&mut self, _: &mut Self::Memo) {}
 }
 
 /// What the numbers and ids of an exchange stand for.
