@@ -62,6 +62,7 @@ pub(crate) fn text(cumulative: &Cumulative, health: &Health, format: Format) -> 
     further(&mut out, health);
     let mut omitted: u64 = FAMILIES.iter().map(|family| durations(&mut out, cumulative, family)).sum();
     omitted += slow(&mut out, cumulative);
+    omitted += crate::edges::edges(&mut out, cumulative, MAX_BYTES);
     limits(&mut out, cumulative, omitted);
     out.finish()
 }

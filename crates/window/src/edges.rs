@@ -3,6 +3,7 @@
 //! Books are asked for once in each window, shortly before its end, and at the end of a connection. So a row holds what was told
 //! during the window; what moved after the last question is in the next one, and nothing is in two.
 
+use crate::classic::{Classic, NETWORK};
 use crate::entity::{Entities, EntityId};
 use crate::key::Side;
 use crate::sketch::Sketch;
@@ -56,7 +57,7 @@ impl EdgeKey {
         Self { client: EntityId::OTHER, ..self }
     }
 
-    fn anything(self) -> Self {
+    pub(crate) fn anything(self) -> Self {
         Self { server: EntityId::OTHER, server_port: 0, guessed: false, ..self.any_client() }
     }
 }
@@ -120,7 +121,7 @@ pub struct EdgeSeen {
 }
 
 /// What a row adds up to.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct EdgeTotals {
     /// Connections that were open when the books were last asked for.
     pub open: u64,
@@ -133,13 +134,37 @@ pub struct EdgeTotals {
     pub rtt: Sketch,
     /// The least round-trip time, nanoseconds.
     pub rtt_min_ns: Option<u64>,
+    #[serde(skip)]
+    pub(crate) connect_classic: Classic,
+    #[serde(skip)]
+    pub(crate) rtt_classic: Classic,
+}
+
+impl Default for EdgeTotals {
+    fn default() -> Self {
+        Self {
+            open: 0,
+            sums: EdgeSums::default(),
+            connect: Sketch::default(),
+            rtt: Sketch::default(),
+            rtt_min_ns: None,
+            connect_classic: Classic::new(NETWORK),
+            rtt_classic: Classic::new(NETWORK),
+        }
+    }
 }
 
 impl EdgeTotals {
     fn record(&mut self, seen: &EdgeSeen) {
         self.sums.add(&seen.sums);
-        seen.connect_ns.into_iter().for_each(|connect| self.connect.record(connect));
-        seen.rtt_ns.into_iter().for_each(|rtt| self.rtt.record(rtt));
+        if let Some(connect) = seen.connect_ns {
+            self.connect.record(connect);
+            self.connect_classic.record(NETWORK, connect);
+        }
+        if let Some(rtt) = seen.rtt_ns {
+            self.rtt.record(rtt);
+            self.rtt_classic.record(NETWORK, rtt);
+        }
         self.rtt_min_ns = self.rtt_min_ns.into_iter().chain(seen.rtt_min_ns).min();
     }
 
@@ -148,6 +173,8 @@ impl EdgeTotals {
         self.sums.add(&other.sums);
         self.connect.merge(&other.connect);
         self.rtt.merge(&other.rtt);
+        self.connect_classic.merge(&other.connect_classic);
+        self.rtt_classic.merge(&other.rtt_classic);
         self.rtt_min_ns = self.rtt_min_ns.into_iter().chain(other.rtt_min_ns).min();
     }
 }

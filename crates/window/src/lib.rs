@@ -61,6 +61,7 @@ mod admission;
 pub mod bucket;
 mod classic;
 mod cumulative;
+mod edge_series;
 mod edges;
 mod entity;
 mod key;
@@ -69,8 +70,9 @@ mod window;
 mod windows;
 
 pub use admission::Limits;
-pub use classic::{Bounds, Classic, DATABASE, WIDE};
+pub use classic::{Bounds, Classic, DATABASE, NETWORK, WIDE};
 pub use cumulative::{Cumulative, Series};
+pub use edge_series::EdgeSeries;
 pub use edges::{EdgeKey, EdgeRow, EdgeSeen, EdgeSums, EdgeTotals, Opened, Transport};
 pub use entity::{Entities, EntityId};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
