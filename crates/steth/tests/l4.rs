@@ -167,3 +167,69 @@ fn bytes_are_the_applications_own_where_no_protocol_is_known() {
     root_or_skip!();
     every_connection_is_in_the_books(u32::MAX);
 }
+
+#[test]
+fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools_say() {
+    root_or_skip!();
+    let _alone = lab::alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = python(dir.path(), "l4_network.py");
+    run.wait_for("the network", Duration::from_secs(20), || run.output().contains("ready"));
+    let mut watched = Watched::attach(0);
+    watched.probe.visit().expect("a visit");
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    run.wait_for("its end", Duration::from_secs(90), || run.output().contains("done"));
+    watched.drain();
+    let space = netns(run.pid());
+    let mut retransmitted = 0;
+    for line in run.output().lines().filter(|line| line.starts_with('{')) {
+        let said: Value = serde_json::from_str(line).expect("JSON");
+        let (name, said, port) = (said["name"].as_str().expect("a name"), &said["said"], said["port"].as_u64().unwrap_or(0));
+        if name == "nstat" {
+            assert_eq!(said.as_u64(), Some(retransmitted), "segments sent again in this namespace");
+        }
+        let Some(told) = watched.ends(space, port as u16).0 else {
+            assert_eq!(port, 0, "{name}: not in the books");
+            continue;
+        };
+        let (open, books) = (told.open, told.last.expect("an end"));
+        assert_eq!((told.closes, open.tgid, open.role), (1, run.pid(), ROLE_CLIENT), "{name}");
+        retransmitted += u64::from(books.retransmitted);
+        let error = match name {
+            "refused" => 111,
+            "timed out" => 110,
+            "unreachable" => 113,
+            _ => 0,
+        };
+        let failed = error != 0 || name == "abandoned";
+        assert_eq!((books.error, books.established == 0), (error, failed), "{name}");
+        assert_eq!(said.as_u64().unwrap_or(0), u64::from(error), "{name}: what the application was told");
+        if failed {
+            continue;
+        }
+        // There and back, 10 ms each; a busy machine adds to it and nothing takes away.
+        let connect = (books.established - open.connect_started) as f64 / 1e6;
+        assert!((20.0..35.0).contains(&connect), "{name}: {connect} ms to connect");
+        if name == "hang up" {
+            continue;
+        }
+        let number = |what: &str| said[what].as_f64().unwrap_or(0.0);
+        for (what, ours, theirs, tolerance) in [
+            ("srtt", f64::from(books.srtt_us) / 1e3, number("rtt"), 2.0),
+            ("least rtt", f64::from(books.rtt_min_us) / 1e3, number("minrtt"), 0.01),
+            ("segments sent again", f64::from(books.retransmitted), number("retrans"), 0.0),
+            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), 0.0),
+            ("confirmed bytes", books.bytes_acked as f64, number("bytes_acked") - 1.0, 0.0),
+            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), 0.0),
+            ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
+            // The FIN's way and back, and a jiffy each time a chronograph stops.
+            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0),
+        ] {
+            assert!((ours - theirs).abs() <= tolerance, "{name}, {what}: {ours}, but ss says {theirs}");
+        }
+        assert!((20.0..30.0).contains(&(f64::from(books.rtt_min_us) / 1e3)), "{name}: {} us", books.rtt_min_us);
+        let size = if name == "loss" { 3_000_000 } else { 100_000 };
+        assert_eq!((books.bytes_sent, books.bytes_received), (size, 1), "{name}");
+        assert_eq!(books.retransmitted > 0, name == "loss", "{name}");
+    }
+}
