@@ -4,7 +4,7 @@ mod lab;
 
 use lab::process::{Process, command, wait_until};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use steth_event::{
@@ -25,7 +25,7 @@ struct Told {
 /// The kernel side with analysis switched off, and the books that have come out of it.
 struct Watched {
     probe: Probe,
-    connections: HashMap<u64, Told>,
+    connections: BTreeMap<u64, Told>,
     listens: Vec<Listen>,
     chunks: usize,
 }
@@ -34,7 +34,7 @@ impl Watched {
     fn attach(protocols: u32) -> Self {
         let selection = Selection { protocols, ..Selection::default() };
         let probe = Probe::attach(&Settings { selection, ..Settings::default() }).expect("root may attach");
-        Self { probe, connections: HashMap::new(), listens: Vec::new(), chunks: 0 }
+        Self { probe, connections: BTreeMap::new(), listens: Vec::new(), chunks: 0 }
     }
 
     fn drain(&mut self) {
@@ -106,6 +106,7 @@ fn every_connection_is_in_the_books(protocols: u32) {
     let (pid, space) = (run.pid(), netns(run.pid()));
     std::fs::write(dir.path().join("go"), "").expect("a file");
     wait_until("everything has happened", Duration::from_secs(60), || run.output().contains("done"));
+    watched.probe.sweep(true).expect("a sweep");
     watched.drain();
     let mut wrong = Vec::new();
     let mut seen = 0;
@@ -151,6 +152,17 @@ fn every_connection_is_in_the_books(protocols: u32) {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(seen >= 45, "{seen} ends");
     assert_eq!(watched.chunks, if protocols == 0 { 0 } else { watched.chunks }, "nothing was read");
+    let books = |transport: u8| {
+        let of = |told: &&Told| told.open.tgid == pid && told.open.transport == transport;
+        let mut all: Vec<_> = watched.connections.values().filter(of).filter_map(|told| told.last).collect();
+        all.sort_by_key(|books| books.bytes_received);
+        all.iter()
+            .map(|books| (books.bytes_sent, books.bytes_received, books.segments_out, books.segments_in))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(books(17), [(15, 0, 5, 0), (0, 15, 0, 5)], "bytes and datagrams of UDP");
+    let unix: Vec<_> = books(0).iter().map(|(sent, received, ..)| (*sent, *received)).collect();
+    assert_eq!(unix, [(12_345, 0), (0, 12_345)], "bytes of unix sockets");
     let listens =
         |change| watched.listens.iter().filter(|listen| listen.netns == space && listen.change == change).count();
     assert!(listens(LISTEN_BEGINS) >= 18 && listens(LISTEN_BEGINS) == listens(LISTEN_ENDS));
@@ -184,7 +196,8 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
     let mut retransmitted = 0;
     for line in run.output().lines().filter(|line| line.starts_with('{')) {
         let said: Value = serde_json::from_str(line).expect("JSON");
-        let (name, said, port) = (said["name"].as_str().expect("a name"), &said["said"], said["port"].as_u64().unwrap_or(0));
+        let (name, said, port) =
+            (said["name"].as_str().expect("a name"), &said["said"], said["port"].as_u64().unwrap_or(0));
         if name == "nstat" {
             assert_eq!(said.as_u64(), Some(retransmitted), "segments sent again in this namespace");
         }

@@ -136,7 +136,7 @@ mod tests {
         Books { kind, connection, time: SECOND, bytes_sent, segments_in: 1, srtt_us: 40, ..Books::default() }
     }
 
-    fn edge<'a>(window: &'a Window, side: Side) -> &'a EdgeRow {
+    fn edge(window: &Window, side: Side) -> &EdgeRow {
         let mut rows = window.edges.iter().filter(|row| row.side == side);
         let row = rows.next().expect("a row");
         assert!(rows.next().is_none(), "one edge: {:?}", window.edges);

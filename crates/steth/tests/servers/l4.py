@@ -120,4 +120,15 @@ for family in FAMILIES:
     client.close()
     tell(f"refused {family}", port)
 
+# Of these the kernel keeps no books: they say at a sweep how far they are.
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 0))
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.connect(server.getsockname())
+for size in range(1, 6):
+    client.send(b"\xf7" * size)
+    assert len(server.recv(100)) == size
+here, there = socket.socketpair()
+move(here, there, 12_345)
 print("done", flush=True)
+time.sleep(60)
