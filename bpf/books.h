@@ -72,6 +72,7 @@ static __noinline int emit_books(struct sock *sk, struct connection *c, struct s
 		.received = at->received,
 		.calls = c->calls,
 		.error = sk->sk_err,
+		.accepted = c->accepted,
 		.established = c->established,
 	};
 

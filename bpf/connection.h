@@ -221,6 +221,7 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.time = now,
 		.established = c->established,
 		.connect_started = c->connect_started,
+		.accepted = c->accepted,
 		.sent = c->offset[STETH_SEND],
 		.received = c->offset[STETH_RECEIVE],
 		.counted = how == ANNOUNCE_COUNTED,

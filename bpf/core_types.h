@@ -312,6 +312,23 @@ struct iovec {
 	void *iov_base;
 	__u64 iov_len;
 };
+struct bpf_sock;
+/* Of it, what stands before the socket: seven words and two addresses. */
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 msg_src_ip4;
+	__u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		__u64 : 64;
+	};
+};
 struct user_msghdr {
 	void *msg_name;
 	int msg_namelen;

@@ -83,6 +83,7 @@ struct steth_open {
 	__u8 local_address[16];
 	__u8 remote_address[16];
 	__u8 comm[16];
+	__u64 accepted; /* a passive one: when accept() returned it; 0: not known. Not in older recordings */
 };
 
 /* Where a datagram was sent. */
@@ -158,6 +159,7 @@ struct steth_books {
 	__u64 busy_us;                /* something was on its way, or waiting to be */
 	__u64 receive_window_us;      /* of that: the peer's window did not let more out */
 	__u64 send_buffer_us;         /* of that: the send buffer did not hold more */
+	__u64 accepted;       /* as in steth_open */
 	__u64 established;    /* as in steth_open, where the announcement came before it; 0: it never was, or not seen */
 	__u32 rtt_min_us;     /* of the last five minutes (tcp_min_rtt_wlen); 0: no sample */
 	__u32 rtt_deviation_us;

@@ -8,6 +8,7 @@
  *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
  *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
+ *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
  *             iter/bpf_sk_storage_map every ten seconds, iter/task_file once: sockets of which no event tells
  * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
@@ -153,6 +154,35 @@ int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (sk && c)
 		on_sweep(sk, c);
 	return 0;
+}
+
+/*
+ * Somebody asks for the address of a peer. accept() does, for a caller that wants it: the first such question about a connection that was
+ * opened passively is its accept. A kernel or a host without such cgroups lacks this instant and nothing else.
+ */
+static __always_inline int on_peer_name(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct connection *c;
+
+	if (!sk || !sockets_wanted())
+		return 1;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (c && c->id && c->established && !c->accepted && c->role == STETH_ROLE_SERVER && !c->calls)
+		c->accepted = bpf_ktime_get_ns();
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int accepted4(struct bpf_sock_addr *ctx)
+{
+	return on_peer_name(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int accepted6(struct bpf_sock_addr *ctx)
+{
+	return on_peer_name(ctx);
 }
 
 /* Run once at the start. */

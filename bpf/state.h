@@ -165,6 +165,7 @@ struct connection {
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
+	__u64 accepted;
 	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
 	/* Its books, by direction: books.h. */
 	__u32 began[2];        /* TCP: number of its first byte, or of one from which on the kernel's own count agrees */

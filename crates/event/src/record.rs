@@ -137,7 +137,7 @@ record! {
         tgid: u32, netns: u32,
         connection: u64, time: u64, established: u64, connect_started: u64, sent: u64, received: u64,
         local_port: u16, remote_port: u16, peer_tgid: u32,
-        local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16],
+        local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16], accepted: u64,
     }
 }
 record! {
@@ -161,7 +161,7 @@ record! {
         kind: u8, flags: u8, protocol: u8, role: u8, tgid: u32, connection: u64, time: u64, sent: u64, received: u64,
         calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, reserved: u32,
         bytes_sent: u64, bytes_received: u64, bytes_acked: u64, retransmitted_bytes: u64,
-        busy_us: u64, receive_window_us: u64, send_buffer_us: u64, established: u64,
+        busy_us: u64, receive_window_us: u64, send_buffer_us: u64, accepted: u64, established: u64,
         rtt_min_us: u32, rtt_deviation_us: u32, reordered: u32, lost: u32, duplicates: u32, unread: u32, unacked: u32,
         send_window: u32,
     }
@@ -304,22 +304,27 @@ impl Chunk {
     }
 }
 
-impl Books {
-    /// What they were before the kernel's own figures were part of them. Recordings have these.
-    const OLD: usize = std::mem::offset_of!(Self, bytes_sent);
+/// Reads a record that has grown: one of before, whose further fields are 0, is as good. A frame of a recording is padded; no
+/// length between the two has ever been written.
+macro_rules! grown {
+    ($name:ident, $since:ident) => {
+        impl $name {
+            const OLD: usize = std::mem::offset_of!(Self, $since);
 
-    /// Reads a record, or an old one, whose further figures are 0.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        if let Ok((books, _)) = Self::read_from_prefix(bytes) {
-            return Some(books);
+            fn read(bytes: &[u8]) -> Option<Self> {
+                if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
+                    return Some(whole);
+                }
+                let old = bytes.get(..Self::OLD).filter(|_| bytes.len() < Self::OLD + 8)?;
+                let mut whole = [0; size_of::<Self>()];
+                whole[..Self::OLD].copy_from_slice(old);
+                Some(zerocopy::transmute!(whole))
+            }
         }
-        // A frame of a recording is padded; no length between the two has ever been written.
-        let old = bytes.get(..Self::OLD).filter(|_| bytes.len() < Self::OLD + 8)?;
-        let mut whole = [0; size_of::<Self>()];
-        whole[..Self::OLD].copy_from_slice(old);
-        Some(zerocopy::transmute!(whole))
-    }
+    };
 }
+grown!(Open, accepted);
+grown!(Books, bytes_sent);
 
 impl Destination {
     /// What is behind the captured bytes of this chunk in its record, if anything is.
@@ -373,7 +378,7 @@ impl<'a> Event<'a> {
                 }
                 Event::Chunk(chunk, data)
             }
-            kind::OPEN => Event::Open(fixed!(Open).0),
+            kind::OPEN => Event::Open(Open::read(bytes).ok_or(short)?),
             kind::SHUTDOWN => Event::Shutdown(fixed!(Shutdown).0),
             kind::CLOSE => Event::Close(Books::read(bytes).ok_or(short)?),
             kind::PROGRESS => Event::Progress(Books::read(bytes).ok_or(short)?),
@@ -422,8 +427,7 @@ mod tests {
         [head.as_bytes(), strings].concat()
     }
 
-    const FIXED: [(u8, usize); 8] = [
-        (kind::OPEN, size_of::<Open>()),
+    const FIXED: [(u8, usize); 7] = [
         (kind::SHUTDOWN, size_of::<Shutdown>()),
         (kind::LISTEN, size_of::<Listen>()),
         (kind::EXIT, size_of::<Exit>()),
@@ -509,6 +513,18 @@ mod tests {
     }
 
     #[test]
+    fn an_announcement_of_an_old_recording_is_read() {
+        let whole = Open { kind: kind::OPEN, connection: 7, comm: [8; 16], accepted: 9, ..Open::default() };
+        for (length, accepted) in [(size_of::<Open>(), Some(9)), (Open::OLD, Some(0)), (Open::OLD - 1, None)] {
+            let read = match Event::parse(&whole.as_bytes()[..length]) {
+                Ok(Event::Open(open)) => Some(open),
+                _ => None,
+            };
+            assert_eq!(read, accepted.map(|accepted| Open { accepted, ..whole }), "{length} bytes");
+        }
+    }
+
+    #[test]
     fn strings_of_an_exec_are_told_apart() {
         let bytes = exec(4, 5, b"/bina\0b c and more");
         assert!(matches!(Event::parse(&bytes), Ok(Event::Exec(_, b"/bin", b"a\0b c"))));
@@ -548,8 +564,16 @@ mod tests {
     fn what_is_no_record_is_named() {
         assert_eq!(Event::parse(b"").map(|_| ()), Err(RecordError::Short { kind: 0, length: 0 }));
         let known = FIXED.map(|(kind, _)| kind);
-        let with_strings =
-            [kind::CLOSE, kind::PROGRESS, kind::CHUNK, kind::EXEC, kind::PROCESS, kind::CONTAINER, kind::PEER];
+        let with_strings = [
+            kind::OPEN,
+            kind::CLOSE,
+            kind::PROGRESS,
+            kind::CHUNK,
+            kind::EXEC,
+            kind::PROCESS,
+            kind::CONTAINER,
+            kind::PEER,
+        ];
         for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind) && !with_strings.contains(kind)) {
             assert_eq!(Event::parse(&filled(kind, 512)).map(|_| ()), Err(RecordError::Kind(kind)));
         }

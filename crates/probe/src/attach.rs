@@ -7,10 +7,12 @@ use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
 use crate::whoami;
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel};
+use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramType};
+use std::fs::File;
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
@@ -113,6 +115,8 @@ pub struct Probe {
     visit: Option<Link>,
     rings: Rings,
     pub(crate) skel: SockTracepointsSkel<'static>,
+    /// When accept() returned is known.
+    accepts: bool,
     possible_cpus: usize,
     same_pids: bool,
 }
@@ -176,6 +180,9 @@ impl Probe {
         let (tgid, jiffies) = whoami::whoami()?;
         rodata.self_tgid = tgid;
         rodata.jiffies_per_second = jiffies;
+        let cgroups = cgroup_root();
+        open.progs.accepted4.set_autoload(cgroups.is_some());
+        open.progs.accepted6.set_autoload(cgroups.is_some());
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -211,13 +218,20 @@ impl Probe {
         .map(|program| program.attach_trace())
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
+        let (mut links, mut accepts) = (links, false);
+        if let Some(root) = &cgroups {
+            // When accept() returned is good to know, and nothing depends on it.
+            let both = [&progs.accepted4, &progs.accepted6].map(|program| program.attach_cgroup(root.as_raw_fd()).ok());
+            accepts = both.iter().all(Option::is_some);
+            links.extend(both.into_iter().flatten());
+        }
         let visit = progs.visit.attach_trace().map_err(refused("the iterator of open files"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
             control.control.attached = rings::now();
         }
         let same_pids = tgid == std::process::id();
-        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, possible_cpus, same_pids })
+        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, accepts, possible_cpus, same_pids })
     }
 
     pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -295,7 +309,10 @@ impl Probe {
 
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
-        self.skel.object().progs().filter(|p| p.name() != "whoami").map(|p| p.name().to_string_lossy().into_owned())
+        let absent = |name: &std::ffi::OsStr| {
+            name == "whoami" || (!self.accepts && name.to_string_lossy().starts_with("accepted"))
+        };
+        self.skel.object().progs().filter(move |p| !absent(p.name())).map(|p| p.name().to_string_lossy().into_owned())
     }
 
     /// The kernel's figures of every program.
@@ -364,6 +381,14 @@ fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
     rings.update(&n.to_ne_bytes(), &map.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
     let fd = map.as_fd().try_clone_to_owned().map_err(|e| Probe::broken(&format!("a ring: {e}")))?;
     Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
+}
+
+/// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
+fn cgroup_root() -> Option<File> {
+    let supported = ProgramType::CgroupSockAddr.is_supported().unwrap_or(false);
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+    let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists()).filter(|_| supported)?;
+    File::open(root).ok()
 }
 
 /// Lets an iterator's program run over everything.

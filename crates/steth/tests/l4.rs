@@ -144,6 +144,15 @@ fn every_connection_is_in_the_books(protocols: u32) {
         if (resets(client), resets(server)) != expected {
             wrong.push(format!("{name}: reset by {:?} not {expected:?}", (resets(client), resets(server))));
         }
+        if let Some(books) = server.and_then(|told| told.last).filter(|_| !name.starts_with("old")) {
+            let waited = books.accepted.saturating_sub(books.established) / 1_000_000;
+            if books.accepted < books.established || (waited >= 50) != name.starts_with("late") {
+                wrong.push(format!(
+                    "{name}: waited {waited} ms for accept(), {} to {}",
+                    books.established, books.accepted
+                ));
+            }
+        }
         let refused = client.is_some_and(|told| told.flags() & CLOSE_REFUSED != 0 && told.open.established == 0);
         if refused != name.starts_with("refused") {
             wrong.push(format!("{name}: refused is {refused}"));

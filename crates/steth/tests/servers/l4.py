@@ -17,7 +17,7 @@ subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1"), "mapped": (socket.AF_INET6, "::ffff:127.0.0.1")}
 
 
-def pair(family):
+def pair(family, wait=0):
     kind, address = FAMILIES[family]
     listener = socket.socket(kind)
     if kind == socket.AF_INET6:
@@ -26,6 +26,7 @@ def pair(family):
     listener.listen(8)
     client = socket.socket(kind)
     client.connect(listener.getsockname()[:2])
+    time.sleep(wait)
     server, _ = listener.accept()
     listener.close()
     return client, server
@@ -108,6 +109,13 @@ for family in FAMILIES:
     time.sleep(0.02)
     server.close()
     tell(f"reset {family}", port, (100, 0), (0, 100))
+
+    client, server = pair(family, 0.05)
+    port = client.getsockname()[1]
+    move(client, server, 3)
+    client.close()
+    server.close()
+    tell(f"late {family}", port, (3, 0), (0, 3))
 
     kind, address = FAMILIES[family]
     client = socket.socket(kind)
