@@ -44,6 +44,8 @@ pub struct Delta {
     pub opened: bool,
     /// From the SYN to the establishment, nanoseconds; with the first books of a client's connection.
     pub connect_ns: Option<u64>,
+    /// From the establishment to the return of `accept()`, nanoseconds; with the first books of a server's connection that know it.
+    pub accept_ns: Option<u64>,
     /// It was never established, and this is its end.
     pub failure: Option<Failure>,
     /// It had been established, and this is its end.
@@ -138,6 +140,7 @@ pub(crate) fn take<S>(connection: &mut Connection<S>, now: &Books) -> Option<Del
     let mut delta = Delta {
         opened: first && established != 0,
         connect_ns: None,
+        accept_ns: None,
         failure: None,
         ending: None,
         sent: since!(bytes_sent),
@@ -161,6 +164,10 @@ pub(crate) fn take<S>(connection: &mut Connection<S>, now: &Books) -> Option<Del
     }
     if delta.opened && open.role == ROLE_CLIENT && open.connect_started != 0 {
         delta.connect_ns = Some(established.saturating_sub(open.connect_started));
+    }
+    if last.accepted == 0 && now.accepted != 0 && established != 0 {
+        last.accepted = now.accepted;
+        delta.accept_ns = Some(now.accepted.saturating_sub(established));
     }
     if now.kind == kind::CLOSE {
         if failed {
@@ -227,6 +234,14 @@ mod tests {
         let end = Books { kind: kind::CLOSE, ..Books::default() };
         let delta = take(&mut connection(fresh()), &end).expect("known");
         assert_eq!((delta.failure, delta.ending, delta.opened), (None, Some(Ending::Closed), true));
+    }
+
+    #[test]
+    fn the_wait_for_accept_is_told_once() {
+        let mut served = connection(Open { established: 4_000, ..Open::default() });
+        let books = |accepted| Books { accepted, ..progress(1, 0) };
+        let waits = [0, 4_500, 4_500].map(|accepted| take(&mut served, &books(accepted)).expect("known").accept_ns);
+        assert_eq!(waits, [None, Some(500), None]);
     }
 
     #[test]

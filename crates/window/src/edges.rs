@@ -112,6 +112,8 @@ pub struct EdgeSeen {
     pub sums: EdgeSums,
     /// From SYN to establishment, as the client saw it; nanoseconds.
     pub connect_ns: Option<u64>,
+    /// From establishment to the return of `accept()`, as the server's kernel saw it; nanoseconds.
+    pub accept_ns: Option<u64>,
     /// A sample of the smoothed round-trip time, nanoseconds.
     pub rtt_ns: Option<u64>,
     /// The least round-trip time that the kernel knows, nanoseconds.
@@ -130,6 +132,8 @@ pub struct EdgeTotals {
     pub sums: EdgeSums,
     /// How long clients took to connect.
     pub connect: Sketch,
+    /// How long connections waited for `accept()`.
+    pub accept_wait: Sketch,
     /// Smoothed round-trip times: one sample for each connection that has moved anything.
     pub rtt: Sketch,
     /// The least round-trip time, nanoseconds.
@@ -146,6 +150,7 @@ impl Default for EdgeTotals {
             open: 0,
             sums: EdgeSums::default(),
             connect: Sketch::default(),
+            accept_wait: Sketch::default(),
             rtt: Sketch::default(),
             rtt_min_ns: None,
             connect_classic: Classic::new(NETWORK),
@@ -161,6 +166,7 @@ impl EdgeTotals {
             self.connect.record(connect);
             self.connect_classic.record(NETWORK, connect);
         }
+        seen.accept_ns.into_iter().for_each(|wait| self.accept_wait.record(wait));
         if let Some(rtt) = seen.rtt_ns {
             self.rtt.record(rtt);
             self.rtt_classic.record(NETWORK, rtt);
@@ -172,6 +178,7 @@ impl EdgeTotals {
         self.open += other.open;
         self.sums.add(&other.sums);
         self.connect.merge(&other.connect);
+        self.accept_wait.merge(&other.accept_wait);
         self.rtt.merge(&other.rtt);
         self.connect_classic.merge(&other.connect_classic);
         self.rtt_classic.merge(&other.rtt_classic);

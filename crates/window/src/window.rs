@@ -195,7 +195,9 @@ impl Window {
     #[must_use]
     pub fn size(&self) -> usize {
         let heap = |row: &Row| row.totals.duration.heap_size() + row.totals.first_byte.heap_size();
-        let sketches = |row: &EdgeRow| row.totals.connect.heap_size() + row.totals.rtt.heap_size();
+        let sketches = |row: &EdgeRow| {
+            row.totals.connect.heap_size() + row.totals.accept_wait.heap_size() + row.totals.rtt.heap_size()
+        };
         size_of::<Self>()
             + self.rows.capacity() * size_of::<Row>()
             + self.rows.iter().map(heap).sum::<usize>()

@@ -230,9 +230,12 @@ impl<O: Observer> Parse<O> {
             let [local, remote] = &connection.state.peers;
             let [client_pid, server_pid] = order(swapped, pids);
             let [client_beyond, server_beyond] = order(swapped, [local, remote]);
+            let accept_wait =
+                if std::mem::replace(&mut connection.state.exchanged, true) { None } else { accept_wait(open, side) };
             if waits {
                 self.hold(Waiting {
                     exchange: *exchange,
+                    accept_wait,
                     side,
                     connection: connection.id,
                     open: open.copied(),
@@ -249,6 +252,7 @@ impl<O: Observer> Parse<O> {
             }
             let seen = Seen {
                 exchange,
+                accept_wait,
                 side,
                 connection: connection.id,
                 open,
@@ -307,6 +311,12 @@ impl<O: Observer> Parse<O> {
             self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }
+}
+
+/// How long a server's connection waited for `accept()`; `None`: not known, or nobody waited.
+fn accept_wait(open: Option<&Open>, side: Side) -> Option<u64> {
+    let open = open.filter(|open| side == Side::Server && open.established != 0 && open.accepted != 0)?;
+    Some(open.accepted.saturating_sub(open.established))
 }
 
 /// Calls `act` with what tells the server's service from others: its name, or where it is.

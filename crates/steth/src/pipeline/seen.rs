@@ -29,6 +29,8 @@ pub(crate) struct Tables<'a> {
 /// An exchange with everything that is known around it.
 pub(crate) struct Seen<'a> {
     pub(crate) exchange: &'a Exchange,
+    /// With the first exchange of a connection: how long that waited for `accept()`, nanoseconds.
+    pub(crate) accept_wait: Option<u64>,
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<&'a Open>,
@@ -85,6 +87,7 @@ impl Seen<'_> {
 pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
     Seen {
         exchange: &waiting.exchange,
+        accept_wait: waiting.accept_wait,
         side: waiting.side,
         connection: waiting.connection,
         open: waiting.open.as_ref(),

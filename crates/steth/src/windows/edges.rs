@@ -68,6 +68,7 @@ fn seen(delta: &Delta, served: bool) -> EdgeSeen {
     EdgeSeen {
         sums,
         connect_ns: delta.connect_ns,
+        accept_ns: delta.accept_ns,
         rtt_ns: nanoseconds(delta.rtt_us),
         rtt_min_ns: nanoseconds(delta.rtt_min_us),
         open: !delta.is_end(),
