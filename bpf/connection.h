@@ -153,6 +153,7 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 		return NULL;
 	c->family = family;
 	c->transport = transport;
+	c->told = 0;
 	c->tgid = tgid;
 	c->epoch = control.epoch;
 	c->verdict = socket_wanted(sk, family) ? verdict_of(tgid) : VERDICT_IGNORE;
@@ -191,7 +192,23 @@ static __always_inline bool is_joined(struct connection *c, __u64 now)
 	return !c->established && (__s64)(now - control.attached) < JOINED_NS;
 }
 
-static __always_inline void announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now, bool joined)
+/* Its own port, in host order. At a socket's end it is given back (inet_put_port()), and stands here still. */
+static __always_inline __u16 local_port(struct sock *sk)
+{
+	__u16 port = sk->__sk_common.skc_num;
+
+	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
+/* What is announced with it. */
+enum announcement {
+	ANNOUNCE_FRESH,   /* what comes is the beginning, or may be read as one */
+	ANNOUNCE_JOINED,  /* see is_joined() */
+	ANNOUNCE_COUNTED, /* its books alone */
+};
+
+static __always_inline void announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now,
+				     enum announcement how)
 {
 	struct steth_open open = {
 		.kind = STETH_OPEN,
@@ -204,8 +221,10 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.time = now,
 		.established = c->established,
 		.connect_started = c->connect_started,
+		.accepted = c->accepted,
 		.sent = c->offset[STETH_SEND],
 		.received = c->offset[STETH_RECEIVE],
+		.counted = how == ANNOUNCE_COUNTED,
 	};
 
 	open.netns = sk->__sk_common.skc_net.net->ns.inum;
@@ -222,17 +241,25 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		if (peer)
 			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
 	} else {
-		open.local_port = sk->__sk_common.skc_num;
+		open.local_port = local_port(sk);
 		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	}
 	/* Datagrams before the first of a protocol take no position; another thread's may have taken one by now. */
 	if (c->transport == IPPROTO_UDP)
 		open.sent = open.received = 0;
-	bpf_get_current_comm(open.comm, sizeof(open.comm));
+	/* A softirq, or a sweep, is in the middle of somebody else. */
+	if (current_tgid() == c->tgid)
+		bpf_get_current_comm(open.comm, sizeof(open.comm));
 	open.untold = !!(c->flags & CONNECTION_UNTOLD);
-	open.joined = joined || c->flags & CONNECTION_MISSED;
+	open.joined = how == ANNOUNCE_JOINED || c->flags & CONNECTION_MISSED;
 	/* Two threads may announce a datagram socket at once: with one ring, each one's records follow an announcement. */
-	c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
+	if (!(c->told & TOLD_COUNTED))
+		c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
+	if (how == ANNOUNCE_COUNTED) {
+		if (!emit(s, c->ring, &open, sizeof(open)))
+			c->told |= TOLD_COUNTED;
+		return;
+	}
 	if (!emit(s, c->ring, &open, sizeof(open)))
 		c->flags = (c->flags & ~CONNECTION_MISSED) | CONNECTION_ANNOUNCED;
 	else
@@ -276,33 +303,6 @@ static __always_inline void flush_pending(struct connection *c, struct scratch *
 		count(s, STETH_REPORTED_CHUNKS, calls);
 		count(s, STETH_REPORTED_BYTES, bytes);
 	}
-}
-
-static __always_inline void emit_books(struct sock *sk, struct connection *c, struct scratch *s, __u8 kind, __u64 sent,
-				       __u64 received, __u64 now)
-{
-	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
-	struct steth_books books = {
-		.kind = kind,
-		.flags = c->close_flags,
-		.protocol = c->protocol,
-		.role = c->role,
-		.tgid = c->tgid,
-		.connection = c->id,
-		.time = now,
-		.sent = sent,
-		.received = received,
-		.calls = c->calls,
-		.error = sk->sk_err,
-	};
-
-	if (tp) {
-		books.segments_out = tp->segs_out;
-		books.segments_in = tp->segs_in;
-		books.retransmitted = tp->total_retrans;
-		books.srtt_us = tp->srtt_us >> 3;
-	}
-	emit(s, c->ring, &books, sizeof(books));
 }
 
 #endif

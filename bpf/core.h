@@ -36,28 +36,23 @@ static __always_inline void transfer_l4(struct connection *c, struct scratch *s,
 }
 
 /*
- * Bytes of a connection whose analysis is switched off. Where user space knows it, or no protocol at all is wanted, its books go
- * on: they wait for the next sweep, or its end.
+ * Bytes of a connection whose analysis is switched off. Where user space has read some of it, the positions go on: they wait for the
+ * next sweep, or its end.
  */
-static __always_inline void transfer_unanalysed(struct sock *sk, struct connection *c, struct scratch *s, struct transfer *t)
+static __always_inline void transfer_unanalysed(struct connection *c, struct scratch *s, struct transfer *t)
 {
 	__u8 direction = t->direction;
-	struct tcp_sock *tp = NULL;
 	__u64 now;
 
 	if (c->tries == TRIES_OPAQUE || c->transport == IPPROTO_UDP || c->transport == 1 ||
-	    (c->protocols && !(c->flags & CONNECTION_ANNOUNCED))) {
+	    !(c->flags & CONNECTION_ANNOUNCED)) {
+		/* Its books are the kernel's, or those of count_call(). Where it is then will be looked up if it is to be read again. */
+		c->flags &= ~CONNECTION_PLACED;
 		count(s, STETH_L4_CHUNKS, 1);
 		count(s, STETH_L4_BYTES, t->length);
 		return;
 	}
 	now = bpf_ktime_get_ns();
-	if (!(c->flags & CONNECTION_ANNOUNCED)) {
-		if (c->transport == IPPROTO_TCP)
-			tp = bpf_skc_to_tcp_sock(sk);
-		find_position(sk, tp, c, t);
-		announce(sk, c, s, now, false);
-	}
 	if (!c->pending_calls[direction])
 		c->pending_since[direction] = now;
 	c->pending_until[direction] = now;
@@ -192,6 +187,13 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 	STETH_LOOP(STETH_RECORDS_MAX, further_step, &further);
 }
 
+/* Of these sockets the kernel keeps no books. Several threads may use one at once. */
+static __always_inline void count_call(struct connection *c, __u8 direction, __u32 length)
+{
+	__sync_fetch_and_add(&c->moved[direction & 1], length);
+	__sync_fetch_and_add(&c->calls_of[direction & 1], 1);
+}
+
 /* `length` bytes have moved between the current task and the socket. */
 static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 length)
 {
@@ -220,8 +222,10 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	count(s, STETH_SEEN_CHUNKS, 1);
 	count(s, STETH_SEEN_BYTES, length);
 	c->calls++;
+	if (c->transport != IPPROTO_TCP)
+		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
-		transfer_unanalysed(sk, c, s, &t);
+		transfer_unanalysed(c, s, &t);
 		return;
 	}
 	if (c->transport == IPPROTO_UDP) {
@@ -290,7 +294,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce(sk, c, s, t.time, first && is_joined(c, t.time));
+		announce(sk, c, s, t.time, first && is_joined(c, t.time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);
 	if (last_stage < STAGE_EMIT)
 		goto done;
 	report(c, s, &t, flags, body, captured);

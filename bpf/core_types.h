@@ -38,6 +38,7 @@ enum bpf_map_type_used {
 };
 enum {
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_CLONE = 512,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
@@ -78,6 +79,9 @@ enum {
 	TCP_NEW_SYN_RECV = 12,
 };
 
+enum sock_flags { SOCK_DONE = 1 };
+enum tcp_chrono { TCP_CHRONO_BUSY = 1, TCP_CHRONO_RWND_LIMITED, TCP_CHRONO_SNDBUF_LIMITED };
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct ns_common {
@@ -95,7 +99,11 @@ struct in6_addr {
 		__be32 u6_addr32[4];
 	} in6_u;
 };
+typedef struct {
+	int counter;
+} atomic_t;
 struct sock_common {
+	unsigned long skc_flags;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -124,6 +132,7 @@ struct inode {
 struct file;
 struct socket {
 	struct file *file;
+	struct sock *sk;
 };
 struct sock {
 	struct sock_common __sk_common;
@@ -135,6 +144,12 @@ struct sock {
 	struct pid *sk_peer_pid;
 	struct dst_entry *sk_dst_cache;
 	__u32 sk_pacing_status;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	atomic_t sk_drops;
+};
+struct inet_sock {
+	__be16 inet_sport;
 };
 struct unix_address;
 struct unix_sock {
@@ -143,6 +158,12 @@ struct unix_sock {
 };
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
+};
+struct minmax_sample {
+	__u32 v;
+};
+struct minmax {
+	struct minmax_sample s[3];
 };
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
@@ -156,6 +177,19 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u32 segs_in;
 	__u32 total_retrans;
+	__u32 snd_una;
+	__u32 snd_wnd;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_retrans;
+	__u32 mdev_us;
+	struct minmax rtt_min;
+	__u32 reord_seen;
+	__u32 lost;
+	__u32 dsack_dups;
+	__u32 chrono_start;
+	__u32 chrono_stat[3];
+	__u8 chrono_type : 2;
 };
 
 struct qstr {
@@ -246,6 +280,21 @@ struct bpf_iter_meta {
 	__u64 seq_num;
 };
 struct bpf_map;
+struct bpf_iter__task_file {
+	union {
+		struct bpf_iter_meta *meta;
+		__u64 : 64;
+	};
+	union {
+		struct task_struct *task;
+		__u64 : 64;
+	};
+	__u32 fd;
+	union {
+		struct file *file;
+		__u64 : 64;
+	};
+};
 struct bpf_iter__bpf_sk_storage_map {
 	union {
 		struct bpf_iter_meta *meta;
@@ -271,6 +320,23 @@ struct bpf_iter__bpf_sk_storage_map {
 struct iovec {
 	void *iov_base;
 	__u64 iov_len;
+};
+struct bpf_sock;
+/* Of it, what stands before the socket: seven words and two addresses. */
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 msg_src_ip4;
+	__u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		__u64 : 64;
+	};
 };
 struct user_msghdr {
 	void *msg_name;

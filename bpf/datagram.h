@@ -211,7 +211,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 		return;
 	}
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce(sk, c, s, now, false);
+		announce(sk, c, s, now, ANNOUNCE_FRESH);
 	s->chunk.kind = STETH_CHUNK;
 	s->chunk.direction = direction;
 	s->chunk.protocol = c->protocol;

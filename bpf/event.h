@@ -11,7 +11,7 @@
 #define STETH_EVENT_H
 
 enum steth_kind {
-	STETH_OPEN = 1,     /* a connection is announced; comes before its first chunk */
+	STETH_OPEN = 1,     /* a connection is announced; comes before its first chunk and its first books */
 	STETH_CHUNK = 2,    /* bytes moved between a task and a socket */
 	STETH_SHUTDOWN = 3, /* one direction has ended with a FIN */
 	STETH_CLOSE = 4,    /* the connection is gone; final books */
@@ -19,6 +19,7 @@ enum steth_kind {
 	STETH_EXEC = 6,     /* a process has a new image */
 	STETH_EXIT = 7,     /* a process has ended */
 	STETH_CGROUP = 8, /* the cgroup of a container was made or removed, or a process has come into one */
+	STETH_LISTEN = 9,   /* a TCP socket waits for connections, or does no more */
 	STETH_FORK = 10,    /* a process has a child, with the same image until it execs */
 	/* 16 and above are written in user space, for recordings */
 };
@@ -67,8 +68,9 @@ struct steth_open {
 	__u8 role_source;
 	__u8 untold;      /* an announcement was lost before: `sent` and `received` are not where the connection began */
 	__u8 joined;      /* it was in use before, so requests that nobody has seen may still wait for their responses */
-	__u8 reserved;
-	__u32 tgid;       /* 0: not in a task's context */
+	/* For its books alone: `sent` and `received` say nothing. If it is to be read later, another announcement comes first. */
+	__u8 counted;
+	__u32 tgid;       /* 0: not known */
 	__u32 netns;      /* inode of the network namespace */
 	__u64 connection;
 	__u64 time;
@@ -82,6 +84,7 @@ struct steth_open {
 	__u8 local_address[16];
 	__u8 remote_address[16];
 	__u8 comm[16];
+	__u64 accepted; /* a passive one: when accept() returned it; 0: not known. Not in older recordings */
 };
 
 /* Where a datagram was sent. */
@@ -129,7 +132,10 @@ enum steth_close_flags {
 	STETH_CLOSE_REFUSED = 32,
 };
 
-/* STETH_CLOSE and STETH_PROGRESS. */
+/*
+ * STETH_CLOSE and STETH_PROGRESS. What stands behind `reserved` is of the kernel's books, and is 0 in recordings of before it
+ * was there: docs/l4.md says what each figure means. All of it counts from the connection's beginning.
+ */
 struct steth_books {
 	__u8 kind;
 	__u8 flags;
@@ -147,6 +153,48 @@ struct steth_books {
 	__u32 srtt_us;
 	__u32 error;         /* sk_err */
 	__u32 reserved;
+	__u64 bytes_sent;     /* that the application sent */
+	__u64 bytes_received; /* that the application read */
+	__u64 bytes_acked;    /* that the peer's kernel has confirmed */
+	__u64 retransmitted_bytes;
+	__u64 busy_us;                /* something was on its way, or waiting to be */
+	__u64 receive_window_us;      /* of that: the peer's window did not let more out */
+	__u64 send_buffer_us;         /* of that: the send buffer did not hold more */
+	__u64 accepted;       /* as in steth_open */
+	__u64 established;    /* as in steth_open, where the announcement came before it; 0: it never was, or not seen */
+	__u32 rtt_min_us;     /* of the last five minutes (tcp_min_rtt_wlen); 0: no sample */
+	__u32 rtt_deviation_us;
+	__u32 reordered;      /* times that segments were found out of order (reord_seen) */
+	__u32 lost;           /* segments that were taken for lost */
+	__u32 duplicates;     /* segments that had arrived twice, as the peer says (D-SACK) */
+	__u32 unread;         /* bytes that the application has not read yet */
+	__u32 unacked;        /* bytes that the peer has not confirmed yet */
+	__u32 send_window;    /* as the peer has announced it; 0 while it is shut */
+};
+
+enum steth_listen_change {
+	STETH_LISTEN_BEGINS = 1,
+	STETH_LISTEN_GOES_ON = 2, /* at a sweep */
+	STETH_LISTEN_ENDS = 3,
+};
+
+struct steth_listen {
+	__u8 kind;
+	__u8 change;
+	__u8 family;
+	__u8 reserved;
+	__u32 tgid;        /* who called listen(), or has the socket open */
+	__u64 time;
+	__u64 connection;  /* cookie of the socket */
+	__u32 netns;
+	__u16 port;
+	__u16 reserved2;
+	__u32 backlog;     /* connections that wait for accept() */
+	__u32 backlog_max; /* one less than may wait */
+	__u32 drops;       /* that did not fit, and other segments without an answer (sk_drops), since listen() */
+	__u32 reserved3;
+	__u8 address[16];
+	__u8 comm[16];
 };
 
 /* Bytes of a container's id: 64 hexadecimal digits. */

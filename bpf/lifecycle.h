@@ -5,7 +5,7 @@
 #ifndef STETH_LIFECYCLE_H
 #define STETH_LIFECYCLE_H
 
-#include "connection.h"
+#include "books.h"
 
 static __always_inline void emit_shutdown(struct connection *c, struct scratch *s, __u8 direction, __u64 now)
 {
@@ -23,37 +23,36 @@ static __always_inline void emit_shutdown(struct connection *c, struct scratch *
 		emit(s, c->ring, &shutdown, sizeof(shutdown));
 }
 
-/* A connect was issued, in the connecting task. */
-static __always_inline void on_connect(struct sock *sk)
-{
-	struct connection *c = connection_new(sk, current_tgid());
-
-	if (!c)
-		return;
-	c->role = STETH_ROLE_CLIENT;
-	c->role_source = STETH_ROLE_STATE;
-	c->connect_started = bpf_ktime_get_ns();
-}
-
-/* The handshake is done. Passive opens happen in a softirq: the task is not known yet. */
+/*
+ * The handshake is done. Passive opens happen in a softirq, where the task is not known: whoever listens has it until somebody
+ * uses it.
+ */
 static __always_inline void on_established(struct sock *sk, bool passive)
 {
-	struct connection *c = passive ? connection_new(sk, 0) : bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp;
 
+	if (passive) {
+		__u32 tgid = c && c->told & TOLD_LISTENER ? c->tgid : 0;
+
+		c = connection_new(sk, tgid);
+	}
 	if (!c)
 		return;
 	c->established = bpf_ktime_get_ns();
 	if (passive) {
 		c->role = STETH_ROLE_SERVER;
 		c->role_source = STETH_ROLE_STATE;
-	} else {
-		/* When it began to connect, its own port and its route were not known. */
-		c->epoch = 0;
 	}
+	/* When it began to connect, its own port and its route were not known. */
+	judge_socket(c, sk, c->tgid);
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
+	if (tp) {
 		place(c, tp);
+		c->began[STETH_SEND] = tp->write_seq;
+		c->began[STETH_RECEIVE] = tp->copied_seq;
+		c->told |= TOLD_BEGAN;
+	}
 }
 
 /* One direction has ended. Before tcp_send_fin() write_seq does not count the FIN; in tcp_fin() rcv_nxt does. */
@@ -63,13 +62,15 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct tcp_sock *tp;
 
+	if (!c || !s || !c->id)
+		return;
+	c->close_flags |= direction == STETH_SEND ? STETH_CLOSE_FIN_SENT : STETH_CLOSE_FIN_RECEIVED;
 	/* A close() behind a shutdown() sets the same state once more. */
-	if (!c || !s || !(c->flags & CONNECTION_PLACED) || c->end[direction])
+	if (!(c->flags & CONNECTION_PLACED) || c->end[direction])
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return;
-	c->close_flags |= direction == STETH_SEND ? STETH_CLOSE_FIN_SENT : STETH_CLOSE_FIN_RECEIVED;
 	if (!tp->inet_conn.icsk_ulp_ops)
 		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? tp->write_seq : tp->rcv_nxt - 1));
 	else
@@ -87,43 +88,66 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
-	__u64 sent, received;
+	struct books_at at = { .kind = STETH_CLOSE };
 	struct tcp_sock *tp;
+	bool connecting;
 	int error;
 
-	if (!c || !s || !(c->flags & CONNECTION_ANNOUNCED))
+	if (!c || !s || !c->id)
 		return;
-	sent = c->offset[STETH_SEND];
-	received = c->offset[STETH_RECEIVE];
+	at.sent = c->offset[STETH_SEND];
+	at.received = c->offset[STETH_RECEIVE];
 	/*
 	 * Both FINs are through: the application may still read what waits in the queue, or be in the middle of it, so the end
 	 * comes with the socket's.
 	 */
 	if (c->flags & CONNECTION_CLOSED || (!final && !abort))
 		return;
+	at.time = bpf_ktime_get_ns();
+	if (!tell(sk, c, s, at.time))
+		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (abort && tp && c->flags & CONNECTION_PLACED && !tp->inet_conn.icsk_ulp_ops) {
 		/* A call in progress on another CPU has moved bytes that its hook will tell of in a moment. */
-		sent = extend(c->offset[STETH_SEND], tp->write_seq);
-		if (c->end[STETH_SEND] && sent > c->end[STETH_SEND])
-			sent = c->end[STETH_SEND];
-		received = extend(c->offset[STETH_RECEIVE], tp->copied_seq);
-		if (c->end[STETH_RECEIVE] && received > c->end[STETH_RECEIVE])
-			received = c->end[STETH_RECEIVE];
+		at.sent = extend(c->offset[STETH_SEND], tp->write_seq);
+		if (c->end[STETH_SEND] && at.sent > c->end[STETH_SEND])
+			at.sent = c->end[STETH_SEND];
+		at.received = extend(c->offset[STETH_RECEIVE], tp->copied_seq);
+		if (c->end[STETH_RECEIVE] && at.received > c->end[STETH_RECEIVE])
+			at.received = c->end[STETH_RECEIVE];
 	}
 	error = sk->sk_err;
+	connecting = c->connect_started && !c->established;
 	if (error == ETIMEDOUT)
 		c->close_flags |= STETH_CLOSE_TIMED_OUT;
 	else if (error == ECONNREFUSED)
 		c->close_flags |= STETH_CLOSE_REFUSED;
-	else if (abort && !(c->close_flags & STETH_CLOSE_RESET_BY_PEER))
+	else if (abort && !connecting && !(c->close_flags & STETH_CLOSE_RESET_BY_PEER))
 		c->close_flags |= STETH_CLOSE_RESET_BY_US;
 	if (c->pending_calls[STETH_SEND])
 		flush_pending(c, s, STETH_SEND);
 	if (c->pending_calls[STETH_RECEIVE])
 		flush_pending(c, s, STETH_RECEIVE);
-	emit_books(sk, c, s, STETH_CLOSE, sent, received, bpf_ktime_get_ns());
+	emit_books(sk, c, s, &at);
 	c->flags |= CONNECTION_CLOSED;
+}
+
+/* A connect was issued, in the connecting task. */
+static __always_inline void on_connect(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+
+	/* A socket may be used again after a connection that failed, or was undone. */
+	if (c) {
+		on_close(sk, false, true);
+		bpf_sk_storage_delete(&connections, sk);
+	}
+	c = connection_new(sk, current_tgid());
+	if (!c)
+		return;
+	c->role = STETH_ROLE_CLIENT;
+	c->role_source = STETH_ROLE_STATE;
+	c->connect_started = bpf_ktime_get_ns();
 }
 
 static __always_inline void on_reset_by_peer(struct sock *sk)
@@ -134,14 +158,34 @@ static __always_inline void on_reset_by_peer(struct sock *sk)
 		c->close_flags |= STETH_CLOSE_RESET_BY_PEER;
 }
 
-/* Once a window, or sooner when bytes were coalesced: what no event has told since. */
+/* Whether there is anything in its books. */
+static __always_inline bool has_books(struct sock *sk, struct connection *c)
+{
+	__u8 state = sk->__sk_common.skc_state;
+
+	if (c->transport != IPPROTO_TCP)
+		return c->calls_of[STETH_SEND] || c->calls_of[STETH_RECEIVE];
+	/* One that is being connected is told of at the end of that. */
+	return state != TCP_CLOSE && state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_LISTEN;
+}
+
+/* Once a window, or sooner when bytes were coalesced (then without books): what no event has told since. */
 static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 {
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	__u64 now = bpf_ktime_get_ns(), id = c->id;
+	struct books_at at = { .kind = STETH_PROGRESS, .time = now };
 	__u32 *demotion;
 
-	if (!s || !(c->flags & CONNECTION_ANNOUNCED))
+	if (!s)
+		return;
+	if (c->told & TOLD_LISTENER) {
+		/* A copy is a connection that is about to begin. */
+		if (control.sweep_books && sk->__sk_common.skc_state == TCP_LISTEN)
+			emit_listen(sk, c, s, STETH_LISTEN_GOES_ON);
+		return;
+	}
+	if (!id || c->flags & CONNECTION_CLOSED)
 		return;
 	for (__u8 direction = 0; direction < 2; direction++)
 		if (c->pending_calls[direction] && now - c->pending_until[direction] > 2 * COALESCE_NS)
@@ -154,7 +198,48 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 			c->flags |= CONNECTION_L4;
 		bpf_map_delete_elem(&demoted, &id);
 	}
-	emit_books(sk, c, s, STETH_PROGRESS, c->offset[STETH_SEND], c->offset[STETH_RECEIVE], now);
+	if (!control.sweep_books || (!(c->flags & CONNECTION_ANNOUNCED) && !has_books(sk, c)) || !tell(sk, c, s, now))
+		return;
+	at.sent = c->offset[STETH_SEND];
+	at.received = c->offset[STETH_RECEIVE];
+	emit_books(sk, c, s, &at);
+}
+
+/*
+ * At the start: an open socket of a process, of which nothing was seen so far. Where several processes have it, the first that is
+ * visited counts until another one uses it. What the books say now is what later ones are compared with.
+ */
+static __always_inline void on_visit(struct sock *sk, __u32 tgid)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	__u8 state = sk->__sk_common.skc_state;
+	struct books_at at = { .kind = STETH_PROGRESS };
+
+	if (!s || tgid == self_tgid || transport_of(sk) != IPPROTO_TCP || state == TCP_CLOSE)
+		return;
+	if (c && (c->id || c->told & TOLD_LISTENER))
+		return;
+	if (state == TCP_LISTEN) {
+		on_listen(sk, tgid);
+		return;
+	}
+	c = connection_new(sk, tgid);
+	if (!c)
+		return;
+	if (state == TCP_SYN_SENT) {
+		c->role = STETH_ROLE_CLIENT;
+		c->role_source = STETH_ROLE_STATE;
+		return;
+	}
+	/* What it had sent and seen of FINs before. */
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT && state != TCP_SYN_RECV)
+		c->close_flags |= STETH_CLOSE_FIN_SENT;
+	if (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING)
+		c->close_flags |= STETH_CLOSE_FIN_RECEIVED;
+	at.time = bpf_ktime_get_ns();
+	if (tell(sk, c, s, at.time))
+		emit_books(sk, c, s, &at);
 }
 
 #endif

@@ -8,6 +8,8 @@
  *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
  *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
+ *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
+ *             iter/bpf_sk_storage_map every ten seconds, iter/task_file once: sockets of which no event tells
  * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
  */
@@ -50,7 +52,13 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
 	if (!sockets_wanted() || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
+	/* A socket that has just been copied from one that listens leaves that state too, for another one. */
+	if (old == TCP_LISTEN && new == TCP_CLOSE)
+		on_listen_end(sk);
 	switch (new) {
+	case TCP_LISTEN:
+		on_listen(sk, current_tgid());
+		break;
 	case TCP_SYN_SENT:
 		on_connect(sk);
 		break;
@@ -148,9 +156,65 @@ int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* Run once by the agent: its own number, which in a pid namespace it cannot know otherwise. */
-SEC("syscall")
-int whoami(void *ctx)
+/*
+ * Somebody asks for the address of a peer. accept() does, for a caller that wants it: the first such question about a connection that was
+ * opened passively is its accept. A kernel or a host without such cgroups lacks this instant and nothing else.
+ */
+static __always_inline int on_peer_name(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
+	struct connection *c;
+
+	if (!sk || !sockets_wanted())
+		return 1;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (c && c->id && c->established && !c->accepted && c->role == STETH_ROLE_SERVER && !c->calls)
+		c->accepted = bpf_ktime_get_ns();
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int accepted4(struct bpf_sock_addr *ctx)
+{
+	return on_peer_name(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int accepted6(struct bpf_sock_addr *ctx)
+{
+	return on_peer_name(ctx);
+}
+
+/* Run once at the start. */
+SEC("iter/task_file")
+int visit(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (sk)
+		on_visit(sk, task->tgid);
+	return 0;
+}
+
+struct clock_reading {
+	__u64 jiffies;
+	__u64 nanoseconds;
+};
+
+/* Run once by the agent: its own number, which in a pid namespace it cannot know otherwise, and how long a jiffy is. */
+SEC("syscall")
+int whoami(struct clock_reading *ctx)
+{
+	ctx->jiffies = bpf_jiffies64();
+	ctx->nanoseconds = bpf_ktime_get_ns();
 	return current_tgid();
 }

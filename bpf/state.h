@@ -38,6 +38,8 @@ const volatile __u32 wakeup_bytes = 128 * 1024;
 const volatile __u32 call_max = 4 * 1024 * 1024;
 /* For `make bench`: the programs go no further than this; STAGE_EMIT is all the way. */
 const volatile __u32 last_stage = STAGE_EMIT;
+/* Of a second, as the kernel's chronographs count; 0: not known. */
+const volatile __u32 jiffies_per_second = 0;
 /* One less than the number of rings, which is a power of two. */
 const volatile __u32 ring_mask = 0;
 
@@ -64,6 +66,8 @@ struct {
 	__u32 skip_local;
 	/* Children of the agent are selected, and theirs (`steth watch -- COMMAND`). */
 	__u32 adopt_children;
+	/* A sweep asks for books; else it only looks for coalesced bytes. */
+	__u32 sweep_books;
 	/* Set here when bytes were coalesced on some socket: a sweep will find them should nothing else. */
 	__u32 sweep_wanted;
 	/*
@@ -155,23 +159,39 @@ struct connection {
 	__u8 tries;            /* messages that no protocol wanted; TRIES_OPAQUE */
 	__u8 close_flags;
 	__u8 far_end;          /* enum far_end: of a UDP socket that is not connected */
+	__u8 told;             /* enum told */
 	__u32 protocols;       /* which protocols it may be of: control.protocols when that was last looked at */
 	__u32 pending_bytes[2];
 	__u64 pending_since[2];
 	__u64 pending_until[2];
 	__u64 established;
 	__u64 connect_started;
+	__u64 accepted;
 	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
+	/* Its books, by direction: books.h. */
+	__u32 began[2];        /* TCP: number of its first byte, or of one from which on the kernel's own count agrees */
+	__u64 moved[2];        /* others: bytes */
+	__u32 calls_of[2];     /* others: sends and receives; on UDP and on unix datagram sockets, datagrams */
 	__u8 prefix[2][STETH_PREFIX];
+};
+
+/* What user space knows of a socket beside what CONNECTION_ANNOUNCED says. Not flags: those belong to the transfers. */
+enum told {
+	TOLD_COUNTED = 1,  /* announced for its books */
+	TOLD_BEGAN = 2,    /* `began` is valid */
+	TOLD_LISTENER = 4, /* it waits for connections; what the kernel has copied of it is the beginning of a connection */
 };
 
 /* What is known of whom a UDP socket without a far end talks to, by the rows of connections: datagram.h. */
 enum far_end { FAR_END_UNKNOWN, FAR_END_WANTED, FAR_END_UNWANTED };
 
-/* Freed by the kernel with the socket: nothing to collect, nothing to leak. */
+/*
+ * Freed by the kernel with the socket: nothing to collect, nothing to leak. What a listening socket has is copied to each of its
+ * connections, which so know who listens.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct connection);
 } connections SEC(".maps");
@@ -294,6 +314,8 @@ struct scratch {
 		struct steth_exec exec;
 		struct steth_exit exit;
 		struct steth_fork fork;
+		struct steth_listen listen;
+		enum steth_listen_change listen_change;
 		struct steth_cgroup container;
 		enum steth_cgroup_change change;
 		enum steth_kind kind;

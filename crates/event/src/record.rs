@@ -15,6 +15,7 @@ pub mod kind {
     pub const EXEC: u8 = 6;
     pub const EXIT: u8 = 7;
     pub const CGROUP: u8 = 8;
+    pub const LISTEN: u8 = 9;
     pub const FORK: u8 = 10;
     pub const CLOCK: u8 = 16;
     pub const PROCESS: u8 = 17;
@@ -65,6 +66,13 @@ pub const CLOSE_FIN_SENT: u8 = 8;
 pub const CLOSE_FIN_RECEIVED: u8 = 16;
 /// [`Books::flags`]: the connection attempt was refused.
 pub const CLOSE_REFUSED: u8 = 32;
+
+/// [`Listen::change`]: a socket has begun to wait for connections, or had before the agent came.
+pub const LISTEN_BEGINS: u8 = 1;
+/// [`Listen::change`]: a sweep has found it.
+pub const LISTEN_GOES_ON: u8 = 2;
+/// [`Listen::change`]: it is closed.
+pub const LISTEN_ENDS: u8 = 3;
 
 /// Bytes of a container's id, which is written as twice as many hexadecimal digits.
 pub const CONTAINER_ID: usize = 32;
@@ -126,11 +134,11 @@ macro_rules! record {
 record! {
     /// `struct steth_open`: a connection is announced; comes before its first chunk.
     Open {
-        kind: u8, family: u8, transport: u8, role: u8, role_source: u8, untold: u8, joined: u8, reserved: u8,
+        kind: u8, family: u8, transport: u8, role: u8, role_source: u8, untold: u8, joined: u8, counted: u8,
         tgid: u32, netns: u32,
         connection: u64, time: u64, established: u64, connect_started: u64, sent: u64, received: u64,
         local_port: u16, remote_port: u16, peer_tgid: u32,
-        local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16],
+        local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16], accepted: u64,
     }
 }
 record! {
@@ -153,6 +161,17 @@ record! {
     Books {
         kind: u8, flags: u8, protocol: u8, role: u8, tgid: u32, connection: u64, time: u64, sent: u64, received: u64,
         calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, reserved: u32,
+        bytes_sent: u64, bytes_received: u64, bytes_acked: u64, retransmitted_bytes: u64,
+        busy_us: u64, receive_window_us: u64, send_buffer_us: u64, accepted: u64, established: u64,
+        rtt_min_us: u32, rtt_deviation_us: u32, reordered: u32, lost: u32, duplicates: u32, unread: u32, unacked: u32,
+        send_window: u32,
+    }
+}
+record! {
+    /// `struct steth_listen`: a TCP socket waits for connections ([`LISTEN_BEGINS`], [`LISTEN_GOES_ON`]), or does no more.
+    Listen {
+        kind: u8, change: u8, family: u8, reserved: u8, tgid: u32, time: u64, connection: u64, netns: u32, port: u16,
+        reserved2: u16, backlog: u32, backlog_max: u32, drops: u32, reserved3: u32, address: [u8; 16], comm: [u8; 16],
     }
 }
 record! {
@@ -218,6 +237,8 @@ pub enum Event<'a> {
     Exit(Exit),
     /// A container comes or goes.
     Cgroup(Cgroup),
+    /// Somebody waits for connections.
+    Listen(Listen),
     /// Offset from monotonic to wall time.
     Clock(Clock),
     /// The ring was empty.
@@ -239,7 +260,9 @@ pub fn time(record: &[u8]) -> u64 {
     let at = match record.first() {
         Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => std::mem::offset_of!(Chunk, time),
         Some(&kind::OPEN) => std::mem::offset_of!(Open, time),
-        Some(&(kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP)) => std::mem::offset_of!(Exec, time),
+        Some(&(kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP | kind::LISTEN)) => {
+            std::mem::offset_of!(Exec, time)
+        }
         _ => return 0,
     };
     record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
@@ -252,6 +275,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Fork, time));
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Exit, time));
     assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Cgroup, time));
+    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Listen, time));
 };
 
 /// Why a record could not be read.
@@ -289,6 +313,28 @@ impl Chunk {
         (chunk.kind == kind::CHUNK && data.len() <= chunk.length as usize).then_some((chunk, data))
     }
 }
+
+/// Reads a record that has grown: one of before, whose further fields are 0, is as good. A frame of a recording is padded; no
+/// length between the two has ever been written.
+macro_rules! grown {
+    ($name:ident, $since:ident) => {
+        impl $name {
+            const OLD: usize = std::mem::offset_of!(Self, $since);
+
+            fn read(bytes: &[u8]) -> Option<Self> {
+                if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
+                    return Some(whole);
+                }
+                let old = bytes.get(..Self::OLD).filter(|_| bytes.len() < Self::OLD + 8)?;
+                let mut whole = [0; size_of::<Self>()];
+                whole[..Self::OLD].copy_from_slice(old);
+                Some(zerocopy::transmute!(whole))
+            }
+        }
+    };
+}
+grown!(Open, accepted);
+grown!(Books, bytes_sent);
 
 impl Destination {
     /// What is behind the captured bytes of this chunk in its record, if anything is.
@@ -342,10 +388,10 @@ impl<'a> Event<'a> {
                 }
                 Event::Chunk(chunk, data)
             }
-            kind::OPEN => Event::Open(fixed!(Open).0),
+            kind::OPEN => Event::Open(Open::read(bytes).ok_or(short)?),
             kind::SHUTDOWN => Event::Shutdown(fixed!(Shutdown).0),
-            kind::CLOSE => Event::Close(fixed!(Books).0),
-            kind::PROGRESS => Event::Progress(fixed!(Books).0),
+            kind::CLOSE => Event::Close(Books::read(bytes).ok_or(short)?),
+            kind::PROGRESS => Event::Progress(Books::read(bytes).ok_or(short)?),
             kind::EXEC => {
                 let (exec, rest) = fixed!(Exec);
                 let (executable, rest) =
@@ -359,6 +405,7 @@ impl<'a> Event<'a> {
             kind::FORK => Event::Fork(fixed!(Fork).0),
             kind::EXIT => Event::Exit(fixed!(Exit).0),
             kind::CGROUP => Event::Cgroup(fixed!(Cgroup).0),
+            kind::LISTEN => Event::Listen(fixed!(Listen).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
             kind::TICK => Event::Tick(fixed!(Tick).0),
             kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
@@ -391,11 +438,9 @@ mod tests {
         [head.as_bytes(), strings].concat()
     }
 
-    const FIXED: [(u8, usize); 10] = [
-        (kind::OPEN, size_of::<Open>()),
+    const FIXED: [(u8, usize); 8] = [
         (kind::SHUTDOWN, size_of::<Shutdown>()),
-        (kind::CLOSE, size_of::<Books>()),
-        (kind::PROGRESS, size_of::<Books>()),
+        (kind::LISTEN, size_of::<Listen>()),
         (kind::FORK, size_of::<Fork>()),
         (kind::EXIT, size_of::<Exit>()),
         (kind::CGROUP, size_of::<Cgroup>()),
@@ -416,6 +461,7 @@ mod tests {
             Event::Fork(_) => kind::FORK,
             Event::Exit(_) => kind::EXIT,
             Event::Cgroup(_) => kind::CGROUP,
+            Event::Listen(_) => kind::LISTEN,
             Event::Clock(_) => kind::CLOCK,
             Event::Tick(_) => kind::TICK,
             Event::Process(_) => kind::PROCESS,
@@ -453,6 +499,42 @@ mod tests {
         let Ok(Event::Shutdown(shutdown)) = Event::parse(&bytes) else { panic!("a shutdown") };
         assert_eq!((shutdown.direction, shutdown.connection), (RECEIVE, 7));
         assert_eq!((shutdown.time, shutdown.offset), (8, u64::MAX));
+    }
+
+    #[test]
+    fn books_of_old_recordings_are_read_and_books_that_are_cut_are_not() {
+        for kind in [kind::CLOSE, kind::PROGRESS] {
+            let whole = Books { kind, connection: 7, srtt_us: 8, bytes_sent: 9, send_window: 10, ..Books::default() };
+            let bytes = whole.as_bytes();
+            for (length, expected) in [
+                (size_of::<Books>(), Some(whole)),
+                (Books::OLD, Some(Books { bytes_sent: 0, send_window: 0, ..whole })),
+                (Books::OLD - 1, None),
+                (Books::OLD + 8, None),
+                (size_of::<Books>() - 1, None),
+            ] {
+                let read = match Event::parse(&bytes[..length]) {
+                    Ok(Event::Close(books) | Event::Progress(books)) => Some(books),
+                    other => {
+                        assert!(matches!(other, Err(RecordError::Short { .. })), "{other:?}");
+                        None
+                    }
+                };
+                assert_eq!(read, expected, "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn an_announcement_of_an_old_recording_is_read() {
+        let whole = Open { kind: kind::OPEN, connection: 7, comm: [8; 16], accepted: 9, ..Open::default() };
+        for (length, accepted) in [(size_of::<Open>(), Some(9)), (Open::OLD, Some(0)), (Open::OLD - 1, None)] {
+            let read = match Event::parse(&whole.as_bytes()[..length]) {
+                Ok(Event::Open(open)) => Some(open),
+                _ => None,
+            };
+            assert_eq!(read, accepted.map(|accepted| Open { accepted, ..whole }), "{length} bytes");
+        }
     }
 
     #[test]
@@ -495,7 +577,16 @@ mod tests {
     fn what_is_no_record_is_named() {
         assert_eq!(Event::parse(b"").map(|_| ()), Err(RecordError::Short { kind: 0, length: 0 }));
         let known = FIXED.map(|(kind, _)| kind);
-        let with_strings = [kind::CHUNK, kind::EXEC, kind::PROCESS, kind::CONTAINER, kind::PEER];
+        let with_strings = [
+            kind::OPEN,
+            kind::CLOSE,
+            kind::PROGRESS,
+            kind::CHUNK,
+            kind::EXEC,
+            kind::PROCESS,
+            kind::CONTAINER,
+            kind::PEER,
+        ];
         for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind) && !with_strings.contains(kind)) {
             assert_eq!(Event::parse(&filled(kind, 512)).map(|_| ()), Err(RecordError::Kind(kind)));
         }

@@ -42,6 +42,8 @@ pub struct Connection<S> {
     pub(crate) held_bytes: usize,
     /// The end, while earlier chunks may still be on their way.
     pub(crate) closing: Option<Books>,
+    /// The last books of it.
+    pub(crate) books: Option<Box<Books>>,
     pub(crate) last: u64,
     pub(crate) sweep: u32,
     pub(crate) used: bool,
@@ -70,6 +72,7 @@ impl<S: Default> Connection<S> {
             held: VecDeque::new(),
             held_bytes: 0,
             closing: None,
+            books: None,
             last: 0,
             sweep: 0,
             used: true,

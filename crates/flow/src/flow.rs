@@ -2,9 +2,10 @@
 
 use crate::connection::Held;
 use crate::order::{declare, deliver, end_stream, in_order, miss};
-use crate::{Connection, End, Segment, Tuple};
+use crate::{Connection, Delta, End, Segment, Tuple, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use std::collections::VecDeque;
 use steth_event::{
     Books, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, Shutdown,
 };
@@ -17,6 +18,8 @@ pub trait Sink {
     fn segment(&mut self, connection: &mut Connection<Self::State>, direction: u8, segment: &Segment<'_>);
     /// One direction has ended in order, behind its last segment.
     fn shutdown(&mut self, connection: &mut Connection<Self::State>, direction: u8, time: u64);
+    /// The kernel's books have something new to say. At the end of a connection this comes before its last bytes.
+    fn books(&mut self, _: &mut Connection<Self::State>, _: &Delta) {}
     /// The connection is gone. Nothing follows.
     fn closed(&mut self, connection: &mut Connection<Self::State>, end: End, time: u64);
 }
@@ -52,6 +55,9 @@ const HELD_BYTES: usize = 1 << 20;
 /// How long a chunk waits for an earlier one, in nanoseconds of the records' own time.
 const PATIENCE: u64 = 200_000_000;
 
+/// Connections whose process is remembered beyond their end.
+const DEPARTED: usize = 4096;
+
 /// All connections.
 #[derive(Debug)]
 pub struct Flow<S> {
@@ -59,6 +65,9 @@ pub struct Flow<S> {
     free: Vec<u32>,
     by_id: HashMap<u64, u32, FixedState>,
     by_tuple: HashMap<Tuple, u64, FixedState>,
+    /// Of connections that ended lately, the process: their other ends may be told of only now.
+    departed: HashMap<Tuple, u32, FixedState>,
+    departures: VecDeque<Tuple>,
     /// Connections that hold something back until a tick.
     waiting: Vec<u64>,
     maximum: usize,
@@ -78,6 +87,8 @@ impl<S: Default> Flow<S> {
             free: Vec::new(),
             by_id: HashMap::with_hasher(hasher()),
             by_tuple: HashMap::with_hasher(hasher()),
+            departed: HashMap::with_hasher(hasher()),
+            departures: VecDeque::new(),
             waiting: Vec::new(),
             maximum: maximum.max(1),
             hand: 0,
@@ -118,7 +129,7 @@ impl<S: Default> Flow<S> {
             connection.tgid = open.tgid;
         }
         connection.peer_tgid = open.peer_tgid;
-        if open.untold == 0 {
+        if open.untold == 0 && open.counted == 0 {
             connection.streams[0].place(open.sent);
             connection.streams[1].place(open.received);
         }
@@ -131,7 +142,12 @@ impl<S: Default> Flow<S> {
 
     /// Where both ends are observed, each learns the other's process.
     fn introduce(&mut self, index: usize, peer: Tuple, id: u64, tgid: u32) {
-        let Some(&peer_id) = self.by_tuple.get(&peer).filter(|peer| **peer != id) else { return };
+        let Some(&peer_id) = self.by_tuple.get(&peer).filter(|peer| **peer != id) else {
+            if let (Some(tgid), Some(connection)) = (self.departed.get(&peer), self.slots[index].as_deref_mut()) {
+                connection.peer_tgid = *tgid;
+            }
+            return;
+        };
         let Some(&peer_index) = self.by_id.get(&peer_id) else { return };
         let Some(other) = self.slots[peer_index as usize].as_deref_mut() else { return };
         other.peer_tgid = tgid;
@@ -192,6 +208,7 @@ impl<S: Default> Flow<S> {
         self.now = self.now.max(books.time);
         let Some(&index) = self.by_id.get(&books.connection) else { return };
         let Some(connection) = self.slots[index as usize].as_deref_mut() else { return };
+        tell_books(connection, books, sink);
         connection.closing = Some(*books);
         if !std::mem::replace(&mut connection.listed, true) {
             self.waiting.push(connection.id);
@@ -200,13 +217,14 @@ impl<S: Default> Flow<S> {
     }
 
     /// The sweep has found the connection alive.
-    pub fn progress(&mut self, books: &Books) {
+    pub fn progress(&mut self, books: &Books, sink: &mut impl Sink<State = S>) {
         self.now = self.now.max(books.time);
         let sweep = self.sweep;
         let Some(connection) = self.find(books.connection) else { return };
         connection.sweep = sweep + 1;
         connection.used = true;
         connection.last = connection.last.max(books.time);
+        tell_books(connection, books, sink);
     }
 
     /// The ring was empty at `time`: what a chunk from before has been waiting for will not come. `swept`: a sweep has
@@ -288,10 +306,15 @@ impl<S: Default> Flow<S> {
         }
         let Some(books) = connection.closing else { return };
         let ends = [books.sent, books.received];
-        if !force && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction])) {
+        if !force
+            && connection.protocol != 0
+            && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction]))
+        {
             return;
         }
-        for (direction, end) in ends.into_iter().enumerate() {
+        // Of a connection that nobody has read, no byte is missing.
+        let read = connection.protocol != 0 || connection.role == ROLE_NETWORK;
+        for (direction, end) in ends.into_iter().enumerate().filter(|_| read) {
             miss(connection, direction, end, books.time, &mut self.counts, sink);
         }
         let end = if books.flags & (CLOSE_RESET_BY_PEER | CLOSE_RESET_BY_US) != 0 {
@@ -311,9 +334,25 @@ impl<S: Default> Flow<S> {
             && self.by_tuple.get(&tuple) == Some(&connection.id)
         {
             self.by_tuple.remove(&tuple);
+            if connection.tgid != 0 && self.departed.insert(tuple, connection.tgid).is_none() {
+                self.departures.push_back(tuple);
+            }
+            if self.departures.len() > DEPARTED
+                && let Some(oldest) = self.departures.pop_front()
+            {
+                self.departed.remove(&oldest);
+            }
         }
         self.free.push(index as u32);
         sink.closed(&mut connection, end, time);
+    }
+
+    /// The process whose connection has these ends, or had them lately; `None` if none is known.
+    #[must_use]
+    pub fn process_at(&self, tuple: Tuple) -> Option<u32> {
+        let open = self.by_tuple.get(&tuple).and_then(|id| self.by_id.get(id));
+        let open = open.and_then(|index| self.slots[*index as usize].as_deref()).map(|connection| connection.tgid);
+        open.filter(|tgid| *tgid != 0).or_else(|| self.departed.get(&tuple).copied())
     }
 
     /// Calls `act` for every connection in the table.
@@ -369,5 +408,15 @@ impl<S: Default> Flow<S> {
                 return self.remove(hand, End::Evicted, now, sink);
             }
         }
+    }
+}
+
+fn tell_books<S>(connection: &mut Connection<S>, books: &Books, sink: &mut impl Sink<State = S>) {
+    // Where no bytes are read, the books are all that tells who uses it by now.
+    if books.tgid != 0 {
+        connection.tgid = books.tgid;
+    }
+    if let Some(delta) = books::take(connection, books) {
+        sink.books(connection, &delta);
     }
 }

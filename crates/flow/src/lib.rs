@@ -32,12 +32,14 @@
 //! # let _ = &mut flow;
 //! ```
 
+mod books;
 mod connection;
 mod flow;
 mod order;
 mod stream;
 mod tuple;
 
+pub use books::{Delta, Ending, Failure};
 pub use connection::{Connection, End};
 pub use flow::{Counts, Flow, Sink};
 pub use stream::{Content, Segment};

@@ -4,12 +4,15 @@ use crate::ring::Ring;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
 use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
+use crate::whoami;
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramInput};
+use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramType};
+use std::fs::File;
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
@@ -109,8 +112,11 @@ pub struct ProgramStatistics {
 pub struct Probe {
     links: Vec<Link>,
     sweep: Option<Link>,
+    visit: Option<Link>,
     rings: Rings,
     pub(crate) skel: SockTracepointsSkel<'static>,
+    /// When accept() returned is known.
+    accepts: bool,
     possible_cpus: usize,
     same_pids: bool,
 }
@@ -171,8 +177,12 @@ impl Probe {
         rodata.call_max = ring_bytes / 2;
         rodata.last_stage = settings.last_stage;
         // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        let tgid = kernel_tgid()?;
+        let (tgid, jiffies) = whoami::whoami()?;
         rodata.self_tgid = tgid;
+        rodata.jiffies_per_second = jiffies;
+        let cgroups = cgroup_root();
+        open.progs.accepted4.set_autoload(cgroups.is_some());
+        open.progs.accepted6.set_autoload(cgroups.is_some());
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -208,12 +218,20 @@ impl Probe {
         .map(|program| program.attach_trace())
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
+        let (mut links, mut accepts) = (links, false);
+        if let Some(root) = &cgroups {
+            // When accept() returned is good to know, and nothing depends on it.
+            let both = [&progs.accepted4, &progs.accepted6].map(|program| program.attach_cgroup(root.as_raw_fd()).ok());
+            accepts = both.iter().all(Option::is_some);
+            links.extend(both.into_iter().flatten());
+        }
+        let visit = progs.visit.attach_trace().map_err(refused("the iterator of open files"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
             control.control.attached = rings::now();
         }
         let same_pids = tgid == std::process::id();
-        Ok(Self { links, sweep: Some(sweep), rings, skel, possible_cpus, same_pids })
+        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, accepts, possible_cpus, same_pids })
     }
 
     pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -268,21 +286,33 @@ impl Probe {
         std::mem::take(&mut control.control.sweep_wanted) != 0
     }
 
-    /// Walks over all observed sockets: each alive one puts a progress record into the ring.
+    /// Walks over all observed sockets: each that holds bytes back tells them, and with `books` each alive one puts a progress
+    /// record into the ring.
     ///
     /// # Errors
     /// When the iterator cannot be read.
-    pub fn sweep(&mut self) -> std::io::Result<()> {
-        let Some(link) = &self.sweep else { return Ok(()) };
-        let mut iter = Iter::new(link).map_err(std::io::Error::other)?;
-        let mut buffer = [0u8; 64];
-        while iter.read(&mut buffer)? > 0 {}
-        Ok(())
+    pub fn sweep(&mut self, books: bool) -> std::io::Result<()> {
+        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
+            control.control.sweep_books = books.into();
+        }
+        self.sweep.as_ref().map_or(Ok(()), walk)
+    }
+
+    /// Looks once at every open socket of every process, for the connections and the listening sockets that were there before: each
+    /// puts what it is, and its books so far, into the ring. To be called once processes have been judged.
+    ///
+    /// # Errors
+    /// When the iterator cannot be read.
+    pub fn visit(&mut self) -> std::io::Result<()> {
+        self.visit.take().as_ref().map_or(Ok(()), walk)
     }
 
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
-        self.skel.object().progs().filter(|p| p.name() != "whoami").map(|p| p.name().to_string_lossy().into_owned())
+        let absent = |name: &std::ffi::OsStr| {
+            name == "whoami" || (!self.accepts && name.to_string_lossy().starts_with("accepted"))
+        };
+        self.skel.object().progs().filter(move |p| !absent(p.name())).map(|p| p.name().to_string_lossy().into_owned())
     }
 
     /// The kernel's figures of every program.
@@ -309,7 +339,7 @@ impl Probe {
             control.control.attached = 0;
         }
         self.links.clear();
-        self.sweep = None;
+        (self.sweep, self.visit) = (None, None);
     }
 
     /// Whether a process has the same id in the records as in /proc. Not so in a container with a pid namespace of its own,
@@ -353,6 +383,22 @@ fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
     Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
 }
 
+/// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
+fn cgroup_root() -> Option<File> {
+    let supported = ProgramType::CgroupSockAddr.is_supported().unwrap_or(false);
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+    let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists()).filter(|_| supported)?;
+    File::open(root).ok()
+}
+
+/// Lets an iterator's program run over everything.
+fn walk(link: &Link) -> std::io::Result<()> {
+    let mut iter = Iter::new(link).map_err(std::io::Error::other)?;
+    let mut buffer = [0u8; 64];
+    while iter.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
 /// `enum verdict` of `bpf/state.h`.
 pub(crate) const CAPTURE: u32 = 1;
 pub(crate) const IGNORE: u32 = 2;
@@ -366,18 +412,4 @@ fn information(program: BorrowedFd<'_>) -> Option<bpf_prog_info> {
         let error = bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length);
         (error == 0).then_some(info)
     }
-}
-
-/// The number of this process in the kernel's own pid namespace, which is the one that the programs see.
-fn kernel_tgid() -> Result<u32, ProbeError> {
-    let mut object = MaybeUninit::uninit();
-    let refused = |error: libbpf_rs::Error| Probe::refused("to ask for the agent's process id", &error);
-    let mut open = SockTracepointsSkelBuilder::default().open(&mut object).map_err(refused)?;
-    for mut program in open.open_object_mut().progs_mut() {
-        let only = program.name() == "whoami";
-        program.set_autoload(only);
-    }
-    let skel = open.load().map_err(refused)?;
-    let output = skel.progs.whoami.test_run(ProgramInput::default()).map_err(refused)?;
-    Ok(output.return_value)
 }

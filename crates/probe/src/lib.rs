@@ -24,6 +24,7 @@ mod ring;
 mod rings;
 mod rows;
 mod selection;
+mod whoami;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));

@@ -4,7 +4,7 @@
 use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, BtfType, HasSize};
 use std::collections::BTreeMap;
-use steth_event::{Books, Cgroup, Chunk, Destination, Exec, Exit, Fork, Open, Shutdown, counter, kind};
+use steth_event::{Books, Cgroup, Chunk, Destination, Exec, Exit, Fork, Listen, Open, Shutdown, counter, kind};
 use steth_wire::Protocol;
 
 fn btf() -> Btf<'static> {
@@ -47,6 +47,7 @@ fn records_have_the_same_layout_on_both_sides() {
     same_layout("steth_exec", size_of::<Exec>(), Exec::LAYOUT);
     same_layout("steth_fork", size_of::<Fork>(), Fork::LAYOUT);
     same_layout("steth_exit", size_of::<Exit>(), Exit::LAYOUT);
+    same_layout("steth_listen", size_of::<Listen>(), Listen::LAYOUT);
     same_layout("steth_cgroup", size_of::<Cgroup>(), Cgroup::LAYOUT);
 }
 
@@ -77,7 +78,8 @@ macro_rules! named {
 
 #[test]
 fn kinds_are_the_same() {
-    same_numbers("steth_kind", "STETH_", &named!(kind: OPEN CHUNK SHUTDOWN CLOSE PROGRESS EXEC EXIT CGROUP FORK));
+    let kinds = named!(kind: OPEN CHUNK SHUTDOWN CLOSE PROGRESS EXEC EXIT CGROUP LISTEN FORK);
+    same_numbers("steth_kind", "STETH_", &kinds);
     // What user space writes into recordings begins where the kernel side ends for good.
     assert!(named!(kind: CLOCK PROCESS COUNTERS TICK).iter().all(|(_, number)| *number >= 16));
 }
@@ -122,6 +124,8 @@ fn directions_roles_and_flags_are_the_same() {
     let close = named!(steth_event: CLOSE_RESET_BY_PEER CLOSE_RESET_BY_US CLOSE_TIMED_OUT CLOSE_FIN_SENT
         CLOSE_FIN_RECEIVED CLOSE_REFUSED);
     same_numbers("steth_close_flags", "STETH_", &close);
+    let listen = named!(steth_event: LISTEN_BEGINS LISTEN_GOES_ON LISTEN_ENDS);
+    same_numbers("steth_listen_change", "STETH_", &listen);
     let changes = named!(steth_event: CGROUP_MADE CGROUP_GONE CGROUP_JOINED);
     same_numbers("steth_cgroup_change", "STETH_", &changes);
 }

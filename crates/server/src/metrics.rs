@@ -63,6 +63,7 @@ pub(crate) fn text(cumulative: &Cumulative, health: &Health, format: Format) -> 
     let mut omitted: u64 = FAMILIES.iter().map(|family| durations(&mut out, cumulative, family)).sum();
     omitted += slow(&mut out, cumulative);
     omitted += PARTS.iter().map(|part| parts(&mut out, cumulative, part)).sum::<u64>();
+    omitted += crate::edges::edges(&mut out, cumulative, MAX_BYTES);
     limits(&mut out, cumulative, omitted);
     out.finish()
 }

@@ -19,8 +19,9 @@ use steth_probe::{Demotion, Probe, Selection};
 
 /// The drain looks at the ring at least this often; a record is reported within 50 ms at any rate.
 const LOOK: Duration = Duration::from_millis(25);
-/// How often every socket is asked how far it is.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How often every socket is asked how far it is: once in each window (`Windows::LENGTH`), and so long before its end.
+const SWEEP: u64 = 10;
+const BEFORE_THE_END: u64 = 1;
 /// The same, when some socket holds back bytes that nothing else would report.
 const SWEEP_SOON: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,17 +44,22 @@ pub(crate) struct Agent {
     changes: Vec<Cgroup>,
     clock_read: Option<Instant>,
     counters_read: Instant,
-    swept: Instant,
+    /// Number of the window in which every socket was asked last.
+    swept: u64,
+    flushed: Instant,
 }
 
 impl Agent {
     /// Takes over from here: gives up all privileges but those it still needs and `more`, then starts its threads.
     pub(crate) fn start(
-        probe: Probe,
+        mut probe: Probe,
         identity: &Identity,
         containers: ContainerRules,
         more: &[Capability],
     ) -> anyhow::Result<Self> {
+        if let Err(error) = probe.visit() {
+            crate::say::say!("open sockets could not be listed ({error}): those that say nothing are not in the books");
+        }
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
         let keep = [&[Capability::SysPtrace], more].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -78,7 +84,8 @@ impl Agent {
             changes: Vec::new(),
             clock_read: None,
             counters_read: now,
-            swept: now,
+            swept: sweep_number(),
+            flushed: now,
         })
     }
 
@@ -165,10 +172,13 @@ impl Agent {
         self.learn(each);
         self.drain(each);
         self.contain(each);
-        let soon = self.swept.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted();
-        let swept = (soon || self.swept.elapsed() >= SWEEP) && self.sweep(each);
+        let swept = sweep_number() != self.swept && self.sweep(each);
         if swept {
             now = monotonic();
+        } else if self.flushed.elapsed() >= SWEEP_SOON && self.probe.sweep_wanted() {
+            self.flushed = Instant::now();
+            // Without books: what it finds comes with the next drain, and whoever is gone is found by the next whole one.
+            let _ = self.probe.sweep(false);
         }
         if self.counters_read.elapsed() >= SECOND {
             self.counters_read = Instant::now();
@@ -210,9 +220,9 @@ impl Agent {
 
     /// Whether every socket was asked and no answer was lost.
     fn sweep(&mut self, each: &mut impl FnMut(&[u8])) -> bool {
-        self.swept = Instant::now();
+        self.swept = sweep_number();
         let before = self.probe.counters()[counter::DROPPED_RECORDS];
-        let walked = self.probe.sweep().is_ok();
+        let walked = self.probe.sweep(true).is_ok();
         self.drain(each);
         walked && self.probe.counters()[counter::DROPPED_RECORDS] == before
     }
@@ -247,40 +257,51 @@ fn enrich(
             }
             resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
         }
-        [kind::OPEN | kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP, ..] => match Event::parse(record) {
-            Ok(Event::Open(open)) => {
-                surroundings.connection(&open, each);
-                if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
-                    surroundings.process(&peer, each);
-                    each(&peer.to_record());
+        [kind::CLOSE | kind::PROGRESS, _, _, _, a, b, c, d, ..] => {
+            resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
+        }
+        [kind::OPEN | kind::LISTEN | kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP, ..] => {
+            match Event::parse(record) {
+                Ok(Event::Open(open)) => {
+                    surroundings.connection(&open, each);
+                    if let Some(peer) = resolver.first_sight(open.peer_tgid, None) {
+                        surroundings.process(&peer, each);
+                        each(&peer.to_record());
+                    }
+                    resolver.first_sight(open.tgid, Some(&open.comm))
                 }
-                resolver.first_sight(open.tgid, Some(&open.comm))
+                Ok(Event::Listen(listen)) => resolver.first_sight(listen.tgid, Some(&listen.comm)),
+                Ok(Event::Exec(exec, executable, command_line)) => {
+                    resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
+                    None
+                }
+                Ok(Event::Fork(fork)) => {
+                    resolver.fork(&fork);
+                    None
+                }
+                Ok(Event::Exit(exit)) => {
+                    resolver.exit(exit.tgid);
+                    None
+                }
+                Ok(Event::Cgroup(change)) => {
+                    // One drain brings no more than the rings hold.
+                    changes.push(change);
+                    None
+                }
+                _ => None,
             }
-            Ok(Event::Exec(exec, executable, command_line)) => {
-                resolver.exec(&exec, executable, command_line, exec.container(record).as_ref());
-                None
-            }
-            Ok(Event::Fork(fork)) => {
-                resolver.fork(&fork);
-                None
-            }
-            Ok(Event::Exit(exit)) => {
-                resolver.exit(exit.tgid);
-                None
-            }
-            Ok(Event::Cgroup(change)) => {
-                // One drain brings no more than the rings hold.
-                changes.push(change);
-                None
-            }
-            _ => None,
-        },
+        }
         _ => None,
     };
     if let Some(process) = process {
         surroundings.process(&process, each);
         each(&process.to_record());
     }
+}
+
+/// Changes when it is time to ask every socket. Windows begin at multiples of their length since 1970.
+fn sweep_number() -> u64 {
+    (clock(libc::CLOCK_REALTIME) / 1_000_000_000 + BEFORE_THE_END) / SWEEP
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`.

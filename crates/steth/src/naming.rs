@@ -22,6 +22,7 @@ const PLACES: usize = 4096;
 /// An exchange that waits, with what was known around it.
 pub(crate) struct Waiting {
     pub(crate) exchange: Exchange,
+    pub(crate) accept_wait: Option<u64>,
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<Open>,

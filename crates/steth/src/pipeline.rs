@@ -8,7 +8,9 @@
 //! It is the same for the live ring, a recording and a pcap, and it is deterministic: everything it knows, times and
 //! processes included, came as a record.
 
+mod counted;
 mod destinations;
+mod listeners;
 mod parse;
 mod seen;
 mod talk;
@@ -16,6 +18,8 @@ mod talk;
 use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
+pub(crate) use counted::Counted;
+use listeners::Listeners;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
@@ -83,6 +87,8 @@ impl<O: Observer> Pipeline<O> {
                 protocols,
                 routing: limits.routing.clone(),
                 room: Room::default(),
+                listeners: Listeners::default(),
+                late: Vec::new(),
                 observer,
             },
             kernel: Counters::default(),
@@ -143,13 +149,17 @@ impl<O: Observer> Pipeline<O> {
             }
             Event::Shutdown(shutdown) => self.flow.shutdown(&shutdown, &mut self.parse),
             Event::Close(books) => self.flow.close(&books, &mut self.parse),
-            Event::Progress(books) => self.flow.progress(&books),
+            Event::Progress(books) => self.flow.progress(&books, &mut self.parse),
             Event::Tick(tick) => {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
+                if tick.swept != 0 {
+                    self.parse.listeners.swept();
+                }
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
                 self.parse.release(ready);
+                self.parse.settle_late(&self.flow, tick.time, false);
             }
             Event::Clock(clock) => self.parse.clock = clock.offset,
             Event::Process(process) => {
@@ -162,6 +172,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Fork(_) | Event::Exit(_) | Event::Cgroup(_) => {}
+            Event::Listen(listen) => self.parse.listeners.told(&listen),
         }
     }
 
@@ -187,6 +198,7 @@ impl<O: Observer> Pipeline<O> {
 
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
     pub(crate) fn finish(&mut self) {
+        self.parse.settle_late(&self.flow, self.last, true);
         self.flow.finish(self.last, &mut self.parse);
         let rest = self.parse.naming.finish();
         self.parse.release(rest);

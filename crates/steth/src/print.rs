@@ -44,8 +44,8 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
     number(to, e.queue(seen.side));
     to.extend_from_slice(br#","service_ns":"#);
     number(to, e.service(seen.side));
-    // How long a connection waited to be accepted, no record of the kernel side tells yet.
-    to.extend_from_slice(br#","accept_wait_ns":null"#);
+    to.extend_from_slice(br#","accept_wait_ns":"#);
+    number(to, seen.accept_wait);
     let _ = write!(
         to,
         r#","request_bytes":{},"response_bytes":{},"connection":{},"request_seq":{},"response_seq":"#,

@@ -1,11 +1,11 @@
 //! `steth replay`: a recording, a pcap or a pcapng through the same stages, offline.
 
 use crate::configuration::Configuration;
-use crate::pipeline::{Observer, Pipeline, Seen};
+use crate::pipeline::{Counted, Observer, Pipeline, Seen};
 use crate::slow::Slow;
 use crate::store::Store;
 use crate::watch::Printer;
-use crate::windows::{Counter, Ends};
+use crate::windows::{Counter, Memo};
 use anyhow::Context as _;
 use std::fs::File;
 use std::path::PathBuf;
@@ -50,15 +50,27 @@ struct Output {
 }
 
 impl Observer for Output {
-    type Memo = Option<Ends>;
+    type Memo = Memo;
 
     #[inline]
-    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Option<Ends>) {
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Memo) {
         if self.print {
             self.printer.exchange(seen, &mut ());
         }
         if let Some(kept) = &mut self.kept {
             kept.counter.exchange(seen, memo);
+        }
+    }
+
+    fn counted(&mut self, counted: &Counted<'_>, memo: &mut Memo) {
+        if let Some(kept) = &mut self.kept {
+            kept.counter.counted(counted, memo);
+        }
+    }
+
+    fn gone(&mut self, memo: &mut Memo) {
+        if let Some(kept) = &mut self.kept {
+            kept.counter.gone(memo);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! From exchanges to windows: names the two ends and counts.
 
+mod edges;
+
 use crate::naming::Naming;
-use crate::pipeline::{Observer, Seen, Tables};
+use crate::pipeline::{Counted, Observer, Seen, Tables};
 use crate::print;
 use crate::requests::Requests;
 use crate::slow::Thresholds;
@@ -9,7 +11,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use steth_event::Open;
 use steth_identity::{Beyond, Party};
-use steth_window::{Entities, EntityId, Key, Kind, Limits, Observation, Protocol, Side, Status, Window, Windows};
+use steth_window::{
+    Entities, EntityId, Key, Kind, Limits, Observation, Opened, Protocol, Side, Status, Window, Windows,
+};
 use steth_wire::Names;
 
 /// Numbers from here on are of the observer's own table of names.
@@ -128,6 +132,13 @@ fn resolve<'a>(names: &'a Names, words: &'a Names, number: u32) -> &'a str {
     if number & OWN == 0 { names.by_number(number) } else { words.by_number(number & !OWN) }
 }
 
+/// What is kept of a connection.
+#[derive(Default)]
+pub(crate) struct Memo {
+    ends: Option<Ends>,
+    opened: Opened,
+}
+
 /// The two ends of a connection, as they were named last, and what that followed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
@@ -173,6 +184,35 @@ fn server_port(seen: &Seen<'_>, open: &Open) -> u16 {
 }
 
 impl Counter {
+    /// The entity of an end: its process, or who is behind its address, or the address.
+    fn entity(
+        &mut self,
+        party: Option<&Party>,
+        beyond: Option<&Beyond>,
+        open: Option<&Open>,
+        address: &[u8; 16],
+        port: u16,
+    ) -> EntityId {
+        if let Some(party) = party {
+            return self.party(party);
+        }
+        if let Some(service) = beyond.filter(|beyond| beyond.is_service()) {
+            let namespace = service.namespace().unwrap_or_default();
+            return self.entities.intern_in(namespace, service.name(), self.latest);
+        }
+        self.text.clear();
+        match (beyond, open.and_then(|open| print::ip(open, address))) {
+            (Some(beyond), _) => self.text.push_str(beyond.name()),
+            (None, Some(ip)) => self.text.push_str(&ip),
+            (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
+        }
+        // A client's port is its own invention; a server's names the service.
+        if port != 0 {
+            let _ = write!(self.text, ":{port}");
+        }
+        self.entities.intern_as(Kind::External, &self.text, self.latest)
+    }
+
     #[cold]
     fn ends(&mut self, seen: &Seen<'_>) -> Ends {
         let (local, remote) = match seen.open {
@@ -180,29 +220,9 @@ impl Counter {
             None => (([0; 16], 0), ([0; 16], 0)),
         };
         let (client, server) = if is_swapped(seen) { (remote, local) } else { (local, remote) };
-        let mut name = |party: Option<&Party>, beyond: Option<&Beyond>, address: &[u8; 16], port: u16| {
-            if let Some(party) = party {
-                return self.party(party);
-            }
-            if let Some(service) = beyond.filter(|beyond| beyond.is_service()) {
-                let namespace = service.namespace().unwrap_or_default();
-                return self.entities.intern_in(namespace, service.name(), self.latest);
-            }
-            self.text.clear();
-            match (beyond, seen.open.and_then(|open| print::ip(open, address))) {
-                (Some(beyond), _) => self.text.push_str(beyond.name()),
-                (None, Some(ip)) => self.text.push_str(&ip),
-                (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
-            }
-            // A client's port is its own invention; a server's names the service.
-            if port != 0 {
-                let _ = write!(self.text, ":{port}");
-            }
-            self.entities.intern_as(Kind::External, &self.text, self.latest)
-        };
         Ends {
-            client: name(seen.client(), seen.client_beyond(), &client.0, 0),
-            server: name(seen.server(), seen.server_beyond(), &server.0, server.1),
+            client: self.entity(seen.client(), seen.client_beyond(), seen.open, &client.0, 0),
+            server: self.entity(seen.server(), seen.server_beyond(), seen.open, &server.0, server.1),
             server_port: server.1,
             remote: remote.0,
             announced: seen.open.is_some(),
@@ -217,18 +237,26 @@ impl Counter {
 }
 
 impl Observer for Counter {
-    type Memo = Option<Ends>;
+    type Memo = Memo;
 
-    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Option<Ends>) {
+    fn counted(&mut self, counted: &Counted<'_>, memo: &mut Memo) {
+        self.edge(counted, memo);
+    }
+
+    fn gone(&mut self, memo: &mut Memo) {
+        self.windows.shut(&mut memo.opened);
+    }
+
+    fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Memo) {
         let e = seen.exchange;
         let end = e.end.wrapping_add(seen.clock);
-        let ends = match memo {
+        let ends = match &memo.ends {
             Some(ends) if ends.hold(seen, self.latest) => *ends,
             _ => {
                 let ends = self.ends(seen);
                 // A name that did not fit is asked for, and counted, every time.
                 let folded = [ends.client, ends.server].contains(&EntityId::OTHER);
-                *memo = (!folded).then_some(ends);
+                memo.ends = (!folded).then_some(ends);
                 ends
             }
         };

@@ -115,11 +115,11 @@ fn sweep_demotion_statistics_and_selection_need_no_privileges() {
     let (chunks, _) = drain(&mut probe);
     let connection = *chunks.first().expect("the server's end was seen");
 
-    probe.sweep().expect("a sweep");
+    probe.sweep(true).expect("a sweep");
     assert!(drain(&mut probe).1.contains(&connection), "the sweep has found it");
 
     assert!(probe.demote(connection, Demotion::Opaque), "room for one");
-    probe.sweep().expect("a sweep");
+    probe.sweep(true).expect("a sweep");
     drain(&mut probe);
     let before = probe.counters()[counter::L4_CHUNKS];
     ping();

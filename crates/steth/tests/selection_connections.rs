@@ -147,7 +147,7 @@ fn what_is_not_analysed_is_not_copied_and_its_books_go_on() {
         assert_eq!(new, usize::from(announced), "{protocols}: a connection is announced if nothing can be told of any");
         watched.chunks.clear();
         std::thread::sleep(Duration::from_millis(50));
-        watched.probe.sweep().expect("a sweep");
+        watched.probe.sweep(true).expect("a sweep");
         assert!(watched.chunks_of(talker.pid()) >= 2, "{protocols}: what has moved is told by the sweep");
         assert!(watched.alive.contains(&open.connection), "{protocols}");
         watched.reload(&only(u32::MAX));

@@ -38,6 +38,21 @@ pub const DATABASE: Bounds = &[
     10_000 * MILLIS,
 ];
 
+/// For round trips and connects: 0.5 ms to 1 s.
+pub const NETWORK: Bounds = &[
+    MILLIS / 2,
+    MILLIS,
+    2 * MILLIS,
+    5 * MILLIS,
+    10 * MILLIS,
+    25 * MILLIS,
+    50 * MILLIS,
+    100 * MILLIS,
+    250 * MILLIS,
+    500 * MILLIS,
+    1000 * MILLIS,
+];
+
 /// Counts per classic bucket. They cannot be computed from a [`crate::Sketch`], whose boundaries are others, so they are
 /// counted beside it. Not cumulative: each duration is in one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What was counted since the start: the counters of a Prometheus scrape.
 
 use crate::classic::Classic;
+use crate::edge_series::{EdgeSeries, EdgeSum};
 use crate::key::{Key, Labels};
 use crate::sketch::Sketch;
 use crate::window::{Row, Window};
@@ -94,6 +95,7 @@ impl Series {
 #[derive(Clone, Debug)]
 pub struct Cumulative {
     series: HashMap<Key, Series>,
+    edges: EdgeSum,
     max: usize,
     sequence: u64,
     folded: u64,
@@ -109,7 +111,16 @@ impl Cumulative {
     /// Room for `max` series, and a few more for what exceeds it.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { series: HashMap::new(), max, sequence: 0, folded: 0, dropped: 0, missed: 0, last_sweep: 0 }
+        Self {
+            series: HashMap::new(),
+            edges: EdgeSum::new(max),
+            max,
+            sequence: 0,
+            folded: 0,
+            dropped: 0,
+            missed: 0,
+            last_sweep: 0,
+        }
     }
 
     /// Adds a finished window. One that was added before is left alone.
@@ -124,7 +135,7 @@ impl Cumulative {
             self.last_sweep = window.end;
             let before = self.series.len();
             self.series.retain(|_, series| window.end.saturating_sub(series.updated) < Self::IDLE);
-            self.dropped += (before - self.series.len()) as u64;
+            self.dropped += (before - self.series.len()) as u64 + self.edges.forget(window.end, Self::IDLE);
         }
     }
 
@@ -136,6 +147,9 @@ impl Cumulative {
         // itself in the next, a counter would go backwards.
         for row in window.rows.iter().filter(|row| !row.labels.provisional) {
             self.place(row, window.end);
+        }
+        for row in window.edges.iter().filter(|row| !row.provisional) {
+            self.edges.place(row, window.end);
         }
         let mut all = self.clone();
         all.add(window);
@@ -152,6 +166,7 @@ impl Cumulative {
             }
             self.folded += if folded { row.totals.count } else { 0 };
         }
+        self.edges.add(window);
     }
 
     /// The key of the series that counts this row, which exists afterwards; and whether that is not its own.
@@ -173,6 +188,11 @@ impl Cumulative {
     /// All series, in no particular order.
     pub fn series(&self) -> impl ExactSizeIterator<Item = &Series> {
         self.series.values()
+    }
+
+    /// The edges, by the kernel's books, in no particular order.
+    pub fn edges(&self) -> impl ExactSizeIterator<Item = &EdgeSeries> {
+        self.edges.series()
     }
 
     /// Exchanges counted under `other` because there were too many series.

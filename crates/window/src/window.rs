@@ -1,6 +1,7 @@
 //! A window as readers get it.
 
 use crate::classic::Classic;
+use crate::edges::EdgeRow;
 use crate::key::{Labels, Protocol, Side};
 use crate::sketch::Sketch;
 use serde::Serialize;
@@ -189,6 +190,8 @@ pub struct Misplaced {
     pub folded_operations: u64,
     /// Their row is one too many: counted under client, status, operation or service `other`.
     pub folded_rows: u64,
+    /// Their edge is one too many: looks at books that were counted under client or server `other`.
+    pub folded_edges: u64,
 }
 
 impl Misplaced {
@@ -198,6 +201,7 @@ impl Misplaced {
         self.early += other.early;
         self.folded_operations += other.folded_operations;
         self.folded_rows += other.folded_rows;
+        self.folded_edges += other.folded_edges;
     }
 }
 
@@ -216,6 +220,8 @@ pub struct Window {
     pub misplaced: Misplaced,
     /// In no particular order, no key twice.
     pub rows: Vec<Row>,
+    /// What the kernel's books say; in no particular order, no key twice.
+    pub edges: Vec<EdgeRow>,
 }
 
 impl Window {
@@ -224,6 +230,13 @@ impl Window {
     pub fn size(&self) -> usize {
         let queue = |row: &Row| row.totals.queue.as_ref().map_or(0, |queue| size_of::<Sketch>() + queue.heap_size());
         let heap = |row: &Row| row.totals.duration.heap_size() + row.totals.first_byte.heap_size() + queue(row);
-        size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + self.rows.iter().map(heap).sum::<usize>()
+        let sketches = |row: &EdgeRow| {
+            row.totals.connect.heap_size() + row.totals.accept_wait.heap_size() + row.totals.rtt.heap_size()
+        };
+        size_of::<Self>()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.rows.iter().map(heap).sum::<usize>()
+            + self.edges.capacity() * size_of::<EdgeRow>()
+            + self.edges.iter().map(sketches).sum::<usize>()
     }
 }

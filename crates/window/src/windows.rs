@@ -1,6 +1,7 @@
 //! The windows that are being filled.
 
 use crate::admission::{Limits, Operations, Population};
+use crate::edges::{EdgeKey, EdgeSeen, Edges, Opened};
 use crate::entity::Entities;
 use crate::key::{Key, Labels, Resolve};
 use crate::window::{Misplaced, Observation, Row, Totals, Window};
@@ -18,6 +19,7 @@ pub struct Windows {
     limits: Limits,
     current: Buffer,
     next: Buffer,
+    edges: Edges,
     operations: Operations,
     /// Windows handed over.
     sequence: u64,
@@ -38,6 +40,7 @@ impl Windows {
             limits,
             current: Buffer::new(start),
             next: Buffer::new(start.saturating_add(Self::LENGTH)),
+            edges: Edges::new(limits.rows),
             operations: Operations::default(),
             sequence: 0,
             misplaced: Misplaced::default(),
@@ -58,6 +61,17 @@ impl Windows {
             _ => buffer.open(key, &self.limits, &mut self.operations),
         };
         buffer.slots[slot].totals.record(key.protocol, seen);
+    }
+
+    /// Counts what the books of a connection have to add, in the window in progress. `opened` is kept with the connection.
+    pub fn edge(&mut self, key: &EdgeKey, seen: &EdgeSeen, opened: &mut Opened) {
+        let folded = self.edges.record(key, seen, opened);
+        self.current.misplaced.folded_edges += u64::from(folded);
+    }
+
+    /// A connection is not followed any more: it is not open, so far as is known.
+    pub fn shut(&mut self, opened: &mut Opened) {
+        self.edges.shut(opened);
     }
 
     /// Hands over a window whose time is up, if there is one. Call it at least once a second, until it says `None`; with
@@ -100,6 +114,7 @@ impl Windows {
     pub fn snapshot(&mut self, now: u64, entities: &Entities, name: Resolve<'_, '_>) -> Arc<Window> {
         let end = now.clamp(self.current.start, self.next.start);
         let rows = self.current.rows(entities, name);
+        let edges = self.edges.rows(entities);
         Arc::new(Window {
             sequence: self.sequence + 1,
             start: self.current.start,
@@ -107,6 +122,7 @@ impl Windows {
             complete: false,
             misplaced: self.current.misplaced,
             rows,
+            edges,
         })
     }
 
@@ -125,7 +141,7 @@ impl Windows {
     /// Empties the current window and makes the next one current, which then still has its old start.
     fn hand_over(&mut self, entities: &mut Entities, name: Resolve<'_, '_>) -> Option<Arc<Window>> {
         let (start, end) = (self.current.start, self.next.start);
-        let window = (!self.current.is_empty()).then(|| {
+        let window = (!self.current.is_empty() || !self.edges.is_empty()).then(|| {
             self.sequence += 1;
             self.misplaced.add(&self.current.misplaced);
             entities.settle_rest(end);
@@ -134,10 +150,16 @@ impl Windows {
                 entities.touch(row.labels.key.client, end);
                 entities.touch(row.labels.key.server, end);
             }
+            let edges = self.edges.rows(entities);
+            for row in &edges {
+                entities.touch(row.key.client, end);
+                entities.touch(row.key.server, end);
+            }
             let misplaced = self.current.misplaced;
-            Arc::new(Window { sequence: self.sequence, start, end, complete: true, misplaced, rows })
+            Arc::new(Window { sequence: self.sequence, start, end, complete: true, misplaced, rows, edges })
         });
         self.current.reset(&self.limits);
+        self.edges.clear();
         self.operations.sweep(end);
         // The next window may have rows of those that were named lately.
         entities.forget_provisional(end.saturating_sub(2 * Self::LENGTH));

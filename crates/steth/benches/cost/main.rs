@@ -14,6 +14,7 @@ mod databases;
 mod fleet;
 mod generator;
 mod hooks;
+mod l4;
 mod live;
 mod load;
 mod many_processes;
@@ -50,7 +51,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "http",
     "file",
     "redis",
@@ -60,6 +61,7 @@ const SECTIONS: [&str; 12] = [
     "throughput",
     "stages",
     "untouched",
+    "l4",
     "processes",
     "memory",
     "replay",
@@ -141,6 +143,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("untouched") {
         untouched::measure(&mut report, &plan)?;
+    }
+    if wanted("l4") {
+        l4::measure(&mut report, &plan)?;
     }
     if wanted("processes") {
         short_lived::measure(&mut report, &plan)?;

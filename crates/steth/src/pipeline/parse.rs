@@ -1,13 +1,15 @@
 //! flow --> wire --> identity: ordered streams in, exchanges out, with who their ends are.
 
 use super::Selected;
+use super::counted::Late;
+use super::listeners::Listeners;
 use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
 use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
 use steth_event::{Open, PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
-use steth_flow::{Connection, Content, End, Segment, Sink};
+use steth_flow::{Connection, Content, Delta, End, Segment, Sink};
 use steth_identity::Remotes;
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
@@ -17,7 +19,7 @@ use steth_wire::{
 };
 
 /// What the sessions share, and what becomes of their exchanges.
-pub(super) struct Parse<O> {
+pub(super) struct Parse<O: Observer> {
     pub(super) names: Names,
     pub(super) statements: Statements,
     pub(super) domains: Domains,
@@ -32,6 +34,8 @@ pub(super) struct Parse<O> {
     pub(super) protocols: Selected,
     pub(super) routing: Arc<Routing>,
     pub(super) room: Room,
+    pub(super) listeners: Listeners,
+    pub(super) late: Vec<Late<O::Memo>>,
     pub(super) observer: O,
 }
 
@@ -51,6 +55,10 @@ impl<O: Observer> Sink for Parse<O> {
         self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
     }
 
+    fn books(&mut self, connection: &mut Connection<Talk<O::Memo>>, delta: &Delta) {
+        self.count(connection, delta);
+    }
+
     fn closed(&mut self, connection: &mut Connection<Talk<O::Memo>>, end: End, time: u64) {
         let end = match end {
             End::Closed => steth_wire::End::Closed,
@@ -62,6 +70,7 @@ impl<O: Observer> Sink for Parse<O> {
         if let Some(open) = &connection.open {
             self.naming.closed(open);
         }
+        self.observer.gone(&mut connection.state.memo);
     }
 }
 
@@ -221,9 +230,12 @@ impl<O: Observer> Parse<O> {
             let [local, remote] = &connection.state.peers;
             let [client_pid, server_pid] = order(swapped, pids);
             let [client_beyond, server_beyond] = order(swapped, [local, remote]);
+            let accept_wait =
+                if std::mem::replace(&mut connection.state.exchanged, true) { None } else { accept_wait(open, side) };
             if waits {
                 self.hold(Waiting {
                     exchange: *exchange,
+                    accept_wait,
                     side,
                     connection: connection.id,
                     open: open.copied(),
@@ -240,6 +252,7 @@ impl<O: Observer> Parse<O> {
             }
             let seen = Seen {
                 exchange,
+                accept_wait,
                 side,
                 connection: connection.id,
                 open,
@@ -304,6 +317,12 @@ impl<O: Observer> Parse<O> {
             self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }
+}
+
+/// How long a server's connection waited for `accept()`; `None`: not known, or nobody waited.
+fn accept_wait(open: Option<&Open>, side: Side) -> Option<u64> {
+    let open = open.filter(|open| side == Side::Server && open.established != 0 && open.accepted != 0)?;
+    Some(open.accepted.saturating_sub(open.established))
 }
 
 /// Calls `act` with what tells the server's service from others: its name, or where it is.

@@ -1,5 +1,6 @@
 //! What an observer is told.
 
+use super::counted::Counted;
 use crate::naming::{Naming, Waiting};
 use std::net::IpAddr;
 use steth_event::Open;
@@ -12,6 +13,10 @@ pub(crate) trait Observer {
     type Memo: Default;
     /// An exchange is complete.
     fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
+    /// The kernel's books of a connection have something to add.
+    fn counted(&mut self, _: &Counted<'_>, _: &mut Self::Memo) {}
+    /// A connection is over, or not followed any more.
+    fn gone(&mut self, _: &mut Self::Memo) {}
 }
 
 /// What the numbers and ids of an exchange stand for.
@@ -24,6 +29,8 @@ pub(crate) struct Tables<'a> {
 /// An exchange with everything that is known around it.
 pub(crate) struct Seen<'a> {
     pub(crate) exchange: &'a Exchange,
+    /// With the first exchange of a connection: how long that waited for `accept()`, nanoseconds.
+    pub(crate) accept_wait: Option<u64>,
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<&'a Open>,
@@ -80,6 +87,7 @@ impl Seen<'_> {
 pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Names) -> Seen<'a> {
     Seen {
         exchange: &waiting.exchange,
+        accept_wait: waiting.accept_wait,
         side: waiting.side,
         connection: waiting.connection,
         open: waiting.open.as_ref(),

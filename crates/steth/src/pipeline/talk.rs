@@ -14,6 +14,8 @@ pub(super) struct Talk<M> {
     /// No further attempt: the protocol is unknown, or has agreed to become something else.
     pub(super) deaf: bool,
     pub(super) tries: u8,
+    /// Its first exchange has been handed on.
+    pub(super) exchanged: bool,
     /// Bytes have passed that no session saw, because the protocol was not wanted: requests may wait that nobody knows of.
     pub(super) missed: bool,
     /// A capture joined in mid-stream: who was taken for the client is the server.

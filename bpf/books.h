@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The kernel's own books of a socket, read where it changes its state, at its end and at a sweep: nothing here runs for a packet or a
+ * transfer. docs/l4.md says what each figure means.
+ */
+#ifndef STETH_BOOKS_H
+#define STETH_BOOKS_H
+
+#include "connection.h"
+
+/* What emit_books() is asked for. */
+struct books_at {
+	__u64 sent;
+	__u64 received;
+	__u64 time;
+	__u8 kind;
+};
+
+/* How long a chronograph has run, the one that is running included (tcp_get_info_chrono_stats()). */
+static __always_inline __u64 chronograph(struct tcp_sock *tp, __u32 running, __u32 now, __u32 which)
+{
+	__u64 jiffies = tp->chrono_stat[which - 1];
+
+	if (running == which)
+		jiffies += now - tp->chrono_start;
+	return jiffies_per_second ? jiffies * 1000000 / jiffies_per_second : 0;
+}
+
+/*
+ * `counted`: a 64-bit count of the kernel's, which may be off by what a SYN or a FIN counts, and by what a softirq moves while it is
+ * read. `number`: the sequence number of the next byte, which is exact in its 32 bits.
+ */
+static __always_inline __u64 bytes_until(struct connection *c, __u8 direction, __u32 number, __u64 counted)
+{
+	if (!(c->told & TOLD_BEGAN))
+		c->began[direction] = number - (__u32)counted;
+	return counted + (__s32)(number - c->began[direction] - (__u32)counted);
+}
+
+/* Bytes that the application has moved. A FIN takes a number too: tcp_send_fin(), tcp_fin(). */
+static __always_inline void count_bytes(struct sock *sk, struct tcp_sock *tp, struct connection *c, struct steth_books *books)
+{
+	__u32 written = tp->write_seq, acked = tp->snd_una, read = tp->copied_seq, arrived = tp->rcv_nxt;
+	bool done = sk->__sk_common.skc_flags >> SOCK_DONE & 1;
+	__u64 sent = tp->bytes_acked + (__u32)(written - acked), received = tp->bytes_received - (__u32)(arrived - read);
+
+	if (c->close_flags & STETH_CLOSE_FIN_SENT)
+		written--;
+	if (done && read == arrived)
+		read--;
+	books->unacked = (__s32)(written - acked) > 0 ? written - acked : 0;
+	books->unread = arrived - read - done;
+	books->bytes_sent = bytes_until(c, STETH_SEND, written, sent);
+	books->bytes_received = bytes_until(c, STETH_RECEIVE, read, received);
+	c->told |= TOLD_BEGAN;
+	/* A SYN or a FIN may be among them. */
+	books->bytes_acked = books->bytes_sent > books->unacked ? books->bytes_sent - books->unacked : 0;
+}
+
+static __noinline int emit_books(struct sock *sk, struct connection *c, struct scratch *s, struct books_at *at)
+{
+	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct steth_books books = {
+		.kind = at->kind,
+		.flags = c->close_flags,
+		.protocol = c->protocol,
+		.role = c->role,
+		.tgid = c->tgid,
+		.connection = c->id,
+		.time = at->time,
+		.sent = at->sent,
+		.received = at->received,
+		.calls = c->calls,
+		.error = sk->sk_err,
+		.accepted = c->accepted,
+		.established = c->established,
+	};
+
+	/* Nothing has moved where it never was established; its SYN has a number all the same. */
+	if (tp && c->connect_started && !c->established) {
+		books.segments_out = tp->segs_out;
+		books.segments_in = tp->segs_in;
+		books.retransmitted = tp->total_retrans;
+	} else if (tp) {
+		__u32 running = BPF_CORE_READ_BITFIELD(tp, chrono_type), now = bpf_jiffies64(), rtt = tp->rtt_min.s[0].v;
+
+		count_bytes(sk, tp, c, &books);
+		books.segments_out = tp->segs_out;
+		books.segments_in = tp->segs_in;
+		books.retransmitted = tp->total_retrans;
+		books.retransmitted_bytes = tp->bytes_retrans;
+		books.srtt_us = tp->srtt_us >> 3;
+		books.rtt_deviation_us = tp->mdev_us >> 2;
+		books.rtt_min_us = rtt == ~0u ? 0 : rtt;
+		books.reordered = tp->reord_seen;
+		books.lost = tp->lost;
+		books.duplicates = tp->dsack_dups;
+		books.send_window = tp->snd_wnd;
+		books.receive_window_us = chronograph(tp, running, now, TCP_CHRONO_RWND_LIMITED);
+		books.send_buffer_us = chronograph(tp, running, now, TCP_CHRONO_SNDBUF_LIMITED);
+		books.busy_us = chronograph(tp, running, now, TCP_CHRONO_BUSY) + books.receive_window_us + books.send_buffer_us;
+	} else {
+		books.bytes_sent = c->moved[STETH_SEND];
+		books.bytes_received = c->moved[STETH_RECEIVE];
+		books.segments_out = c->calls_of[STETH_SEND];
+		books.segments_in = c->calls_of[STETH_RECEIVE];
+	}
+	return emit(s, c->ring, &books, sizeof(books));
+}
+
+/* Is it observed, by the rules of now? Says so without changing what a transfer may be using. */
+static __noinline int is_wanted(struct connection *c, struct sock *sk)
+{
+	if (c->epoch == control.epoch)
+		return c->verdict == VERDICT_CAPTURE;
+	return socket_wanted(sk, c->family) && verdict_of(c->tgid) == VERDICT_CAPTURE;
+}
+
+/* Tells user space of a connection for its books' sake, unless it knows of it. False: it does not. */
+static __always_inline bool tell(struct sock *sk, struct connection *c, struct scratch *s, __u64 now)
+{
+	if (c->flags & CONNECTION_ANNOUNCED || c->told & TOLD_COUNTED)
+		return true;
+	if (!is_wanted(c, sk))
+		return false;
+	announce(sk, c, s, now, ANNOUNCE_COUNTED);
+	return c->told & TOLD_COUNTED;
+}
+
+/* ---- sockets that wait for connections */
+
+static __noinline int emit_listen(struct sock *sk, struct connection *c, struct scratch *s, __u32 change)
+{
+	struct steth_listen listen = {
+		.kind = STETH_LISTEN,
+		.change = change,
+		.family = c->family,
+		.tgid = c->tgid,
+		.time = bpf_ktime_get_ns(),
+		.port = local_port(sk),
+		.backlog = sk->sk_ack_backlog,
+		.backlog_max = sk->sk_max_ack_backlog,
+		.drops = sk->sk_drops.counter,
+	};
+
+	if (!socket_wanted(sk, c->family) || verdict_of(c->tgid) != VERDICT_CAPTURE)
+		return 0;
+	listen.connection = bpf_get_socket_cookie(sk);
+	listen.netns = sk->__sk_common.skc_net.net->ns.inum;
+	if (c->family == AF_INET)
+		__builtin_memcpy(listen.address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);
+	else
+		BPF_CORE_READ_INTO(&listen.address, sk, __sk_common.skc_v6_rcv_saddr);
+	if (current_tgid() == c->tgid)
+		bpf_get_current_comm(listen.comm, sizeof(listen.comm));
+	return emit(s, 0, &listen, sizeof(listen));
+}
+
+/* A socket begins to wait for connections, in the task that called listen(). It has no id, so its copies have none. */
+static __always_inline void on_listen(struct sock *sk, __u32 tgid)
+{
+	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	struct connection *c;
+
+	if (!s || transport_of(sk) != IPPROTO_TCP)
+		return;
+	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c)
+		return;
+	c->id = 0;
+	c->family = sk->__sk_common.skc_family;
+	c->transport = IPPROTO_TCP;
+	c->tgid = tgid;
+	c->told = TOLD_LISTENER;
+	emit_listen(sk, c, s, STETH_LISTEN_BEGINS);
+}
+
+static __always_inline void on_listen_end(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct scratch *s = scratch_of(IN_SOFTIRQ);
+
+	if (!c || !s || !(c->told & TOLD_LISTENER))
+		return;
+	emit_listen(sk, c, s, STETH_LISTEN_ENDS);
+	c->told = 0;
+}
+
+#endif

@@ -1,0 +1,50 @@
+//! What the kernel alone can say before the programs are loaded for good: who the agent is, and how long a jiffy is.
+
+use crate::attach::{Probe, ProbeError};
+use crate::skeleton::SockTracepointsSkelBuilder;
+use libbpf_rs::ProgramInput;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use std::mem::MaybeUninit;
+
+/// The number of this process in the kernel's own pid namespace, which is the one that the programs see, and jiffies per second.
+pub(crate) fn whoami() -> Result<(u32, u32), ProbeError> {
+    let mut object = MaybeUninit::uninit();
+    let refused = |error: libbpf_rs::Error| Probe::refused("to ask for the agent's process id", &error);
+    let mut open = SockTracepointsSkelBuilder::default().open(&mut object).map_err(refused)?;
+    for mut program in open.open_object_mut().progs_mut() {
+        let only = program.name() == "whoami";
+        program.set_autoload(only);
+    }
+    let skel = open.load().map_err(refused)?;
+    let mut clocks = [0; 16];
+    let input = ProgramInput { context_in: Some(&mut clocks), ..ProgramInput::default() };
+    let tgid = skel.progs.whoami.test_run(input).map_err(refused)?.return_value;
+    let read = |at: usize| clocks[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok((tgid, jiffies_per_second(read(0), read(8))))
+}
+
+/// How many jiffies a second has (CONFIG_HZ), which nothing tells: they count from five minutes before they overflow 32 bits
+/// (INITIAL_JIFFIES), since about when the monotonic clock began. 0: none of the values that a kernel can be built with fits.
+fn jiffies_per_second(jiffies: u64, nanoseconds: u64) -> u32 {
+    let passed = |hz: u64| i128::from(jiffies) - (1 << 32) + 300 * i128::from(hz);
+    let off = |hz: u64| (passed(hz) * 1_000_000_000 - i128::from(nanoseconds) * i128::from(hz)).unsigned_abs();
+    let near = |hz: &u64| off(*hz) < u128::from(nanoseconds) * u128::from(*hz) / 50 + 2_000_000_000 * u128::from(*hz);
+    let best = [100, 250, 300, 1000].into_iter().filter(near).min_by_key(|hz| off(*hz) / u128::from(*hz));
+    best.map_or(0, |hz| hz as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jiffy_is_told_from_how_many_there_have_been() {
+        for hz in [100, 250, 300, 1000] {
+            for uptime in [20, 280, 320, 86_400, 300 * 86_400] {
+                let jiffies = (1 << 32) - 300 * hz + uptime * hz;
+                assert_eq!(u64::from(jiffies_per_second(jiffies, uptime * 1_000_000_000)), hz, "up for {uptime} s");
+            }
+        }
+        assert_eq!(jiffies_per_second(0, 86_400_000_000_000), 0);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the kernel's books cost: of connections that come and go without a word, and of those that only are there.
+
+use crate::Plan;
+use crate::agent::Agent;
+use crate::process::{CLIENT_CPU, pin};
+use crate::report::Report;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Connections that are open and idle; both ends are here.
+const IDLE: usize = 10_000;
+/// Windows (`Windows::LENGTH`) over which the idle ones are looked at.
+const WINDOWS: u64 = 2;
+/// So many connections for each second of load.
+const PER_SECOND: f64 = 5_000.0;
+
+pub(crate) fn measure(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
+    short(report, plan)?;
+    idle(report, plan)
+}
+
+/// Connections that are opened and closed, both ends by this thread: what is more with the agent is the hooks.
+fn short(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
+    let count = (plan.seconds * PER_SECOND) as usize;
+    let (mut alone, mut more, mut agents) = (Vec::new(), Vec::new(), Vec::new());
+    let rounds = || std::thread::spawn(move || pin(CLIENT_CPU).and_then(|()| open_and_close(count)));
+    let run = || rounds().join().unwrap_or_else(|_| anyhow::bail!("the load panicked"));
+    for _ in 0..plan.rounds {
+        let without = run()?;
+        let agent = Agent::start()?;
+        run()?;
+        let before = agent.cpu()?.total;
+        let with = run()?;
+        // What is in the rings by now is read within a moment.
+        std::thread::sleep(Duration::from_millis(200));
+        agents.push((agent.cpu()?.total - before) / count as f64 / 1e3);
+        agent.stop()?;
+        alone.push(without);
+        more.push(with - without);
+    }
+    report.section("Connections opened and closed without a byte, both ends");
+    report.row("time of one without the agent", "µs", &alone, None);
+    report.row("more with it", "µs", &more, None);
+    report.row("CPU of the agent for each", "µs", &agents, None);
+    Ok(())
+}
+
+/// Microseconds for each.
+fn open_and_close(count: usize) -> anyhow::Result<f64> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let begun = Instant::now();
+    for _ in 0..count {
+        let client = TcpStream::connect(address)?;
+        let (server, _) = listener.accept()?;
+        // The server's end first: then that one waits in TIME_WAIT, and not a port of the client's.
+        drop(server);
+        drop(client);
+    }
+    Ok(begun.elapsed().as_secs_f64() * 1e6 / count as f64)
+}
+
+fn idle(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
+    let (mut longer, mut windows) = (Vec::new(), Vec::new());
+    for _ in 0..plan.rounds.min(3) {
+        let agent = Agent::start()?;
+        let alone = agent.started_in();
+        let quiet = over_windows(&agent)?;
+        agent.stop()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut ends = Vec::with_capacity(2 * IDLE);
+        for _ in 0..IDLE {
+            ends.push(TcpStream::connect(listener.local_addr()?)?);
+            ends.push(listener.accept()?.0);
+        }
+        let agent = Agent::start()?;
+        longer.push((agent.started_in().as_secs_f64() - alone.as_secs_f64()) * 1e3);
+        // What the start brings is read, and named.
+        std::thread::sleep(Duration::from_secs(1));
+        windows.push((over_windows(&agent)? - quiet) / 1e6);
+        agent.stop()?;
+    }
+    report.section("10,000 connections that are there and idle, both ends: 20,000 sockets");
+    report.row("start of `steth run`, longer with them", "ms", &longer, None);
+    report.row("CPU of the agent in a window, more with them", "ms", &windows, None);
+    Ok(())
+}
+
+/// Nanoseconds of the agent's CPU in a window.
+fn over_windows(agent: &Agent) -> anyhow::Result<f64> {
+    let before = agent.cpu()?.total;
+    std::thread::sleep(Duration::from_secs(10 * WINDOWS));
+    Ok((agent.cpu()?.total - before) / WINDOWS as f64)
+}

@@ -1,0 +1,257 @@
+//! The kernel's books of connections, against what the applications themselves say and what was configured.
+
+mod lab;
+
+use lab::process::{Process, command, wait_until};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use steth_event::{
+    Books, CLOSE_REFUSED, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, Event, LISTEN_BEGINS, LISTEN_ENDS, Listen, Open,
+    ROLE_CLIENT, ROLE_SERVER,
+};
+use steth_probe::{Probe, Selection, Settings};
+
+/// What the ring has said of one connection.
+struct Told {
+    open: Open,
+    /// Where the count begins: the first books of a connection that was there before.
+    baseline: Option<Books>,
+    last: Option<Books>,
+    closes: u32,
+}
+
+/// The kernel side with analysis switched off, and the books that have come out of it.
+struct Watched {
+    probe: Probe,
+    connections: BTreeMap<u64, Told>,
+    listens: Vec<Listen>,
+    chunks: usize,
+}
+
+impl Watched {
+    fn attach(protocols: u32) -> Self {
+        let selection = Selection { protocols, ..Selection::default() };
+        let probe = Probe::attach(&Settings { selection, ..Settings::default() }).expect("root may attach");
+        Self { probe, connections: BTreeMap::new(), listens: Vec::new(), chunks: 0 }
+    }
+
+    fn drain(&mut self) {
+        let Self { probe, connections, listens, chunks } = self;
+        while probe.drain(|record| match Event::parse(record).expect("a good record") {
+            Event::Open(open) => {
+                let told = Told { open, baseline: None, last: None, closes: 0 };
+                connections.entry(open.connection).or_insert(told);
+            }
+            Event::Close(books) | Event::Progress(books) => {
+                let told = connections.get_mut(&books.connection).expect("announced before");
+                let kind = steth_event::kind::CLOSE;
+                if told.last.is_none() && books.kind != kind && told.open.established == 0 {
+                    told.baseline = Some(books);
+                }
+                told.closes += u32::from(books.kind == kind);
+                told.last = Some(books);
+            }
+            Event::Listen(listen) => listens.push(listen),
+            Event::Chunk(..) => *chunks += 1,
+            _ => {}
+        }) > 0
+        {}
+    }
+
+    /// The two ends of the connection whose client has this port, in the network namespace of a process.
+    fn ends(&self, netns: u32, port: u16) -> (Option<&Told>, Option<&Told>) {
+        let here = || self.connections.values().filter(|told| told.open.netns == netns && told.open.transport == 6);
+        let client = here().find(|told| told.open.local_port == port && told.open.role != ROLE_SERVER);
+        let server = here().find(|told| told.open.remote_port == port && told.open.role != ROLE_CLIENT);
+        (client, server)
+    }
+}
+
+impl Told {
+    fn bytes(&self) -> (u64, u64) {
+        let (last, first) = (self.last.unwrap_or_default(), self.baseline.unwrap_or_default());
+        (last.bytes_sent - first.bytes_sent, last.bytes_received - first.bytes_received)
+    }
+
+    fn flags(&self) -> u8 {
+        self.last.unwrap_or_default().flags
+    }
+}
+
+fn netns(pid: u32) -> u32 {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/net")).expect("a process has a namespace");
+    let text = link.to_string_lossy();
+    text.trim_start_matches("net:[").trim_end_matches(']').parse().expect("an inode")
+}
+
+fn python(dir: &Path, script: &str) -> Process {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(script);
+    Process::spawn(script, command("unshare").arg("--net").arg("python3").arg(path).arg(dir.join("go")), dir)
+}
+
+fn pair(value: &Value) -> Option<(u64, u64)> {
+    Some((value[0].as_u64()?, value[1].as_u64()?))
+}
+
+/// Whatever the protocols: of none of these connections any is known.
+fn every_connection_is_in_the_books(protocols: u32) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = python(dir.path(), "l4.py");
+    run.wait_for("the old connections", Duration::from_secs(20), || run.output().contains("ready"));
+    let mut watched = Watched::attach(protocols);
+    watched.probe.visit().expect("a visit");
+    watched.drain();
+    let (pid, space) = (run.pid(), netns(run.pid()));
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    wait_until("everything has happened", Duration::from_secs(60), || run.output().contains("done"));
+    watched.probe.sweep(true).expect("a sweep");
+    watched.drain();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for line in run.output().lines().filter(|line| line.starts_with('{')) {
+        let said: Value = serde_json::from_str(line).expect("JSON");
+        let (name, port) = (said["name"].as_str().expect("a name"), said["port"].as_u64().expect("a port") as u16);
+        let (client, server) = watched.ends(space, port);
+        for (side, expected, told) in
+            [("client", pair(&said["client"]), client), ("server", pair(&said["server"]), server)]
+        {
+            let Some(expected) = expected else {
+                assert!(told.is_none(), "{name}: nobody answered");
+                continue;
+            };
+            let Some(told) = told else {
+                wrong.push(format!("{name}, {side}: not in the books"));
+                continue;
+            };
+            seen += 1;
+            if told.bytes() != expected || told.closes != 1 || told.open.tgid != pid {
+                let (bytes, closes, tgid) = (told.bytes(), told.closes, told.open.tgid);
+                wrong.push(format!(
+                    "{name}, {side}: {bytes:?} not {expected:?}, {closes} ends, process {tgid} of {pid}"
+                ));
+            }
+        }
+        let resets =
+            |told: Option<&Told>| told.map_or(0, |told| told.flags() & (CLOSE_RESET_BY_PEER | CLOSE_RESET_BY_US));
+        let expected = match name.split(' ').next() {
+            Some("reset") => (CLOSE_RESET_BY_US, CLOSE_RESET_BY_PEER),
+            Some("unread") => (CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US),
+            Some("refused") => (CLOSE_RESET_BY_PEER, 0),
+            _ => (0, 0),
+        };
+        if (resets(client), resets(server)) != expected {
+            wrong.push(format!("{name}: reset by {:?} not {expected:?}", (resets(client), resets(server))));
+        }
+        if let Some(books) = server.and_then(|told| told.last).filter(|_| !name.starts_with("old")) {
+            let waited = books.accepted.saturating_sub(books.established) / 1_000_000;
+            if books.accepted < books.established || (waited >= 50) != name.starts_with("late") {
+                wrong.push(format!(
+                    "{name}: waited {waited} ms for accept(), {} to {}",
+                    books.established, books.accepted
+                ));
+            }
+        }
+        let refused = client.is_some_and(|told| told.flags() & CLOSE_REFUSED != 0 && told.open.established == 0);
+        if refused != name.starts_with("refused") {
+            wrong.push(format!("{name}: refused is {refused}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen >= 45, "{seen} ends");
+    assert_eq!(watched.chunks, if protocols == 0 { 0 } else { watched.chunks }, "nothing was read");
+    let books = |transport: u8| {
+        let of = |told: &&Told| told.open.tgid == pid && told.open.transport == transport;
+        let mut all: Vec<_> = watched.connections.values().filter(of).filter_map(|told| told.last).collect();
+        all.sort_by_key(|books| books.bytes_received);
+        all.iter()
+            .map(|books| (books.bytes_sent, books.bytes_received, books.segments_out, books.segments_in))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(books(17), [(15, 0, 5, 0), (0, 15, 0, 5)], "bytes and datagrams of UDP");
+    let unix: Vec<_> = books(0).iter().map(|(sent, received, ..)| (*sent, *received)).collect();
+    assert_eq!(unix, [(12_345, 0), (0, 12_345)], "bytes of unix sockets");
+    let listens =
+        |change| watched.listens.iter().filter(|listen| listen.netns == space && listen.change == change).count();
+    assert!(listens(LISTEN_BEGINS) >= 18 && listens(LISTEN_BEGINS) == listens(LISTEN_ENDS));
+}
+
+#[test]
+fn bytes_are_the_applications_own_with_analysis_switched_off() {
+    root_or_skip!();
+    every_connection_is_in_the_books(0);
+}
+
+#[test]
+fn bytes_are_the_applications_own_where_no_protocol_is_known() {
+    root_or_skip!();
+    every_connection_is_in_the_books(u32::MAX);
+}
+
+#[test]
+fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools_say() {
+    root_or_skip!();
+    let _alone = lab::alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = python(dir.path(), "l4_network.py");
+    run.wait_for("the network", Duration::from_secs(20), || run.output().contains("ready"));
+    let mut watched = Watched::attach(0);
+    watched.probe.visit().expect("a visit");
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    run.wait_for("its end", Duration::from_secs(90), || run.output().contains("done"));
+    watched.drain();
+    let space = netns(run.pid());
+    let mut retransmitted = 0;
+    for line in run.output().lines().filter(|line| line.starts_with('{')) {
+        let said: Value = serde_json::from_str(line).expect("JSON");
+        let (name, said, port) =
+            (said["name"].as_str().expect("a name"), &said["said"], said["port"].as_u64().unwrap_or(0));
+        if name == "nstat" {
+            assert_eq!(said.as_u64(), Some(retransmitted), "segments sent again in this namespace");
+        }
+        let Some(told) = watched.ends(space, port as u16).0 else {
+            assert_eq!(port, 0, "{name}: not in the books");
+            continue;
+        };
+        let (open, books) = (told.open, told.last.expect("an end"));
+        assert_eq!((told.closes, open.tgid, open.role), (1, run.pid(), ROLE_CLIENT), "{name}");
+        retransmitted += u64::from(books.retransmitted);
+        let error = match name {
+            "refused" => 111,
+            "timed out" => 110,
+            "unreachable" => 113,
+            _ => 0,
+        };
+        let failed = error != 0 || name == "abandoned";
+        assert_eq!((books.error, books.established == 0), (error, failed), "{name}");
+        assert_eq!(said.as_u64().unwrap_or(0), u64::from(error), "{name}: what the application was told");
+        if failed {
+            continue;
+        }
+        // There and back, 10 ms each; a busy machine adds to it and nothing takes away.
+        let connect = (books.established - open.connect_started) as f64 / 1e6;
+        assert!((20.0..35.0).contains(&connect), "{name}: {connect} ms to connect");
+        if name == "hang up" {
+            continue;
+        }
+        let number = |what: &str| said[what].as_f64().unwrap_or(0.0);
+        for (what, ours, theirs, tolerance) in [
+            ("srtt", f64::from(books.srtt_us) / 1e3, number("rtt"), 2.0),
+            ("least rtt", f64::from(books.rtt_min_us) / 1e3, number("minrtt"), 0.01),
+            ("segments sent again", f64::from(books.retransmitted), number("retrans"), 0.0),
+            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), 0.0),
+            ("confirmed bytes", books.bytes_acked as f64, number("bytes_acked") - 1.0, 0.0),
+            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), 0.0),
+            ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
+            // The FIN's way and back, and a jiffy each time a chronograph stops.
+            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0),
+        ] {
+            assert!((ours - theirs).abs() <= tolerance, "{name}, {what}: {ours}, but ss says {theirs}");
+        }
+        assert!((20.0..30.0).contains(&(f64::from(books.rtt_min_us) / 1e3)), "{name}: {} us", books.rtt_min_us);
+        let size = if name == "loss" { 3_000_000 } else { 100_000 };
+        assert_eq!((books.bytes_sent, books.bytes_received), (size, 1), "{name}");
+        assert_eq!(books.retransmitted > 0, name == "loss", "{name}");
+    }
+}

@@ -1,0 +1,182 @@
+"""A client here and a server in a namespace of its own, with a network between them that delays and loses: two
+tunnels whose packets this process carries, because not every kernel is built with netem.
+
+Behind the file that is named: connections, and for each what `ss -tin` says of the client's socket at last. Then what `nstat` says of
+this namespace.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import queue
+import random
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+DELAY_MS = 10
+HERE, THERE, NOBODY, SILENT = "10.99.0.1", "10.99.0.2", "10.99.0.77", "10.99.0.99"
+
+
+def run(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def serve():
+    sys.stdin.readline()
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "address", "add", THERE + "/24", "dev", "tun1")
+    run("ip", "link", "set", "tun1", "up")
+    listener = socket.socket()
+    listener.bind((THERE, 0))
+    listener.listen(8)
+    print(listener.getsockname()[1], flush=True)
+    while True:
+        end, _ = listener.accept()
+        size = 0
+        while data := end.recv(1 << 16):
+            size += len(data)
+            # The last byte of what is wanted asks for an answer.
+            if data.endswith(b"?"):
+                end.sendall(b"!")
+        end.close()
+
+
+def tunnel(name):
+    """A network interface whose packets this process carries."""
+    end = os.open("/dev/net/tun", os.O_RDWR)
+    # TUNSETIFF: IFF_TUN, IFF_NO_PI
+    fcntl.ioctl(end, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1001))
+    return end
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+
+
+def unreachable(packet):
+    """What a router answers that knows no way to where this packet was to go (ICMP, type 3, code 1)."""
+    quoted = packet[:28]
+    body = struct.pack("!BBHI", 3, 1, checksum(struct.pack("!BBHI", 3, 1, 0, 0) + quoted), 0) + quoted
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0) + packet[16:20] + packet[12:16]
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
+
+
+def carry(source, target):
+    """Packets from one end to the other, DELAY_MS later, as long as none is to be lost."""
+    under_way = queue.SimpleQueue()
+
+    def deliver():
+        while True:
+            due, end, packet = under_way.get()
+            time.sleep(max(0, due - time.monotonic()))
+            os.write(end, packet)
+
+    threading.Thread(target=deliver, daemon=True).start()
+    chance = random.Random(1)
+    while True:
+        packet = os.read(source, 1 << 16)
+        if packet[0] >> 4 != 4 or packet[16:20] == socket.inet_aton(SILENT):
+            continue
+        due = time.monotonic() + DELAY_MS / 1000
+        if packet[16:20] == socket.inet_aton(NOBODY):
+            under_way.put((due, source, unreachable(packet)))
+        elif chance.random() >= loss:
+            under_way.put((due, target, packet))
+
+
+if sys.argv[1] == "serve":
+    serve()
+
+loss = 0.0
+run("ip", "link", "set", "lo", "up")
+child = subprocess.Popen(
+    ["unshare", "--net", "python3", __file__, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+)
+while os.readlink(f"/proc/{child.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+    time.sleep(0.01)
+here = tunnel("tun0")
+run("ip", "address", "add", HERE + "/24", "dev", "tun0")
+run("ip", "link", "set", "tun0", "up")
+CLONE_NEWNET = 0x40000000
+ours, theirs = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/proc/{child.pid}/ns/net", os.O_RDONLY)
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.setns(theirs, CLONE_NEWNET) == 0
+there = tunnel("tun1")
+assert libc.setns(ours, CLONE_NEWNET) == 0
+child.stdin.write("\n")
+child.stdin.flush()
+port = int(child.stdout.readline())
+for ends in (here, there), (there, here):
+    threading.Thread(target=carry, args=ends, daemon=True).start()
+with open("/proc/sys/net/ipv4/tcp_syn_retries", "w") as file:
+    file.write("1")
+print("ready", flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+
+
+def client():
+    end = socket.socket()
+    end.bind((HERE, 0))
+    return end, end.getsockname()[1]
+
+
+def tell(name, local, said=None):
+    print(json.dumps({"name": name, "port": local, "said": said}), flush=True)
+
+
+def statistics(local):
+    text = run("ss", "-tinH", "sport", "=", f":{local}")
+    numbers = dict(re.findall(r"(\w+):(\d+(?:\.\d+)?)", text))
+    numbers["rtt"], numbers["rttvar"] = re.search(r" rtt:([\d.]+)/([\d.]+)", text).groups()
+    retransmitted = re.search(r"retrans:\d+/(\d+)", text)
+    numbers["retrans"] = retransmitted.group(1) if retransmitted else "0"
+    return {name: float(value) for name, value in numbers.items()}
+
+
+def talk(name, size):
+    end, local = client()
+    end.connect((THERE, port))
+    end.sendall(b"x" * (size - 1) + b"?")
+    assert end.recv(1) == b"!"
+    time.sleep(0.3)
+    tell(name, local, statistics(local))
+    end.close()
+
+
+talk("delay", 100_000)
+end, local = client()
+end.connect((THERE, port))
+time.sleep(0.009)
+end.close()
+tell("hang up", local)
+
+for name, address, where in [("refused", THERE, 1), ("timed out", SILENT, port), ("unreachable", NOBODY, port)]:
+    end, local = client()
+    try:
+        end.connect((address, where))
+    except OSError as error:
+        tell(name, local, error.errno)
+    end.close()
+
+end, local = client()
+end.setblocking(False)
+end.connect_ex((SILENT, port))
+time.sleep(0.1)
+end.close()
+tell("abandoned", local)
+
+loss = 0.03
+talk("loss", 3_000_000)
+after = int(re.search(r"TcpRetransSegs +(\d+)", run("nstat", "-asz", "TcpRetransSegs")).group(1))
+tell("nstat", 0, after)
+tell("done", 0)
+child.kill()
