@@ -73,7 +73,9 @@ fn a_command_is_shown_with_its_children_and_nobody_else() {
     assert!(!other.ended());
     drop(other);
     let text = String::from_utf8_lossy(&output.stdout);
-    let exchanges: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut exchanges: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    // One whose process is looked up longer comes behind the other.
+    exchanges.sort_by_key(|e| e["time"].as_str().unwrap_or_default().to_owned());
     let operations: Vec<_> = exchanges.iter().filter_map(|e| e["operation"].as_str()).collect();
     assert_eq!(operations, ["GET /", "GET /status/{id}"], "{text}");
     // Both have ended long before anybody could look at them.

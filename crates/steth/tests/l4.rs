@@ -97,6 +97,8 @@ fn pair(value: &Value) -> Option<(u64, u64)> {
 
 /// Whatever the protocols: of none of these connections any is known.
 fn every_connection_is_in_the_books(protocols: u32) {
+    // It says how long connections wait.
+    let _alone = lab::alone();
     let dir = tempfile::tempdir().expect("a directory");
     let run = python(dir.path(), "l4.py");
     run.wait_for("the old connections", Duration::from_secs(20), || run.output().contains("ready"));
