@@ -8,6 +8,7 @@ use crate::scan::Scan;
 use crate::service::service;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
+use std::collections::VecDeque;
 use std::time::Duration;
 use steth_event::{CONTAINER_ID, Exec, Fork, LookUp, Process};
 
@@ -22,6 +23,8 @@ pub struct Resolver {
     images: HashMap<u32, Process, FixedState>,
     /// Processes that have the image of their parent still, and have not used a socket yet: who that is, and their own start.
     children: HashMap<u32, (u32, u64), FixedState>,
+    /// Who has ended lately, oldest first. The ends of their sockets come behind their own.
+    ended: VecDeque<u32>,
     /// What is known of processes whose question found no room.
     refused: HashMap<u32, Process, FixedState>,
     /// Who was running before, and has not used a socket yet.
@@ -36,6 +39,9 @@ pub struct Resolver {
 }
 
 const RECENT: usize = 64;
+
+/// Processes that are remembered beyond their end.
+const ENDED: usize = 4096;
 
 impl Resolver {
     /// Remembers at most `maximum` processes, and begins to look at those that are running.
@@ -61,6 +67,7 @@ impl Resolver {
             known: HashSet::with_hasher(hasher()),
             images: HashMap::with_hasher(hasher()),
             children: HashMap::with_hasher(hasher()),
+            ended: VecDeque::new(),
             refused: HashMap::with_hasher(hasher()),
             scan: Scan::none(),
             maximum,
@@ -105,6 +112,7 @@ impl Resolver {
 
     /// The process has a child. Of a child that soon ends, /proc tells nothing; but it is what its parent is.
     pub fn fork(&mut self, fork: &Fork) {
+        self.bury(fork.tgid);
         if self.children.len() >= self.maximum {
             // As with images: whoever lives on is found in /proc.
             self.children.clear();
@@ -112,8 +120,19 @@ impl Resolver {
         self.children.insert(fork.tgid, (fork.parent, fork.started));
     }
 
-    /// The process has ended; its id may be used again. What is being found out about it is still worth knowing.
+    /// The process has ended. What is known of it, and what is being found out, is still worth knowing: the kernel closes its sockets
+    /// after this. Its id is another process's from the next fork on that gives it away.
     pub fn exit(&mut self, tgid: u32) {
+        self.scan.forget(tgid);
+        self.ended.push_back(tgid);
+        if self.ended.len() > ENDED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.bury(oldest);
+        }
+    }
+
+    fn bury(&mut self, tgid: u32) {
         self.forget(tgid);
         self.scan.forget(tgid);
         self.images.remove(&tgid);
@@ -261,7 +280,11 @@ mod tests {
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"a")).is_some());
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"a")).is_none());
         resolver.exit(u32::MAX - 1);
+        assert!(resolver.first_sight(u32::MAX - 1, None).is_none(), "its sockets end behind it");
+        resolver.fork(&Fork { tgid: u32::MAX - 1, parent: 1, ..Fork::default() });
         assert!(resolver.first_sight(u32::MAX - 1, Some(b"b")).is_some());
+        (0..=ENDED as u32).for_each(|tgid| resolver.exit(tgid));
+        assert_eq!(resolver.ended.len(), ENDED);
     }
 
     #[test]

@@ -257,9 +257,6 @@ fn enrich(
             }
             resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
         }
-        [kind::CLOSE | kind::PROGRESS, _, _, _, a, b, c, d, ..] => {
-            resolver.first_sight(u32::from_ne_bytes([*a, *b, *c, *d]), None)
-        }
         [kind::OPEN | kind::LISTEN | kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP, ..] => {
             match Event::parse(record) {
                 Ok(Event::Open(open)) => {

@@ -107,7 +107,10 @@ fn a_thread_pool_that_is_too_small_shows_as_queue_and_not_as_work() {
     let request = &slowest["requests"][0];
     let exchange = &request["exchange"];
     let ns = |field: &str| exchange[field].as_i64().unwrap_or_else(|| panic!("no {field}: {request:#}"));
-    assert!(ns("queue_ns") >= 0 && ns("service_ns") > 45 * MILLISECOND && exchange["accept_wait_ns"].is_null());
+    assert!(ns("queue_ns") >= 0 && ns("service_ns") > 45 * MILLISECOND, "{request:#}");
+    // Of the first exchange of a connection it is known; the request came at once behind the handshake.
+    let waited = exchange["accept_wait_ns"].as_i64();
+    assert!(waited.is_none_or(|waited| waited < ns("queue_ns") + 10 * MILLISECOND), "{request:#}");
     assert_eq!((exchange["server"]["port"].as_u64(), &exchange["status"]), (Some(port.into()), &200.into()));
     let at =
         |name: &str| instant(request["instants"][name].as_str().unwrap_or_else(|| panic!("no {name}: {request:#}")));
