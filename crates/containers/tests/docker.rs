@@ -21,7 +21,9 @@ fn containers_of_docker_are_known_before_they_run() {
         Endpoint { api: Api::Docker, path: docker.socket() },
     ];
     let (environment, look_again) = (Names::exact(["TEAM"]), Duration::from_millis(100));
-    let mut runtimes = Runtimes::start(Settings { endpoints, environment, look_again, ..Settings::default() }).unwrap();
+    let pauses = vec![Duration::from_millis(50), Duration::from_millis(500)];
+    let settings = Settings { endpoints, environment, look_again, pauses, ..Settings::default() };
+    let mut runtimes = Runtimes::start(settings).unwrap();
     let news = next(&mut runtimes, |answer| !answer.asked).container.unwrap();
     assert_eq!((&*news.id, &*news.name, &*news.image), (&*cart, "cart", lab::image::IMAGE));
     assert_eq!((&*news.runtime, news.user, news.sandbox, news.pod.as_ref()), ("docker", 0, false, None));

@@ -4,6 +4,7 @@ use super::image::{IMAGE, image};
 use super::isolation::{isolated, remove_groups};
 use super::process::{Process, command, run};
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,7 +44,7 @@ impl Docker {
              --storage-driver vfs --cgroup-parent /{cgroup}"
         ));
         let process = Process::spawn("dockerd", &mut daemon, self.dir.path());
-        process.wait_for("its socket was there", LIMIT, || UnixStream::connect(self.socket()).is_ok());
+        process.wait_for("it answered", LIMIT, || self.answers());
         self.process = Some(process);
     }
 
@@ -53,6 +54,21 @@ impl Docker {
         for file in ["docker.sock", "pid"] {
             let _ = fs::remove_file(self.dir.path().join(file));
         }
+        // In it are process ids of a namespace that is no more; dockerd would wait for whoever has them in the next one.
+        let _ = fs::remove_dir_all(self.dir.path().join("exec"));
+    }
+
+    /// It listens long before that.
+    fn answers(&self) -> bool {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().is_ok_and(|answer| answer.ends_with("OK"))
     }
 
     /// Starts it anew, after [`stop`](Self::stop).
