@@ -332,4 +332,63 @@ mod tests {
             "the response without its request"
         );
     }
+
+    /// A resolver that no process here is: its address is a service's, which the cluster says.
+    #[test]
+    fn whom_a_socket_asks_that_is_not_connected_is_named_by_the_cluster() {
+        use steth_event::{CHUNK_DESTINATION, Destination, Peer, ROLE_CLIENT, Remote};
+        #[derive(Default)]
+        struct Servers(Vec<Option<String>>);
+        impl Observer for Servers {
+            type Memo = ();
+            fn exchange(&mut self, seen: &Seen<'_>, (): &mut ()) {
+                self.0.push(seen.server_beyond().map(|beyond| beyond.name().to_owned()));
+            }
+        }
+        let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Servers::default());
+        let who = Some(Remote::Service { namespace: "kube-system".into(), name: "kube-dns".into() });
+        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who }.to_record());
+        let open = Open {
+            kind: kind::OPEN,
+            family: 2,
+            transport: 17,
+            role: ROLE_CLIENT,
+            connection: 1,
+            tgid: 7,
+            ..Open::default()
+        };
+        pipeline.record(Open { local_port: 40_000, ..open }.as_bytes());
+        let message =
+            |flags: [u8; 2]| [&[0, 1][..], &flags, &[0, 1, 0, 0, 0, 0, 0, 0], b"\x01a\x01b\0", &[0, 1, 0, 1]].concat();
+        let mut at = [0u64; 2];
+        let mut address = [0; 16];
+        for (n, to) in [[10, 96, 0, 10], [10, 0, 0, 9]].into_iter().enumerate() {
+            address[..4].copy_from_slice(&to);
+            let destination = Destination { family: 2, port: 53, address };
+            for (direction, flags, bytes) in
+                [(SEND, CHUNK_DESTINATION, message([1, 0])), (RECEIVE, 0, message([0x81, 0x80]))]
+            {
+                let chunk = Chunk {
+                    kind: kind::CHUNK,
+                    direction,
+                    protocol: Protocol::Dns as u8,
+                    flags: CHUNK_TURN | flags,
+                    connection: 1,
+                    tgid: 7,
+                    time: n as u64 * 1_000_000 + u64::from(direction) + 1,
+                    offset: at[usize::from(direction)],
+                    opposite: at[usize::from(1 - direction)],
+                    length: bytes.len() as u32,
+                    captured: bytes.len() as u16,
+                    role: ROLE_CLIENT,
+                    ..Chunk::default()
+                };
+                at[usize::from(direction)] += bytes.len() as u64;
+                let behind = if flags == 0 { &[][..] } else { destination.as_bytes() };
+                pipeline.record(&[chunk.as_bytes(), &bytes, behind].concat());
+            }
+        }
+        pipeline.finish();
+        assert_eq!(pipeline.observer().0, [Some("kube-dns".to_owned()), None]);
+    }
 }

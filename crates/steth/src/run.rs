@@ -102,6 +102,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         containers_no_room: 0,
         containers: steth_containers::Counters::default(),
         cluster: steth_kubernetes::Counters::default(),
+        unconfirmed: 0,
     };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
@@ -144,6 +145,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         shown.containers_no_room = agent.containers().no_room();
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
+        shown.unconfirmed = agent.surroundings().unconfirmed();
         shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
@@ -203,6 +205,7 @@ struct Shown {
     containers: steth_containers::Counters,
     /// What became of following the cluster.
     cluster: steth_kubernetes::Counters,
+    unconfirmed: u64,
 }
 
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
@@ -256,6 +259,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         ("events", followed.events),
         ("gone", followed.gone),
         ("failures", followed.failures),
+        ("unconfirmed", shown.unconfirmed),
     ] {
         let help = "What was read of the Kubernetes API, and what was left out.";
         add("steth_kubernetes_total", help, vec![("outcome", outcome.into())], value);
@@ -267,6 +271,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         vec![("what", "window rows".into())],
         misplaced.folded_rows + misplaced.folded_operations,
     );
+    add("steth_folded_total", folded, vec![("what", "edge rows".into())], misplaced.folded_edges);
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
     add("steth_folded_total", folded, vec![("what", "HTTP routes".into())], account.routes_folded);

@@ -75,8 +75,12 @@ impl Surroundings {
 
     /// It is gone.
     pub(crate) fn gone(&mut self, id: &Id) {
+        let id = steth_identity::container_text(id);
         if let Some(containers) = &mut self.containers {
-            containers.forget(&steth_identity::container_text(id));
+            containers.forget(&id);
+        }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.forget(&id);
         }
     }
 
@@ -121,6 +125,11 @@ impl Surroundings {
     /// What became of following the cluster.
     pub(crate) fn cluster_counters(&self) -> steth_kubernetes::Counters {
         self.cluster.as_ref().map(Cluster::counters).unwrap_or_default()
+    }
+
+    /// Containers whose pod the cluster has not confirmed, for want of room here.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.cluster.as_ref().map_or(0, Cluster::unconfirmed)
     }
 
     /// What was asked of container runtimes, and what came of it.

@@ -227,7 +227,17 @@ impl<O: Observer> Parse<O> {
             };
             let waits = waits || (beyond.is_some() && self.naming.wait_for(pids));
             let swapped = side == Side::Server || reversed;
+            // A socket that is not connected talks with one and then with another: each is looked up by itself.
+            let far = match &beyond {
+                Some((open, 0)) if !self.remotes.is_empty() => {
+                    let port = if side == Side::Client { open.remote_port } else { 0 };
+                    address(open, &open.remote_address)
+                        .and_then(|address| self.remotes.who(address, port, exchange.start))
+                }
+                _ => None,
+            };
             let [local, remote] = &connection.state.peers;
+            let remote = if far.is_some() { &far } else { remote };
             let [client_pid, server_pid] = order(swapped, pids);
             let [client_beyond, server_beyond] = order(swapped, [local, remote]);
             let accept_wait =

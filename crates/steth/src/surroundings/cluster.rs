@@ -12,7 +12,7 @@ use steth_kubernetes::{Access, Counters, Directory, Limits, Owner, PodOwner, Sco
 
 /// Ends that are remembered, so that each is told once. Beyond it, all are told again.
 const TOLD: usize = 16_384;
-/// Containers whose pod the cluster has not confirmed.
+/// Containers whose pod the cluster has not confirmed. Those beyond keep the workload that their labels tell.
 const UNSURE: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// So long after the API server has fallen silent its addresses may be others' by now.
@@ -24,7 +24,9 @@ pub(super) struct Cluster {
     _watcher: Watcher,
     directory: Directory,
     told: HashMap<(IpAddr, u16), Told, FixedState>,
-    unsure: Vec<Container>,
+    unsure: HashMap<String, Container, FixedState>,
+    /// Containers for which there was no room among those.
+    unconfirmed: u64,
     looked: Instant,
     generation: u64,
     trusted: Instant,
@@ -32,6 +34,7 @@ pub(super) struct Cluster {
 }
 
 struct Told {
+    transport: Transport,
     generation: u64,
     who: Option<Remote>,
 }
@@ -49,13 +52,14 @@ impl Cluster {
         let limits = Limits { pods: settings.pods, ..Limits::default() };
         let watcher = Watcher::start(access, scope, limits).context("cannot start the thread that follows it")?;
         let directory = watcher.directory();
-        let told = HashMap::with_hasher(FixedState::with_seed(0x6b75));
+        let hasher = || FixedState::with_seed(0x6b75);
         let now = Instant::now();
         Ok(Some(Self {
             _watcher: watcher,
             directory,
-            told,
-            unsure: Vec::new(),
+            told: HashMap::with_hasher(hasher()),
+            unsure: HashMap::with_hasher(hasher()),
+            unconfirmed: 0,
             looked: now,
             generation: 0,
             trusted: now,
@@ -88,7 +92,7 @@ impl Cluster {
         if self.told.len() >= TOLD && !self.told.contains_key(&(address, port)) {
             self.told.clear();
         }
-        let before = self.told.insert((address, port), Told { generation, who: who.clone() });
+        let before = self.told.insert((address, port), Told { transport, generation, who: who.clone() });
         if before.and_then(|told| told.who) != who {
             each(&Peer { address, port, who }.to_record());
         }
@@ -118,10 +122,19 @@ impl Cluster {
 
     /// What the cluster knows better of a container's pod than its labels tell.
     pub(super) fn complete(&mut self, mut container: Container) -> Container {
-        if !self.confirm(&mut container) && container.pod.is_some() && self.unsure.len() < UNSURE {
-            self.unsure.push(container.clone());
+        if self.confirm(&mut container) || container.pod.is_none() {
+            self.unsure.remove(&container.id);
+        } else if self.unsure.len() < UNSURE || self.unsure.contains_key(&container.id) {
+            self.unsure.insert(container.id.clone(), container.clone());
+        } else {
+            self.unconfirmed += 1;
         }
         container
+    }
+
+    /// A container is gone: nobody need confirm it any more.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.unsure.remove(id);
     }
 
     fn confirm(&self, container: &mut Container) -> bool {
@@ -151,22 +164,29 @@ impl Cluster {
             return;
         }
         self.generation = generation;
-        for mut container in std::mem::take(&mut self.unsure) {
+        let unsure: Vec<_> = self.unsure.drain().map(|(_, container)| container).collect();
+        for mut container in unsure {
             if self.confirm(&mut container) {
                 each(&container.to_record());
             } else {
-                self.unsure.push(container);
+                self.unsure.insert(container.id.clone(), container);
             }
         }
         // Ends that were not known when they were seen first. Those that were keep their names until they are seen anew.
-        let nobody: Vec<_> = self.told.iter().filter(|(_, told)| told.who.is_none()).map(|(end, _)| *end).collect();
-        for (address, port) in nobody {
-            self.look_up(address, port, Transport::Tcp, each);
+        let nobody = self.told.iter().filter(|(_, told)| told.who.is_none());
+        let nobody: Vec<_> = nobody.map(|((address, port), told)| (*address, *port, told.transport)).collect();
+        for (address, port, transport) in nobody {
+            self.look_up(address, port, transport, each);
         }
     }
 
     pub(super) fn counters(&self) -> Counters {
         self.directory.counters()
+    }
+
+    /// Containers whose pod was not asked for again, for want of room.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
     }
 }
 
