@@ -1,0 +1,299 @@
+//! What an engine has to be able to do.
+
+use crate::error::Error;
+use crate::meta::{Folded, Missing};
+use crate::range::{Range, Tier};
+use std::sync::Arc;
+use std::time::Instant;
+use steth_window::{EdgeTotals, EntityId, Kind, Protocol, Side, Sketch, Transport};
+
+/// Keeps windows and gives them back, filtered, grouped and added up. It divides nothing and names nothing.
+///
+/// Ids and names are those of the windows; nothing of how or where they are kept shows through.
+pub trait Engine: Send + Sync {
+    /// What is kept.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    fn coverage(&self) -> Result<Coverage, Error>;
+
+    /// Exchanges, grouped. Groups come in no particular order, none twice, none empty.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::TooLong`], [`Error::Store`].
+    fn exchanges(&self, scan: &Scan<'_>) -> Result<Vec<Group>, Error>;
+
+    /// The kernel's books, grouped. Groups come in no particular order, none twice.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::TooLong`], [`Error::Store`].
+    fn edges(&self, scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Error>;
+
+    /// What was folded in a range.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Store`].
+    fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error>;
+
+    /// Requests that were kept one by one, newest end first.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Store`].
+    fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error>;
+
+    /// Entities, in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::Store`].
+    fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error>;
+}
+
+/// What is kept, tier by tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// From the oldest to the newest of each tier that has anything.
+    pub tiers: Vec<Stretch>,
+    /// What is missing between the oldest and the newest, oldest first.
+    pub missing: Vec<Missing>,
+}
+
+/// What is kept of a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Which.
+    pub tier: Tier,
+    /// From the beginning of its oldest step to the end of its newest.
+    pub range: Range,
+}
+
+/// By what groups are told apart. What is not named is added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the field of the same name of Key
+pub enum Dimension {
+    Client,
+    Server,
+    Port,
+    Side,
+    Protocol,
+    /// The operation, with its summary and its database.
+    Operation,
+    Status,
+    /// Whether it failed, and how.
+    ErrorType,
+    /// Of books only.
+    Transport,
+}
+
+/// Which rows. What is `None` is not looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Is the client or the server.
+    pub entity: Option<EntityId>,
+    /// Is the client.
+    pub client: Option<EntityId>,
+    /// Is the server.
+    pub server: Option<EntityId>,
+    /// The server's port.
+    pub port: Option<u16>,
+    /// Observed there.
+    pub side: Option<Side>,
+    /// Of exchanges only.
+    pub protocol: Option<Protocol>,
+    /// Of exchanges only.
+    pub operation: Option<&'a str>,
+    /// Of exchanges only.
+    pub status: Option<&'a str>,
+    /// Of exchanges only: failed, or did not.
+    pub failed: Option<bool>,
+    /// Of books only.
+    pub transport: Option<Transport>,
+}
+
+/// A question about exchanges.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// Read this tier.
+    pub tier: Tier,
+    /// Aligned to the tier's step.
+    pub range: Range,
+    /// Groups of different steps are kept apart; a multiple of the tier's. `None`: the whole range is one.
+    pub step_ms: Option<u64>,
+    /// Which rows.
+    pub filter: Filter<'a>,
+    /// How to group them.
+    pub by: &'a [Dimension],
+    /// Read the sketches too; without, they are left empty, which is faster.
+    pub sketches: bool,
+    /// Most groups; one more is [`Error::TooMany`].
+    pub limit: usize,
+    /// Not later than this.
+    pub deadline: Instant,
+}
+
+/// What tells a group apart. What it was not grouped by is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The beginning of its step, milliseconds since 1970.
+    pub at_ms: Option<u64>,
+    /// Who asked.
+    pub client: Option<EntityId>,
+    /// Who answered.
+    pub server: Option<EntityId>,
+    /// The server's port, 0 if not known.
+    pub port: Option<u16>,
+    /// Where it was observed.
+    pub side: Option<Side>,
+    /// The protocol.
+    pub protocol: Option<Protocol>,
+    /// The operation.
+    pub operation: Option<Arc<str>>,
+    /// What stands for it in metrics, with [`Dimension::Operation`]; empty if the operation does.
+    pub summary: Option<Arc<str>>,
+    /// The database, with [`Dimension::Operation`]; empty if not known.
+    pub namespace: Option<Arc<str>>,
+    /// The status; empty if there was none.
+    pub status: Option<Arc<str>>,
+    /// `error.type`; empty if it did not fail.
+    pub error_type: Option<Arc<str>>,
+}
+
+/// Exchanges of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// All.
+    pub count: u64,
+    /// Of these: failed.
+    pub errors: u64,
+    /// Of these: waited by design.
+    pub blocking: u64,
+    /// Of these: slow.
+    pub slow: u64,
+    /// Bytes of all requests.
+    pub request_bytes: u64,
+    /// Bytes of all responses.
+    pub response_bytes: u64,
+    /// Sum of all durations in nanoseconds, blocking ones included.
+    pub duration_sum_ns: u64,
+    /// Durations, without blocking exchanges.
+    pub duration: Sketch,
+    /// Times to the first byte of the response. At the server's side that is the service time.
+    pub first_byte: Sketch,
+    /// Times in the server's socket before the read; of the server's side only.
+    pub queue: Sketch,
+}
+
+/// One group of exchanges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What tells it apart.
+    pub key: Key,
+    /// What it adds up to.
+    pub sums: Sums,
+}
+
+/// A question about books.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeScan<'a> {
+    /// Read this tier.
+    pub tier: Tier,
+    /// Aligned to the tier's step.
+    pub range: Range,
+    /// Groups of different steps are kept apart; a multiple of the tier's. `None`: the whole range is one.
+    pub step_ms: Option<u64>,
+    /// Which rows.
+    pub filter: Filter<'a>,
+    /// How to group them; of the dimensions, those that books have.
+    pub by: &'a [Dimension],
+    /// Most groups; one more is [`Error::TooMany`].
+    pub limit: usize,
+    /// Not later than this.
+    pub deadline: Instant,
+}
+
+/// One group of books. `totals.open` is that of the newest step in it, not a sum over time.
+#[derive(Clone, Debug)]
+pub struct EdgeGroup {
+    /// The beginning of its step, milliseconds since 1970.
+    pub at_ms: Option<u64>,
+    /// Who connected.
+    pub client: Option<EntityId>,
+    /// Who was connected to.
+    pub server: Option<EntityId>,
+    /// The server's port, 0 if not known.
+    pub port: Option<u16>,
+    /// Whose books these are.
+    pub side: Option<Side>,
+    /// What the bytes travel in.
+    pub transport: Option<Transport>,
+    /// Of some of it nobody has seen who connected to whom.
+    pub guessed: bool,
+    /// What it adds up to.
+    pub totals: EdgeTotals,
+}
+
+/// A question about requests that were kept one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleScan<'a> {
+    /// Ended in it.
+    pub range: Range,
+    /// Which: server, side, operation, failed. The rest of it is not looked at.
+    pub filter: Filter<'a>,
+    /// The server's name, with or without its namespace.
+    pub service: Option<&'a str>,
+    /// Kept for this reason: `slowest`, `error`, `random`.
+    pub why: Option<&'a str>,
+    /// Took at least that long, nanoseconds.
+    pub least_ns: u64,
+    /// Took less than that, nanoseconds.
+    pub below_ns: u64,
+    /// Most samples.
+    pub limit: usize,
+    /// Not later than this.
+    pub deadline: Instant,
+}
+
+/// Requests that were kept one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// How many match, shown or not.
+    pub matching: u64,
+    /// Newest end first.
+    pub samples: Vec<Kept>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Why: `slowest`, `error`, `random`, or several.
+    pub why: Vec<&'static str>,
+    /// When it ended, nanoseconds since 1970.
+    pub end_ns: u64,
+    /// Everything else, members of a JSON object without its braces: `"instants":{…},"exchange":{…}`.
+    pub json: Arc<str>,
+}
+
+/// Which entities.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EntityScan<'a> {
+    /// These; empty is all.
+    pub ids: &'a [EntityId],
+    /// With this in its name, whatever the case.
+    pub text: Option<&'a str>,
+    /// Most of them; the ones seen last come first.
+    pub limit: usize,
+}
+
+/// An entity, as it was known when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRecord {
+    /// Its id.
+    pub id: EntityId,
+    /// Its name, without its namespace.
+    pub name: Arc<str>,
+    /// Its namespace; empty if it has none.
+    pub namespace: Arc<str>,
+    /// What it is known to be.
+    pub kind: Kind,
+    /// The beginning of the first and the end of the last window that it was in, milliseconds since 1970.
+    pub seen: Range,
+}
