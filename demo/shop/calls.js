@@ -20,7 +20,7 @@ async function address(name) {
   return found;
 }
 
-// `await call("catalog", "GET", "/products/7")` is { status, body }; it rejects if there is no answer within three seconds.
+// `await call("catalog", "GET", "/products/7")` is { status, body }; it rejects if there is no answer within five seconds.
 async function call(service, method, path, body) {
   const [name, port] = process.env[`SHOP_${service.toUpperCase()}`].split(":");
   const host = await address(name);
@@ -28,7 +28,7 @@ async function call(service, method, path, body) {
   const headers = { Host: `${name}:${port}` };
   if (text !== undefined) headers["Content-Length"] = Buffer.byteLength(text);
   return new Promise((resolve, reject) => {
-    const request = http.request({ host, port, path, method, agent, headers, timeout: 3000 }, (response) => {
+    const request = http.request({ host, port, path, method, agent, headers, timeout: 5000 }, (response) => {
       const pieces = [];
       response.on("data", (piece) => pieces.push(piece));
       response.on("end", () => {

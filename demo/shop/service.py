@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import re
+import socketserver
 import threading
 import time
 import urllib.parse
@@ -140,6 +141,11 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
+
+    def server_bind(self):
+        """Without looking for the address's name, for which the library would ask the machine's own DNS."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
 
     def handle_error(self, *_):
         """A client that is gone is no news."""
