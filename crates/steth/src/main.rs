@@ -11,6 +11,7 @@ mod configuration;
 mod container_rules;
 mod deadlines;
 mod doctor;
+mod listeners;
 mod losses;
 mod map;
 mod naming;
