@@ -45,6 +45,7 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0,
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 };
 
 #define AF_UNIX 1

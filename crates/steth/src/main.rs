@@ -9,6 +9,7 @@ mod answers;
 mod ask;
 mod configuration;
 mod container_rules;
+mod crowded;
 mod deadlines;
 mod doctor;
 mod listeners;

@@ -200,6 +200,11 @@ impl Naming {
         out
     }
 
+    /// Announcements of sockets that found no room.
+    pub(crate) fn sockets_no_room(&self) -> u64 {
+        self.sockets.no_room()
+    }
+
     /// Processes and containers that made room for others.
     pub(crate) fn evicted(&self) -> u64 {
         self.processes.evicted()

@@ -9,6 +9,7 @@
 //! processes included, came as a record.
 
 mod counted;
+mod datagrams;
 mod destinations;
 mod parse;
 mod seen;
@@ -18,6 +19,7 @@ use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 pub(crate) use counted::Counted;
+use datagrams::SentTo;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
@@ -86,6 +88,8 @@ impl<O: Observer> Pipeline<O> {
                 routing: limits.routing.clone(),
                 room: Room::default(),
                 late: Vec::new(),
+                late_no_room: 0,
+                sent_to: SentTo::default(),
                 observer,
             },
             kernel: Counters::default(),
@@ -152,6 +156,7 @@ impl<O: Observer> Pipeline<O> {
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
                 if tick.swept != 0 {
                     self.parse.naming.listeners.swept();
+                    self.parse.sent_to.swept();
                 }
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
@@ -169,6 +174,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Fork(_) | Event::Exit(_) | Event::Cgroup(_) => {}
+            Event::Sent(sent) => self.parse.sent_to.told(&sent),
             Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
     }
@@ -242,6 +248,10 @@ impl<O: Observer> Pipeline<O> {
             processes_evicted: self.parse.naming.evicted(),
             look_ups_refused: self.parse.naming.refused(),
             named_late: self.parse.naming.late(),
+            last_books_no_room: self.parse.late_no_room,
+            listeners_no_room: self.parse.naming.listeners.no_room(),
+            sockets_no_room: self.parse.naming.sockets_no_room(),
+            destinations_unclaimed: self.parse.sent_to.unclaimed(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::container_rules::ContainerRules;
+use crate::crowded::Crowded;
 use crate::pipeline::{Pipeline, Selected};
 use crate::requests::Requests;
 use crate::store::Store;
@@ -103,6 +104,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         containers: steth_containers::Counters::default(),
         cluster: steth_kubernetes::Counters::default(),
         unconfirmed: 0,
+        crowded: Crowded::default(),
     };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
@@ -146,6 +148,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
         shown.unconfirmed = agent.surroundings().unconfirmed();
+        shown.crowded = Crowded::of(&agent);
         shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
@@ -206,6 +209,8 @@ struct Shown {
     /// What became of following the cluster.
     cluster: steth_kubernetes::Counters,
     unconfirmed: u64,
+    /// What found no room in the agent's own tables.
+    crowded: Crowded,
 }
 
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
@@ -215,6 +220,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     if let Some(requests) = pipeline.observer().requests(now()) {
         counters.extend(requests.counters());
     }
+    counters.extend(shown.crowded.counters(&account, pipeline.observer()));
     let mut add = |name, help, labels: Vec<(&'static str, String)>, value: u64| {
         counters.push(steth_server::Counter { name, help, kind: Kind::Counter, labels, value: value as f64 });
     };
@@ -243,6 +249,8 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         ("unheard", asked.unheard),
         ("evicted", asked.evicted),
         ("ignored", asked.ignored),
+        ("late", shown.crowded.containers_late),
+        ("purged", shown.crowded.containers_purged),
     ] {
         let help = "What was asked of container runtimes, and what came of it.";
         add("steth_containers_total", help, vec![("outcome", outcome.into())], value);

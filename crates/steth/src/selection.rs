@@ -3,6 +3,7 @@
 use crate::configuration::Configuration;
 use crate::container_rules::{ContainerRules, Id};
 use anyhow::Context as _;
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -128,6 +129,13 @@ fn say_no_room(no_room: u64) {
 fn selected(rules: &Rules, containers: &ContainerRules, pid: u32) -> bool {
     let contained = !rules.have_containers() || containers.select(container_of(pid).as_ref());
     contained && Process::read(pid).is_some_and(|process| rules.judge(&process.image()).selected)
+}
+
+/// The containers in which something runs.
+pub(crate) fn containers_running() -> HashSet<Id> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(container_of).collect()
 }
 
 /// The container of a running process.

@@ -33,6 +33,8 @@ pub(crate) struct Counter {
     requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
+    /// Times that somebody was named for good, whose name may turn out to be wrong.
+    not_pending: u64,
 }
 
 /// Process id and start.
@@ -52,6 +54,7 @@ impl Counter {
             slow,
             requests: None,
             pending: Vec::new(),
+            not_pending: 0,
         }
     }
 
@@ -130,7 +133,9 @@ impl Counter {
 
     /// The entity of a process.
     fn party(&mut self, party: &Party) -> EntityId {
-        if !party.under_way() || self.pending.len() >= PENDING {
+        let full = party.under_way() && self.pending.len() >= PENDING;
+        self.not_pending += u64::from(full);
+        if !party.under_way() || full {
             return self.entities.intern_in(party.namespace().unwrap_or_default(), party.service(), self.latest);
         }
         let token = party.started ^ u64::from(party.pid) << 40;
@@ -151,6 +156,11 @@ impl Counter {
     /// Observations that were folded or late, and entities that were folded.
     pub(crate) fn limits(&self) -> (steth_window::Misplaced, u64) {
         (self.windows.misplaced(), self.entities.folded())
+    }
+
+    /// Times that somebody was named for good though more was about to be known of him, because too many were waiting for that.
+    pub(crate) fn not_pending(&self) -> u64 {
+        self.not_pending
     }
 }
 
@@ -344,8 +354,8 @@ mod tests {
     use super::*;
     use crate::pipeline::{self, Pipeline, Selected};
     use steth_event::{
-        CHUNK_TURN, Chunk, Container, IntoBytes as _, LookUp, Pod, Process, RECEIVE, ROLE_SERVER, SEND, Tick, Workload,
-        kind,
+        CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Pod, Process, RECEIVE,
+        ROLE_SERVER, SEND, Tick, Workload, kind,
     };
 
     const SECOND: u64 = 1_000_000_000;
@@ -434,6 +444,11 @@ mod tests {
         let name = "ng\"inx\\\n\u{1b}[2J";
         let process = Process { pid: 7, name: name.into(), look_up: LookUp::Done, ..Process::default() };
         pipeline.record(&process.to_record());
+        for (connection, port) in [(80, 8080), (81, 80)] {
+            let listen =
+                Listen { kind: kind::LISTEN, change: LISTEN_BEGINS, tgid: 7, connection, port, ..Listen::default() };
+            pipeline.record(listen.as_bytes());
+        }
         exchange(1, 7).iter().chain(&exchange(2, 7)).for_each(|record| pipeline.record(record));
         pipeline.finish();
         let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
@@ -443,6 +458,8 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_str(&format!("{{{}}}", first.json)).expect("members of an object");
         assert_eq!(json["exchange"]["server"]["process"], name);
+        assert_eq!(json["exchange"]["server"]["listening"], serde_json::json!([80, 8080]));
+        assert_eq!(json["exchange"]["client"]["listening"], serde_json::Value::Null);
         assert_eq!(json["exchange"]["accept_wait_ns"], serde_json::Value::Null);
         assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
         assert!(requests.snapshot().is_none(), "nothing new");

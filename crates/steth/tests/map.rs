@@ -6,8 +6,9 @@ use lab::process::{command, run, wait_until};
 use lab::runtimes::{programs, python};
 use lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     // Before the services, which connect to their databases when they start.
     let agent = Agent::start();
     let [front, cart, orders] = [free_port(), free_port(), free_port()];
+    // Nobody calls here.
+    let idle = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut running = Vec::new();
     let mut start = |name: &str, command: &mut Command, port: u16| {
         let process = Process::spawn(name, command, dir.path());
@@ -134,6 +137,15 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
         nodes.next().map(|node| node["kind"].clone())
     };
     assert_eq!(kind(&bank), Some("external".into()));
+    let mut nodes = map["nodes"].as_array().expect("nodes").iter();
+    let own = nodes.find(|node| is_this_test(node["name"].as_str().unwrap_or_default())).expect("it listens");
+    assert!(
+        own["listening"]
+            .as_array()
+            .is_some_and(|ports| ports.contains(&idle.local_addr().expect("an address").port().into()))
+            && own["ports"] == json!([]),
+        "{own}"
+    );
     // What an exchange's edge says of its connections. Those that go on are asked in each window.
     let of = |map: &Value, client: &str, server: &str| {
         let node = |name: &str| {

@@ -2,6 +2,7 @@
 
 use super::Selected;
 use super::counted::Late;
+use super::datagrams::SentTo;
 use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
@@ -34,6 +35,9 @@ pub(super) struct Parse<O: Observer> {
     pub(super) routing: Arc<Routing>,
     pub(super) room: Room,
     pub(super) late: Vec<Late<O::Memo>>,
+    /// Last books that went on without waiting for their other end, for want of room.
+    pub(super) late_no_room: u64,
+    pub(super) sent_to: SentTo,
     pub(super) observer: O,
 }
 
