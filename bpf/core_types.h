@@ -159,6 +159,7 @@ struct unix_sock {
 };
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
+	__u8 icsk_ca_state : 5;
 };
 struct minmax_sample {
 	__u32 v;
@@ -180,6 +181,7 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u32 snd_una;
 	__u32 snd_wnd;
+	__u32 snd_cwnd;
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u64 bytes_retrans;

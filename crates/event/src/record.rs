@@ -161,7 +161,7 @@ record! {
     /// `struct steth_books`: state of a connection at its end ([`Event::Close`]) or at a sweep ([`Event::Progress`]).
     Books {
         kind: u8, flags: u8, protocol: u8, role: u8, tgid: u32, connection: u64, time: u64, sent: u64, received: u64,
-        calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, reserved: u32,
+        calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, congestion: u32,
         bytes_sent: u64, bytes_received: u64, bytes_acked: u64, retransmitted_bytes: u64,
         busy_us: u64, receive_window_us: u64, send_buffer_us: u64, accepted: u64, established: u64,
         rtt_min_us: u32, rtt_deviation_us: u32, reordered: u32, lost: u32, duplicates: u32, unread: u32, unacked: u32,

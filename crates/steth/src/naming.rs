@@ -10,7 +10,7 @@ use crate::strangers::Strangers;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use steth_event::{Container, LookUp, Open, Process};
+use steth_event::{Books, Container, LookUp, Open, Process};
 use steth_flow::Tuple;
 use steth_identity::{Beyond, Party, Processes, ServiceRules};
 use steth_wire::{Exchange, Side};
@@ -27,6 +27,8 @@ pub(crate) struct Waiting {
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<Open>,
+    /// What the kernel's books of the connection said last.
+    pub(crate) books: Option<Box<Books>>,
     pub(crate) reversed: bool,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,

@@ -3,7 +3,6 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::container_rules::ContainerRules;
 use crate::crowded::Crowded;
 use crate::pipeline::{Pipeline, Selected};
 use crate::requests::Requests;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
 use steth_probe::privileges::Capabilities;
-use steth_probe::{Probe, Selection, Settings};
+use steth_probe::{Selection, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
 
@@ -74,19 +73,12 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
     let selection = selection::of(configuration)?;
-    let mut probe = Probe::attach(&Settings {
+    let (probe, containers) = selection::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection: selection.clone(),
         ..Settings::default()
     })?;
-    anyhow::ensure!(
-        selection.rules.is_empty() || probe.same_pids(),
-        "rules of the section selection would judge strangers: {}",
-        crate::agent::OTHER_PIDS
-    );
-    let containers = ContainerRules::new(selection.rules.clone());
-    selection::judge_running(&mut probe, &selection.rules, &containers)?;
     let more = store.as_ref().map_or(&[][..], Store::needs);
     let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use steth_probe::{Probe, Selection};
+use steth_probe::{Probe, Selection, Settings};
 use steth_verdict::{Connections, ContainerFacts, Image, Judgement, Rows, Rules};
 
 /// What the configuration selects.
@@ -35,6 +35,20 @@ fn rows(configuration: &Configuration) -> Rows {
         namespace: section.namespace,
         label: section.label,
     }
+}
+
+/// Attaches the kernel side and judges who is running: from here on it observes whom the settings select.
+pub(crate) fn attach(settings: &Settings) -> anyhow::Result<(Probe, ContainerRules)> {
+    let rules = &settings.selection.rules;
+    let mut probe = Probe::attach(settings)?;
+    anyhow::ensure!(
+        rules.is_empty() || probe.same_pids(),
+        "rules of the section selection would judge strangers: {}",
+        crate::agent::OTHER_PIDS
+    );
+    let containers = ContainerRules::new(rules.clone());
+    judge_running(&mut probe, rules, &containers)?;
+    Ok((probe, containers))
 }
 
 /// Judges every process that is running. The programs are attached and have the rules by now, so whoever starts meanwhile is

@@ -354,7 +354,7 @@ mod tests {
     use super::*;
     use crate::pipeline::{self, Pipeline, Selected};
     use steth_event::{
-        CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Pod, Process, RECEIVE,
+        Books, CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Pod, Process, RECEIVE,
         ROLE_SERVER, SEND, Tick, Workload, kind,
     };
 
@@ -437,6 +437,43 @@ mod tests {
         let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
         assert!(window.rows.iter().all(ids), "the id is that of the name");
     }
+
+    #[test]
+    fn a_request_that_is_kept_has_the_state_of_its_connection_and_how_old_that_is() {
+        let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
+        let [_, request, response] = exchange(1, 7);
+        let open = Open {
+            kind: kind::OPEN,
+            role: ROLE_SERVER,
+            tgid: 7,
+            connection: 1,
+            transport: 6,
+            family: 2,
+            ..Open::default()
+        };
+        // The exchange's times are 1.
+        let books = Books {
+            kind: kind::PROGRESS,
+            connection: 1,
+            srtt_us: 90,
+            unacked: 5,
+            congestion: 10 | 4 << 24,
+            ..Books::default()
+        };
+        pipeline.record(open.as_bytes());
+        pipeline.record(Books { time: 2, ..books }.as_bytes());
+        [request, response].iter().for_each(|record| pipeline.record(record));
+        pipeline.finish();
+        let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
+        let kept = requests.snapshot().expect("some are new");
+        let json: serde_json::Value = serde_json::from_str(&format!("{{{}}}", kept[0].sample.json)).expect("members");
+        let tcp = &json["tcp"];
+        assert_eq!((&tcp["srtt_us"], &tcp["unacked_bytes"]), (&90.into(), &5.into()));
+        assert_eq!((&tcp["congestion_window"], &tcp["congestion"]), (&10.into(), &"recovery".into()));
+        assert_eq!(tcp["age_ns"], 0, "the look came later than the request ended: {tcp}");
+    }
+
     #[test]
     fn a_request_that_is_kept_is_json_whatever_the_names_are() {
         let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
@@ -461,6 +498,7 @@ mod tests {
         assert_eq!(json["exchange"]["server"]["listening"], serde_json::json!([80, 8080]));
         assert_eq!(json["exchange"]["client"]["listening"], serde_json::Value::Null);
         assert_eq!(json["exchange"]["accept_wait_ns"], serde_json::Value::Null);
+        assert_eq!(json["tcp"], serde_json::Value::Null, "it is of no connection that has books");
         assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
         assert!(requests.snapshot().is_none(), "nothing new");
         assert!(
