@@ -26,6 +26,15 @@ static __always_inline __u64 chronograph(struct tcp_sock *tp, __u32 running, __u
 	return jiffies_per_second ? jiffies * 1000000 / jiffies_per_second : 0;
 }
 
+/* Congestion window and state, as struct steth_books has them. */
+static __always_inline __u32 congestion(struct tcp_sock *tp)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+	__u32 window = tp->snd_cwnd, state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+
+	return (window < 0xffffff ? window : 0xffffff) | (state + 1) << 24;
+}
+
 /*
  * `counted`: a 64-bit count of the kernel's, which may be off by what a SYN or a FIN counts, and by what a softirq moves while it is
  * read. `number`: the sequence number of the next byte, which is exact in its 32 bits.
@@ -96,6 +105,7 @@ static __noinline int emit_books(struct sock *sk, struct connection *c, struct s
 		books.lost = tp->lost;
 		books.duplicates = tp->dsack_dups;
 		books.send_window = tp->snd_wnd;
+		books.congestion = congestion(tp);
 		books.receive_window_us = chronograph(tp, running, now, TCP_CHRONO_RWND_LIMITED);
 		books.send_buffer_us = chronograph(tp, running, now, TCP_CHRONO_SNDBUF_LIMITED);
 		books.busy_us = chronograph(tp, running, now, TCP_CHRONO_BUSY) + books.receive_window_us + books.send_buffer_us;

@@ -200,6 +200,20 @@ static __always_inline __u16 local_port(struct sock *sk)
 	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
+/*
+ * Nobody tells who connected a unix socket. A client's end mostly has no name, and a server's has that of the socket it came from.
+ * STETH_ROLE_UNKNOWN: both have one, or none has.
+ */
+static __always_inline __u8 unix_role(struct sock *sk)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	bool here = BPF_CORE_READ((struct unix_sock *)sk, addr), there = peer && BPF_CORE_READ((struct unix_sock *)peer, addr);
+
+	if (here == there)
+		return STETH_ROLE_UNKNOWN;
+	return here ? STETH_ROLE_SERVER : STETH_ROLE_CLIENT;
+}
+
 /* What is announced with it. */
 enum announcement {
 	ANNOUNCE_FRESH,   /* what comes is the beginning, or may be read as one */
@@ -240,6 +254,8 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 
 		if (peer)
 			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
+		if (open.role == STETH_ROLE_UNKNOWN)
+			open.role = unix_role(sk);
 	} else {
 		open.local_port = local_port(sk);
 		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);

@@ -225,6 +225,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->transport != IPPROTO_TCP)
 		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
+		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !sk->__sk_common.skc_dport && locate_datagram(s))
+			count_destination(c, s, length);
 		transfer_unanalysed(c, s, &t);
 		return;
 	}

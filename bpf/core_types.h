@@ -45,6 +45,7 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0,
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 };
 
 #define AF_UNIX 1
@@ -158,6 +159,7 @@ struct unix_sock {
 };
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
+	__u8 icsk_ca_state : 5;
 };
 struct minmax_sample {
 	__u32 v;
@@ -179,6 +181,7 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u32 snd_una;
 	__u32 snd_wnd;
+	__u32 snd_cwnd;
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u64 bytes_retrans;

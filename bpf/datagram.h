@@ -138,6 +138,36 @@ static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
 }
 
 /*
+ * Books of a socket that is not connected: what it sends, by destination. What it receives has no known sender. While rows are in force
+ * that look at the far end, nothing of it is kept: such a socket's far ends may not be wanted. The caller was located.
+ */
+__attribute__((noinline)) int count_destination(struct connection *c, struct scratch *s, __u32 length)
+{
+	struct sent_to key = {};
+	struct sent first = { .bytes = length, .datagrams = 1 }, *known;
+
+	if (!c || !s)
+		return 0;
+	if (control.rules & RULES_FAR_END || !read_destination(s, &key.to))
+		return 0;
+	key.connection = c->id;
+	known = bpf_map_lookup_elem(&sent_to, &key);
+	if (!known) {
+		if (!bpf_map_update_elem(&sent_to, &key, &first, BPF_NOEXIST))
+			return 0;
+		/* Another thread may have come first. */
+		known = bpf_map_lookup_elem(&sent_to, &key);
+		if (!known) {
+			__sync_fetch_and_add(&control.sent_to_full, 1);
+			return 0;
+		}
+	}
+	__sync_fetch_and_add(&known->bytes, length);
+	__sync_fetch_and_add(&known->datagrams, 1);
+	return 0;
+}
+
+/*
  * The rows of connections, for a datagram of a socket without a far end. What it sends tells where to; what it receives does not
  * tell where from. So a client is answered by whom it has asked, and is observed as long as all of those are wanted. Of a
  * server nobody knows who asks: it is not observed where that matters. `here`: the socket's own port, which has not been excluded.
@@ -190,6 +220,8 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
 	located = locate_datagram(s);
+	if (located && !there && direction == STETH_SEND)
+		count_destination(c, s, length);
 	matters = !there && control.rules & RULES_FAR_END;
 	if (matters && !far_end_wanted(c, s, here, direction)) {
 		count(s, STETH_UNSELECTED, 1);

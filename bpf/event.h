@@ -133,7 +133,7 @@ enum steth_close_flags {
 };
 
 /*
- * STETH_CLOSE and STETH_PROGRESS. What stands behind `reserved` is of the kernel's books, and is 0 in recordings of before it
+ * STETH_CLOSE and STETH_PROGRESS. What stands from `congestion` on is of the kernel's books, and is 0 in recordings of before it
  * was there: docs/l4.md says what each figure means. All of it counts from the connection's beginning.
  */
 struct steth_books {
@@ -152,7 +152,8 @@ struct steth_books {
 	__u32 retransmitted; /* segments */
 	__u32 srtt_us;
 	__u32 error;         /* sk_err */
-	__u32 reserved;
+	/* Low 24 bits: congestion window, segments. Above: one more than the state (icsk_ca_state); all 0: not recorded. */
+	__u32 congestion;
 	__u64 bytes_sent;     /* that the application sent */
 	__u64 bytes_received; /* that the application read */
 	__u64 bytes_acked;    /* that the peer's kernel has confirmed */

@@ -10,7 +10,7 @@
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
  *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
  *             iter/bpf_sk_storage_map every ten seconds, iter/task_file once: sockets of which no event tells
- * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, scratches (per CPU), rings
+ * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, sent_to, scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
  */
 #include "core.h"

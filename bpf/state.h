@@ -75,6 +75,8 @@ struct {
 	 * one of them has made a state for would have a hole where another one was still missing.
 	 */
 	__u64 attached;
+	/* Datagrams whose destination found no room in `sent_to`. */
+	__u64 sent_to_full;
 } control SEC(".data.control");
 
 /* Which rows say something. Those of selection.h take two bits each, from the lowest on. */
@@ -222,6 +224,29 @@ struct {
 	__type(key, __u64);
 	__type(value, __u32);
 } demoted SEC(".maps");
+
+/*
+ * What went where from UDP sockets that are not connected, since user space last looked: it takes out what it reads, once a window. What
+ * finds no room is in the socket's books all the same, with a destination that is not known. SENT_TO of crates/probe.
+ */
+struct sent_to {
+	__u64 connection;
+	struct steth_destination to;
+	__u32 reserved;
+};
+
+struct sent {
+	__u64 bytes;
+	__u64 datagrams;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sent_to);
+	__type(value, struct sent);
+} sent_to SEC(".maps");
 
 /* ---- counters and scratch, per CPU */
 

@@ -30,4 +30,4 @@ pub mod recording;
 pub use metadata::{Container, Peer, Pod, Remote, Workload};
 pub use process::{LookUp, Process};
 pub use record::*;
-pub use zerocopy::IntoBytes;
+pub use zerocopy::{FromBytes, IntoBytes};

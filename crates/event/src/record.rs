@@ -23,6 +23,7 @@ pub mod kind {
     pub const TICK: u8 = 19;
     pub const CONTAINER: u8 = 20;
     pub const PEER: u8 = 21;
+    pub const SENT: u8 = 22;
 }
 
 /// `direction` of bytes that the observed task sent.
@@ -160,7 +161,7 @@ record! {
     /// `struct steth_books`: state of a connection at its end ([`Event::Close`]) or at a sweep ([`Event::Progress`]).
     Books {
         kind: u8, flags: u8, protocol: u8, role: u8, tgid: u32, connection: u64, time: u64, sent: u64, received: u64,
-        calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, reserved: u32,
+        calls: u64, segments_out: u32, segments_in: u32, retransmitted: u32, srtt_us: u32, error: u32, congestion: u32,
         bytes_sent: u64, bytes_received: u64, bytes_acked: u64, retransmitted_bytes: u64,
         busy_us: u64, receive_window_us: u64, send_buffer_us: u64, accepted: u64, established: u64,
         rtt_min_us: u32, rtt_deviation_us: u32, reordered: u32, lost: u32, duplicates: u32, unread: u32, unacked: u32,
@@ -207,6 +208,14 @@ record! {
     }
 }
 record! {
+    /// User space: what a UDP socket that is not connected has sent to one place since the last record of this kind about it. Comes
+    /// before the books of the same sweep, and what it counts is read after them: it may tell of more than they do.
+    Sent {
+        kind: u8, reserved: u8, family: u16, port: u16, reserved2: u16, connection: u64, bytes: u64, datagrams: u64,
+        address: [u8; 16],
+    }
+}
+record! {
     /// User space: the kernel side's counters, summed over the CPUs.
     Counters {
         kind: u8, reserved: [u8; 7],
@@ -239,6 +248,8 @@ pub enum Event<'a> {
     Cgroup(Cgroup),
     /// Somebody waits for connections.
     Listen(Listen),
+    /// What went where from a socket that is not connected.
+    Sent(Sent),
     /// Offset from monotonic to wall time.
     Clock(Clock),
     /// The ring was empty.
@@ -407,6 +418,7 @@ impl<'a> Event<'a> {
             kind::CGROUP => Event::Cgroup(fixed!(Cgroup).0),
             kind::LISTEN => Event::Listen(fixed!(Listen).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
+            kind::SENT => Event::Sent(fixed!(Sent).0),
             kind::TICK => Event::Tick(fixed!(Tick).0),
             kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
             kind::CONTAINER => Event::Container(Box::new(from_json_record(bytes)?)),

@@ -159,6 +159,11 @@ pub(crate) fn take<S>(connection: &mut Connection<S>, now: &Books) -> Option<Del
         rtt_us: 0,
         rtt_min_us: now.rtt_min_us,
     };
+    // Of what is no count, the last look is what there is to say.
+    last.time = now.time;
+    (last.srtt_us, last.rtt_deviation_us, last.rtt_min_us) = (now.srtt_us, now.rtt_deviation_us, now.rtt_min_us);
+    (last.unacked, last.unread, last.send_window) = (now.unacked, now.unread, now.send_window);
+    last.congestion = now.congestion;
     if delta.segments_in > 0 && !failed {
         delta.rtt_us = now.srtt_us;
     }
@@ -242,6 +247,18 @@ mod tests {
         let books = |accepted| Books { accepted, ..progress(1, 0) };
         let waits = [0, 4_500, 4_500].map(|accepted| take(&mut served, &books(accepted)).expect("known").accept_ns);
         assert_eq!(waits, [None, Some(500), None]);
+    }
+
+    #[test]
+    fn the_last_look_is_kept_as_it_was_and_counts_never_go_back() {
+        let mut fresh = connection(fresh());
+        assert_eq!(fresh.books, None);
+        let look = |time, unacked, retransmitted| Books { time, unacked, congestion: 10, ..progress(1, retransmitted) };
+        for books in [look(5, 100, 2), look(9, 7, 1)] {
+            take(&mut fresh, &books).expect("known");
+        }
+        let last = fresh.books.as_deref().expect("two looks");
+        assert_eq!((last.time, last.unacked, last.retransmitted, last.congestion), (9, 7, 2, 10));
     }
 
     #[test]

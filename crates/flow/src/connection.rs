@@ -42,8 +42,8 @@ pub struct Connection<S> {
     pub(crate) held_bytes: usize,
     /// The end, while earlier chunks may still be on their way.
     pub(crate) closing: Option<Books>,
-    /// The last books of it.
-    pub(crate) books: Option<Box<Books>>,
+    /// What the kernel's books said last: counts at their highest, and round-trip times, windows and queues as they were at `time`.
+    pub books: Option<Box<Books>>,
     pub(crate) last: u64,
     pub(crate) sweep: u32,
     pub(crate) used: bool,

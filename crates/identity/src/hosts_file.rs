@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -21,6 +23,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub struct HostsFile {
     changes: Receiver<Vec<Peer>>,
     looked: Vec<Peer>,
+    left_out: Arc<AtomicU64>,
     /// The thread ends when this is dropped.
     _stop: SyncSender<()>,
 }
@@ -37,12 +40,15 @@ impl HostsFile {
     fn watch_every(path: PathBuf, pause: Duration) -> io::Result<Self> {
         let (send, changes) = sync_channel(1);
         let (stop, stopped) = sync_channel(0);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let tell_left_out = left_out.clone();
         let work = move || {
             let mut before = Vec::new();
             let mut modified = None;
             let mut first = true;
             loop {
-                if let Some(now) = changed(&path, &mut modified) {
+                if let Some((now, beyond)) = changed(&path, &mut modified) {
+                    tell_left_out.store(beyond, Ordering::Relaxed);
                     let change = difference(&before, &now);
                     before = now;
                     if (std::mem::take(&mut first) || !change.is_empty()) && send.send(change).is_err() {
@@ -55,12 +61,18 @@ impl HostsFile {
             }
         };
         thread::Builder::new().name("steth-hosts".to_owned()).spawn(work)?;
-        Ok(Self { changes, looked: Vec::new(), _stop: stop })
+        Ok(Self { changes, looked: Vec::new(), left_out, _stop: stop })
     }
 
     /// Waits so long for the first look, whose findings [`HostsFile::changes`] gives.
     pub fn wait_for_first_look(&mut self, patience: Duration) {
         self.looked = self.changes.recv_timeout(patience).unwrap_or_default();
+    }
+
+    /// Addresses of the file, as it was read last, that are not known because they are too many.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// What has changed since the last call. Never waits.
@@ -69,8 +81,8 @@ impl HostsFile {
     }
 }
 
-/// The entries, if the file is another one than before. A file that is gone has none.
-fn changed(path: &PathBuf, before: &mut Option<Option<SystemTime>>) -> Option<Vec<(IpAddr, String)>> {
+/// The entries and how many found no room, if the file is another one than before. A file that is gone has none.
+fn changed(path: &PathBuf, before: &mut Option<Option<SystemTime>>) -> Option<(Vec<(IpAddr, String)>, u64)> {
     let modified = path.metadata().and_then(|file| file.modified()).ok();
     if *before == Some(modified) {
         return None;
@@ -84,9 +96,10 @@ fn changed(path: &PathBuf, before: &mut Option<Option<SystemTime>>) -> Option<Ve
 }
 
 /// Address and first name of each line; of an address that has several lines the first one counts. Addresses that everybody has,
-/// or nobody, are left out.
-fn entries(text: &str) -> Vec<(IpAddr, String)> {
+/// or nobody, are left out. Behind them, how many lines were one too many.
+fn entries(text: &str) -> (Vec<(IpAddr, String)>, u64) {
     let mut entries: Vec<(IpAddr, String)> = Vec::new();
+    let mut left_out = 0;
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
         let (Some(address), Some(name)) = (words.next(), words.next()) else { continue };
@@ -97,11 +110,12 @@ fn entries(text: &str) -> Vec<(IpAddr, String)> {
             continue;
         }
         if entries.len() == ADDRESSES {
-            break;
+            left_out += 1;
+            continue;
         }
         entries.push((address, name.to_owned()));
     }
-    entries
+    (entries, left_out)
 }
 
 fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)]) -> Vec<Peer> {
@@ -123,9 +137,10 @@ mod tests {
         let text = "127.0.0.1 localhost\n192.0.2.1\tprinter printer.lan # upstairs\n#192.0.2.2 x\n::ffff:192.0.2.3 three\n\
                     2001:db8::1 six\nff02::1 all\nnonsense name\n192.0.2.1 again\n192.0.2.9\n0.0.0.0 ads.example\n";
         let expected = [("192.0.2.1", "printer"), ("192.0.2.3", "three"), ("2001:db8::1", "six")];
-        assert_eq!(entries(text), expected.map(|(address, name)| (address.parse().unwrap(), name.to_owned())));
+        assert_eq!(entries(text).0, expected.map(|(address, name)| (address.parse().unwrap(), name.to_owned())));
         let many: String = (0..5000).map(|n| format!("10.0.{}.{} h{n}\n", n / 250, n % 250)).collect();
-        assert_eq!(entries(&many).len(), ADDRESSES);
+        let (known, left_out) = entries(&many);
+        assert_eq!((known.len(), left_out), (ADDRESSES, 5000 - ADDRESSES as u64));
     }
 
     #[test]
@@ -133,7 +148,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("steth-hosts-{}", std::process::id()));
         std::fs::write(&path, "192.0.2.1 one\n192.0.2.2 two\n").unwrap();
         let mut file = HostsFile::watch_every(path.clone(), Duration::from_millis(5)).unwrap();
-        let mut next = || {
+        let next = |file: &mut HostsFile| {
             let until = Instant::now() + Duration::from_secs(10);
             loop {
                 let changes = file.changes();
@@ -144,12 +159,19 @@ mod tests {
             }
         };
         let told = |address: &str, there| (address.to_owned(), there);
-        assert_eq!(next(), [told("192.0.2.1", true), told("192.0.2.2", true)]);
+        assert_eq!(next(&mut file), [told("192.0.2.1", true), told("192.0.2.2", true)]);
         let later = SystemTime::now() + Duration::from_secs(5);
         std::fs::write(&path, "192.0.2.2 zwei\n").unwrap();
         File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
-        assert_eq!(next(), [told("192.0.2.1", false), told("192.0.2.2", true)]);
+        assert_eq!(next(&mut file), [told("192.0.2.1", false), told("192.0.2.2", true)]);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(next(), [told("192.0.2.2", false)]);
+        assert_eq!(next(&mut file), [told("192.0.2.2", false)]);
+        let many: String = (0..=ADDRESSES).map(|n| format!("10.0.{}.{} h{n}\n", n / 250, n % 250)).collect();
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, many).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
+        assert_eq!(next(&mut file).len(), ADDRESSES);
+        assert_eq!(file.left_out(), 1);
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -36,6 +36,7 @@ pub struct Resolver {
     /// Which question about a process is the valid one. An answer to another is about an earlier life of the id.
     asked: HashMap<u32, u64, FixedState>,
     questions: u64,
+    forgotten: u64,
 }
 
 const RECENT: usize = 64;
@@ -75,6 +76,7 @@ impl Resolver {
             reader: Reader::start(read)?,
             asked: HashMap::with_hasher(hasher()),
             questions: 0,
+            forgotten: 0,
         })
     }
 
@@ -93,6 +95,7 @@ impl Resolver {
         self.asked.remove(&exec.tgid);
         if self.images.len() >= self.maximum {
             // Most of them have ended without ever using a socket; the rest is found in /proc.
+            self.forgotten += self.images.len() as u64;
             self.images.clear();
         }
         let executable = String::from_utf8_lossy(executable).into_owned();
@@ -115,6 +118,7 @@ impl Resolver {
         self.bury(fork.tgid);
         if self.children.len() >= self.maximum {
             // As with images: whoever lives on is found in /proc.
+            self.forgotten += self.children.len() as u64;
             self.children.clear();
         }
         self.children.insert(fork.tgid, (fork.parent, fork.started));
@@ -167,6 +171,7 @@ impl Resolver {
     fn introduce(&mut self, tgid: u32, comm: Option<&[u8]>) -> Process {
         if self.known.len() >= self.maximum {
             // Asking again costs a read of /proc; keeping every process that ever was would have no end.
+            self.forgotten += self.known.len() as u64;
             self.known.clear();
             self.refused.clear();
             self.recent = [0; RECENT];
@@ -209,6 +214,13 @@ impl Resolver {
             self.refused.insert(pid, known.clone());
             Process { look_up: LookUp::Refused, ..known }
         }
+    }
+
+    /// Processes of which something was forgotten for want of room, what the kernel told of them or that they were looked up: those that
+    /// are gone by the time they are asked for have no name, the others are looked up once more.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// The next process that was looked up; waits so long if some are under way and none has come.
@@ -272,6 +284,7 @@ mod tests {
         assert_eq!(resolver.answer(LONG).unwrap().executable, "/bin/wget");
         (100..200).for_each(|tgid| resolver.fork(&fork(tgid, 9)));
         assert!(resolver.children.len() <= 10);
+        assert_eq!(resolver.forgotten(), 90, "ten at a time");
     }
 
     #[test]

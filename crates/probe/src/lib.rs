@@ -24,6 +24,7 @@ mod ring;
 mod rings;
 mod rows;
 mod selection;
+mod sent;
 mod whoami;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
@@ -33,6 +34,7 @@ mod skeleton {
 pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
 pub use inventory::Inventory;
 pub use selection::Selection;
+pub use sent::SENT_TO;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

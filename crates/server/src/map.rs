@@ -1,18 +1,23 @@
 //! Who talks to whom: entities, and what passes between them.
 
+use crate::books::{Ends, Shelf};
 use crate::query::Query;
 use crate::range::Range;
 use crate::shared::Shared;
 use crate::tally::{Sides, Tallies};
 use hashbrown::HashMap;
 use serde::Serialize;
-use std::collections::BTreeSet;
-use steth_window::{EntityId, Kind, Labels, Misplaced, Protocol, Row, Side, Windows};
+use std::collections::{BTreeMap, BTreeSet};
+use steth_window::{EdgeRow, EntityId, Kind, ListenerRow, Misplaced, Protocol, Row, Side, Transport, Windows};
 
 /// Most edges in an answer, busiest first; nodes are those at their ends.
 const MOST: usize = 2000;
 /// Ports of a node that are named.
 const PORTS: usize = 16;
+/// Ports at which a node waits for connections that are named.
+const LISTENING: usize = 64;
+/// Most nodes in an answer; those at the ends of its edges come first.
+const NODES: usize = 4000;
 
 /// The answer of `/api/v1/map`.
 #[derive(Debug, Serialize)]
@@ -42,6 +47,10 @@ struct Node {
     /// What it answers, and where.
     protocols: BTreeSet<&'static str>,
     ports: BTreeSet<u16>,
+    /// Where it waits for TCP connections at the end of the time, whether anybody comes or not: the lowest ports.
+    listening: BTreeSet<u16>,
+    /// How many ports these are.
+    listening_total: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +68,8 @@ enum NodeKind {
 struct Edge {
     client: EntityId,
     server: EntityId,
+    /// `tcp`, `udp` or `unix` if there are the kernel's books alone: a protocol that is not known or cannot be read, or an attempt to
+    /// connect that failed.
     protocol: &'static str,
     port: u16,
     /// The side that its numbers are to be taken from where one number is wanted: the server's if it is watched, since that
@@ -66,51 +77,105 @@ struct Edge {
     preferred: Side,
     /// Each side that was observed, by itself: they tell of the same exchanges and are never summed.
     reporters: Sides,
+    /// What the kernel's books say of these two and this port, by what the bytes travel in. If they speak several protocols there,
+    /// it is the same at each of these edges.
+    network: BTreeMap<&'static str, Ends>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EdgeKey {
+/// Between whom, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Place {
     client: EntityId,
     server: EntityId,
-    protocol: &'static str,
     port: u16,
 }
 
-/// Everything that is known of an edge. What connections tell of it has its place here, beside the exchanges.
+/// Everything that is known of an edge.
 #[derive(Default)]
 struct Evidence {
-    exchanges: Tallies,
+    exchanges: BTreeMap<&'static str, Tallies>,
+    books: Shelf,
+}
+
+/// What an edge of the answer is made of: one protocol of a place, or the books of one transport where no protocol is known.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Exchanges(&'static str, &'a Tallies),
+    Books(Transport),
+}
+
+impl Evidence {
+    fn edges(&self) -> Vec<Of<'_>> {
+        if self.exchanges.is_empty() {
+            return self.books.transports().map(Of::Books).collect();
+        }
+        self.exchanges.iter().map(|(protocol, tallies)| Of::Exchanges(protocol, tallies)).collect()
+    }
+}
+
+impl Of<'_> {
+    fn protocol(self) -> &'static str {
+        match self {
+            Of::Exchanges(protocol, _) => protocol,
+            Of::Books(transport) => transport.name(),
+        }
+    }
+
+    fn edge(self, place: Place, books: &Shelf, seconds: f64, asked: bool) -> Edge {
+        let (preferred, reporters, network) = match self {
+            Of::Exchanges(_, tallies) => (tallies.leading(), tallies.sides(seconds), books.ends(None, asked)),
+            Of::Books(transport) => (books.leading(transport), Sides::default(), books.ends(Some(transport), asked)),
+        };
+        let Place { client, server, port } = place;
+        Edge { client, server, protocol: self.protocol(), port, preferred, reporters, network }
+    }
 }
 
 /// Nodes and edges, as they are found.
 #[derive(Default)]
 struct Graph {
     nodes: HashMap<EntityId, Node>,
-    edges: HashMap<EdgeKey, Evidence>,
+    edges: HashMap<Place, Evidence>,
 }
 
 impl Graph {
     fn exchanges(&mut self, row: &Row) {
         let (key, labels) = (&row.labels.key, &*row.labels);
-        let edge =
-            EdgeKey { client: key.client, server: key.server, protocol: key.protocol.name(), port: key.server_port };
-        self.node(key.client, labels, false);
-        let server = self.node(key.server, labels, true);
+        let place = Place { client: key.client, server: key.server, port: key.server_port };
+        self.node(key.client, labels.client_parts(), labels.client_kind);
+        let server = self.node(key.server, labels.server_parts(), labels.server_kind);
         server.protocols.insert(key.protocol.name());
-        if key.server_port != 0 && server.ports.len() < PORTS {
-            server.ports.insert(key.server_port);
-        }
+        server.answers_at(key.server_port);
         if key.protocol == Protocol::Dns {
             server.kind = NodeKind::Dns;
         }
-        self.edges.entry(edge).or_default().exchanges.add(row);
+        self.edges.entry(place).or_default().exchanges.entry(key.protocol.name()).or_default().add(row);
     }
 
-    fn node(&mut self, id: EntityId, labels: &Labels, server: bool) -> &mut Node {
-        let (name, kind) = match server {
-            true => (labels.server_parts(), labels.server_kind),
-            false => (labels.client_parts(), labels.client_kind),
-        };
+    fn books(&mut self, row: &EdgeRow, last: bool) {
+        let key = &row.key;
+        self.node(key.client, row.client_parts(), row.client_kind);
+        self.node(key.server, row.server_parts(), row.server_kind);
+        let place = Place { client: key.client, server: key.server, port: key.server_port };
+        let books = &mut self.edges.entry(place).or_default().books;
+        books.add(row, last);
+        if books.answered(row.transport)
+            && let Some(node) = self.nodes.get_mut(&key.server)
+        {
+            node.answers_at(key.server_port);
+        }
+    }
+
+    fn listener(&mut self, row: &ListenerRow) {
+        let node = self.node(row.service_id, row.service_parts(), row.service_kind);
+        node.listening_total += 1;
+        // They come ascending.
+        if node.listening.len() < LISTENING {
+            node.listening.insert(row.port);
+        }
+    }
+
+    fn node(&mut self, id: EntityId, (namespace, name): (&str, &str), kind: Kind) -> &mut Node {
         let kind = match kind {
             Kind::Service => NodeKind::Service,
             Kind::External => NodeKind::External,
@@ -118,15 +183,25 @@ impl Graph {
         };
         let node = self.nodes.entry(id).or_insert_with(|| Node {
             id,
-            name: name.1.into(),
-            namespace: name.0.into(),
+            name: name.into(),
+            namespace: namespace.into(),
             kind,
             protocols: BTreeSet::new(),
             ports: BTreeSet::new(),
+            listening: BTreeSet::new(),
+            listening_total: 0,
         });
         // The more that is known, the smaller.
         node.kind = node.kind.min(kind);
         node
+    }
+}
+
+impl Node {
+    fn answers_at(&mut self, port: u16) {
+        if port != 0 && self.ports.len() < PORTS {
+            self.ports.insert(port);
+        }
     }
 }
 
@@ -151,32 +226,52 @@ pub(crate) fn windows(query: &str) -> Result<u64, String> {
 pub(crate) fn map(shared: &Shared, last: u64) -> Map {
     let range = Range::of(shared, last);
     let (seconds, mut misplaced, mut graph) = (range.seconds(), Misplaced::default(), Graph::default());
+    let last_asked = range.within().filter(|window| window.complete).map(|window| window.sequence).max();
     for window in range.within() {
         misplaced.add(&window.misplaced);
         window.rows.iter().for_each(|row| graph.exchanges(row));
+        let last = Some(window.sequence) == last_asked;
+        window.edges.iter().for_each(|row| graph.books(row, last));
     }
-    let Graph { mut nodes, edges } = graph;
-    let (nodes_total, edges_total) = (nodes.len(), edges.len());
-    let mut edges: Vec<_> = edges.into_iter().collect();
-    let place = |key: &EdgeKey| (key.client, key.server, key.protocol, key.port);
+    // What was open some windows ago says nothing of now.
+    if let Some(window) = range.within().last() {
+        window.listeners.iter().for_each(|row| graph.listener(row));
+    }
+    let Graph { mut nodes, edges: found } = graph;
+    let nodes_total = nodes.len();
+    let mut edges = Vec::with_capacity(found.len());
+    for (place, evidence) in &found {
+        edges.extend(evidence.edges().into_iter().map(|of| (*place, of, &evidence.books)));
+    }
+    let edges_total = edges.len();
     if edges.len() > MOST {
-        let rate = |evidence: &Evidence| evidence.exchanges.rate(seconds);
-        edges.sort_by(|(a, x), (b, y)| rate(y).total_cmp(&rate(x)).then_with(|| place(a).cmp(&place(b))));
+        let weight = |of: Of<'_>, books: &Shelf| match of {
+            Of::Exchanges(_, tallies) => (tallies.rate(seconds), books.weight()),
+            Of::Books(_) => (0.0, books.weight()),
+        };
+        edges.sort_by(|(a, x, with), (b, y, beside)| {
+            let ((x_rate, x_weight), (y_rate, y_weight)) = (weight(*x, with), weight(*y, beside));
+            let busier = y_rate.total_cmp(&x_rate).then(y_weight.cmp(&x_weight));
+            busier.then_with(|| (a, x.protocol()).cmp(&(b, y.protocol())))
+        });
         edges.truncate(MOST);
-        let ends: BTreeSet<_> = edges.iter().flat_map(|(key, _)| [key.client, key.server]).collect();
-        nodes.retain(|id, _| ends.contains(id));
+    }
+    if edges.len() < edges_total || nodes.len() > NODES {
+        let ends: BTreeSet<_> = edges.iter().flat_map(|(place, ..)| [place.client, place.server]).collect();
+        let mut idle: Vec<_> = nodes
+            .values()
+            .filter(|node| node.listening_total > 0)
+            .map(|node| node.id)
+            .filter(|id| !ends.contains(id))
+            .collect();
+        idle.sort();
+        idle.truncate(NODES.saturating_sub(ends.len()));
+        nodes.retain(|id, _| ends.contains(id) || idle.binary_search(id).is_ok());
     }
     let name = |id: EntityId| nodes.get(&id).map(|node| (&node.namespace, &node.name, id));
-    edges.sort_by_key(|(key, _)| (name(key.client), name(key.server), key.protocol, key.port));
-    let edges = edges.into_iter().map(|(EdgeKey { client, server, protocol, port }, evidence)| Edge {
-        client,
-        server,
-        protocol,
-        port,
-        preferred: evidence.exchanges.leading(),
-        reporters: evidence.exchanges.sides(seconds),
-    });
-    let edges = edges.collect();
+    edges.sort_by_key(|(place, of, _)| (name(place.client), name(place.server), of.protocol(), place.port));
+    let edges =
+        edges.into_iter().map(|(place, of, books)| of.edge(place, books, seconds, last_asked.is_some())).collect();
     let mut nodes: Vec<Node> = nodes.into_values().collect();
     nodes.sort_by(|a, b| (&a.namespace, &a.name, a.id).cmp(&(&b.namespace, &b.name, b.id)));
     Map {

@@ -6,7 +6,10 @@ use bench::{Bench, SECOND, T};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use steth_samples::{Glance, Limits, Operation, Sample, Samples};
-use steth_window::{EntityId, Key, Kind, Observation, Protocol, Side, Status};
+use steth_window::{
+    EdgeKey, EdgeSeen, EdgeSums, EntityId, Key, Kind, Listener, Observation, Opened, Protocol, Side, Status, Transport,
+    Windows,
+};
 
 fn ask(bench: &Bench, path: &str) -> Value {
     let (head, body) = bench.get(path);
@@ -89,6 +92,66 @@ fn the_map_keeps_reporters_apart_and_names_the_one_to_prefer() {
     assert_eq!(bench.get("/api/v1/map?window=1m").1, bench.get("/api/v1/map?window=60s").1, "always in the same order");
     let (head, body) = bench.get("/api/v1/map?windows=1m");
     assert!(head.starts_with("HTTP/1.1 400") && body.contains("there are window"), "{head} {body}");
+}
+
+#[test]
+fn the_map_has_what_only_the_books_know_and_puts_the_rest_beside_the_exchanges() {
+    let mut bench = Bench::new();
+    let [web, cart] = ["web", "cart"].map(|name| bench.entities.intern_in("shop", name, T));
+    let outside = bench.entities.intern_as(Kind::External, "203.0.113.7:443", T);
+    for side in [Side::Client, Side::Server] {
+        talk(&mut bench, web, cart, side, Protocol::Http, 8080, 5);
+        talk(&mut bench, web, cart, side, Protocol::Redis, 8080, 5);
+    }
+    let mut count = |server, port, side, sums, open| {
+        let transport = if port == 0 { Transport::Unix } else { Transport::Tcp };
+        let key = EdgeKey { client: web, server, server_port: port, side, transport, guessed: false };
+        let seen = EdgeSeen { sums, rtt_ns: Some(90_000), open, ..EdgeSeen::default() };
+        bench.windows.edge(&key, &seen, &mut Opened::default());
+    };
+    let sent = |bytes_to_server| EdgeSums { bytes_to_server, opened: 1, ..EdgeSums::default() };
+    count(cart, 8080, Side::Client, EdgeSums { retransmitted_segments: 3, ..sent(100) }, true);
+    count(cart, 8080, Side::Server, sent(90), true);
+    count(cart, 9000, Side::Client, sent(7), true);
+    count(cart, 0, Side::Server, sent(1), false);
+    count(outside, 443, Side::Client, EdgeSums { refused: 2, unreachable: 1, ..EdgeSums::default() }, false);
+    bench.publish(T + 2 * SECOND);
+    let map = ask(&bench, "/api/v1/map?window=1m");
+    assert_eq!(map["edges"][0]["network"]["tcp"]["client"]["open"], Value::Null, "no socket was asked so far");
+    bench.publish(T + Windows::LENGTH + SECOND);
+    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 0, room: 5, drops: 0 };
+    let idle = bench.entities.intern("idle", T);
+    bench.windows.listen([listener(cart, 8080), listener(idle, 81), listener(idle, 80)]);
+    bench.publish(T + Windows::LENGTH + SECOND);
+    let map = ask(&bench, "/api/v1/map?window=1m");
+    let edges = map["edges"].as_array().expect("edges");
+    let names: Vec<_> =
+        edges.iter().map(|edge| (edge["protocol"].as_str().unwrap_or_default(), &edge["port"])).collect();
+    let port = [443, 8080, 8080, 9000, 0].map(|port| json!(port));
+    assert_eq!(names, ["tcp", "http", "redis", "tcp", "unix"].into_iter().zip(&port).collect::<Vec<_>>(), "{map:#}");
+    let [failed, http, redis, unknown, unix] = edges.as_slice() else { panic!("five edges: {map:#}") };
+    let books = &http["network"]["tcp"];
+    assert_eq!((&http["preferred"], &http["reporters"]["server"]["count"]), (&json!("server"), &json!(1)));
+    assert_eq!((&books["client"]["bytes_to_server"], &books["server"]["bytes_to_server"]), (&json!(100), &json!(90)));
+    assert_eq!((&books["client"]["retransmitted_segments"], &books["client"]["open"]), (&json!(3), &json!(1)));
+    assert!(books["client"]["rtt"]["p50_ns"].as_f64() > Some(80e3) && books["guessed"] == json!(false), "{books}");
+    assert_eq!(books, &redis["network"]["tcp"], "both speak over the same connections");
+    let failures = &failed["network"]["tcp"]["client"];
+    assert_eq!(
+        (&failures["connects_failed"], &failures["refused"], &failures["opened"]),
+        (&json!(3), &json!(2), &json!(0))
+    );
+    assert_eq!((&failed["preferred"], &failed["reporters"]), (&json!("client"), &json!({})));
+    assert_eq!((&unknown["network"]["tcp"]["server"], &unix["preferred"]), (&Value::Null, &json!("server")));
+    let node = |name: &str| {
+        let mut nodes = map["nodes"].as_array().expect("nodes").iter().filter(|node| node["name"] == name);
+        nodes.next().expect("a node").clone()
+    };
+    assert_eq!((&node("cart")["ports"], &node("cart")["listening"]), (&json!([8080, 9000]), &json!([8080])));
+    let idle = node("idle");
+    assert_eq!((&idle["kind"], &idle["ports"], &idle["listening"]), (&json!("service"), &json!([]), &json!([80, 81])));
+    let outside = node("203.0.113.7:443");
+    assert_eq!((&outside["kind"], &outside["ports"]), (&json!("external"), &json!([])), "it has never answered");
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub(crate) struct Account {
     pub(crate) processes_evicted: u64,
     pub(crate) look_ups_refused: u64,
     pub(crate) named_late: u64,
+    /// Last books of connections that were counted without the process at the other end, because too many were waiting for it.
+    pub(crate) last_books_no_room: u64,
+    /// Records of listening sockets that found no room.
+    pub(crate) listeners_no_room: u64,
+    /// Announcements of datagram sockets, and of sockets at an address of this host, that found no room.
+    pub(crate) sockets_no_room: u64,
+    /// What went to one place from a socket whose books did not come.
+    pub(crate) destinations_unclaimed: u64,
 }
 
 impl Account {
@@ -113,6 +121,10 @@ impl Account {
                 "processes_evicted": self.processes_evicted,
                 "look_ups_refused": self.look_ups_refused,
                 "named_late": self.named_late,
+                "last_books_no_room": self.last_books_no_room,
+                "listeners_no_room": self.listeners_no_room,
+                "sockets_no_room": self.sockets_no_room,
+                "destinations_unclaimed": self.destinations_unclaimed,
                 "verdicts_full": k(counter::VERDICTS_FULL),
             },
         })

@@ -105,6 +105,11 @@ impl Agent {
         &self.surroundings
     }
 
+    /// Processes of which something was forgotten for want of room.
+    pub(crate) fn processes_forgotten(&self) -> u64 {
+        self.resolver.forgotten()
+    }
+
     /// What is known of containers.
     pub(crate) fn containers(&self) -> &ContainerRules {
         &self.containers
@@ -118,6 +123,9 @@ impl Agent {
                 crate::say::say!("a container's processes could not be judged: {error:#}");
             }
         });
+        for id in containers.purge(probe) {
+            surroundings.gone(&id);
+        }
     }
 
     /// Containers have come or gone, and processes have joined them.
@@ -129,11 +137,12 @@ impl Agent {
         for change in &changes {
             let done = match change.change {
                 // One for each hierarchy. Until there is an answer, nothing is known.
-                CGROUP_MADE if self.containers.is_new(&change.id) => {
-                    self.surroundings.made(&change.id, each);
-                    self.containers.known(&mut self.probe, &change.id, None)
+                CGROUP_MADE => {
+                    if self.containers.is_new(&change.id) {
+                        self.surroundings.made(&change.id, each);
+                    }
+                    self.containers.made(&mut self.probe, &change.id)
                 }
-                CGROUP_MADE => Ok(()),
                 CGROUP_GONE => {
                     self.surroundings.gone(&change.id);
                     self.containers.gone(&change.id);
@@ -223,6 +232,12 @@ impl Agent {
         self.swept = sweep_number();
         let before = self.probe.counters()[counter::DROPPED_RECORDS];
         let walked = self.probe.sweep(true).is_ok();
+        // Behind the looks at the sockets, which are in the rings by now, and before their records.
+        let Self { probe, surroundings, .. } = self;
+        probe.take_sent(|sent| {
+            surroundings.destination(sent.family, sent.port, sent.address, each);
+            each(sent.as_bytes());
+        });
         self.drain(each);
         walked && self.probe.counters()[counter::DROPPED_RECORDS] == before
     }

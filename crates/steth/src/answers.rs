@@ -1,7 +1,7 @@
 //! What the agent's API says, as far as commands show it.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `/api/v1/map`.
 #[derive(Debug, Deserialize)]
@@ -37,6 +37,82 @@ pub(crate) struct Edge {
     pub(crate) port: u16,
     pub(crate) preferred: Side,
     pub(crate) reporters: Sides,
+    /// What the kernel's books say, by what the bytes travel in.
+    #[serde(default)]
+    network: BTreeMap<String, Books>,
+}
+
+impl Edge {
+    /// What its preferred side tells. Where nobody knows of exchanges, connects take their place.
+    pub(crate) fn numbers(&self, seconds: f64) -> Numbers {
+        if let Some(numbers) = self.reporters.of(self.preferred) {
+            return numbers.clone();
+        }
+        let Some(books) = self.books() else { return Numbers::default() };
+        let count = books.opened + books.connects_failed;
+        let connect = books.connect.clone().unwrap_or_default();
+        Numbers {
+            count,
+            rate: count as f64 / seconds,
+            errors: books.connects_failed,
+            p50_ns: connect.p50_ns,
+            p95_ns: connect.p95_ns,
+            ..Numbers::default()
+        }
+    }
+
+    /// Whether exchanges are known, and not connections alone.
+    pub(crate) fn has_exchanges(&self) -> bool {
+        self.reporters.preferred().is_some()
+    }
+
+    /// The books of its preferred side, else of the other one: those of TCP, if it has any.
+    pub(crate) fn books(&self) -> Option<&End> {
+        let books = self.network.get("tcp").or_else(|| self.network.values().next())?;
+        let (first, second) = match self.preferred {
+            Side::Client => (&books.client, &books.server),
+            _ => (&books.server, &books.client),
+        };
+        first.as_ref().or(second.as_ref())
+    }
+}
+
+/// What the books of one transport say, each end by itself.
+#[derive(Debug, Deserialize)]
+struct Books {
+    client: Option<End>,
+    server: Option<End>,
+}
+
+/// Of it, what commands show.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct End {
+    pub(crate) opened: u64,
+    pub(crate) connects_failed: u64,
+    pub(crate) refused: u64,
+    pub(crate) connect_timed_out: u64,
+    pub(crate) unreachable: u64,
+    pub(crate) abandoned: u64,
+    pub(crate) bytes_to_server: u64,
+    pub(crate) bytes_to_client: u64,
+    pub(crate) retransmitted_segments: u64,
+    connect: Option<Times>,
+    pub(crate) rtt: Option<Times>,
+}
+
+impl End {
+    /// Why most of the connects that failed did; `None` if none has.
+    pub(crate) fn cause(&self) -> Option<&'static str> {
+        let causes = [
+            (self.refused, "refused"),
+            (self.connect_timed_out, "timed out"),
+            (self.unreachable, "unreachable"),
+            (self.abandoned, "abandoned"),
+        ];
+        let most = causes.into_iter().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0);
+        (self.connects_failed > 0).then(|| most.map_or("other", |(_, cause)| cause))
+    }
 }
 
 /// `/api/v1/windows`.

@@ -10,7 +10,9 @@
 
 use crate::selection;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 use steth_event::CONTAINER_ID;
 use steth_probe::Probe;
 use steth_verdict::{ContainerFacts, Rules};
@@ -22,16 +24,31 @@ pub(crate) type Id = [u8; CONTAINER_ID];
 /// undecided, and so are not observed while there are rules for containers.
 const CONTAINERS: usize = 8192;
 
+/// Containers that are remembered beyond their end: what a runtime still says of one then is not believed.
+const GONE: usize = 4096;
+/// From so many on, what nothing runs in is forgotten: containers that runtimes know and nobody has started, or that ended unseen.
+const CROWDED: usize = CONTAINERS / 4 * 3;
+/// All of /proc is looked at for that, so not often.
+const PURGES: Duration = Duration::from_secs(60);
+
 /// What is known of the host's containers, and the rules in force.
 #[derive(Debug)]
 pub(crate) struct ContainerRules {
     rules: Rules,
     known: HashMap<Id, Container, FixedState>,
     no_room: u64,
+    gone: HashSet<Id, FixedState>,
+    /// In the order in which they went.
+    departures: VecDeque<Id>,
+    late: u64,
+    purged: u64,
+    looked: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Container {
+    /// Its cgroup was seen to be made, and not to be removed: it is there, whether anything runs in it or not.
+    made: bool,
     facts: Option<ContainerFacts>,
     /// What the kernel side was told; `None`: undecided.
     told: Option<bool>,
@@ -47,7 +64,33 @@ impl Default for ContainerRules {
 impl ContainerRules {
     /// Before anything is known of any container.
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, known: HashMap::with_hasher(FixedState::with_seed(0x636f_6e74)), no_room: 0 }
+        let hasher = || FixedState::with_seed(0x636f_6e74);
+        Self {
+            rules,
+            known: HashMap::with_hasher(hasher()),
+            no_room: 0,
+            gone: HashSet::with_hasher(hasher()),
+            departures: VecDeque::new(),
+            late: 0,
+            purged: 0,
+            looked: None,
+        }
+    }
+
+    /// Its cgroup was made. Until somebody says more, it is undecided.
+    ///
+    /// # Errors
+    /// As of [`ContainerRules::known`].
+    pub(crate) fn made(&mut self, probe: &mut Probe, id: &Id) -> anyhow::Result<()> {
+        // Started again: a container keeps its id.
+        self.gone.remove(id);
+        if self.is_new(id) {
+            self.known(probe, id, None)?;
+        }
+        if let Some(container) = self.known.get_mut(id) {
+            container.made = true;
+        }
+        Ok(())
     }
 
     /// What is known of a container, from now on and until [`ContainerRules::gone`]; `None`: nothing, it is undecided. Its verdict
@@ -56,6 +99,10 @@ impl ContainerRules {
     /// # Errors
     /// When /proc cannot be listed, or the kernel's table of processes is full.
     pub(crate) fn known(&mut self, probe: &mut Probe, id: &Id, facts: Option<&ContainerFacts>) -> anyhow::Result<()> {
+        if self.gone.contains(id) {
+            self.late += 1;
+            return Ok(());
+        }
         if !self.known.contains_key(id) && self.known.len() >= CONTAINERS {
             self.no_room += 1;
             return Ok(());
@@ -72,6 +119,42 @@ impl ContainerRules {
     /// Its cgroup was removed. The kernel side has forgotten it by itself.
     pub(crate) fn gone(&mut self, id: &Id) {
         self.known.remove(id);
+        // One record for each hierarchy.
+        if self.gone.insert(*id) {
+            self.departures.push_back(*id);
+        }
+        if self.departures.len() > GONE
+            && let Some(oldest) = self.departures.pop_front()
+        {
+            self.gone.remove(&oldest);
+        }
+    }
+
+    /// When there is hardly room for another one, forgets those that are not there any more. Their ids.
+    pub(crate) fn purge(&mut self, probe: &mut Probe) -> Vec<Id> {
+        if self.known.len() < CROWDED || self.looked.is_some_and(|looked| looked.elapsed() < PURGES) {
+            return Vec::new();
+        }
+        self.looked = Some(Instant::now());
+        let alive = selection::containers_running();
+        let absent = |(id, container): (&Id, &Container)| (!container.made && !alive.contains(id)).then_some(*id);
+        let absent: Vec<Id> = self.known.iter().filter_map(absent).collect();
+        for id in &absent {
+            self.known.remove(id);
+            probe.forget_container(id);
+        }
+        self.purged += absent.len() as u64;
+        absent
+    }
+
+    /// How often something was said of a container that is gone.
+    pub(crate) fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// How many were forgotten because nothing runs in them.
+    pub(crate) fn purged(&self) -> u64 {
+        self.purged
     }
 
     /// Other rules are in force. The caller judges the running processes.
@@ -165,6 +248,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_container_that_is_gone_is_not_kept() {
+        if !super::policy::root() {
+            return;
+        }
+        let mut probe = Probe::attach(&Settings { ring_bytes: 1 << 20, ..Settings::default() }).unwrap();
+        let mut containers = ContainerRules::new(by_name(&["cart"], &[]));
+        let (id, facts) = (cgroup::id(50), ContainerFacts { name: Some("cart".into()), ..ContainerFacts::default() });
+        containers.made(&mut probe, &id).unwrap();
+        containers.gone(&id);
+        containers.known(&mut probe, &id, Some(&facts)).unwrap();
+        assert!(containers.is_new(&id) && containers.known.is_empty(), "the answer came too late");
+        assert!(!containers.select(Some(&id)) && containers.late() == 1);
+        containers.made(&mut probe, &id).unwrap();
+        containers.known(&mut probe, &id, Some(&facts)).unwrap();
+        assert!(containers.select(Some(&id)), "started again");
+        for n in 0..GONE as u64 + 7 {
+            let mut id = [0xdd; CONTAINER_ID];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            (0..2).for_each(|_| containers.gone(&id));
+        }
+        assert_eq!((containers.gone.len(), containers.departures.len()), (GONE, GONE));
+    }
+
+    #[test]
     fn the_processes_of_a_container_are_judged_once_it_is_known_and_by_every_new_rule() {
         if !super::policy::root() {
             return;
@@ -214,6 +321,16 @@ mod tests {
             containers.known(&mut probe, &id, Some(&facts("db"))).unwrap();
         }
         assert_eq!(containers.no_room(), 2, "beside the one from before");
+        // What is there stays: a cgroup that was made, and what something runs in.
+        let waits = {
+            let mut id = [0xee; CONTAINER_ID];
+            id[..8].copy_from_slice(&7u64.to_be_bytes());
+            id
+        };
+        containers.made(&mut probe, &waits).unwrap();
+        assert_eq!(containers.purge(&mut probe).len(), CONTAINERS - 2);
+        assert!(containers.purge(&mut probe).is_empty() && !containers.is_new(&waits) && !containers.is_new(&ids[0]));
+        assert_eq!((containers.purged(), selected(&probe)), (CONTAINERS as u64 - 2, [true, false, false]));
         assert_eq!(selected(&probe), [true, false, false]);
     }
 }

@@ -1,6 +1,6 @@
 //! `steth map`: who talks to whom, as a running agent has seen it.
 
-use crate::answers::{Edge, Map, Node, Numbers};
+use crate::answers::{Edge, Map, Node};
 use crate::ask::{Agent, Place};
 use crate::print::{Rounded, clean};
 use std::fmt::Write as _;
@@ -58,9 +58,8 @@ fn dot(map: &Map) -> String {
         let _ = writeln!(text, "  {} [label={}{}];", quoted(&node.id), quoted(&node.full_name()), shape(node));
     }
     for edge in &map.edges {
-        let numbers = edge.reporters.of(edge.preferred).cloned().unwrap_or_default();
-        let failing = if numbers.failed() >= 0.01 { ", color=red, fontcolor=red" } else { "" };
-        let (client, server, label) = (quoted(&edge.client), quoted(&edge.server), quoted(&caption(edge, &numbers)));
+        let failing = if edge.numbers(map.seconds).failed() >= 0.01 { ", color=red, fontcolor=red" } else { "" };
+        let (client, server, label) = (quoted(&edge.client), quoted(&edge.server), quoted(&caption(edge, map.seconds)));
         let _ = writeln!(text, "  {client} -> {server} [label={label}{failing}];");
     }
     text.push_str("}\n");
@@ -79,17 +78,34 @@ fn shape(node: &Node) -> &'static str {
     }
 }
 
-fn caption(edge: &Edge, numbers: &Numbers) -> String {
+fn caption(edge: &Edge, seconds: f64) -> String {
+    let numbers = edge.numbers(seconds);
     let mut text = edge.protocol.clone();
     if edge.port != 0 {
         let _ = write!(text, " :{}", edge.port);
     }
-    let _ = write!(text, " | {:.1}/s", numbers.rate);
+    let what = if edge.has_exchanges() { "/s" } else { " connects/s" };
+    let _ = write!(text, " | {:.1}{what}", numbers.rate);
     if let Some(p95) = numbers.p95_ns {
         let _ = write!(text, " | p95 {}", Rounded(p95 as u64));
     }
     if numbers.errors > 0 {
         let _ = write!(text, " | {:.1}% failed", numbers.failed() * 100.0);
+    }
+    if let Some(books) = edge.books() {
+        if let Some(cause) = books.cause() {
+            let _ = write!(text, " | connects {cause}: {}", books.connects_failed);
+        }
+        let bytes = (books.bytes_to_server + books.bytes_to_client) as f64;
+        if bytes > 0.0 {
+            let _ = write!(text, " | {:.1} kB/s", bytes / seconds / 1000.0);
+        }
+        if let Some(rtt) = books.rtt.as_ref().and_then(|rtt| rtt.p50_ns) {
+            let _ = write!(text, " | rtt {}", Rounded(rtt as u64));
+        }
+        if books.retransmitted_segments > 0 {
+            let _ = write!(text, " | {} sent again", books.retransmitted_segments);
+        }
     }
     let _ = write!(text, " | {}", edge.preferred.name());
     text
@@ -106,17 +122,23 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_quotes_and_what_is_left_out_is_said() {
-        let map = r#"{"seconds":60.0,"nodes_total":9,"edges_total":1,
+        let map = r#"{"seconds":60.0,"nodes_total":9,"edges_total":2,
             "nodes":[{"id":"01","name":"a\" -> \\ b\u001b","namespace":"n","kind":"external","protocols":[],"ports":[]},
                 {"id":"02","name":"redis-server","namespace":"","kind":"service","protocols":["redis"],"ports":[6379]}],
             "edges":[{"client":"01","server":"02","protocol":"redis","port":6379,"preferred":"server","reporters":{
                 "client":{"count":99,"rate":9.0,"errors":0},
-                "server":{"count":100,"rate":1.66,"errors":2,"p50_ns":1e6,"p95_ns":2500000.0,"p99_ns":null}}}]}"#;
+                "server":{"count":100,"rate":1.66,"errors":2,"p50_ns":1e6,"p95_ns":2500000.0,"p99_ns":null}},
+                "network":{"tcp":{"guessed":false,"server":{"open":1,"opened":1,"bytes_to_server":60000,"connects_failed":0,
+                "retransmitted_segments":4,"rtt":{"p50_ns":90000.0,"p95_ns":null}}}}},
+            {"client":"02","server":"01","protocol":"tcp","port":9,"preferred":"client","reporters":{},"network":{"tcp":{
+                "client":{"open":null,"opened":0,"connects_failed":6,"unreachable":5,"refused":1}}}}]}"#;
         let text = dot(&serde_json::from_str(map).expect("the agent's form"));
         assert!(text.contains(r#""01" [label="n/a\" -> \\ b�", style="rounded,dashed"];"#), "{text}");
         assert!(text.contains(r#""02" [label="redis-server", shape=cylinder, style=solid];"#), "{text}");
-        let label = "redis :6379 | 1.7/s | p95 2.50ms | 2.0% failed | server";
+        let label = "redis :6379 | 1.7/s | p95 2.50ms | 2.0% failed | 1.0 kB/s | rtt 90.0µs | 4 sent again | server";
+        let failed = "tcp :9 | 0.1 connects/s | 100.0% failed | connects unreachable: 6 | client";
+        assert!(text.contains(&format!("\"02\" -> \"01\" [label=\"{failed}\", color=red, fontcolor=red];")), "{text}");
         assert!(text.contains(&format!("\"01\" -> \"02\" [label=\"{label}\", color=red, fontcolor=red];")), "{text}");
-        assert!(text.contains("2 of 9 nodes, 1 edges"), "{text}");
+        assert!(text.contains("2 of 9 nodes, 2 edges"), "{text}");
     }
 }

@@ -4,12 +4,13 @@
 //! before the next tick. So do exchanges whose other end is on this host and has not been heard of ([`crate::strangers`]).
 //! All times are those of the stream, so a replay waits exactly as the live agent did.
 
+use crate::listeners::Listeners;
 use crate::sockets::Sockets;
 use crate::strangers::Strangers;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use steth_event::{Container, LookUp, Open, Process};
+use steth_event::{Books, Container, LookUp, Open, Process};
 use steth_flow::Tuple;
 use steth_identity::{Beyond, Party, Processes, ServiceRules};
 use steth_wire::{Exchange, Side};
@@ -26,6 +27,8 @@ pub(crate) struct Waiting {
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<Open>,
+    /// What the kernel's books of the connection said last.
+    pub(crate) books: Option<Box<Books>>,
     pub(crate) reversed: bool,
     pub(crate) client_pid: u32,
     pub(crate) server_pid: u32,
@@ -49,6 +52,8 @@ pub(crate) struct Naming {
     waiting: VecDeque<Waiting>,
     strangers: Strangers,
     sockets: Sockets,
+    /// Who waits for connections, and where.
+    pub(crate) listeners: Listeners,
     /// Processes that are being looked up: never fewer; more, once one of them was evicted.
     under_way: u64,
     refused: u64,
@@ -63,6 +68,7 @@ impl Naming {
             waiting: VecDeque::new(),
             strangers: Strangers::default(),
             sockets: Sockets::default(),
+            listeners: Listeners::default(),
             under_way: 0,
             refused: 0,
             late: 0,
@@ -194,6 +200,11 @@ impl Naming {
         }
         self.waiting = stay;
         out
+    }
+
+    /// Announcements of sockets that found no room.
+    pub(crate) fn sockets_no_room(&self) -> u64 {
+        self.sockets.no_room()
     }
 
     /// Processes and containers that made room for others.

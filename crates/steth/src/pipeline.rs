@@ -9,8 +9,8 @@
 //! processes included, came as a record.
 
 mod counted;
+mod datagrams;
 mod destinations;
-mod listeners;
 mod parse;
 mod seen;
 mod talk;
@@ -19,7 +19,7 @@ use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 pub(crate) use counted::Counted;
-use listeners::Listeners;
+use datagrams::SentTo;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
@@ -87,8 +87,9 @@ impl<O: Observer> Pipeline<O> {
                 protocols,
                 routing: limits.routing.clone(),
                 room: Room::default(),
-                listeners: Listeners::default(),
                 late: Vec::new(),
+                late_no_room: 0,
+                sent_to: SentTo::default(),
                 observer,
             },
             kernel: Counters::default(),
@@ -154,7 +155,8 @@ impl<O: Observer> Pipeline<O> {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
                 if tick.swept != 0 {
-                    self.parse.listeners.swept();
+                    self.parse.naming.listeners.swept();
+                    self.parse.sent_to.swept();
                 }
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
@@ -172,7 +174,8 @@ impl<O: Observer> Pipeline<O> {
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Fork(_) | Event::Exit(_) | Event::Cgroup(_) => {}
-            Event::Listen(listen) => self.parse.listeners.told(&listen),
+            Event::Sent(sent) => self.parse.sent_to.told(&sent),
+            Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
     }
 
@@ -245,6 +248,10 @@ impl<O: Observer> Pipeline<O> {
             processes_evicted: self.parse.naming.evicted(),
             look_ups_refused: self.parse.naming.refused(),
             named_late: self.parse.naming.late(),
+            last_books_no_room: self.parse.late_no_room,
+            listeners_no_room: self.parse.naming.listeners.no_room(),
+            sockets_no_room: self.parse.naming.sockets_no_room(),
+            destinations_unclaimed: self.parse.sent_to.unclaimed(),
         }
     }
 }

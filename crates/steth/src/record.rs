@@ -1,9 +1,8 @@
 //! `steth record`: the drained records, to a file.
 
 use crate::agent::Agent;
-use crate::configuration::Identity;
-use crate::container_rules::ContainerRules;
-use crate::stop;
+use crate::configuration::Configuration;
+use crate::{selection, stop};
 use anyhow::Context as _;
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use steth_event::recording::Writer;
-use steth_probe::{Probe, Settings};
+use steth_probe::Settings;
 
 /// Where to and how long.
 #[derive(clap::Args, Debug)]
@@ -26,14 +25,25 @@ pub(crate) struct Args {
     /// Only connections with this port at either end
     #[arg(long)]
     port: Option<u16>,
+    /// Configuration file (YAML), as of `steth run`; only its sections selection, capture and identity count here
+    #[arg(long)]
+    config: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
+    let configuration = Configuration::read_or_default(args.config.as_deref())?;
+    let selection = selection::of(&configuration)?;
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
-    let probe = Probe::attach(&Settings { port: args.port.unwrap_or(0), ..Settings::default() })?;
-    let mut agent = Agent::start(probe, &Identity::default(), ContainerRules::default(), &[])?;
+    let (probe, containers) = selection::attach(&Settings {
+        ring_bytes: configuration.capture.ring_kib * 1024,
+        capture_head: configuration.capture.head,
+        selection,
+        port: args.port.unwrap_or(0),
+        ..Settings::default()
+    })?;
+    let mut agent = Agent::start(probe, &configuration.identity, containers, &[])?;
     crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);

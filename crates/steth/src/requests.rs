@@ -95,7 +95,40 @@ impl Requests {
     }
 }
 
-/// Writes `"instants":{…},"exchange":{…}`, members of an object: the exchange as `steth watch --json` prints it.
+/// The state of TCP at this end, as the kernel's books told it last, and how long that was before the exchange ended. It is not read for
+/// the exchange: that would cost every one of them, and only a few are kept.
+fn tcp(seen: &Seen<'_>, to: &mut Vec<u8>) {
+    const TCP: u8 = 6;
+    /// `enum tcp_ca_state` of linux/tcp.h.
+    const CONGESTION: [&str; 5] = ["open", "disorder", "cwr", "recovery", "loss"];
+    let tcp = seen.open.is_some_and(|open| open.transport == TCP && open.family != 1);
+    let Some(books) = seen.books.filter(|books| tcp && books.time != 0) else {
+        to.extend_from_slice(b"null");
+        return;
+    };
+    let _ = write!(
+        to,
+        r#"{{"at":"{}","age_ns":{},"srtt_us":{},"rttvar_us":{},"rtt_min_us":{},"retransmitted_segments":{},"#,
+        Wall(books.time.wrapping_add(seen.clock)),
+        seen.exchange.end.saturating_sub(books.time),
+        books.srtt_us,
+        books.rtt_deviation_us,
+        books.rtt_min_us,
+        books.retransmitted,
+    );
+    let _ = write!(
+        to,
+        r#""unacked_bytes":{},"unread_bytes":{},"send_window":{},"congestion_window":"#,
+        books.unacked, books.unread, books.send_window
+    );
+    let state = (books.congestion >> 24).checked_sub(1).and_then(|state| CONGESTION.get(state as usize));
+    let _ = match state {
+        Some(state) => write!(to, r#"{},"congestion":"{state}"}}"#, books.congestion & 0xff_ffff),
+        None => write!(to, r#"null,"congestion":null}}"#),
+    };
+}
+
+/// Writes `"instants":{…},"tcp":{…},"exchange":{…}`, members of an object: the exchange as `steth watch --json` prints it.
 fn write(seen: &Seen<'_>, to: &mut Vec<u8>) {
     let e = seen.exchange;
     let arrival = if seen.side == Side::Server { e.arrival } else { 0 };
@@ -114,7 +147,9 @@ fn write(seen: &Seen<'_>, to: &mut Vec<u8>) {
             time => write!(to, r#"{comma}"{name}":"{}""#, Wall(time.wrapping_add(seen.clock))),
         };
     }
-    to.extend_from_slice(br#"},"exchange":"#);
+    to.extend_from_slice(br#"},"tcp":"#);
+    tcp(seen, to);
+    to.extend_from_slice(br#","exchange":"#);
     print::json(seen, to);
     to.truncate(to.trim_ascii_end().len());
 }

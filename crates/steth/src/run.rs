@@ -3,7 +3,7 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::container_rules::ContainerRules;
+use crate::crowded::Crowded;
 use crate::pipeline::{Pipeline, Selected};
 use crate::requests::Requests;
 use crate::store::Store;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
 use steth_probe::privileges::Capabilities;
-use steth_probe::{Probe, Selection, Settings};
+use steth_probe::{Selection, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_wire::Protocol;
 
@@ -73,19 +73,12 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
     let selection = selection::of(configuration)?;
-    let mut probe = Probe::attach(&Settings {
+    let (probe, containers) = selection::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection: selection.clone(),
         ..Settings::default()
     })?;
-    anyhow::ensure!(
-        selection.rules.is_empty() || probe.same_pids(),
-        "rules of the section selection would judge strangers: {}",
-        crate::agent::OTHER_PIDS
-    );
-    let containers = ContainerRules::new(selection.rules.clone());
-    selection::judge_running(&mut probe, &selection.rules, &containers)?;
     let more = store.as_ref().map_or(&[][..], Store::needs);
     let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.
@@ -103,6 +96,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         containers: steth_containers::Counters::default(),
         cluster: steth_kubernetes::Counters::default(),
         unconfirmed: 0,
+        crowded: Crowded::default(),
     };
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
@@ -146,6 +140,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
         shown.unconfirmed = agent.surroundings().unconfirmed();
+        shown.crowded = Crowded::of(&agent);
         shared.publish_health(health(&mut pipeline, &mut shown));
     }
     agent.finish(&mut |record| pipeline.record(record));
@@ -206,6 +201,8 @@ struct Shown {
     /// What became of following the cluster.
     cluster: steth_kubernetes::Counters,
     unconfirmed: u64,
+    /// What found no room in the agent's own tables.
+    crowded: Crowded,
 }
 
 fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
@@ -215,6 +212,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     if let Some(requests) = pipeline.observer().requests(now()) {
         counters.extend(requests.counters());
     }
+    counters.extend(shown.crowded.counters(&account, pipeline.observer()));
     let mut add = |name, help, labels: Vec<(&'static str, String)>, value: u64| {
         counters.push(steth_server::Counter { name, help, kind: Kind::Counter, labels, value: value as f64 });
     };
@@ -243,6 +241,8 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         ("unheard", asked.unheard),
         ("evicted", asked.evicted),
         ("ignored", asked.ignored),
+        ("late", shown.crowded.containers_late),
+        ("purged", shown.crowded.containers_purged),
     ] {
         let help = "What was asked of container runtimes, and what came of it.";
         add("steth_containers_total", help, vec![("outcome", outcome.into())], value);

@@ -3,10 +3,11 @@
 use crate::configuration::Configuration;
 use crate::container_rules::{ContainerRules, Id};
 use anyhow::Context as _;
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use steth_probe::{Probe, Selection};
+use steth_probe::{Probe, Selection, Settings};
 use steth_verdict::{Connections, ContainerFacts, Image, Judgement, Rows, Rules};
 
 /// What the configuration selects.
@@ -34,6 +35,20 @@ fn rows(configuration: &Configuration) -> Rows {
         namespace: section.namespace,
         label: section.label,
     }
+}
+
+/// Attaches the kernel side and judges who is running: from here on it observes whom the settings select.
+pub(crate) fn attach(settings: &Settings) -> anyhow::Result<(Probe, ContainerRules)> {
+    let rules = &settings.selection.rules;
+    let mut probe = Probe::attach(settings)?;
+    anyhow::ensure!(
+        rules.is_empty() || probe.same_pids(),
+        "rules of the section selection would judge strangers: {}",
+        crate::agent::OTHER_PIDS
+    );
+    let containers = ContainerRules::new(rules.clone());
+    judge_running(&mut probe, rules, &containers)?;
+    Ok((probe, containers))
 }
 
 /// Judges every process that is running. The programs are attached and have the rules by now, so whoever starts meanwhile is
@@ -128,6 +143,13 @@ fn say_no_room(no_room: u64) {
 fn selected(rules: &Rules, containers: &ContainerRules, pid: u32) -> bool {
     let contained = !rules.have_containers() || containers.select(container_of(pid).as_ref());
     contained && Process::read(pid).is_some_and(|process| rules.judge(&process.image()).selected)
+}
+
+/// The containers in which something runs.
+pub(crate) fn containers_running() -> HashSet<Id> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(container_of).collect()
 }
 
 /// The container of a running process.

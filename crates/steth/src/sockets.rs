@@ -39,12 +39,13 @@ pub(crate) struct Sockets {
     bound: HashMap<Place, (u64, u32), FixedState>,
     /// By network namespace.
     own: HashSet<(u32, [u8; 16]), FixedState>,
+    no_room: u64,
 }
 
 impl Default for Sockets {
     fn default() -> Self {
         let hasher = || FixedState::with_seed(SEED);
-        Self { bound: HashMap::with_hasher(hasher()), own: HashSet::with_hasher(hasher()) }
+        Self { bound: HashMap::with_hasher(hasher()), own: HashSet::with_hasher(hasher()), no_room: 0 }
     }
 }
 
@@ -54,11 +55,23 @@ impl Sockets {
         let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
         if self.own.len() < ADDRESSES {
             self.own.insert((open.netns, address));
+        } else if !self.own.contains(&(open.netns, address)) {
+            self.no_room += 1;
         }
         let place = Place(open.netns, address, open.local_port);
-        if open.transport == UDP && (self.bound.len() < SOCKETS || self.bound.contains_key(&place)) {
-            self.bound.insert(place, (open.connection, open.tgid));
+        if open.transport != UDP {
+            return;
         }
+        if self.bound.len() < SOCKETS || self.bound.contains_key(&place) {
+            self.bound.insert(place, (open.connection, open.tgid));
+        } else {
+            self.no_room += 1;
+        }
+    }
+
+    /// Announcements of datagram sockets, and of sockets at an address of this host, that found no room.
+    pub(crate) fn no_room(&self) -> u64 {
+        self.no_room
     }
 
     /// It is gone.
@@ -120,6 +133,16 @@ mod tests {
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20, "the port has been taken over by then");
         sockets.closed(&socket(2, 20, ([0; 4], 5300), NONE));
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 0);
+    }
+
+    #[test]
+    fn a_socket_without_room_is_counted() {
+        let mut sockets = Sockets::default();
+        let at = |n: usize| ([127, 1, (n >> 8) as u8, n as u8], 1 + (n >> 16) as u16);
+        (0..SOCKETS + 2).for_each(|n| sockets.announced(&socket(n as u64, 10, ([127, 0, 0, 1], 1 + n as u16), NONE)));
+        assert_eq!(sockets.no_room(), 2);
+        (0..ADDRESSES).for_each(|n| sockets.announced(&Open { transport: 6, ..socket(1, 10, at(n), NONE) }));
+        assert_eq!(sockets.no_room(), 3, "one of the addresses");
     }
 
     #[test]

@@ -115,11 +115,24 @@ impl Surroundings {
     /// The same of a datagram from a socket that is not connected.
     #[inline]
     pub(crate) fn datagram(&mut self, chunk: &Chunk, record: &[u8], each: &mut impl FnMut(&[u8])) {
+        if self.cluster.is_some()
+            && let Some(Destination { family, port, address }) = Destination::of(chunk, record)
+        {
+            self.destination(family, port, address, each);
+        }
+    }
+
+    /// Something went to this address from a socket that is not connected.
+    pub(crate) fn destination(&mut self, family: u16, port: u16, address: [u8; 16], each: &mut impl FnMut(&[u8])) {
         let Some(cluster) = &mut self.cluster else { return };
-        let Some(destination) = Destination::of(chunk, record) else { return };
-        let [a, b, c, d, ..] = destination.address;
-        let address = if destination.family == 2 { IpAddr::from([a, b, c, d]) } else { destination.address.into() };
-        cluster.remote(address, Some(destination.port), Transport::Udp, each);
+        let [a, b, c, d, ..] = address;
+        let address = if family == 2 { IpAddr::from([a, b, c, d]) } else { address.into() };
+        cluster.remote(address, Some(port), Transport::Udp, each);
+    }
+
+    /// Addresses of the hosts file that found no room.
+    pub(crate) fn hosts_left_out(&self) -> u64 {
+        self.hosts.as_ref().map_or(0, HostsFile::left_out)
     }
 
     /// What became of following the cluster.

@@ -2,17 +2,17 @@
 
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::container_rules::ContainerRules;
 use crate::pipeline::{Observer, Pipeline, Seen};
 use crate::slow::{Slow, Thresholds};
-use crate::{print, stop};
+use crate::{print, selection, stop};
 use anyhow::Context as _;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
-use steth_probe::{Probe, Selection, Settings};
+use steth_probe::{Selection, Settings};
+use steth_verdict::Rules;
 use steth_wire::Protocol;
 
 /// What is to be watched.
@@ -34,7 +34,8 @@ pub(crate) struct Args {
     /// their protocol; never those that wait by design
     #[arg(long, value_name = "DURATION|auto", num_args = 0..=1, default_missing_value = "auto")]
     slow: Option<Slow>,
-    /// Configuration file (YAML), as of `steth run`; only its sections capture, slow, http, identity and limits count here
+    /// Configuration file (YAML), as of `steth run`; only its sections selection, capture, slow, http, identity and limits count
+    /// here. With --pid or a command, rows of processes and containers do not: who is watched has been said
     #[arg(long)]
     config: Option<PathBuf>,
     /// Print one JSON object a line, and the ledger as the last
@@ -55,16 +56,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = stop::on_signals()?;
     let configuration = Configuration::read_or_default(args.config.as_deref())?;
     let selected = configuration.selected(args.protocol)?;
+    let selection = selection::of(&configuration)?;
+    // Whoever is named is meant, whatever the rules say of others.
+    let named = args.pid.is_some() || !args.command.is_empty();
+    let rules = if named { Rules::default() } else { selection.rules.clone() };
     let settings = Settings {
         ring_bytes: args.ring.unwrap_or(configuration.capture.ring_kib) * 1024,
         capture_head: configuration.capture.head,
-        selection: Selection { protocols: selected.0, ..Selection::default() },
-        observe_all: args.pid.is_none() && args.command.is_empty(),
+        selection: Selection { protocols: selected.0, rules, ..selection },
+        observe_all: !named,
         port: args.port.unwrap_or(0),
         adopt_children: !args.command.is_empty(),
         ..Settings::default()
     };
-    let mut probe = Probe::attach(&settings)?;
+    let (mut probe, containers) = selection::attach(&settings)?;
     if let Some(pid) = args.pid {
         anyhow::ensure!(probe.same_pids(), "--pid would select a stranger: {}", crate::agent::OTHER_PIDS);
         anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
@@ -74,7 +79,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
-    let mut agent = Agent::start(probe, &configuration.identity, ContainerRules::default(), &[])?;
+    let mut agent = Agent::start(probe, &configuration.identity, containers, &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use steth_event::Open;
 use steth_identity::{Beyond, Party};
 use steth_window::{
-    Entities, EntityId, Key, Kind, Limits, Observation, Opened, Protocol, Side, Status, Window, Windows,
+    Entities, EntityId, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side, Status, Transport, Window,
+    Windows,
 };
 use steth_wire::Names;
 
@@ -32,6 +33,8 @@ pub(crate) struct Counter {
     requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
+    /// Times that somebody was named for good, whose name may turn out to be wrong.
+    not_pending: u64,
 }
 
 /// Process id and start.
@@ -51,6 +54,7 @@ impl Counter {
             slow,
             requests: None,
             pending: Vec::new(),
+            not_pending: 0,
         }
     }
 
@@ -63,6 +67,9 @@ impl Counter {
     pub(crate) fn roll(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
         self.latest = now;
         self.settle(naming);
+        if self.windows.is_due(now) {
+            self.listen(naming);
+        }
         let words = &self.words;
         self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
     }
@@ -70,6 +77,7 @@ impl Counter {
     /// The window in progress, so far.
     pub(crate) fn snapshot(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Arc<Window> {
         self.settle(naming);
+        self.listen(naming);
         let words = &self.words;
         self.windows.snapshot(now, &self.entities, &|number| resolve(names, words, number))
     }
@@ -77,6 +85,7 @@ impl Counter {
     /// The window in progress, before its time: the agent stops.
     pub(crate) fn close(&mut self, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
         self.settle(naming);
+        self.listen(naming);
         let words = &self.words;
         self.windows.close(&mut self.entities, &|number| resolve(names, words, number))
     }
@@ -102,9 +111,31 @@ impl Counter {
         });
     }
 
+    /// Windows have who waits for connections as of their end.
+    fn listen(&mut self, naming: &Naming) {
+        let mut listeners = Vec::new();
+        for listen in naming.listeners.all() {
+            let service = match naming.get(listen.tgid) {
+                Some(party) => self.party(party),
+                None => self.entities.intern_as(Kind::Other, "unknown", self.latest),
+            };
+            listeners.push(Listener {
+                service,
+                port: listen.port,
+                transport: Transport::Tcp,
+                waiting: listen.backlog.into(),
+                room: u64::from(listen.backlog_max) + 1,
+                drops: listen.drops.into(),
+            });
+        }
+        self.windows.listen(listeners);
+    }
+
     /// The entity of a process.
     fn party(&mut self, party: &Party) -> EntityId {
-        if !party.under_way() || self.pending.len() >= PENDING {
+        let full = party.under_way() && self.pending.len() >= PENDING;
+        self.not_pending += u64::from(full);
+        if !party.under_way() || full {
             return self.entities.intern_in(party.namespace().unwrap_or_default(), party.service(), self.latest);
         }
         let token = party.started ^ u64::from(party.pid) << 40;
@@ -125,6 +156,11 @@ impl Counter {
     /// Observations that were folded or late, and entities that were folded.
     pub(crate) fn limits(&self) -> (steth_window::Misplaced, u64) {
         (self.windows.misplaced(), self.entities.folded())
+    }
+
+    /// Times that somebody was named for good though more was about to be known of him, because too many were waiting for that.
+    pub(crate) fn not_pending(&self) -> u64 {
+        self.not_pending
     }
 }
 
@@ -318,8 +354,8 @@ mod tests {
     use super::*;
     use crate::pipeline::{self, Pipeline, Selected};
     use steth_event::{
-        CHUNK_TURN, Chunk, Container, IntoBytes as _, LookUp, Pod, Process, RECEIVE, ROLE_SERVER, SEND, Tick, Workload,
-        kind,
+        Books, CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Pod, Process, RECEIVE,
+        ROLE_SERVER, SEND, Tick, Workload, kind,
     };
 
     const SECOND: u64 = 1_000_000_000;
@@ -401,6 +437,43 @@ mod tests {
         let ids = |row: &steth_window::Row| row.labels.key.server == EntityId::of(&row.labels.server);
         assert!(window.rows.iter().all(ids), "the id is that of the name");
     }
+
+    #[test]
+    fn a_request_that_is_kept_has_the_state_of_its_connection_and_how_old_that_is() {
+        let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
+        let mut pipeline = Pipeline::new(&pipeline::Limits::default(), Selected::ALL, counter.with_requests(1));
+        let [_, request, response] = exchange(1, 7);
+        let open = Open {
+            kind: kind::OPEN,
+            role: ROLE_SERVER,
+            tgid: 7,
+            connection: 1,
+            transport: 6,
+            family: 2,
+            ..Open::default()
+        };
+        // The exchange's times are 1.
+        let books = Books {
+            kind: kind::PROGRESS,
+            connection: 1,
+            srtt_us: 90,
+            unacked: 5,
+            congestion: 10 | 4 << 24,
+            ..Books::default()
+        };
+        pipeline.record(open.as_bytes());
+        pipeline.record(Books { time: 2, ..books }.as_bytes());
+        [request, response].iter().for_each(|record| pipeline.record(record));
+        pipeline.finish();
+        let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
+        let kept = requests.snapshot().expect("some are new");
+        let json: serde_json::Value = serde_json::from_str(&format!("{{{}}}", kept[0].sample.json)).expect("members");
+        let tcp = &json["tcp"];
+        assert_eq!((&tcp["srtt_us"], &tcp["unacked_bytes"]), (&90.into(), &5.into()));
+        assert_eq!((&tcp["congestion_window"], &tcp["congestion"]), (&10.into(), &"recovery".into()));
+        assert_eq!(tcp["age_ns"], 0, "the look came later than the request ended: {tcp}");
+    }
+
     #[test]
     fn a_request_that_is_kept_is_json_whatever_the_names_are() {
         let counter = Counter::new(0, Limits::default(), Thresholds::new(|_| std::time::Duration::from_secs(1)));
@@ -408,6 +481,11 @@ mod tests {
         let name = "ng\"inx\\\n\u{1b}[2J";
         let process = Process { pid: 7, name: name.into(), look_up: LookUp::Done, ..Process::default() };
         pipeline.record(&process.to_record());
+        for (connection, port) in [(80, 8080), (81, 80)] {
+            let listen =
+                Listen { kind: kind::LISTEN, change: LISTEN_BEGINS, tgid: 7, connection, port, ..Listen::default() };
+            pipeline.record(listen.as_bytes());
+        }
         exchange(1, 7).iter().chain(&exchange(2, 7)).for_each(|record| pipeline.record(record));
         pipeline.finish();
         let requests = pipeline.observer().requests(SECOND).expect("it keeps some");
@@ -417,7 +495,10 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_str(&format!("{{{}}}", first.json)).expect("members of an object");
         assert_eq!(json["exchange"]["server"]["process"], name);
+        assert_eq!(json["exchange"]["server"]["listening"], serde_json::json!([80, 8080]));
+        assert_eq!(json["exchange"]["client"]["listening"], serde_json::Value::Null);
         assert_eq!(json["exchange"]["accept_wait_ns"], serde_json::Value::Null);
+        assert_eq!(json["tcp"], serde_json::Value::Null, "it is of no connection that has books");
         assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
         assert!(requests.snapshot().is_none(), "nothing new");
         assert!(

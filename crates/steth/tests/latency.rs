@@ -4,7 +4,7 @@ mod lab;
 
 use lab::process::command;
 use lab::runtimes::{programs, python};
-use lab::{Agent, Node, Process, Steth, alone, curl, free_port, wait_until};
+use lab::{Agent, Node, Process, RedisServer, Steth, alone, curl, free_port, wait_until};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -218,4 +218,46 @@ fn instant(time: &str) -> i64 {
     let (clock, fraction) = clock.split_once('.').expect("nanoseconds");
     let seconds = clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().expect("digits"));
     seconds * 1_000_000_000 + fraction.parse::<i64>().expect("nine digits")
+}
+
+/// A request that is kept has the state of its connection, as the look at all sockets has found it that came last.
+#[test]
+fn a_kept_request_has_the_state_of_its_connection_and_says_how_old_that_is() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let agent = Agent::start();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port)).expect("connects");
+    let own = stream.local_addr().expect("an address").port();
+    let mut ask = |command: &[u8], answer: &[u8]| {
+        stream.write_all(command).expect("sent");
+        let mut got = vec![0; answer.len()];
+        stream.read_exact(&mut got).expect("answered");
+        assert_eq!(got, answer);
+    };
+    ask(b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n");
+    let kept = |operation: &str| {
+        let all = agent.json(&format!("/api/v1/requests?side=client&operation={operation}"));
+        let mut all = all["requests"].as_array().expect("requests").iter();
+        all.find(|request| request["exchange"]["client"]["port"] == own).cloned()
+    };
+    wait_until("the first is kept", Duration::from_secs(10), || kept("PING").is_some());
+    assert_eq!(kept("PING").expect("it is kept")["tcp"], Value::Null, "nobody had looked at this socket before");
+    let looked = |map: Value| {
+        let mut edges = map["edges"].as_array().expect("edges").iter();
+        edges.any(|edge| edge["port"] == redis.port && !edge["network"]["tcp"]["client"].is_null())
+    };
+    wait_until("the look at all sockets", Duration::from_secs(20), || looked(agent.json("/api/v1/map?window=10m")));
+    ask(b"*2\r\n$4\r\nLLEN\r\n$1\r\nx\r\n", b":0\r\n");
+    wait_until("the second is kept", Duration::from_secs(10), || kept("LLEN").is_some());
+    let request = kept("LLEN").expect("it is kept");
+    let tcp = &request["tcp"];
+    let number = |name: &str| tcp[name].as_u64().unwrap_or_else(|| panic!("no {name}: {request:#}"));
+    assert!(number("srtt_us") > 0 && number("rtt_min_us") > 0 && number("congestion_window") >= 10, "{tcp}");
+    let still = ["unacked_bytes", "unread_bytes", "retransmitted_segments"].map(number);
+    assert_eq!((still, &tcp["congestion"]), ([0; 3], &"open".into()), "{tcp}");
+    let (at, end) =
+        (instant(tcp["at"].as_str().expect("text")), instant(request["instants"]["end"].as_str().expect("text")));
+    assert_eq!(end - at, i64::try_from(number("age_ns")).expect("it is small"), "{request:#}");
+    agent.finish();
 }

@@ -5,10 +5,12 @@ mod lab;
 
 use lab::process::command;
 use lab::selection::{Talker, Watched, patterns, selection};
-use lab::{Process, RedisServer, alone};
+use lab::{Process, RedisServer, Steth, alone};
 use nix::unistd::Pid;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use steth_event::Event;
+use steth_event::recording::Reader;
 use steth_probe::Selection;
 use steth_verdict::Rows;
 
@@ -238,4 +240,60 @@ fn doctor_explains_which_rule_decides() {
     let mut nobody = Command::new(env!("CARGO_BIN_EXE_steth"));
     let output = nobody.args(["doctor", "--explain", "4194305"]).output().expect("it runs");
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("4194305"));
+}
+
+/// The same rules, where there is no agent that stays: exchanges that are printed, and records in a file.
+#[test]
+fn watch_and_record_heed_the_rules_of_a_configuration() {
+    root_or_skip!();
+    let _alone = alone();
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().expect("a temporary directory"));
+    let (config, recording) = (dir.path().join("steth.yaml"), dir.path().join("r.steth"));
+    std::fs::write(&config, "selection:\n  environment: {include: [\"STETH_MARK=^yes$\"]}\n").expect("a file");
+    let (config, port) = (config.to_string_lossy().into_owned(), redis.port.to_string());
+    let mut running = [Talker::start(&redis, "yes"), Talker::start(&redis, "no")];
+    let watch = Steth::watch(&["--config", &config, "--port", &port]);
+    // Whoever is named is meant, whatever the rules say of others.
+    let named = Steth::watch(&["--config", &config, "--pid", &running[1].pid().to_string()]);
+    let mut record = command(env!("CARGO_BIN_EXE_steth"));
+    record.args(["record", "--config", &config, "--port", &port, "-o"]).arg(&recording);
+    let mut record = Process::spawn("record", &mut record, dir.path());
+    record.wait_for("it is watching", Duration::from_secs(20), || record.errors().contains("watching"));
+    let mut new = [Talker::start(&redis, "yes"), Talker::start(&redis, "no")];
+    running.iter_mut().chain(&mut new).for_each(|talker| talker.tell("fresh 3"));
+    let ([wanted, unwanted], [new_wanted, new_unwanted]) = (&running, &new);
+    // Three of the one that was there, one more of the one that came.
+    watch.wait_for_exchanges(7, Duration::from_secs(10));
+    named.wait_for_exchanges(3, Duration::from_secs(10));
+    watch.settle(Duration::from_millis(300));
+    let clients = |seen: lab::Seen| {
+        let mut pids: Vec<_> =
+            seen.exchanges.iter().filter_map(|exchange| exchange["client"]["pid"].as_u64()).collect();
+        pids.sort_unstable();
+        pids
+    };
+    let pid = |talker: &Talker| u64::from(talker.pid());
+    let mut expected = [vec![pid(wanted); 3], vec![pid(new_wanted); 4]].concat();
+    expected.sort_unstable();
+    assert_eq!(clients(watch.finish()), expected);
+    assert_eq!(clients(named.finish()), vec![pid(unwanted); 3]);
+    record.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(record.wait_for_end(Duration::from_secs(10)).success(), "{}", record.errors());
+    let bytes = std::fs::read(&recording).expect("a recording");
+    let mut chunks = std::collections::BTreeMap::<u32, u32>::new();
+    for record in Reader::new(&bytes).expect("a recording") {
+        match Event::parse(record.expect("whole")).expect("good") {
+            Event::Chunk(chunk, _) => *chunks.entry(chunk.tgid).or_default() += 1,
+            Event::Open(open) => drop(chunks.entry(open.tgid).or_default()),
+            Event::Progress(books) | Event::Close(books) => drop(chunks.entry(books.tgid).or_default()),
+            _ => {}
+        }
+    }
+    assert!(!chunks.contains_key(&new_unwanted.pid()), "{chunks:?}");
+    assert_eq!(chunks.keys().copied().collect::<Vec<_>>(), {
+        let mut wanted = vec![wanted.pid(), new_wanted.pid()];
+        wanted.sort_unstable();
+        wanted
+    });
+    assert!(chunks.values().all(|records| *records >= 6), "{chunks:?}");
 }

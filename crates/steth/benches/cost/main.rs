@@ -149,8 +149,10 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("processes") {
         short_lived::measure(&mut report, &plan)?;
+        short_lived::program(&mut report, &plan)?;
         many_processes::turnover(&mut report, &plan)?;
         many_processes::crowd(&mut report, &plan)?;
+        many_processes::visit(&mut report, &plan)?;
     }
     if wanted("memory") {
         memory::measure(&mut report, &plan)?;

@@ -6,9 +6,13 @@ use crate::load::{self, Pace};
 use crate::process::{Guarded, anywhere, pin, server_cpu};
 use crate::report::{Report, Target};
 use crate::servers::{Server, Workload};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use steth_event::kind;
+use steth_probe::{Probe, Settings};
 
 /// Processes that do nothing.
 const PROCESSES: usize = 2_000;
@@ -42,6 +46,45 @@ pub(crate) fn crowd(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     report.row("CPU for all of them, the first second", "ms", &cpu, None);
     report.row("CPU when nothing happens, metadata and all else", "% of a core", &idle, None);
     Ok(())
+}
+
+/// How long the look at the open files of all processes takes, which the start makes once: among few processes, and among 2,000
+/// that have a connection each.
+pub(crate) fn visit(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
+    let (mut alone, mut among, mut noise) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..plan.rounds {
+        let (before, _) = look()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let (mut crowd, mut here) = (Vec::with_capacity(PROCESSES), Vec::with_capacity(PROCESSES));
+        for _ in 0..PROCESSES {
+            let client = OwnedFd::from(TcpStream::connect(listener.local_addr()?)?);
+            here.push(listener.accept()?.0);
+            crowd.push(Guarded::spawn(anywhere("sleep").arg("600").stdin(client))?);
+        }
+        let (with, sockets) = look()?;
+        anyhow::ensure!(sockets >= 2 * PROCESSES, "{sockets} sockets were found");
+        drop((crowd, here));
+        let (after, _) = look()?;
+        alone.push(f64::midpoint(before, after));
+        among.push(with - f64::midpoint(before, after));
+        noise.push(after - before);
+    }
+    report.section("The look at all open files, among 2,000 processes with a connection each");
+    report.row("without them", "ms", &alone, None);
+    report.row("longer with them: 4,000 sockets", "ms", &among, None);
+    report.row("twice without, the difference (noise)", "ms", &noise, None);
+    Ok(())
+}
+
+/// Milliseconds, and connections that were announced.
+fn look() -> anyhow::Result<(f64, usize)> {
+    let mut probe = Probe::attach(&Settings::default())?;
+    let begun = Instant::now();
+    probe.visit()?;
+    let took = milliseconds(begun.elapsed());
+    let mut found = 0;
+    while probe.drain(|record| found += usize::from(record.first() == Some(&kind::OPEN))) > 0 {}
+    Ok((took, found))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -1,9 +1,9 @@
 //! flow --> identity: what the kernel's books say of a connection, with who its ends are.
 
-use super::listeners::Listeners;
 use super::parse::Parse;
 use super::seen::{Observer, address, order};
 use super::talk::{Talk, UDP};
+use crate::listeners::Listeners;
 use crate::naming::Naming;
 use steth_event::{Open, ROLE_CLIENT, ROLE_SERVER};
 use steth_flow::{Connection, Delta, Flow, Tuple};
@@ -34,12 +34,15 @@ impl Counted<'_> {
     }
 }
 
-/// The last books of a connection that ended before its other end was announced, which is on this host and will be.
+/// Books whose other end was not announced before them, and is on this host and will be: the last ones of a connection that ended at once,
+/// and those of UDP sockets, which a sweep announces one after the other.
 pub(super) struct Late<M> {
     open: Open,
     tgid: u32,
     role: u8,
     delta: Delta,
+    /// It is not known that what was received came from there.
+    guessed: bool,
     peers: [Option<Beyond>; 2],
     memo: M,
     time: u64,
@@ -55,6 +58,9 @@ impl<O: Observer> Parse<O> {
     pub(super) fn count(&mut self, connection: &mut Connection<Talk<O::Memo>>, delta: &Delta) {
         let Some(open) = connection.open else { return };
         let time = connection.last_time().max(open.time);
+        if open.transport == UDP && open.remote_port == 0 {
+            return self.count_datagrams(connection, &open, delta, time);
+        }
         if !self.remotes.is_empty() {
             self.name_ends(connection, &open, time);
         }
@@ -62,26 +68,78 @@ impl<O: Observer> Parse<O> {
         if peer == 0 && open.transport == UDP {
             peer = self.naming.datagram_peer(&open);
         }
-        let late = Late {
+        let mut late = Late {
             open,
             tgid: connection.tgid,
             role: connection.role,
             delta: *delta,
+            guessed: false,
             peers: connection.state.peers.clone(),
             memo: std::mem::take(&mut connection.state.memo),
             time,
         };
-        if peer == 0 && delta.ending.is_some() && self.late.len() < LATE && self.is_here(&open) {
-            self.late.push(late);
+        if peer == 0 && delta.ending.is_some() && self.is_here(&open) {
+            if let Some(late) = self.wait(late) {
+                connection.state.memo = self.tell(late, 0);
+            }
+            return;
+        }
+        if peer == 0 && open.transport == UDP && self.is_here(&open) {
+            // The connection goes on, and what is kept of it stays with it.
+            connection.state.memo = std::mem::take(&mut late.memo);
+            if let Some(late) = self.wait(late) {
+                self.tell_and_forget(late, 0);
+            }
             return;
         }
         connection.state.memo = self.tell(late, peer);
     }
 
+    /// Puts it to those that wait; gives it back if there is no room.
+    fn wait(&mut self, late: Late<O::Memo>) -> Option<Late<O::Memo>> {
+        if self.late.len() >= LATE {
+            self.late_no_room += 1;
+            return Some(late);
+        }
+        self.late.push(late);
+        None
+    }
+
+    fn tell_and_forget(&mut self, late: Late<O::Memo>, peer: u32) {
+        let mut memo = self.tell(late, peer);
+        self.observer.gone(&mut memo);
+    }
+
+    /// The books of a socket that is not connected: a part for each of those it has sent something to.
+    fn count_datagrams(&mut self, connection: &mut Connection<Talk<O::Memo>>, open: &Open, delta: &Delta, time: u64) {
+        let sent = self.sent_to.take(connection.id);
+        for part in connection.state.accounts.get_or_insert_default().split(open, delta, &sent) {
+            let open = &part.open;
+            let peer = self.naming.datagram_peer(open);
+            let (served, _) = role(&self.naming.listeners, open, connection.role);
+            let port = if served { 0 } else { open.remote_port };
+            let there = address(open, &open.remote_address).filter(|_| self.naming.get(peer).is_none());
+            let late = Late {
+                open: *open,
+                tgid: connection.tgid,
+                role: connection.role,
+                delta: part.delta,
+                guessed: part.guessed,
+                peers: [None, there.and_then(|address| self.remotes.who(address, port, time))],
+                memo: O::Memo::default(),
+                time,
+            };
+            let waits = peer == 0 && self.is_here(open);
+            if let Some(late) = if waits { self.wait(late) } else { Some(late) } {
+                self.tell_and_forget(late, peer);
+            }
+        }
+    }
+
     /// Whether the other end is, or may be, a socket of this host.
     fn is_here(&self, open: &Open) -> bool {
         const TCP: u8 = 6;
-        open.transport == TCP
+        (open.transport == TCP || open.transport == UDP)
             && address(open, &open.remote_address).is_some_and(|there| there.is_loopback() || self.naming.is_own(there))
     }
 
@@ -98,9 +156,9 @@ impl<O: Observer> Parse<O> {
 
     fn tell(&mut self, mut late: Late<O::Memo>, mut peer: u32) -> O::Memo {
         let open = &late.open;
-        let (served, guessed) = role(&self.listeners, open, late.role);
-        if peer == 0 && !served && self.is_here(open) {
-            peer = self.listeners.at(open.netns, open.remote_port).unwrap_or(0);
+        let (served, guessed) = role(&self.naming.listeners, open, late.role);
+        if peer == 0 && !served && open.transport != UDP && self.is_here(open) {
+            peer = self.naming.listeners.at(open.netns, open.remote_port).unwrap_or(0);
         }
         let [local, remote] = &late.peers;
         let [client_pid, server_pid] = order(served, [late.tgid, peer]);
@@ -109,7 +167,7 @@ impl<O: Observer> Parse<O> {
             delta: &late.delta,
             open,
             served,
-            guessed,
+            guessed: guessed || late.guessed,
             processes: &self.naming,
             client_pid,
             server_pid,
@@ -123,13 +181,15 @@ impl<O: Observer> Parse<O> {
     /// Those whose other end is known by now, or will not be; at the end, all of them.
     pub(super) fn settle_late(&mut self, flow: &Flow<Talk<O::Memo>>, now: u64, all: bool) {
         for late in std::mem::take(&mut self.late) {
-            let peer = Tuple::of(&late.open).and_then(|tuple| flow.process_at(tuple.reversed())).unwrap_or(0);
+            let peer = match late.open.transport {
+                UDP => self.naming.datagram_peer(&late.open),
+                _ => Tuple::of(&late.open).and_then(|tuple| flow.process_at(tuple.reversed())).unwrap_or(0),
+            };
             if peer == 0 && !all && now.saturating_sub(late.time) < PATIENCE {
                 self.late.push(late);
                 continue;
             }
-            let mut memo = self.tell(late, peer);
-            self.observer.gone(&mut memo);
+            self.tell_and_forget(late, peer);
         }
     }
 }

@@ -42,18 +42,23 @@ impl Destinations {
             let at = self.sent.binary_search_by_key(&offset, |(sent, _)| *sent).ok()?;
             self.sent.get(at)
         });
-        let (_, Destination { family, port, address }) = *destination?;
-        let remote_address = match (u16::from(open.family), family) {
-            (own, family) if own == family => address,
-            // A socket of IPv6 may be told to send to an address of IPv4.
-            (AF_INET6, AF_INET) => {
-                let [a, b, c, d, ..] = address;
-                Ipv4Addr::new(a, b, c, d).to_ipv6_mapped().octets()
-            }
-            _ => return None,
-        };
-        Some(Open { remote_address, remote_port: port, ..*open })
+        connected_to(open, &destination?.1)
     }
+}
+
+/// The socket as if it were connected there; `None`: its family cannot be.
+pub(super) fn connected_to(open: &Open, to: &Destination) -> Option<Open> {
+    let Destination { family, port, address } = *to;
+    let remote_address = match (u16::from(open.family), family) {
+        (own, family) if own == family => address,
+        // A socket of IPv6 may be told to send to an address of IPv4.
+        (AF_INET6, AF_INET) => {
+            let [a, b, c, d, ..] = address;
+            Ipv4Addr::new(a, b, c, d).to_ipv6_mapped().octets()
+        }
+        _ => return None,
+    };
+    Some(Open { remote_address, remote_port: port, ..*open })
 }
 
 #[cfg(test)]

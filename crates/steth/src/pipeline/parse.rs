@@ -2,7 +2,7 @@
 
 use super::Selected;
 use super::counted::Late;
-use super::listeners::Listeners;
+use super::datagrams::SentTo;
 use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
@@ -34,8 +34,10 @@ pub(super) struct Parse<O: Observer> {
     pub(super) protocols: Selected,
     pub(super) routing: Arc<Routing>,
     pub(super) room: Room,
-    pub(super) listeners: Listeners,
     pub(super) late: Vec<Late<O::Memo>>,
+    /// Last books that went on without waiting for their other end, for want of room.
+    pub(super) late_no_room: u64,
+    pub(super) sent_to: SentTo,
     pub(super) observer: O,
 }
 
@@ -249,6 +251,7 @@ impl<O: Observer> Parse<O> {
                     side,
                     connection: connection.id,
                     open: open.copied(),
+                    books: connection.books.clone(),
                     reversed,
                     client_pid,
                     server_pid,
@@ -266,6 +269,7 @@ impl<O: Observer> Parse<O> {
                 side,
                 connection: connection.id,
                 open,
+                books: connection.books.as_deref(),
                 reversed,
                 processes: &self.naming,
                 client_pid,

@@ -3,7 +3,7 @@
 use super::counted::Counted;
 use crate::naming::{Naming, Waiting};
 use std::net::IpAddr;
-use steth_event::Open;
+use steth_event::{Books, Open};
 use steth_identity::{Beyond, Locality, Party};
 use steth_wire::{Exchange, Names, Side};
 
@@ -34,6 +34,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) side: Side,
     pub(crate) connection: u64,
     pub(crate) open: Option<&'a Open>,
+    /// What the kernel's books of the connection said last.
+    pub(crate) books: Option<&'a Books>,
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
     pub(crate) processes: &'a Naming,
@@ -91,6 +93,7 @@ pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Name
         side: waiting.side,
         connection: waiting.connection,
         open: waiting.open.as_ref(),
+        books: waiting.books.as_deref(),
         reversed: waiting.reversed,
         processes: naming,
         client_pid: waiting.client_pid,

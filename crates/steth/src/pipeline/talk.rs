@@ -1,5 +1,6 @@
 //! The beginning of a conversation: which protocol its first bytes speak, and what is kept until that is known.
 
+use super::datagrams::Accounts;
 use super::destinations::Destinations;
 use steth_event::{ROLE_SERVER, SEND};
 use steth_flow::{Connection, Content, Segment};
@@ -27,6 +28,8 @@ pub(super) struct Talk<M> {
     pub(super) undecided: Option<Box<Undecided>>,
     /// Of a datagram socket that is not connected.
     pub(super) destinations: Option<Box<Destinations>>,
+    /// The same, of its books.
+    pub(super) accounts: Option<Box<Accounts>>,
     pub(super) memo: M,
 }
 

@@ -90,11 +90,11 @@ fn edges(map: Map) -> (f64, usize, Vec<Row>) {
     let names: BTreeMap<&str, String> = map.nodes.iter().map(|node| (&*node.id, node.full_name())).collect();
     let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
     let row = |edge: &Edge| {
-        let numbers = edge.reporters.of(edge.preferred)?;
-        let row = Row::new(name(&edge.server), edge.protocol.clone(), (edge.preferred, numbers));
-        Some(Row { client: Some(name(&edge.client)), port: (edge.port != 0).then_some(edge.port), ..row })
+        let numbers = edge.numbers(map.seconds);
+        let row = Row::new(name(&edge.server), edge.protocol.clone(), (edge.preferred, &numbers));
+        Row { client: Some(name(&edge.client)), port: (edge.port != 0).then_some(edge.port), ..row }
     };
-    (map.seconds, map.edges_total, map.edges.iter().filter_map(row).collect())
+    (map.seconds, map.edges_total, map.edges.iter().map(row).collect())
 }
 
 fn services(windows: Windows) -> (f64, usize, Vec<Row>) {

@@ -1,0 +1,122 @@
+//! Books of UDP and unix sockets, as edges of the map: bytes and datagrams, to whom each socket has sent them.
+
+mod lab;
+
+use lab::process::{Process, command, free_port, wait_until};
+use lab::{Agent, alone};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn start(dir: &Path, service: &str, said: &str, arguments: &[&str]) -> Process {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/l4_datagrams.py");
+    let mut python = command("python3");
+    python.arg(script).args(arguments).env("OTEL_SERVICE_NAME", service);
+    let process = Process::spawn(service, &mut python, dir);
+    process.wait_for(said, SOON, || process.output().contains(said));
+    process
+}
+
+/// Of one side of an edge: bytes and datagrams to the server, and to the client.
+type Moved = [u64; 4];
+
+/// The books by client, server and side, of those services that the test has started.
+fn edges(map: &Value, transport: &str) -> BTreeMap<(String, String, &'static str), Moved> {
+    let nodes = map["nodes"].as_array().expect("nodes").iter();
+    let names: BTreeMap<_, _> = nodes.map(|node| (node["id"].clone().to_string(), node["name"].clone())).collect();
+    let mut found = BTreeMap::new();
+    for edge in map["edges"].as_array().expect("edges") {
+        let name = |end: &str| names[&edge[end].to_string()].as_str().unwrap_or_default().to_owned();
+        for side in ["client", "server"] {
+            let books = &edge["network"][transport][side];
+            let number = |name: &str| books[name].as_u64().unwrap_or(0);
+            let ends = (name("client"), name("server"), side);
+            if books.is_null() || ![&ends.0, &ends.1].into_iter().any(|name| name.starts_with("test-")) {
+                continue;
+            }
+            let moved = ["bytes_to_server", "segments_to_server", "bytes_to_client", "segments_to_client"].map(number);
+            let sum: &mut Moved = found.entry(ends).or_default();
+            sum.iter_mut().zip(moved).for_each(|(sum, moved)| *sum += moved);
+        }
+    }
+    found
+}
+
+fn expected(rows: &[(&str, &str, &'static str, Moved)]) -> BTreeMap<(String, String, &'static str), Moved> {
+    rows.iter().map(|(client, server, side, moved)| (((*client).into(), (*server).into(), *side), *moved)).collect()
+}
+
+/// Waits for the look at the sockets that comes once in each window.
+fn found(agent: &Agent, transport: &str, expected: &BTreeMap<(String, String, &'static str), Moved>) {
+    let mut found = BTreeMap::new();
+    let begun = std::time::Instant::now();
+    while found != *expected && begun.elapsed() < Duration::from_secs(25) {
+        std::thread::sleep(Duration::from_millis(300));
+        found = edges(&agent.json("/api/v1/map?window=10m"), transport);
+    }
+    assert_eq!(found, *expected);
+}
+
+#[test]
+fn each_far_end_of_a_socket_that_is_not_connected_has_what_was_sent_to_it() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = Agent::start();
+    let ports = [free_port().to_string(), free_port().to_string()];
+    let [one, two] = &ports;
+    let start = |service: &str, said: &str, arguments: &[&str]| start(dir.path(), service, said, arguments);
+    let _servers = [start("test-one", "ready", &["server", one]), start("test-two", "ready", &["server", two])];
+    let _clients = [
+        start("test-asker", "done", &["ask", one]),
+        start("test-both", "done", &["ask-both", one, two]),
+        start("test-connected", "done", &["ask-connected", one]),
+    ];
+    let wanted = expected(&[
+        // It has talked with nobody else, so what it received came from there.
+        ("test-asker", "test-one", "client", [60, 3, 120, 3]),
+        ("test-connected", "test-one", "client", [11, 2, 22, 2]),
+        // Nobody tells whom each of these came from.
+        ("test-both", "test-one", "client", [150, 2, 0, 0]),
+        ("test-both", "test-two", "client", [7, 1, 0, 0]),
+        ("test-both", "unknown", "client", [0, 0, 314, 3]),
+        ("test-asker", "test-one", "server", [0, 0, 120, 3]),
+        ("test-both", "test-one", "server", [0, 0, 300, 2]),
+        ("test-connected", "test-one", "server", [0, 0, 22, 2]),
+        ("unknown", "test-one", "server", [60 + 150 + 11, 3 + 2 + 2, 0, 0]),
+        // It has answered one only.
+        ("test-both", "test-two", "server", [7, 1, 14, 1]),
+    ]);
+    found(&agent, "udp", &wanted);
+    assert_eq!(agent.metric("steth_no_room_total", &["datagram_destinations"]), 0.0);
+    assert_eq!(agent.metric("steth_udp_bytes_total", &["server=\"test-two\"", "direction=\"response\""]), 14.0);
+    agent.finish();
+}
+
+#[test]
+fn unix_sockets_tell_client_from_server_and_count_to_the_byte() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = Agent::start();
+    let paths = ["stream", "datagrams"].map(|name| dir.path().join(name).to_string_lossy().into_owned());
+    let [stream, datagrams] = &paths;
+    let server = start(dir.path(), "test-server", "ready", &["unix-server", stream, datagrams]);
+    let _client = start(dir.path(), "test-client", "done", &["unix-client", stream, datagrams]);
+    wait_until("the server has it all", SOON, || server.output().contains("done"));
+    found(
+        &agent,
+        "unix",
+        &expected(&[
+            ("test-client", "test-server", "client", [1000, 1, 300, 1]),
+            ("test-client", "test-server", "server", [1000, 1, 300, 1]),
+            // Of datagrams the kernel does not tell who is at the other end.
+            ("test-client", "unknown", "client", [90, 2, 0, 0]),
+            ("unknown", "test-server", "server", [90, 2, 0, 0]),
+        ]),
+    );
+    agent.finish();
+}
