@@ -3,7 +3,8 @@
 use crate::configuration::Configuration;
 use crate::container_rules::{ContainerRules, Id};
 use anyhow::Context as _;
-use std::collections::HashSet;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -146,7 +147,7 @@ fn selected(rules: &Rules, containers: &ContainerRules, pid: u32) -> bool {
 }
 
 /// The containers in which something runs.
-pub(crate) fn containers_running() -> HashSet<Id> {
+pub(crate) fn containers_running() -> HashSet<Id, FixedState> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(container_of).collect()
