@@ -49,18 +49,19 @@ impl Catalog {
 }
 
 impl Writer {
-    /// Adds up all steps that are over.
+    /// Adds up all steps that are over, and adds what is new to those that were added up before.
     pub(crate) fn roll_up(&mut self) -> Result<(), Fault> {
         for level in Level::ROLLED {
             let due: Vec<u64> = self.pending.get(&level).into_iter().flatten().copied().collect();
             for at in due {
-                if self.in_progress(level, at) {
-                    continue;
-                }
-                // What it is made of first.
-                let finer = level.finer().and_then(|finer| self.pending.get(&finer));
-                if finer.is_some_and(|finer| finer.range(at..at + level.step()).next().is_some()) {
-                    continue;
+                // One that is there already is what is read, so a window that came late goes into it at once.
+                if self.shared.catalog().step(level, at).is_none() {
+                    // Others wait until they are over, and until what they are made of is there.
+                    let finer = level.finer().and_then(|finer| self.pending.get(&finer));
+                    let waits = finer.is_some_and(|finer| finer.range(at..at + level.step()).next().is_some());
+                    if waits || self.in_progress(level, at) {
+                        continue;
+                    }
                 }
                 self.add_up(level, at)?;
                 self.pending.entry(level).or_default().remove(&at);

@@ -125,8 +125,9 @@ fn books(windows: &[Arc<Window>], scan: &EdgeScan<'_>) -> HashMap<Place, String>
         }
     }
     let told = |(place, books): (Place, Books)| {
-        let open = books.open.values().sum();
-        (place, tell(books.guessed, &EdgeTotals { open, ..books.totals }))
+        let mut totals = books.totals;
+        totals.open = books.open.values().sum();
+        (place, tell(books.guessed, &totals))
     };
     groups.into_iter().map(told).collect()
 }
@@ -144,6 +145,16 @@ fn told(group: &EdgeGroup) -> (Place, String) {
 
 /// Asks both a lot of questions about a time, and wants the same answers.
 pub(crate) fn same_answers(store: &Store, windows: &[Arc<Window>], from: u64, to: u64) {
+    same(store, windows, from, to, true);
+}
+
+/// The same of windows that came in any order. Of one that comes into a step that was added up before, coarser tiers do not tell how
+/// many connections were open then.
+pub(crate) fn same_answers_in_any_order(store: &Store, windows: &[Arc<Window>], from: u64, to: u64) {
+    same(store, windows, from, to, false);
+}
+
+fn same(store: &Store, windows: &[Arc<Window>], from: u64, to: u64, in_order: bool) {
     let (client, server) = (EntityId::of("client-1"), EntityId::of("shop/server-1"));
     let filters = [
         Filter::default(),
@@ -169,9 +180,9 @@ pub(crate) fn same_answers(store: &Store, windows: &[Arc<Window>], from: u64, to
                 let count = answer.len();
                 let answer: HashMap<_, _> = answer.into_iter().map(|group| (group.key, group.sums)).collect();
                 assert_eq!(answer.len(), count, "a group comes twice: {question:?}");
-                assert_eq!(answer, exchanges(windows, &question), "{question:?}");
+                assert!(answer == exchanges(windows, &question), "{question:?}");
                 // Of coarser steps those that are open are told line by line.
-                if tier != Tier::Seconds10 && by.len() < 6 {
+                if tier != Tier::Seconds10 && (by.len() < 6 || !in_order) {
                     continue;
                 }
                 let question = EdgeScan { tier, range, step_ms, filter, by, limit: 1 << 20, deadline: deadline() };
@@ -179,7 +190,7 @@ pub(crate) fn same_answers(store: &Store, windows: &[Arc<Window>], from: u64, to
                 let count = answer.len();
                 let answer: HashMap<_, _> = answer.iter().map(told).collect();
                 assert_eq!(answer.len(), count, "a group comes twice: {question:?}");
-                assert_eq!(answer, books(windows, &question), "{question:?}");
+                assert!(answer == books(windows, &question), "{question:?}");
             }
         }
         let mut folded = Folded::default();
