@@ -29,6 +29,18 @@ impl Why {
         Self::NAMES.iter().filter(move |(why, _)| self.has(*why)).map(|(_, name)| *name)
     }
 
+    /// One bit for each reason. Stored data depends on them; they never change.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The reasons of these bits; others are not looked at.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Self {
+        Self(bits & (Self::SLOWEST.0 | Self::ERROR.0 | Self::RANDOM.0))
+    }
+
     /// Whether this is among the reasons.
     #[must_use]
     pub fn has(self, why: Why) -> bool {
@@ -100,6 +112,8 @@ impl Sample {
 /// A sample in the store.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Its number: those that were kept later have greater ones.
+    pub number: u64,
     /// Why it is there, still.
     pub why: Why,
     /// Whose it was when it was kept: who that is may have become known since.

@@ -172,7 +172,7 @@ impl Samples {
             self.bytes -= oldest.sample.size();
             self.counts.evicted += 1;
         }
-        self.kept.insert(number, Kept { why, server: of.server, sample: Arc::new(sample) });
+        self.kept.insert(number, Kept { number, why, server: of.server, sample: Arc::new(sample) });
         self.bytes += size;
         self.counts.kept += 1;
         self.changed = true;

@@ -90,6 +90,23 @@ impl Sketch {
         self.count += other.count;
     }
 
+    /// Adds what a sketch counted that was taken apart ([`Sketch::buckets`], [`Sketch::zeros`]): counts by index, `None` being the
+    /// zero bucket, and what it said of all of them. An index outside of [`bucket::LOWEST`]`..=`[`bucket::HIGHEST`] counts as the
+    /// nearest; what has no bucket adds nothing.
+    pub fn absorb(&mut self, sum: u64, min: u64, max: u64, buckets: impl IntoIterator<Item = (Option<Index>, u64)>) {
+        let before = self.count;
+        for (index, count) in buckets.into_iter().filter(|(_, count)| *count > 0) {
+            let place = index.map_or(0, |index| (index.clamp(bucket::LOWEST, bucket::HIGHEST) + BIAS) as u64);
+            self.add(place, count);
+            self.count = self.count.saturating_add(count);
+        }
+        if self.count > before {
+            self.min = if before == 0 { min } else { self.min.min(min) };
+            self.max = self.max.max(max);
+            self.sum = self.sum.saturating_add(sum);
+        }
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.buckets.clear();
@@ -253,6 +270,19 @@ mod tests {
             prop_assert_eq!(&reverse, &all);
             a.clear();
             prop_assert_eq!(a, Sketch::default());
+        }
+
+        #[test]
+        fn what_was_taken_apart_adds_up_to_the_same(left in durations(), right in durations()) {
+            let (a, b) = (sketch(&left), sketch(&right));
+            let mut all = Sketch::default();
+            for part in [&a, &b, &Sketch::default()] {
+                let zeros = std::iter::once((None, part.zeros()));
+                let buckets = part.buckets().map(|(index, count)| (Some(index), count));
+                let (min, max) = (part.min().unwrap_or_default(), part.max().unwrap_or_default());
+                all.absorb(part.sum(), min, max, zeros.chain(buckets));
+            }
+            prop_assert_eq!(all, sketch(&[left, right].concat()));
         }
     }
 }

@@ -1,0 +1,386 @@
+//! Questions about exchanges and books, file by file: SQL chooses rows, what they add up to is added here, in one pass and without
+//! sorting them.
+
+use crate::catalog::{Catalog, Piece, Step};
+use crate::error::Fault;
+use crate::level::Level;
+use crate::partition::Table;
+use crate::pool::{Pool, Reader};
+use crate::row::{self, Line, Pair, Series};
+use hashbrown::HashMap;
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params_from_iter};
+use std::sync::Arc;
+use steth_query::{Dimension, EdgeGroup, EdgeScan, Error, Filter, Group, Key, Range, Scan, Sums};
+use steth_window::{EdgeTotals, Protocol};
+
+/// Why a scan did not end.
+pub(crate) enum Stop {
+    Fault(String, Fault),
+    Error(Error),
+}
+
+/// What has to be read for a question. Of ten minutes whole hours are read at once, if nobody asks for finer steps.
+pub(crate) fn plan(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
+    let hour = Level::Hour.step();
+    let (from, to) = (range.from_ms, range.to_ms);
+    let (inner, outer) = (from.div_ceil(hour).saturating_mul(hour), to - to % hour);
+    let coarse = step_ms.is_none_or(|step| step > 0 && step % hour == 0);
+    // What was removed at ten minutes is not to come back by the hour.
+    let oldest = catalog.stretch(level).map_or(0, |(oldest, _)| oldest).div_ceil(hour) * hour;
+    let inner = inner.max(oldest);
+    if level != Level::Minutes10 || !coarse || inner >= outer {
+        return catalog.plan(level, from, to);
+    }
+    let mut pieces = catalog.plan(level, from, inner);
+    pieces.extend(catalog.plan(Level::Hour, inner, outer));
+    pieces.extend(catalog.plan(level, outer, to));
+    pieces
+}
+
+/// Numbers that are chosen in a file, as runs: what lies between two that are close is read along, which is cheaper than to look for
+/// the next one.
+fn runs(mut numbers: Vec<i64>) -> Vec<(i64, i64)> {
+    numbers.sort_unstable();
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, end)) if number - *end <= 8 => *end = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    runs
+}
+
+/// A condition of SQL, and its values.
+#[derive(Default)]
+struct Where {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Where {
+    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = i64>) {
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(condition);
+        self.values.extend(values.into_iter().map(Value::Integer));
+    }
+
+    fn ends(filter: &Filter<'_>) -> Self {
+        let mut all = Self::default();
+        if let Some(entity) = filter.entity {
+            all.and("(client = ? OR server = ?)", [entity.0 as i64; 2]);
+        }
+        if let Some(client) = filter.client {
+            all.and("client = ?", [client.0 as i64]);
+        }
+        if let Some(server) = filter.server {
+            all.and("server = ?", [server.0 as i64]);
+        }
+        if let Some(port) = filter.port {
+            all.and("port = ?", [i64::from(port)]);
+        }
+        if let Some(side) = filter.side {
+            all.and("side = ?", [side as i64]);
+        }
+        all
+    }
+}
+
+/// Groups that grow, told apart by time and by what they are grouped by.
+struct Groups<T> {
+    bases: HashMap<Key, u32>,
+    keys: Vec<Key>,
+    places: HashMap<(u64, u32), u32>,
+    groups: Vec<(u64, u32, T)>,
+    limit: usize,
+}
+
+impl<T: Default> Groups<T> {
+    fn new(limit: usize) -> Self {
+        Self { bases: HashMap::new(), keys: Vec::new(), places: HashMap::new(), groups: Vec::new(), limit }
+    }
+
+    fn base(&mut self, key: Key) -> u32 {
+        if let Some(base) = self.bases.get(&key) {
+            return *base;
+        }
+        let base = self.keys.len() as u32;
+        self.keys.push(key.clone());
+        self.bases.insert(key, base);
+        base
+    }
+
+    fn group(&mut self, at: u64, base: u32) -> Result<&mut T, Error> {
+        let place = match self.places.get(&(at, base)) {
+            Some(place) => *place,
+            None if self.groups.len() >= self.limit => return Err(Error::TooMany { limit: self.limit }),
+            None => {
+                let place = self.groups.len() as u32;
+                self.places.insert((at, base), place);
+                self.groups.push((at, base, T::default()));
+                place
+            }
+        };
+        Ok(&mut self.groups[place as usize].2)
+    }
+}
+
+fn at(step: &Step, step_ms: Option<u64>) -> u64 {
+    step_ms.map_or(0, |length| step.at - step.at % length.max(1))
+}
+
+/// Texts of a file.
+struct Texts<'a> {
+    file: &'a Reader<'a>,
+    known: HashMap<i64, Arc<str>>,
+}
+
+impl Texts<'_> {
+    fn number(&self, text: &str) -> Result<Option<i64>, Fault> {
+        Ok(self.file.prepare_cached("SELECT id FROM names WHERE text = ?")?.query_row([text], |row| row.get(0)).optional()?)
+    }
+
+    fn read_all(&mut self) -> Result<(), Fault> {
+        let mut statement = self.file.prepare_cached("SELECT id, text FROM names")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            self.known.insert(row.get(0)?, row.get(1)?);
+        }
+        Ok(())
+    }
+
+    fn text(&self, number: i64) -> Result<Arc<str>, Fault> {
+        Ok(self.known.get(&number).cloned().ok_or(crate::blob::Damaged)?)
+    }
+}
+
+fn pair_key(pair: &Pair, by: &[Dimension]) -> Key {
+    let mut key = Key::default();
+    for dimension in by {
+        match dimension {
+            Dimension::Client => key.client = Some(pair.client),
+            Dimension::Server => key.server = Some(pair.server),
+            Dimension::Port => key.port = Some(pair.port),
+            Dimension::Side => key.side = Some(pair.side),
+            Dimension::Protocol => key.protocol = Some(pair.protocol),
+            Dimension::Operation | Dimension::Status | Dimension::ErrorType | Dimension::Transport => {}
+        }
+    }
+    key
+}
+
+/// Of exchanges, which of the two tables tells.
+fn table(scan: &Scan<'_>) -> Table {
+    let fine = |dimension: &Dimension| matches!(dimension, Dimension::Operation | Dimension::Status | Dimension::ErrorType);
+    let Filter { operation, status, failed, .. } = scan.filter;
+    if operation.is_some() || status.is_some() || failed.is_some() || scan.by.iter().any(fine) {
+        Table::Exchanges
+    } else {
+        Table::Edges
+    }
+}
+
+/// The numbers of a file that are chosen, each with its group.
+fn chosen(file: &Reader<'_>, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Result<HashMap<i64, u32>, Fault> {
+    let mut chosen = HashMap::new();
+    let mut filter = Where::ends(&scan.filter);
+    if let Some(protocol) = scan.filter.protocol {
+        // By name: MySQL's protocol is MariaDB's, too.
+        let same = match protocol {
+            Protocol::Mysql | Protocol::Mariadb => [Protocol::Mysql, Protocol::Mariadb],
+            other => [other, other],
+        };
+        filter.and("protocol IN (?, ?)", same.map(|protocol| protocol as i64));
+    }
+    if table(scan) == Table::Edges {
+        let mut statement = file.prepare_cached(&format!("SELECT id, {} FROM pairs{}", Pair::COLUMNS, filter.sql))?;
+        let mut rows = statement.query(params_from_iter(&filter.values))?;
+        while let Some(row) = rows.next()? {
+            let base = groups.base(pair_key(&Pair::read(row, 1)?, scan.by));
+            chosen.insert(row.get(0)?, base);
+        }
+        return Ok(chosen);
+    }
+    let mut texts = Texts { file, known: HashMap::new() };
+    for (column, text) in [("operation = ?", scan.filter.operation), ("status = ?", scan.filter.status)] {
+        let Some(text) = text else { continue };
+        let Some(number) = texts.number(text)? else { return Ok(chosen) };
+        filter.and(column, [number]);
+    }
+    if let Some(failed) = scan.filter.failed {
+        match (texts.number("")?, failed) {
+            (Some(none), true) => filter.and("error_type != ?", [none]),
+            (Some(none), false) => filter.and("error_type = ?", [none]),
+            (None, true) => {}
+            (None, false) => return Ok(chosen),
+        }
+    }
+    texts.read_all()?;
+    let mut statement =
+        file.prepare_cached(&format!("SELECT id, {} FROM series{}", Series::<i64>::COLUMNS, filter.sql))?;
+    let mut rows = statement.query(params_from_iter(&filter.values))?;
+    while let Some(row) = rows.next()? {
+        let series = Series::read(row, 1)?;
+        let mut key = pair_key(&series.pair, scan.by);
+        for dimension in scan.by {
+            match dimension {
+                Dimension::Operation => {
+                    key.operation = Some(texts.text(series.operation)?);
+                    key.summary = Some(texts.text(series.summary)?);
+                    key.namespace = Some(texts.text(series.namespace)?);
+                }
+                Dimension::Status => key.status = Some(texts.text(series.status)?),
+                Dimension::ErrorType => key.error_type = Some(texts.text(series.error_type)?),
+                _ => {}
+            }
+        }
+        let base = groups.base(key);
+        chosen.insert(row.get(0)?, base);
+    }
+    Ok(chosen)
+}
+
+/// Adds up exchanges.
+pub(crate) fn exchanges(pool: &Pool, pieces: &[Piece], scan: &Scan<'_>) -> Result<Vec<Group>, Stop> {
+    let mut groups = Groups::new(scan.limit);
+    for piece in pieces {
+        let name = piece.name.file();
+        read_exchanges(pool, &name, piece, scan, &mut groups).map_err(|stop| stop.into_stop(&name))?;
+    }
+    let group = |(at, base, sums): (u64, u32, Sums)| Group {
+        key: Key { at_ms: scan.step_ms.map(|_| at), ..groups.keys[base as usize].clone() },
+        sums,
+    };
+    Ok(groups.groups.into_iter().map(group).collect())
+}
+
+fn read_exchanges(pool: &Pool, name: &str, piece: &Piece, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Result<(), Halt> {
+    let file = pool.open(name, Some(scan.deadline))?;
+    let chosen = chosen(&file, scan, groups)?;
+    let runs = runs(chosen.keys().copied().collect());
+    let mut statement = file.prepare_cached(table(scan).select()).map_err(Fault::from)?;
+    for step in &piece.steps {
+        let at = at(step, scan.step_ms);
+        for (first, last) in &runs {
+            let mut rows = statement.query([step.id, *first, *last]).map_err(Fault::from)?;
+            while let Some(row) = rows.next().map_err(Fault::from)? {
+                let number: i64 = row.get(0).map_err(Fault::from)?;
+                if let Some(base) = chosen.get(&number) {
+                    row::add_signals(row, 1, scan.sketches, groups.group(at, *base)?)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a group of books adds up to, with the step that its open connections are of.
+#[derive(Default)]
+struct Books {
+    newest: Option<(u64, i64)>,
+    guessed: bool,
+    transport: Option<steth_window::Transport>,
+    totals: EdgeTotals,
+}
+
+/// Adds up books.
+pub(crate) fn books(pool: &Pool, pieces: &[Piece], scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Stop> {
+    // A key of exchanges has no transport: it is part of the status here, which books do not have.
+    let mut groups: Groups<Books> = Groups::new(scan.limit);
+    for piece in pieces {
+        let name = piece.name.file();
+        read_books(pool, &name, piece, scan, &mut groups).map_err(|stop| stop.into_stop(&name))?;
+    }
+    let group = |(at, base, books): (u64, u32, Books)| {
+        let key = &groups.keys[base as usize];
+        EdgeGroup {
+            at_ms: scan.step_ms.map(|_| at),
+            client: key.client,
+            server: key.server,
+            port: key.port,
+            side: key.side,
+            transport: books.transport,
+            guessed: books.guessed,
+            totals: books.totals,
+        }
+    };
+    Ok(groups.groups.into_iter().map(group).collect())
+}
+
+fn read_books(pool: &Pool, name: &str, piece: &Piece, scan: &EdgeScan<'_>, groups: &mut Groups<Books>) -> Result<(), Halt> {
+    let file = pool.open(name, Some(scan.deadline))?;
+    let mut filter = Where::ends(&scan.filter);
+    if let Some(transport) = scan.filter.transport {
+        filter.and("transport = ?", [row::transport_number(transport)]);
+    }
+    let by_transport = scan.by.contains(&Dimension::Transport);
+    let mut chosen: HashMap<i64, (u32, Line)> = HashMap::new();
+    {
+        let sql = format!("SELECT id, {} FROM lines{}", Line::COLUMNS, filter.sql);
+        let mut statement = file.prepare_cached(&sql).map_err(Fault::from)?;
+        let mut rows = statement.query(params_from_iter(&filter.values)).map_err(Fault::from)?;
+        while let Some(row) = rows.next().map_err(Fault::from)? {
+            let line = Line::read(row, 1)?;
+            let Line { client, server, port, side, .. } = line;
+            let pair = Pair { client, server, port, side, protocol: Protocol::Http };
+            let by: Vec<_> = scan.by.iter().copied().filter(|by| *by != Dimension::Protocol).collect();
+            let mut key = pair_key(&pair, &by);
+            key.status = by_transport.then(|| line.transport.name().into());
+            let base = groups.base(key);
+            chosen.insert(row.get(0).map_err(Fault::from)?, (base, line));
+        }
+    }
+    let runs = runs(chosen.keys().copied().collect());
+    let sql = "SELECT line, open, sums, rtt_min, connect, rtt, accept_wait FROM books WHERE step = ? AND line BETWEEN ? AND ?";
+    let mut statement = file.prepare_cached(sql).map_err(Fault::from)?;
+    for step in &piece.steps {
+        let at = at(step, scan.step_ms);
+        let newest = Some((step.at, step.upto));
+        for (first, last) in &runs {
+            let mut rows = statement.query([step.id, *first, *last]).map_err(Fault::from)?;
+            while let Some(row) = rows.next().map_err(Fault::from)? {
+                let number: i64 = row.get(0).map_err(Fault::from)?;
+                let Some((base, line)) = chosen.get(&number) else { continue };
+                let books = groups.group(at, *base)?;
+                let open = row::add_books(row, 1, &mut books.totals)?;
+                books.guessed |= line.guessed;
+                books.transport = by_transport.then_some(line.transport);
+                // Those that are open do not add up over time: the newest step counts.
+                if newest > books.newest {
+                    (books.newest, books.totals.open) = (newest, open);
+                } else if newest == books.newest {
+                    books.totals.open += open;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a file was not read to its end.
+pub(crate) enum Halt {
+    Fault(Fault),
+    Error(Error),
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Halt {
+    pub(crate) fn into_stop(self, file: &str) -> Stop {
+        match self {
+            Self::Fault(fault) => Stop::Fault(file.to_owned(), fault),
+            Self::Error(error) => Stop::Error(error),
+        }
+    }
+}
