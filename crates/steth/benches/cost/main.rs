@@ -51,7 +51,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "http",
     "file",
     "redis",
@@ -63,6 +63,7 @@ const SECTIONS: [&str; 13] = [
     "untouched",
     "l4",
     "processes",
+    "visit",
     "memory",
     "replay",
 ];
@@ -152,6 +153,8 @@ fn main() -> anyhow::Result<()> {
         short_lived::program(&mut report, &plan)?;
         many_processes::turnover(&mut report, &plan)?;
         many_processes::crowd(&mut report, &plan)?;
+    }
+    if wanted("visit") {
         many_processes::visit(&mut report, &plan)?;
     }
     if wanted("memory") {

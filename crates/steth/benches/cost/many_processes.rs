@@ -59,10 +59,11 @@ pub(crate) fn visit(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
         for _ in 0..PROCESSES {
             let client = OwnedFd::from(TcpStream::connect(listener.local_addr()?)?);
             here.push(listener.accept()?.0);
-            crowd.push(Guarded::spawn(anywhere("sleep").arg("600").stdin(client))?);
+            crowd.push(Guarded::spawn(anywhere("sleep").arg("600").stdout(client))?);
         }
         let (with, sockets) = look()?;
-        anyhow::ensure!(sockets >= 2 * PROCESSES, "{sockets} sockets were found");
+        // The other ends are this process's own, which the kernel side passes over as it does the agent's.
+        anyhow::ensure!(sockets >= PROCESSES, "{sockets} sockets were found");
         drop((crowd, here));
         let (after, _) = look()?;
         alone.push(f64::midpoint(before, after));
@@ -71,7 +72,7 @@ pub(crate) fn visit(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     }
     report.section("The look at all open files, among 2,000 processes with a connection each");
     report.row("without them", "ms", &alone, None);
-    report.row("longer with them: 4,000 sockets", "ms", &among, None);
+    report.row("longer with them", "ms", &among, None);
     report.row("twice without, the difference (noise)", "ms", &noise, None);
     Ok(())
 }
