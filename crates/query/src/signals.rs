@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct Signals {
     /// Exchanges.
     pub count: u64,
-    /// Exchanges per second of the range.
+    /// Exchanges per second of what was kept of the range.
     pub rate: f64,
     /// Of these: failed.
     pub errors: u64,
@@ -114,6 +114,18 @@ pub enum SideName {
     Client,
     Server,
     Network,
+}
+
+impl SideName {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Network => "network",
+        }
+    }
 }
 
 impl From<Side> for SideName {

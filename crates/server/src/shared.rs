@@ -2,8 +2,10 @@
 
 use crate::health::Health;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use steth_query::{Engine, Processes, Range, Recent};
 use steth_samples::Kept;
 use steth_window::Window;
 
@@ -56,7 +58,27 @@ pub struct Shared {
     current: ArcSwapOption<Window>,
     health: ArcSwap<Health>,
     samples: ArcSwap<Vec<Kept>>,
+    asked: OnceLock<Asked>,
+    store: OnceLock<Store>,
     version: AtomicU64,
+}
+
+/// Who is asked for processes.
+struct Asked(Processes);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+/// An engine that keeps more than the newest windows.
+struct Store(Arc<dyn Engine>);
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
 }
 
 impl Shared {
@@ -70,6 +92,8 @@ impl Shared {
             current: ArcSwapOption::empty(),
             health: ArcSwap::default(),
             samples: ArcSwap::default(),
+            asked: OnceLock::new(),
+            store: OnceLock::new(),
             version: AtomicU64::new(0),
         }
     }
@@ -97,6 +121,46 @@ impl Shared {
     pub fn publish_samples(&self, samples: Arc<Vec<Kept>>) {
         self.samples.store(samples);
         self.changed();
+    }
+
+    /// Whoever looks at an entity is told its processes by this, on a thread that makes answers. Only the first one counts.
+    pub fn ask_for_processes(&self, processes: Processes) {
+        let _ = self.asked.set(Asked(processes));
+    }
+
+    /// Questions are answered from this engine from now on, instead of from the newest windows. Only the first one counts.
+    pub fn answer_from(&self, engine: Arc<dyn Engine>) {
+        let _ = self.store.set(Store(engine));
+    }
+
+    /// What questions are answered from.
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        match self.store.get() {
+            Some(Store(engine)) => engine.clone(),
+            None => Arc::new(self.recent()),
+        }
+    }
+
+    /// The finished windows in memory.
+    fn recent(&self) -> Recent {
+        let (history, current) = self.windows();
+        let ms = |ns: u64| ns / 1_000_000;
+        let oldest = history.windows.first().map(|(window, _)| &**window);
+        // Windows without anything in them are not handed over. The current one begins where the last one ended.
+        let known = Range {
+            from_ms: match oldest {
+                Some(oldest) if oldest.sequence > 1 => ms(oldest.start),
+                Some(oldest) => ms(oldest.start.min(self.started)),
+                None => ms(self.started),
+            },
+            to_ms: ms(current.map_or(0, |current| current.start)),
+        };
+        let windows = history.windows.iter().map(|(window, _)| window.clone()).collect();
+        Recent::new(windows, self.samples(), known)
+    }
+
+    pub(crate) fn processes(&self) -> Option<Processes> {
+        self.asked.get().map(|Asked(processes)| processes.clone())
     }
 
     fn changed(&self) {

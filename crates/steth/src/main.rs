@@ -5,7 +5,6 @@
 
 mod account;
 mod agent;
-mod answers;
 mod ask;
 mod configuration;
 mod container_rules;
@@ -18,7 +17,9 @@ mod map;
 mod naming;
 mod pipeline;
 mod print;
+mod processes;
 mod record;
+mod remote;
 mod replay;
 mod requests;
 mod run;

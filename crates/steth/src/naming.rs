@@ -75,6 +75,11 @@ impl Naming {
         }
     }
 
+    /// All processes that are known.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Party>> {
+        self.processes.all().filter(|party| !party.name.is_empty())
+    }
+
     /// Who this is, as far as is known by now.
     #[inline]
     pub(crate) fn get(&self, pid: u32) -> Option<&Arc<Party>> {
