@@ -5,7 +5,6 @@ use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::container_rules::ContainerRules;
 use crate::pipeline::{Pipeline, Selected};
-use crate::requests::Requests;
 use crate::store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
@@ -94,7 +93,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
-    let (store, feed) = opened.map(|(store, writer)| Ok::<_, std::io::Error>((store, writer.start()?))).transpose()?.unzip();
+    let (store, feed) =
+        opened.map(|(store, writer)| Ok::<_, std::io::Error>((store, writer.start()?))).transpose()?.unzip();
     let limits = configuration.pipeline()?;
     let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
     let mut pipeline = Pipeline::new(&limits, protocols, counter);
@@ -147,9 +147,11 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
             feed.reached(over - over % Windows::LENGTH);
         }
         shared.publish_current(counter.snapshot(now, tables));
-        if let Some(samples) = counter.requests(now).and_then(Requests::snapshot) {
+        if let Some(requests) = counter.requests(now)
+            && let Some(samples) = requests.snapshot()
+        {
             if let Some(feed) = &feed {
-                feed.samples(samples.clone());
+                feed.samples(samples.clone(), requests.forgotten());
             }
             shared.publish_samples(samples);
         }
@@ -181,7 +183,9 @@ fn close(feed: Feed, pipeline: &mut Pipeline<Counter>) {
     while let Some(window) = counter.close(tables) {
         feed.window_in_time(window);
     }
-    feed.close(counter.requests(now).and_then(Requests::snapshot), Some(now));
+    let requests = counter.requests(now);
+    let samples = requests.and_then(|requests| Some((requests.snapshot()?, requests.forgotten())));
+    feed.close(samples, Some(now));
 }
 
 fn selection_of(agent: &Agent, configuration: &Configuration) -> anyhow::Result<Selection> {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use steth_query::{Dimension, EdgeScan, Engine, Filter, Range, Scan, Tier};
 use steth_store::{Options, Store};
 use steth_window::{
-    EdgeKey, EdgeSeen, EdgeSums, Entities, EntityId, Key, Limits, Observation, Opened, Protocol, Side, Status, Transport, Window,
-    Windows,
+    EdgeKey, EdgeSeen, EdgeSums, Entities, EntityId, Key, Limits, Observation, Opened, Protocol, Side, Status,
+    Transport, Window, Windows,
 };
 
 /// Seconds since 1970 of the first window: the beginning of a day.
@@ -57,13 +57,25 @@ fn window(seed: u64, services: u64, operations: u64) -> Window {
                         let duration_ns = (0..4).map(|_| 200_000 + dice.below(2_000_000)).sum();
                         let queue_ns = (side == Side::Server).then_some(duration_ns / 10);
                         let (first_byte_ns, response_bytes) = (Some(duration_ns / 2), dice.below(10_000));
-                        let seen = Observation { duration_ns, queue_ns, first_byte_ns, response_bytes, ..Observation::default() };
+                        let seen = Observation {
+                            duration_ns,
+                            queue_ns,
+                            first_byte_ns,
+                            response_bytes,
+                            ..Observation::default()
+                        };
                         windows.record(T * SECOND, &key, &seen);
                     }
                 }
-                let key = EdgeKey { client, server, server_port: 8080, side, transport: Transport::Tcp, guessed: false };
-                let sums = EdgeSums { bytes_to_server: dice.below(1 << 20), segments_to_server: dice.below(1000), ..EdgeSums::default() };
-                let seen = EdgeSeen { sums, rtt_ns: Some(50_000 + dice.below(100_000)), open: true, ..EdgeSeen::default() };
+                let key =
+                    EdgeKey { client, server, server_port: 8080, side, transport: Transport::Tcp, guessed: false };
+                let sums = EdgeSums {
+                    bytes_to_server: dice.below(1 << 20),
+                    segments_to_server: dice.below(1000),
+                    ..EdgeSums::default()
+                };
+                let seen =
+                    EdgeSeen { sums, rtt_ns: Some(50_000 + dice.below(100_000)), open: true, ..EdgeSeen::default() };
                 windows.edge(&key, &seen, &mut Opened::default());
             }
         }
@@ -111,12 +123,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = write(directory, hours * 360, &different)?;
     let status = store.status();
     let per = |total: u64, of: u64| total as f64 / of.max(1) as f64;
-    println!("{} windows, {:.0} MiB in {} files, {:.1} ms a window with all roll-ups", status.written, per(status.bytes, 1 << 20),
-        status.partitions, per(status.busy_ns, status.written) / 1e6);
+    println!(
+        "{} windows, {:.0} MiB in {} files, {:.1} ms a window with all roll-ups",
+        status.written,
+        per(status.bytes, 1 << 20),
+        status.partitions,
+        per(status.busy_ns, status.written) / 1e6
+    );
 
     let all = Range { from_ms: T * 1000, to_ms: (T + hours * 3600) * 1000 };
     let deadline = || Instant::now() + Duration::from_secs(60);
-    use Dimension::{Client, Operation, Port, Protocol as By, Server, Side as BySide, Status as Code, Transport as Carrier};
+    use Dimension::{
+        Client, Operation, Port, Protocol as By, Server, Side as BySide, Status as Code, Transport as Carrier,
+    };
     let exchanges = |tier, range, step_ms, filter, by: &[Dimension]| {
         let scan = Scan { tier, range, step_ms, filter, by, sketches: true, limit: 1 << 20, deadline: deadline() };
         store.exchanges(&scan).expect("an answer").len()
@@ -132,8 +151,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     median("map of all hours (exchanges and books, with sketches)", map);
     let last = |seconds: u64| Range { from_ms: all.to_ms - seconds * 1000, to_ms: all.to_ms };
-    median("map of the last 15 minutes (at 1 minute)", || exchanges(Tier::Minute, last(900), None, Filter::default(), &edge));
-    median("map of the last 5 minutes (at 10 seconds)", || exchanges(Tier::Seconds10, last(300), None, Filter::default(), &edge));
+    median("map of the last 15 minutes (at 1 minute)", || {
+        exchanges(Tier::Minute, last(900), None, Filter::default(), &edge)
+    });
+    median("map of the last 5 minutes (at 10 seconds)", || {
+        exchanges(Tier::Seconds10, last(300), None, Filter::default(), &edge)
+    });
     let of = Filter { entity: Some(EntityId::of("shop/service-7")), ..Filter::default() };
     let page = |tier, range, step| {
         exchanges(tier, range, None, of, &edge)
@@ -141,7 +164,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             + exchanges(tier, range, Some(step), of, &[BySide])
             + books(tier, range, of, &[Client, Server, Port, BySide, Carrier])
     };
-    median("page of a service, the last hour (edges, operations, a series, books)", || page(Tier::Minute, last(3600), 60_000));
+    median("page of a service, the last hour (edges, operations, a series, books)", || {
+        page(Tier::Minute, last(3600), 60_000)
+    });
     median("page of a service, all hours", || page(Tier::Minutes10, all, 600_000));
     drop(store);
 

@@ -15,7 +15,7 @@ fn a_full_disk_is_said_once_declared_and_got_over() {
     std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).expect("root may");
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-        mount(Some("steth"), &path, Some("tmpfs"), MsFlags::empty(), Some("size=6m")).unwrap();
+        mount(Some("steth"), &path, Some("tmpfs"), MsFlags::empty(), Some("size=16m")).unwrap();
         let ballast = path.join("ballast");
         let (options, said) = options(64 << 20, None);
         let (store, writer) = Store::open(&path.join("data"), options).unwrap();
@@ -27,7 +27,7 @@ fn a_full_disk_is_said_once_declared_and_got_over() {
         };
         put(0, 30);
         // Somebody else takes all the room that is left.
-        let mut bytes = 8 << 20;
+        let mut bytes = 16 << 20;
         while bytes > 0 {
             match fs::write(&ballast, vec![1; bytes]) {
                 Ok(()) => break,
@@ -61,7 +61,11 @@ fn a_full_disk_is_said_once_declared_and_got_over() {
         }
         assert_eq!(lost, full.failed);
         for tier in Tier::ALL {
-            assert_eq!(count(&store, tier, range(T, T + 1200)), count(&store, Tier::Seconds10, range(T, T + 1200)), "{tier:?}");
+            assert_eq!(
+                count(&store, tier, range(T, T + 1200)),
+                count(&store, Tier::Seconds10, range(T, T + 1200)),
+                "{tier:?}"
+            );
         }
     })
     .join()

@@ -13,7 +13,8 @@ use steth_window::{
 /// Seconds since 1970: the beginning of a day.
 pub(crate) const T: u64 = 1_698_624_000;
 
-const NAMES: [&str; 9] = ["", "GET /", "GET /cart/{id}", "SELECT ?", "SELECT users", "shop", "timeout", "NXDOMAIN", "500"];
+const NAMES: [&str; 9] =
+    ["", "GET /", "GET /cart/{id}", "SELECT ?", "SELECT users", "shop", "timeout", "NXDOMAIN", "500"];
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Dice(pub(crate) u64);
@@ -94,7 +95,10 @@ pub(crate) type Said = Arc<Mutex<Vec<String>>>;
 
 pub(crate) fn options(bytes: u64, now: Option<u64>) -> (Options, Said) {
     let said = Said::default();
-    let say = { let said = said.clone(); move |what: &str| said.lock().unwrap().push(what.to_owned()) };
+    let say = {
+        let said = said.clone();
+        move |what: &str| said.lock().unwrap().push(what.to_owned())
+    };
     (Options { bytes, now: now.map(|now| now * 1_000_000_000), say: Box::new(say) }, said)
 }
 

@@ -10,7 +10,13 @@ fn fifty_readers_during_ingest_see_whole_windows_only() {
     let (store, feed) = open(dir.path());
     let windows: Vec<_> = (1..=200).map(|n| window(n, T + 10 * n)).collect();
     // After how many windows how much there is.
-    let mut sums: Vec<u64> = windows.iter().scan(0, |sum, window| { *sum += counted([window]); Some(*sum) }).collect();
+    let mut sums: Vec<u64> = windows
+        .iter()
+        .scan(0, |sum, window| {
+            *sum += counted([window]);
+            Some(*sum)
+        })
+        .collect();
     sums.insert(0, 0);
     let (done, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -21,7 +27,8 @@ fn fifty_readers_during_ingest_see_whole_windows_only() {
                 while !done.load(Ordering::Relaxed) {
                     let by = [Dimension::Operation];
                     let question = Scan { by: &by, ..scan(tier, range(T, T + 2400)) };
-                    let count = store.exchanges(&question).expect("an answer").iter().map(|group| group.sums.count).sum();
+                    let count =
+                        store.exchanges(&question).expect("an answer").iter().map(|group| group.sums.count).sum();
                     // Exactly so many windows as were there at some moment, and never fewer than before.
                     let place = sums.binary_search(&count);
                     assert!(place.is_ok_and(|place| place >= seen), "{tier:?}: {count} after {seen} windows");

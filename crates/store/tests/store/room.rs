@@ -10,7 +10,7 @@ fn what_is_beyond_the_budget_goes_the_oldest_first_and_coarser_steps_stay_longer
     let budget = 8 << 20;
     let (store, writer) = Store::open(dir.path(), options(budget, None).0).unwrap();
     let feed = writer.start().unwrap();
-    let windows: Vec<_> = (0..1500).map(|n| window(n, T + 10 * n)).collect();
+    let windows: Vec<_> = (0..1000).map(|n| window(n, T + 10 * n)).collect();
     windows.iter().for_each(|window| feed.window_in_time(window.clone()));
     feed.close(None, None);
     let status = store.status();
@@ -23,7 +23,7 @@ fn what_is_beyond_the_budget_goes_the_oldest_first_and_coarser_steps_stay_longer
     assert!(from[0] > T && from[0] > from[1], "{from:?}");
     for (tier, from) in Tier::ALL.into_iter().zip(from) {
         let kept = windows.iter().filter(|window| window.start / 1_000_000_000 >= from);
-        assert_eq!(count(&store, tier, range(from, T + 15_600)), counted(kept), "{tier:?}");
+        assert_eq!(count(&store, tier, range(from, T + 10_800)), counted(kept), "{tier:?}");
     }
     let there: u64 = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert!(there <= budget + (128 << 10), "{there} bytes");

@@ -1,7 +1,6 @@
 //! Requests that are kept one by one.
 
 use crate::kit::{T, deadline, open, range, window};
-use std::sync::Arc;
 use steth_query::{Engine, Filter, SampleScan};
 use steth_samples::{Glance, Limits, Operation, Sample, Samples};
 use steth_store::{Feed, Store};
@@ -30,13 +29,24 @@ impl Kit {
         let namespace = server.find('/').unwrap_or(0);
         let json = format!(r#""exchange":{{"at":{second}}}"#).into();
         let (operation, side) = ("GET /".into(), Side::Server);
-        let sample = Sample { server: server.into(), server_namespace: namespace, operation, side, end, duration_ns, failed, json };
+        let sample = Sample {
+            server: server.into(),
+            server_namespace: namespace,
+            operation,
+            side,
+            end,
+            duration_ns,
+            failed,
+            json,
+        };
         self.samples.keep(&of, why, sample);
     }
 
     /// Hands over what there is, and waits until it is written.
     fn write(&mut self) {
-        self.feed.samples(self.samples.snapshot().unwrap_or_else(|| Arc::new(vec![])));
+        if let Some(samples) = self.samples.snapshot() {
+            self.feed.samples(samples, self.samples.forgotten());
+        }
         self.windows += 1;
         self.feed.window_in_time(window(self.windows, T + 10 * self.windows));
         crate::kit::settled(&self.store, self.windows);
@@ -75,7 +85,7 @@ fn requests_are_kept_as_they_are_and_found_by_what_they_are() {
     kit.request("shop/cart", 70, 100, false);
     let Kit { mut samples, store, feed, .. } = kit;
     let kept = samples.snapshot().unwrap();
-    feed.close(Some(kept.clone()), None);
+    feed.close(Some((kept.clone(), samples.forgotten())), None);
     let mut there: Vec<_> = kept.iter().map(|kept| kept.sample.end / SECOND - T).collect();
     there.sort_by_key(|second| std::cmp::Reverse(*second));
     assert_eq!(seconds(&store, all()), there);
