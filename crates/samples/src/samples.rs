@@ -68,6 +68,8 @@ pub struct Samples {
     /// By number, which is their order in time.
     kept: BTreeMap<u64, Kept>,
     number: u64,
+    /// Above all numbers that had to go for want of room.
+    forgotten: u64,
     bytes: usize,
     changed: bool,
     counts: Counts,
@@ -87,6 +89,7 @@ impl Samples {
             operations: HashMap::new(),
             kept: BTreeMap::new(),
             number: 0,
+            forgotten: 0,
             bytes: 0,
             changed: false,
             counts: Counts::default(),
@@ -168,7 +171,8 @@ impl Samples {
             self.let_go(random, Why::RANDOM);
         }
         while self.kept.len() >= self.limits.samples.max(1) || self.bytes + size > self.limits.bytes {
-            let Some((_, oldest)) = self.kept.pop_first() else { break };
+            let Some((number, oldest)) = self.kept.pop_first() else { break };
+            self.forgotten = number + 1;
             self.bytes -= oldest.sample.size();
             self.counts.evicted += 1;
         }
@@ -203,6 +207,12 @@ impl Samples {
     /// Everything that is kept, newest first; `None` if that is the same as the last time.
     pub fn snapshot(&mut self) -> Option<Arc<Vec<Kept>>> {
         std::mem::take(&mut self.changed).then(|| Arc::new(self.kept.values().rev().cloned().collect()))
+    }
+
+    /// Above all numbers that had to go for want of room: what is not there any more and has a greater one gave way to a better one.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// What became of what.

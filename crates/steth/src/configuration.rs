@@ -58,9 +58,10 @@ options! {
     /// Listen beyond loopback also without token or TLS. Anyone who reaches the address can then read what is observed here; the
     /// page says so in red.
     server.insecure_listen: bool = false;
-    /// Directory for finished windows, created with mode 0700. Empty: they are kept in memory only, for one hour.
+    /// Directory of the store, created with mode 0700: windows of 10 seconds, added up to 1 and 10 minutes, and requests. It belongs to
+    /// one agent at a time. Empty: finished windows are kept in memory only, for one hour.
     store.data: PathBuf = PathBuf::new();
-    /// Bytes that finished windows may take in that directory; the oldest files are removed first.
+    /// Bytes that the store may take, at least 8388608; the files that were begun first are removed first.
     store.bytes: u64 = 256 << 20;
     /// Bytes copied of the head of a response whose end is known from its head; 64 to 1024.
     capture.head: u32 = 1024;
@@ -227,6 +228,8 @@ impl Configuration {
             "capture.ring_kib is {ring}; it must be a power of two from 4 to 1048576"
         );
         anyhow::ensure!((64..=1024).contains(&self.capture.head), "capture.head is {}; 64 to 1024", self.capture.head);
+        let bytes = self.store.bytes;
+        anyhow::ensure!(bytes >= 8 << 20, "store.bytes is {bytes}; at least 8388608 (8 MiB)");
         anyhow::ensure!(self.limits.connections > 0, "limits.connections is 0; at least 1");
         anyhow::ensure!(self.limits.processes > 0, "limits.processes is 0; at least 1");
         crate::selection::of(self)?;

@@ -3,7 +3,7 @@
 use crate::configuration::Configuration;
 use crate::pipeline::{Counted, Observer, Pipeline, Seen};
 use crate::slow::Slow;
-use crate::store::Store;
+use crate::store;
 use crate::watch::Printer;
 use crate::windows::{Counter, Memo};
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use steth_event::recording::{MAGIC, Reader};
+use steth_store::{Feed, Store};
 use steth_wire::Protocol;
 
 /// What to replay, and what to show of it.
@@ -79,6 +80,7 @@ impl Observer for Output {
 struct Kept {
     counter: Counter,
     store: Store,
+    feed: Feed,
     /// When windows are looked at next, in nanoseconds since 1970.
     due: u64,
 }
@@ -102,7 +104,7 @@ fn hand_over(pipeline: &mut Pipeline<Output>, now: u64) {
     let Some(kept) = &mut output.kept else { return };
     kept.due = now.saturating_add(LOOK);
     while let Some(window) = kept.counter.roll(now, tables) {
-        kept.store.write(&window);
+        kept.feed.window_in_time(window);
     }
 }
 
@@ -112,9 +114,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let configuration = Configuration::read_or_default(args.config.as_deref())?;
     let slow = args.slow.map(|slow| slow.thresholds(configuration.thresholds()));
     let printer = Printer::new(args.json, slow);
-    let store = args.data.as_ref().map(|data| Store::open(data, configuration.store.bytes)).transpose()?;
     let counter = Counter::new(0, configuration.windows(), configuration.thresholds());
-    let output = Output { printer, print: !args.summary, kept: store.map(|store| Kept { counter, store, due: 0 }) };
+    let kept = match &args.data {
+        Some(data) => {
+            let (store, writer) = store::open(data, configuration.store.bytes, None)?;
+            Some(Kept { counter, store, feed: writer.start()?, due: 0 })
+        }
+        None => None,
+    };
+    let output = Output { printer, print: !args.summary, kept };
     let selected = configuration.selected(args.protocol)?;
     let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, output);
 
@@ -149,11 +157,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let (output, tables) = pipeline.observer_and_tables();
     let mut failed = 0;
-    if let Some(kept) = &mut output.kept {
+    if let Some(mut kept) = output.kept.take() {
         while let Some(window) = kept.counter.close(tables) {
-            kept.store.write(&window);
+            kept.feed.window_in_time(window);
         }
-        failed = kept.store.failed;
+        kept.feed.close(None, None);
+        let status = kept.store.status();
+        failed = status.failed + status.dropped;
     }
     output.printer.flush();
     output.printer.last(&ledger)?;

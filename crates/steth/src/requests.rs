@@ -67,6 +67,11 @@ impl Requests {
         self.samples.snapshot()
     }
 
+    /// Above all numbers of those that had to go for want of room.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.samples.forgotten()
+    }
+
     /// What became of what, for `/metrics` and health.
     pub(crate) fn counters(&self) -> Vec<Counter> {
         let (counts, (samples, bytes)) = (self.samples.counts(), self.samples.held());

@@ -6,8 +6,7 @@ use crate::configuration::Configuration;
 use crate::crowded::Crowded;
 use crate::pipeline::{Pipeline, Selected};
 use crate::processes::Board;
-use crate::requests::Requests;
-use crate::store::Store;
+use crate::store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
 use std::net::SocketAddr;
@@ -19,6 +18,8 @@ use steth_event::counter;
 use steth_probe::privileges::Capabilities;
 use steth_probe::{Selection, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
+use steth_store::{Feed, Store};
+use steth_window::Windows;
 use steth_wire::Protocol;
 
 /// Where from, where to.
@@ -81,7 +82,9 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     }
     let server = Server::bind(settings)?;
     let data = &configuration.store.data;
-    let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
+    let kept = !data.as_os_str().is_empty();
+    // Before anything is attached: a directory that is in use, or of a newer version, is for a person to decide.
+    let opened = kept.then(|| store::open(data, configuration.store.bytes, Some(now()))).transpose()?;
     let selection = selection::of(configuration)?;
     let (probe, containers) = selection::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
@@ -89,10 +92,15 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         selection: selection.clone(),
         ..Settings::default()
     })?;
-    let more = store.as_ref().map_or(&[][..], Store::needs);
+    let more = if kept { store::needs(data) } else { &[] };
     let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
+    let (store, feed) =
+        opened.map(|(store, writer)| Ok::<_, std::io::Error>((store, writer.start()?))).transpose()?.unzip();
+    if let Some(store) = &store {
+        shared.answer_from(Arc::new(store.clone()));
+    }
     let limits = configuration.pipeline()?;
     let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
     let mut pipeline = Pipeline::new(&limits, protocols, counter);
@@ -100,7 +108,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         hooks: agent.probe().hooks().collect(),
         usage: Usage::default(),
         started: Instant::now(),
-        failed_windows: 0,
+        store,
         share: selection.connections.share(),
         containers_no_room: 0,
         containers: steth_containers::Counters::default(),
@@ -141,8 +149,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         let now = now();
         let (counter, tables) = pipeline.observer_and_tables();
         while let Some(window) = counter.roll(now, tables) {
-            if let Some(store) = &mut store {
-                store.write(&window);
+            if let Some(feed) = &feed {
+                feed.window(window.clone());
             }
             shared.publish_finished(window);
         }
@@ -150,11 +158,19 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
             left = Some(Instant::now());
             board.put(tables.naming);
         }
+        if let Some(feed) = &feed {
+            let over = now.saturating_sub(Windows::GRACE);
+            feed.reached(over - over % Windows::LENGTH);
+        }
         shared.publish_current(counter.snapshot(now, tables));
-        if let Some(samples) = counter.requests(now).and_then(Requests::snapshot) {
+        if let Some(requests) = counter.requests(now)
+            && let Some(samples) = requests.snapshot()
+        {
+            if let Some(feed) = &feed {
+                feed.samples(samples.clone(), requests.forgotten());
+            }
             shared.publish_samples(samples);
         }
-        shown.failed_windows = store.as_ref().map_or(0, |store| store.failed);
         shown.containers_no_room = agent.containers().no_room();
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
@@ -164,11 +180,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     }
     agent.finish(&mut |record| pipeline.record(record));
     pipeline.finish();
-    let (counter, tables) = pipeline.observer_and_tables();
-    if let Some(window) = counter.close(tables)
-        && let Some(store) = &mut store
-    {
-        store.write(&window);
+    if let Some(feed) = feed {
+        close(feed, &mut pipeline);
     }
     let account = pipeline.account().to_json();
     server.stop();
@@ -178,6 +191,18 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         account["exchanges"]["lost"]
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The windows and requests that are left, and that this is all of it until now.
+fn close(feed: Feed, pipeline: &mut Pipeline<Counter>) {
+    let now = now();
+    let (counter, tables) = pipeline.observer_and_tables();
+    while let Some(window) = counter.close(tables) {
+        feed.window_in_time(window);
+    }
+    let requests = counter.requests(now);
+    let samples = requests.and_then(|requests| Some((requests.snapshot()?, requests.forgotten())));
+    feed.close(samples, Some(now));
 }
 
 fn selection_of(agent: &Agent, configuration: &Configuration) -> anyhow::Result<Selection> {
@@ -211,7 +236,8 @@ struct Shown {
     hooks: Vec<String>,
     usage: Usage,
     started: Instant,
-    failed_windows: u64,
+    /// Where windows are kept, if they are.
+    store: Option<Store>,
     /// Of connections, those that are observed: `selection.sampling`.
     share: f64,
     containers_no_room: u64,
@@ -241,7 +267,6 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         vec![],
         account.hook_runs_missed,
     );
-    add("steth_windows_failed_total", "Finished windows that could not be written.", vec![], shown.failed_windows);
     add(
         "steth_containers_undecided_total",
         "Containers that were not judged by the rules, and so are not observed, because there was no room for them.",
@@ -315,6 +340,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         labels: vec![],
         value: shown.share,
     });
+    counters.extend(shown.store.iter().flat_map(|store| store::counters(&store.status())));
     let (cpu, memory_bytes) = shown.usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),

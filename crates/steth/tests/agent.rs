@@ -3,13 +3,15 @@
 mod lab;
 
 use lab::process::{Process, command};
-use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, redis_benchmark, wait_until};
+use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, kept, redis_benchmark, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use steth_probe::Inventory;
+use steth_query::Filter;
+use steth_window::Side;
 
 fn steth() -> Command {
     command(env!("CARGO_BIN_EXE_steth"))
@@ -157,16 +159,9 @@ fn run_serves_metrics_and_health_under_load_and_keeps_windows() {
     assert!(get(port, "/").contains("<html"));
     agent.signal(Signal::SIGTERM);
     assert!(agent.wait_for_end(Duration::from_secs(10)).success(), "{}", agent.errors());
-    let kept: u64 = std::fs::read_dir(&data)
-        .expect("the data directory")
-        .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a file of windows"))
-        .flat_map(|text| {
-            text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>()
-        })
-        .flat_map(|window| window["rows"].as_array().cloned().unwrap_or_default())
-        .filter(|row| row["operation"] == "GET" && row["side"] == "server" && row["server_port"] == redis_port)
-        .filter_map(|row| row["count"].as_u64())
-        .sum();
+    let filter = Filter { operation: Some("GET"), side: Some(Side::Server), port: Some(redis_port), ..Filter::default() };
+    let (groups, _) = kept(&data, filter, &[]);
+    let kept: u64 = groups.iter().map(|group| group.sums.count).sum();
     assert_eq!(kept, load);
 }
 

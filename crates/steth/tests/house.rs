@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -26,6 +26,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("window", &["ledger"]),
     ("samples", &["window"]),
     ("query", &["samples", "window"]),
+    ("store", &["query", "samples", "window"]),
     ("server", &["ledger", "query", "samples", "window"]),
     (
         "steth",
@@ -41,6 +42,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
             "query",
             "samples",
             "server",
+            "store",
             "verdict",
             "window",
             "wire",

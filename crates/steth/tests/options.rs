@@ -3,10 +3,11 @@
 mod lab;
 
 use lab::process::command;
-use lab::{Nginx, Python, Steth, ab, alone, curl, wait_until};
+use lab::{Nginx, Python, Steth, ab, alone, curl, kept, wait_until};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
+use steth_query::{Dimension, Filter};
 
 fn steth() -> Command {
     command(env!("CARGO_BIN_EXE_steth"))
@@ -100,21 +101,14 @@ fn windows_of_a_recording_hold_the_exchanges_that_were_printed_each_in_its_time(
         let dir = tempfile::tempdir().expect("a temporary directory");
         let output = steth().args(["replay", "--json", "--data"]).arg(dir.path()).arg(&file).output().expect("it runs");
         let printed = objects(&output.stdout);
-        let mut windows = Vec::new();
-        for entry in std::fs::read_dir(dir.path()).expect("the directory") {
-            windows.extend(objects(&std::fs::read(entry.expect("an entry").path()).expect("a file")));
-        }
-        let rows = || windows.iter().flat_map(|window| window["rows"].as_array().expect("rows"));
-        let sum = |of: &dyn Fn(&Value) -> &Value| rows().map(|row| of(row).as_u64().expect("a number")).sum::<u64>();
+        let (groups, folded) = kept(dir.path(), Filter::default(), &[Dimension::Operation]);
         let exchanges = || printed.iter().filter(|line| line["type"] == "exchange");
         assert!(exchanges().count() > 0, "{name}");
-        assert_eq!(sum(&|row| &row["count"]), exchanges().count() as u64, "{name}");
+        let count: u64 = groups.iter().map(|group| group.sums.count).sum();
+        assert_eq!(count, exchanges().count() as u64, "{name}");
         let durations: u64 = exchanges().map(|e| e["duration_ns"].as_u64().expect("a number")).sum();
-        assert_eq!(sum(&|row| &row["duration"]["sum_ns"]), durations, "{name}");
-        for window in &windows {
-            let (early, late) = (&window["misplaced"]["early"], &window["misplaced"]["late"]);
-            assert!(early == 0 && late == 0, "{name}: {early} early, {late} late");
-        }
+        let sum: u64 = groups.iter().map(|group| group.sums.duration.sum()).sum();
+        assert_eq!((sum, folded.misdated), (durations, 0), "{name}");
     }
 }
 

@@ -3,13 +3,15 @@
 mod lab;
 
 use lab::process::{Process, command};
-use lab::{Python, RedisServer, Steth, alone, curl, free_port, wait_until};
+use lab::{Python, RedisServer, Steth, alone, curl, free_port, kept, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
+use steth_query::Filter;
+use steth_window::Side;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -102,18 +104,11 @@ fn run_with(configuration: &str) -> Vec<(String, u64, u64)> {
         assert_eq!(slow(&label), *expected as f64, "{operation}: {metrics}");
     }
 
-    // … and in the windows' files.
+    // … and in the store.
     agent.signal(Signal::SIGTERM);
     assert!(agent.wait_for_end(10 * SECOND).success(), "{}", agent.errors());
-    let mut kept = 0;
-    for entry in std::fs::read_dir(&data).expect("the data directory") {
-        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a file of windows");
-        for window in text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
-            let rows = window["rows"].as_array().expect("rows");
-            let ours = rows.iter().filter(|row| services.iter().any(|port| row["server_port"] == *port));
-            kept += ours.filter(|row| row["side"] == "server").filter_map(|row| row["slow"].as_u64()).sum::<u64>();
-        }
-    }
+    let of = |port| kept(&data, Filter { side: Some(Side::Server), port: Some(port), ..Filter::default() }, &[]).0;
+    let kept: u64 = services.into_iter().flat_map(of).map(|group| group.sums.slow).sum();
     assert_eq!(kept, told.iter().map(|(_, _, slow)| slow).sum::<u64>());
     told
 }

@@ -137,7 +137,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn durations() -> impl Strategy<Value = Vec<u64>> {
-        proptest::collection::vec((0u32..=64, any::<u64>()).prop_map(|(bits, noise)| noise.checked_shr(bits).unwrap_or(0)), 0..200)
+        proptest::collection::vec(
+            (0u32..=64, any::<u64>()).prop_map(|(bits, noise)| noise.checked_shr(bits).unwrap_or(0)),
+            0..200,
+        )
     }
 
     fn sketch(values: &[u64]) -> Sketch {

@@ -80,7 +80,8 @@ impl Catalog {
         let mut next = Some(level);
         while let Some(of) = next {
             for part in self.of(of) {
-                let (Some(((first, _), _)), Some(((last, _), _))) = (part.steps.first_key_value(), part.steps.last_key_value())
+                let (Some(((first, _), _)), Some(((last, _), _))) =
+                    (part.steps.first_key_value(), part.steps.last_key_value())
                 else {
                     continue;
                 };

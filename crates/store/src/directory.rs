@@ -60,8 +60,14 @@ impl Directory {
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let lock = path.join("lock");
-        let mut lock =
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(lock).map_err(failed)?;
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(lock)
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -125,7 +131,8 @@ impl Directory {
 
     /// Bytes of a file and of what SQLite keeps beside it on disk.
     pub(crate) fn size(&self, file: &str) -> u64 {
-        let size = |suffix| fs::metadata(self.path.join(format!("{file}{suffix}"))).map_or(0, |metadata| metadata.len());
+        let size =
+            |suffix| fs::metadata(self.path.join(format!("{file}{suffix}"))).map_or(0, |metadata| metadata.len());
         size("") + size("-wal")
     }
 
@@ -150,7 +157,9 @@ mod tests {
         let name = Name { level: Level::Minutes10, start: 1_700_000_000_000, number: 17 };
         assert_eq!(name.file(), "10m-1700000000-17.db");
         assert_eq!(Name::parse_file("10m-1700000000-17.db"), Some(name));
-        for other in ["10m-1700000000-17.db-wal", "ledger.db", "damaged-10m-1-2.db", "9m-1-2.db", "10m-x-2.db", "10m-1.db"] {
+        for other in
+            ["10m-1700000000-17.db-wal", "ledger.db", "damaged-10m-1-2.db", "9m-1-2.db", "10m-x-2.db", "10m-1.db"]
+        {
             assert_eq!(Name::parse_file(other), None, "{other}");
         }
     }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use steth_query::{
-    Coverage, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Error, Folded, Group, Range, SampleScan, Samples, Scan,
-    Stretch, Tier,
+    Coverage, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Error, Folded, Group, Range, SampleScan, Samples,
+    Scan, Stretch, Tier,
 };
 use steth_samples::Why;
 use steth_window::EntityId;
@@ -51,7 +51,11 @@ impl Shared {
         Err(Error::Store(why))
     }
 
-    fn ledger<T>(&self, deadline: Instant, mut read: impl FnMut(&rusqlite::Connection) -> Result<T, Fault>) -> Result<T, Error> {
+    fn ledger<T>(
+        &self,
+        deadline: Instant,
+        mut read: impl FnMut(&rusqlite::Connection) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
         self.ask(deadline, || {
             let read = self.pool.open(LEDGER, Some(deadline)).and_then(|file| read(&file));
             // It is not set aside while it is written; the next start does.
@@ -147,7 +151,11 @@ impl Engine for Store {
         let text = scan.text.map(str::to_lowercase);
         let fits = |record: &EntityRecord| {
             let Some(text) = &text else { return true };
-            let name = if record.namespace.is_empty() { record.name.to_string() } else { format!("{}/{}", record.namespace, record.name) };
+            let name = if record.namespace.is_empty() {
+                record.name.to_string()
+            } else {
+                format!("{}/{}", record.namespace, record.name)
+            };
             name.to_lowercase().contains(text)
         };
         self.shared.ledger(Instant::now() + DEADLINE, |file| {

@@ -18,7 +18,7 @@ pub(crate) const MS: u64 = 1_000_000;
 
 pub(crate) enum Message {
     Window(Arc<Window>),
-    Samples(Arc<Vec<Kept>>),
+    Samples(Arc<Vec<Kept>>, u64),
     Reached(u64),
 }
 
@@ -67,16 +67,17 @@ impl Feed {
         let _ = self.queue.try_send(Message::Reached(until / MS));
     }
 
-    /// The requests that are kept one by one, all that there are. Without room they are left out, and come with the next ones.
-    pub fn samples(&self, samples: Arc<Vec<Kept>>) {
-        let _ = self.queue.try_send(Message::Samples(samples));
+    /// The requests that are kept one by one, all that there are, and above which number none had to go for want of room
+    /// ([`Samples::forgotten`](steth_samples::Samples::forgotten)). Without room they are left out, and come with the next ones.
+    pub fn samples(&self, samples: Arc<Vec<Kept>>, forgotten: u64) {
+        let _ = self.queue.try_send(Message::Samples(samples, forgotten));
     }
 
     /// The last windows, the last requests, and the time until which that is all: waits until all of it is written.
-    pub fn close(self, samples: Option<Arc<Vec<Kept>>>, reached: Option<u64>) {
+    pub fn close(self, samples: Option<(Arc<Vec<Kept>>, u64)>, reached: Option<u64>) {
         let Self { queue, thread, .. } = self;
-        if let Some(samples) = samples {
-            let _ = queue.send(Message::Samples(samples));
+        if let Some((samples, forgotten)) = samples {
+            let _ = queue.send(Message::Samples(samples, forgotten));
         }
         if let Some(reached) = reached {
             let _ = queue.send(Message::Reached(reached / MS));

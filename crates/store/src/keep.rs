@@ -41,7 +41,7 @@ enum Change<'a> {
 
 impl Keeper {
     /// Writes what has changed. What could not be written is tried again with what comes next, if it is still there.
-    pub(crate) fn keep(&mut self, shared: &Shared, samples: &[Kept]) -> Result<(), Fault> {
+    pub(crate) fn keep(&mut self, shared: &Shared, samples: &[Kept], forgotten: u64) -> Result<(), Fault> {
         let mut changes: HashMap<Name, Vec<Change<'_>>> = HashMap::new();
         let mut made: HashMap<u64, Name> = HashMap::new();
         for kept in samples {
@@ -61,15 +61,14 @@ impl Keeper {
                 Some(_) => {}
             }
         }
-        // The oldest left for want of room, the others because there is a better one.
+        // Those up to a number left for want of room, the others because there is a better one.
         let there: HashSet<u64> = samples.iter().map(|kept| kept.number).collect();
-        let oldest = there.iter().min().copied().unwrap_or(u64::MAX);
         for (number, known) in &self.known {
-            if *number > oldest && !there.contains(number) {
+            if *number >= forgotten && !there.contains(number) {
                 changes.entry(known.file).or_default().push(Change::Remove(*number, known.id));
             }
         }
-        self.known.retain(|number, _| *number >= oldest);
+        self.known.retain(|number, _| *number >= forgotten || there.contains(number));
         let mut done = Ok(());
         for (name, changes) in changes {
             let put = changes.iter().filter(|change| matches!(change, Change::Put(_))).count() as u64;
@@ -162,12 +161,22 @@ fn put(transaction: &Transaction<'_>, id: Option<i64>, kept: &Kept) -> Result<i6
 }
 
 /// Reads requests of a file: how many match, and the newest of them.
-pub(crate) fn read(pool: &Pool, name: Name, scan: &SampleScan<'_>, why: Option<Why>) -> Result<(u64, Vec<Answer>), Fault> {
+pub(crate) fn read(
+    pool: &Pool,
+    name: Name,
+    scan: &SampleScan<'_>,
+    why: Option<Why>,
+) -> Result<(u64, Vec<Answer>), Fault> {
     let file = pool.open(&name.file(), Some(scan.deadline))?;
     let nanos = |ms: u64| Value::Integer(i64::try_from(ms.saturating_mul(MS)).unwrap_or(i64::MAX));
     let nanoseconds = |ns: u64| Value::Integer(i64::try_from(ns).unwrap_or(i64::MAX));
     let mut sql = "FROM samples WHERE end >= ? AND end < ? AND duration >= ? AND duration < ?".to_owned();
-    let mut values = vec![nanos(scan.range.from_ms), nanos(scan.range.to_ms), nanoseconds(scan.least_ns), nanoseconds(scan.below_ns)];
+    let mut values = vec![
+        nanos(scan.range.from_ms),
+        nanos(scan.range.to_ms),
+        nanoseconds(scan.least_ns),
+        nanoseconds(scan.below_ns),
+    ];
     let mut and = |condition: &str, value: Value| {
         sql.push_str(condition);
         values.push(value);
@@ -193,10 +202,12 @@ pub(crate) fn read(pool: &Pool, name: Name, scan: &SampleScan<'_>, why: Option<W
         let bare = Value::Text(service.to_owned());
         and(" OR (namespace > 0 AND CAST(substr(CAST(name AS BLOB), namespace + 2) AS TEXT) = ?))", bare);
     }
-    let matching: i64 =
-        file.prepare_cached(&format!("SELECT count(*) {sql}"))?.query_row(params_from_iter(&values), |row| row.get(0))?;
+    let matching: i64 = file
+        .prepare_cached(&format!("SELECT count(*) {sql}"))?
+        .query_row(params_from_iter(&values), |row| row.get(0))?;
     values.push(Value::Integer(i64::try_from(scan.limit).unwrap_or(i64::MAX)));
-    let mut statement = file.prepare_cached(&format!("SELECT end, why, json {sql} ORDER BY end DESC, id DESC LIMIT ?"))?;
+    let mut statement =
+        file.prepare_cached(&format!("SELECT end, why, json {sql} ORDER BY end DESC, id DESC LIMIT ?"))?;
     let mut rows = statement.query(params_from_iter(&values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

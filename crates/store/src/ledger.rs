@@ -49,7 +49,11 @@ impl Ledger {
     }
 
     /// Somebody was in a window, or in several of that time; all of one transaction, up to the window of that number.
-    pub(crate) fn see<'a>(&mut self, seen: impl Iterator<Item = (Somebody<'a>, Range)>, upto: i64) -> Result<(), Fault> {
+    pub(crate) fn see<'a>(
+        &mut self,
+        seen: impl Iterator<Item = (Somebody<'a>, Range)>,
+        upto: i64,
+    ) -> Result<(), Fault> {
         let transaction = self.connection.transaction()?;
         {
             // The less is known, the greater the kind.
@@ -59,7 +63,14 @@ impl Ledger {
             let mut statement = transaction.prepare_cached(sql)?;
             for (who, Range { from_ms, to_ms }) in seen {
                 let kind = kind_number(who.kind);
-                statement.execute(params![who.id.0 as i64, who.name, who.namespace, kind, from_ms as i64, to_ms as i64])?;
+                statement.execute(params![
+                    who.id.0 as i64,
+                    who.name,
+                    who.namespace,
+                    kind,
+                    from_ms as i64,
+                    to_ms as i64
+                ])?;
             }
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO state(name, value) VALUES('upto', ?)")?

@@ -221,8 +221,14 @@ impl Writing<'_> {
         }
         let sql = "INSERT INTO lines(client, server, port, side, transport, guessed) VALUES(?, ?, ?, ?, ?, ?)";
         let Line { client, server, port, side, transport, guessed } = *line;
-        let values =
-            params![client.0 as i64, server.0 as i64, port, side as u8, crate::row::transport_number(transport), guessed];
+        let values = params![
+            client.0 as i64,
+            server.0 as i64,
+            port,
+            side as u8,
+            crate::row::transport_number(transport),
+            guessed
+        ];
         self.transaction.prepare_cached(sql)?.execute(values)?;
         let id = self.transaction.last_insert_rowid();
         self.numbers.lines.insert(*line, id);
@@ -344,7 +350,14 @@ impl Table {
     fn insert(self, replace: bool) -> &'static str {
         macro_rules! insert {
             ($how:literal, $table:literal) => {
-                concat!("INSERT OR ", $how, " INTO ", $table, columns!(), ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                concat!(
+                    "INSERT OR ",
+                    $how,
+                    " INTO ",
+                    $table,
+                    columns!(),
+                    ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                )
             };
         }
         match (self, replace) {
@@ -365,7 +378,9 @@ impl Table {
     /// Rows of a step whose numbers are between two.
     pub(crate) fn select(self) -> &'static str {
         match self {
-            Self::Exchanges => concat!("SELECT series, ", columns!(), " FROM exchanges WHERE step = ? AND series BETWEEN ? AND ?"),
+            Self::Exchanges => {
+                concat!("SELECT series, ", columns!(), " FROM exchanges WHERE step = ? AND series BETWEEN ? AND ?")
+            }
             Self::Edges => concat!("SELECT pair, ", columns!(), " FROM edges WHERE step = ? AND pair BETWEEN ? AND ?"),
         }
     }

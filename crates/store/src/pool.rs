@@ -27,7 +27,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Pool {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), idle: Mutex::default(), questions: Mutex::default(), left: Condvar::new() }
+        Self {
+            directory: directory.to_owned(),
+            idle: Mutex::default(),
+            questions: Mutex::default(),
+            left: Condvar::new(),
+        }
     }
 
     /// Waits until it is this question's turn; `None` if that takes longer than its time.

@@ -86,7 +86,9 @@ impl Writer {
         }
         pieces.retain(|piece| !piece.steps.is_empty());
         pieces.sort_by_key(|piece| piece.steps.last().map(|step| step.upto));
-        let Some(upto) = pieces.iter().flat_map(|piece| &piece.steps).map(|step| step.upto).max() else { return Ok(()) };
+        let Some(upto) = pieces.iter().flat_map(|piece| &piece.steps).map(|step| step.upto).max() else {
+            return Ok(());
+        };
         let name = self.place(level, at)?;
         self.partition(name)?;
         let shared = self.shared.clone();
@@ -132,7 +134,11 @@ impl Writer {
         let pieces: Vec<Piece> = {
             let catalog = self.shared.catalog();
             // A ledger that was lost is made again from everything that is kept; else the windows tell.
-            let levels = if upto == 0 { &[Level::Hour, Level::Minutes10, Level::Minute, Level::Seconds10][..] } else { &[Level::Seconds10] };
+            let levels = if upto == 0 {
+                &[Level::Hour, Level::Minutes10, Level::Minute, Level::Seconds10][..]
+            } else {
+                &[Level::Seconds10]
+            };
             levels.iter().flat_map(|level| catalog.steps(*level, 0, u64::MAX)).collect()
         };
         for mut piece in pieces {
@@ -151,7 +157,9 @@ impl Writer {
             }
         }
         let somebody = |(id, (name, namespace, kind, range))| (Somebody { id, namespace, name, kind }, range);
-        let seen = seen.iter().map(|(id, (name, namespace, kind, range))| somebody((*id, (name.as_str(), namespace.as_str(), *kind, *range))));
+        let seen = seen.iter().map(|(id, (name, namespace, kind, range))| {
+            somebody((*id, (name.as_str(), namespace.as_str(), *kind, *range)))
+        });
         self.ledger.see(seen, self.last)
     }
 }

@@ -60,7 +60,8 @@ impl Writer {
             self.unlink(name);
             changed = true;
         }
-        let oldest = Level::ALL.into_iter().filter_map(|level| shared.catalog().stretch(level)).map(|(from, _)| from).min();
+        let oldest =
+            Level::ALL.into_iter().filter_map(|level| shared.catalog().stretch(level)).map(|(from, _)| from).min();
         if let Some(oldest) = oldest.filter(|_| changed) {
             // Only what is said of times before it goes: it is tried again the next time.
             let _ = self.ledger.forget(oldest);
@@ -89,7 +90,8 @@ impl Writer {
         let ends = part.and_then(|part| Some((part.steps.first_key_value()?.0.0, part.steps.last_key_value()?.0.0)));
         let Some((first, last)) = ends else { return };
         let tier = Tier::ALL.into_iter().find(|tier| Level::of(*tier) == name.level);
-        let earlier = self.shared.catalog().of(name.level).filter_map(|part| part.steps.keys().next()).any(|(at, _)| *at < first);
+        let earlier =
+            self.shared.catalog().of(name.level).filter_map(|part| part.steps.keys().next()).any(|(at, _)| *at < first);
         if earlier && let Some(tier) = tier {
             let range = Range { from_ms: first, to_ms: last + name.level.step() };
             self.shared.miss(range, &format!("removed at {} to make room", tier.name()));

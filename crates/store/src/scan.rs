@@ -138,7 +138,11 @@ struct Texts<'a> {
 
 impl Texts<'_> {
     fn number(&self, text: &str) -> Result<Option<i64>, Fault> {
-        Ok(self.file.prepare_cached("SELECT id FROM names WHERE text = ?")?.query_row([text], |row| row.get(0)).optional()?)
+        Ok(self
+            .file
+            .prepare_cached("SELECT id FROM names WHERE text = ?")?
+            .query_row([text], |row| row.get(0))
+            .optional()?)
     }
 
     fn read_all(&mut self) -> Result<(), Fault> {
@@ -172,7 +176,8 @@ fn pair_key(pair: &Pair, by: &[Dimension]) -> Key {
 
 /// Of exchanges, which of the two tables tells.
 fn table(scan: &Scan<'_>) -> Table {
-    let fine = |dimension: &Dimension| matches!(dimension, Dimension::Operation | Dimension::Status | Dimension::ErrorType);
+    let fine =
+        |dimension: &Dimension| matches!(dimension, Dimension::Operation | Dimension::Status | Dimension::ErrorType);
     let Filter { operation, status, failed, .. } = scan.filter;
     if operation.is_some() || status.is_some() || failed.is_some() || scan.by.iter().any(fine) {
         Table::Exchanges
@@ -255,7 +260,13 @@ pub(crate) fn exchanges(pool: &Pool, pieces: &[Piece], scan: &Scan<'_>) -> Resul
     Ok(groups.groups.into_iter().map(group).collect())
 }
 
-fn read_exchanges(pool: &Pool, name: &str, piece: &Piece, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Result<(), Halt> {
+fn read_exchanges(
+    pool: &Pool,
+    name: &str,
+    piece: &Piece,
+    scan: &Scan<'_>,
+    groups: &mut Groups<Sums>,
+) -> Result<(), Halt> {
     let file = pool.open(name, Some(scan.deadline))?;
     let chosen = chosen(&file, scan, groups)?;
     let runs = runs(chosen.keys().copied().collect());
@@ -308,7 +319,13 @@ pub(crate) fn books(pool: &Pool, pieces: &[Piece], scan: &EdgeScan<'_>) -> Resul
     Ok(groups.groups.into_iter().map(group).collect())
 }
 
-fn read_books(pool: &Pool, name: &str, piece: &Piece, scan: &EdgeScan<'_>, groups: &mut Groups<Books>) -> Result<(), Halt> {
+fn read_books(
+    pool: &Pool,
+    name: &str,
+    piece: &Piece,
+    scan: &EdgeScan<'_>,
+    groups: &mut Groups<Books>,
+) -> Result<(), Halt> {
     let file = pool.open(name, Some(scan.deadline))?;
     let mut filter = Where::ends(&scan.filter);
     if let Some(transport) = scan.filter.transport {

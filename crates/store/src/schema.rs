@@ -84,7 +84,9 @@ pub(crate) fn open(path: &Path, contents: Contents) -> rusqlite::Result<Connecti
     // checkpoint; no loss of power damages the file.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
-    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
+    // Each file that is open has a log beside it, which counts against the budget: 1 MiB, or what one transaction takes.
+    connection.pragma_update(None, "wal_autocheckpoint", 128)?;
+    connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.set_prepared_statement_cache_capacity(64);
     if found < VERSION {

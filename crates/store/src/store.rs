@@ -65,7 +65,9 @@ impl Store {
         }
         if listing.old > 0 {
             let (files, path) = (listing.old, directory.path().display());
-            (options.say)(&format!("{files} files {path}/windows-*.jsonl are of an earlier version and are not read; remove them"));
+            (options.say)(&format!(
+                "{files} files {path}/windows-*.jsonl are of an earlier version and are not read; remove them"
+            ));
         }
         let shared = Shared {
             pool: Pool::new(directory.path()),
@@ -124,7 +126,9 @@ impl Fault {
         match self {
             Self::Sqlite(source) => OpenError::Sqlite { file, source },
             Self::Io(source) => OpenError::Directory { directory: file, source },
-            Self::Damaged(_) => OpenError::Directory { directory: file, source: std::io::ErrorKind::InvalidData.into() },
+            Self::Damaged(_) => {
+                OpenError::Directory { directory: file, source: std::io::ErrorKind::InvalidData.into() }
+            }
         }
     }
 }
@@ -223,7 +227,8 @@ impl Shared {
         (self.say)(&what);
         let name = part.as_ref().map(|part| part.name).or_else(|| Name::parse_file(file));
         let Some(name) = name else { return };
-        let ends = part.as_ref().and_then(|part| Some((part.steps.first_key_value()?.0.0, part.steps.last_key_value()?.0.0)));
+        let ends =
+            part.as_ref().and_then(|part| Some((part.steps.first_key_value()?.0.0, part.steps.last_key_value()?.0.0)));
         let range = match ends {
             Some((first, last)) => Range { from_ms: first, to_ms: last + name.level.step() },
             None => Range { from_ms: name.start, to_ms: name.start.saturating_add(name.level.period()) },

@@ -32,7 +32,7 @@ pub struct Writer {
     /// Where time is: steps that this is in are not over.
     position: u64,
     keeper: Keeper,
-    samples: Option<Arc<Vec<Kept>>>,
+    samples: Option<(Arc<Vec<Kept>>, u64)>,
     reached: u64,
 }
 
@@ -85,7 +85,7 @@ impl Writer {
         match message {
             Message::Window(window) => self.window(&window),
             Message::Reached(until) => self.reached(until),
-            Message::Samples(samples) => self.samples = Some(samples),
+            Message::Samples(samples, forgotten) => self.samples = Some((samples, forgotten)),
         }
         self.took(since);
     }
@@ -108,7 +108,8 @@ impl Writer {
         }
         if let Err(fault) = done {
             count(&self.shared.counters.failed, 1);
-            let why = if fault.full() { "the disk was full".to_owned() } else { format!("it could not be written: {fault}") };
+            let why =
+                if fault.full() { "the disk was full".to_owned() } else { format!("it could not be written: {fault}") };
             self.shared.miss(Range { from_ms: window.start / MS, to_ms: window.end / MS }, &why);
             self.failed(&fault);
             self.make_room();
@@ -174,8 +175,8 @@ impl Writer {
     }
 
     fn keep_samples(&mut self) {
-        let Some(samples) = self.samples.take() else { return };
-        let done = self.keeper.keep(&self.shared, &samples);
+        let Some((samples, forgotten)) = self.samples.take() else { return };
+        let done = self.keeper.keep(&self.shared, &samples, forgotten);
         self.after(done);
     }
 
@@ -225,7 +226,8 @@ impl Writer {
             let partition = self.checked(name, partition)?;
             self.put_open(name, partition);
         }
-        let (_, partition) = self.open.get_mut(&name.level).ok_or(std::io::Error::from(std::io::ErrorKind::NotFound))?;
+        let (_, partition) =
+            self.open.get_mut(&name.level).ok_or(std::io::Error::from(std::io::ErrorKind::NotFound))?;
         Ok(partition)
     }
 

@@ -17,6 +17,7 @@ pub mod case;
 pub mod cgroup;
 pub mod dns;
 pub mod dns_servers;
+pub mod kept;
 pub mod load;
 pub mod mariadb;
 pub mod policy;
@@ -32,6 +33,7 @@ pub use dns_servers::{Dnsmasq, Named, resolved_by_libc};
 
 pub use agent::{Agent, steth};
 pub use case::Case;
+pub use kept::kept;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use mariadb::MariaDb;
 pub use policy::{Alone, alone};

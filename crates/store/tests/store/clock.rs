@@ -13,7 +13,8 @@ fn a_clock_that_jumps_loses_nothing_and_counts_nothing_twice() {
     let (store, feed) = open(dir.path());
     let mut windows = Vec::new();
     // On for a while, a year ahead, back again to ten minutes before it left, and over the same time once more.
-    let times = (0..70).map(|n| T + 10 * n).chain((0..40).map(|n| T + YEAR + 10 * n)).chain((10..90).map(|n| T + 10 * n));
+    let times =
+        (0..70).map(|n| T + 10 * n).chain((0..40).map(|n| T + YEAR + 10 * n)).chain((10..90).map(|n| T + 10 * n));
     for (n, at) in (1..).zip(times) {
         windows.push(window(n, at));
         feed.window_in_time(windows[windows.len() - 1].clone());

@@ -52,7 +52,8 @@ fn round(directory: &Path, first: u64, after: Duration) -> u64 {
         std::thread::sleep(after);
         kill(pid, Signal::SIGKILL).unwrap();
     });
-    let said = out.lines().map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ")?.parse().ok()).last();
+    let said =
+        out.lines().map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ")?.parse().ok()).last();
     killer.join().unwrap();
     said.unwrap_or(0)
 }

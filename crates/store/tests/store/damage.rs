@@ -10,7 +10,9 @@ use steth_store::{OpenError, Store, VERSION};
 
 fn files(directory: &Path, begin: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(begin) && path.extension().unwrap_or_default() == "db");
+    files.retain(|path| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(begin) && path.extension().unwrap_or_default() == "db"
+    });
     files.sort();
     files
 }
@@ -108,7 +110,10 @@ fn a_file_that_is_found_damaged_while_it_is_read_is_set_aside() {
     let found = count(&store, Tier::Seconds10, range(T, T + 1000));
     assert_eq!((found, store.status().damaged), (0, 1));
     assert_eq!(store.coverage().unwrap().missing.len(), 1);
-    assert_eq!(count(&store, Tier::Minute, range(T, T + 960)), counted(windows.iter().filter(|w| w.start < (T + 960) * 1_000_000_000)));
+    assert_eq!(
+        count(&store, Tier::Minute, range(T, T + 960)),
+        counted(windows.iter().filter(|w| w.start < (T + 960) * 1_000_000_000))
+    );
     feed.window_in_time(window(100, T + 1000));
     feed.close(None, None);
     assert_eq!((store.status().written, store.status().failed), (1, 0));
@@ -149,7 +154,10 @@ fn a_store_of_version_1_is_brought_up_to_date() {
     feed.close(None, None);
     same_answers(&store, &windows, T, T + 7200);
     for file in files(dir.path(), "") {
-        let version: i64 = rusqlite::Connection::open(&file).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let version: i64 = rusqlite::Connection::open(&file)
+            .unwrap()
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
         assert_eq!(version, VERSION, "{}", file.display());
     }
 }

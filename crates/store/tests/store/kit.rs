@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use steth_query::{Dimension, EdgeScan, Engine, Filter, Range, Scan, Tier};
+use steth_query::{Dimension, Engine, Filter, Range, Scan, Tier};
 use steth_store::{Feed, Options, Status, Store};
 use steth_window::{
     EdgeKey, EdgeSeen, EdgeSums, Entities, Key, Kind, Limits, Observation, Opened, Protocol, Side, Status as Code,
     Transport, Window, Windows,
 };
 
-/// Seconds since 1970: the beginning of an hour, of a day, and of a file of each tier's.
+/// Seconds since 1970: the beginning of a day.
 pub(crate) const T: u64 = 1_698_624_000;
 
-const NAMES: [&str; 9] = ["", "GET /", "GET /cart/{id}", "SELECT ?", "SELECT users", "shop", "timeout", "NXDOMAIN", "500"];
+const NAMES: [&str; 9] =
+    ["", "GET /", "GET /cart/{id}", "SELECT ?", "SELECT users", "shop", "timeout", "NXDOMAIN", "500"];
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Dice(pub(crate) u64);
@@ -94,7 +95,10 @@ pub(crate) type Said = Arc<Mutex<Vec<String>>>;
 
 pub(crate) fn options(bytes: u64, now: Option<u64>) -> (Options, Said) {
     let said = Said::default();
-    let say = { let said = said.clone(); move |what: &str| said.lock().unwrap().push(what.to_owned()) };
+    let say = {
+        let said = said.clone();
+        move |what: &str| said.lock().unwrap().push(what.to_owned())
+    };
     (Options { bytes, now: now.map(|now| now * 1_000_000_000), say: Box::new(say) }, said)
 }
 
@@ -133,10 +137,6 @@ pub(crate) fn range(from: u64, to: u64) -> Range {
 pub(crate) fn scan(tier: Tier, range: Range) -> Scan<'static> {
     let (filter, by): (_, &[Dimension]) = (Filter::default(), &[]);
     Scan { tier, range, step_ms: None, filter, by, sketches: true, limit: 100_000, deadline: deadline() }
-}
-
-pub(crate) fn edge_scan(tier: Tier, range: Range) -> EdgeScan<'static> {
-    EdgeScan { tier, range, step_ms: None, filter: Filter::default(), by: &[], limit: 100_000, deadline: deadline() }
 }
 
 /// All exchanges of a time.

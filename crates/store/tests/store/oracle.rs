@@ -105,9 +105,12 @@ fn books(windows: &[Arc<Window>], scan: &EdgeScan<'_>) -> HashMap<Place, String>
     let mut windows: Vec<_> = windows.iter().enumerate().collect();
     windows.sort_by_key(|(arrival, window)| (window.start, *arrival));
     let mut groups: HashMap<Place, Books> = HashMap::new();
-    for (arrival, window) in windows.into_iter().filter(|(_, window)| inside(window.start / 1_000_000, scan.range, scan.tier)) {
+    for (arrival, window) in
+        windows.into_iter().filter(|(_, window)| inside(window.start / 1_000_000, scan.range, scan.tier))
+    {
         let start = window.start / 1_000_000;
-        let step = if scan.tier == Tier::Seconds10 { (start, arrival) } else { (start - start % scan.tier.step_ms(), 0) };
+        let step =
+            if scan.tier == Tier::Seconds10 { (start, arrival) } else { (start - start % scan.tier.step_ms(), 0) };
         for row in &window.edges {
             let line: Line = (row.key.client, row.key.server, row.key.server_port, row.key.side, row.key.transport);
             let wanted = ends(&scan.filter, line.0, line.1, line.2, line.3)
@@ -167,15 +170,24 @@ fn same(store: &Store, windows: &[Arc<Window>], from: u64, to: u64, in_order: bo
         Filter { failed: Some(true), transport: Some(Transport::Udp), ..Filter::default() },
         Filter { operation: Some("nobody asks this"), transport: Some(Transport::Tcp), ..Filter::default() },
     ];
-    use Dimension::{Client, ErrorType, Operation, Port, Protocol as By, Server, Side as BySide, Status, Transport as Carrier};
-    let bys: [&[Dimension]; 6] =
-        [&[], &[Client, Server, Port, BySide, By, Carrier], &[Operation], &[Server, Status, ErrorType], &[BySide], &[By]];
+    use Dimension::{
+        Client, ErrorType, Operation, Port, Protocol as By, Server, Side as BySide, Status, Transport as Carrier,
+    };
+    let bys: [&[Dimension]; 6] = [
+        &[],
+        &[Client, Server, Port, BySide, By, Carrier],
+        &[Operation],
+        &[Server, Status, ErrorType],
+        &[BySide],
+        &[By],
+    ];
     for tier in Tier::ALL {
         let range = range(from, to).aligned(tier.step_ms());
         for step_ms in [None, Some(tier.step_ms()), Some(3_600_000)] {
             for (filter, by) in filters.iter().flat_map(|filter| bys.iter().map(move |by| (*filter, *by))) {
                 let sketches = by.len() < 6 || step_ms.is_none();
-                let question = Scan { tier, range, step_ms, filter, by, sketches, limit: 1 << 20, deadline: deadline() };
+                let question =
+                    Scan { tier, range, step_ms, filter, by, sketches, limit: 1 << 20, deadline: deadline() };
                 let answer = store.exchanges(&question).expect("an answer");
                 let count = answer.len();
                 let answer: HashMap<_, _> = answer.into_iter().map(|group| (group.key, group.sums)).collect();

@@ -1,0 +1,195 @@
+//! Writes a store of realistic size, the same each time, and says what it costs to write and to ask:
+//! `cargo run --release -p steth-store --example generate -- DIRECTORY [SERVICES] [HOURS] [SERIES]`.
+//!
+//! `SERVICES` (100) call one another for `HOURS` (24) with two operations on each edge; then windows of `SERIES` (10,000) rows are
+//! written to a directory beside it, to see what ingest costs, and removed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use steth_query::{Dimension, EdgeScan, Engine, Filter, Range, Scan, Tier};
+use steth_store::{Options, Store};
+use steth_window::{
+    EdgeKey, EdgeSeen, EdgeSums, Entities, EntityId, Key, Limits, Observation, Opened, Protocol, Side, Status,
+    Transport, Window, Windows,
+};
+
+/// Seconds since 1970 of the first window: the beginning of a day.
+const T: u64 = 1_698_624_000;
+const SECOND: u64 = 1_000_000_000;
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// One window in which each service asks four others, both ends watched, and each edge has `operations`.
+fn window(seed: u64, services: u64, operations: u64) -> Window {
+    let mut dice = Dice(seed);
+    let names: Vec<String> = (0..operations).map(|n| format!("GET /thing-{n}/{{id}}")).collect();
+    let limits = Limits { rows: 1 << 20, rows_per_service: 1 << 20, ..Limits::default() };
+    let (mut entities, mut windows) = (Entities::default(), Windows::new(limits, T * SECOND));
+    for client in 0..services {
+        for server in (1..5).map(|n| (client + n * n) % services) {
+            let client = entities.intern_in("shop", &format!("service-{client}"), T * SECOND);
+            let server = entities.intern_in("shop", &format!("service-{server}"), T * SECOND);
+            for side in [Side::Client, Side::Server] {
+                for operation in 0..operations {
+                    let failed = dice.below(20) == 0;
+                    let key = Key {
+                        client,
+                        server,
+                        operation: 1 + operation as u32,
+                        summary: None,
+                        namespace: 0,
+                        status: Status::code(if failed { 500 } else { 200 }),
+                        error_type: u32::from(failed),
+                        server_port: 8080,
+                        side,
+                        protocol: [Protocol::Http, Protocol::Redis][(server.0 % 2) as usize],
+                    };
+                    for _ in 0..20 {
+                        // Around some milliseconds, over some twenty buckets.
+                        let duration_ns = (0..4).map(|_| 200_000 + dice.below(2_000_000)).sum();
+                        let queue_ns = (side == Side::Server).then_some(duration_ns / 10);
+                        let (first_byte_ns, response_bytes) = (Some(duration_ns / 2), dice.below(10_000));
+                        let seen = Observation {
+                            duration_ns,
+                            queue_ns,
+                            first_byte_ns,
+                            response_bytes,
+                            ..Observation::default()
+                        };
+                        windows.record(T * SECOND, &key, &seen);
+                    }
+                }
+                let key =
+                    EdgeKey { client, server, server_port: 8080, side, transport: Transport::Tcp, guessed: false };
+                let sums = EdgeSums {
+                    bytes_to_server: dice.below(1 << 20),
+                    segments_to_server: dice.below(1000),
+                    ..EdgeSums::default()
+                };
+                let seen =
+                    EdgeSeen { sums, rtt_ns: Some(50_000 + dice.below(100_000)), open: true, ..EdgeSeen::default() };
+                windows.edge(&key, &seen, &mut Opened::default());
+            }
+        }
+    }
+    let name = |number: u32| number.checked_sub(1).map_or("", |number| &*names[number as usize]);
+    Arc::unwrap_or_clone(windows.close(&mut entities, &name).expect("it is not empty"))
+}
+
+/// Writes so many windows, a few different ones in turn.
+fn write(directory: &Path, count: u64, different: &[Window]) -> Result<Store, Box<dyn std::error::Error>> {
+    let options = Options { bytes: 64 << 30, now: None, say: Box::new(|what| eprintln!("{what}")) };
+    let (store, writer) = Store::open(directory, options)?;
+    let feed = writer.start()?;
+    for n in 0..count {
+        let start = (T + 10 * n) * SECOND;
+        let window = &different[(n as usize * 5 + n as usize / 7) % different.len()];
+        feed.window_in_time(Arc::new(Window { sequence: n + 1, start, end: start + 10 * SECOND, ..window.clone() }));
+    }
+    feed.close(None, None);
+    Ok(store)
+}
+
+fn median(what: &str, mut ask: impl FnMut() -> usize) {
+    let mut times = Vec::new();
+    let mut groups = 0;
+    for _ in 0..9 {
+        let since = Instant::now();
+        groups = ask();
+        times.push(since.elapsed());
+    }
+    times.sort();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("{what}: {:.1} ms ({:.1} to {:.1}), {groups} groups", ms(times[4]), ms(times[0]), ms(times[8]));
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let directory = args.next().ok_or("generate DIRECTORY [SERVICES] [HOURS] [SERIES]")?;
+    let mut number = |usual: u64| args.next().map_or(Ok(usual), |arg| arg.parse());
+    let (services, hours, series) = (number(100)?, number(24)?, number(10_000)?);
+    let directory = Path::new(&directory);
+
+    let different: Vec<_> = (1..=8).map(|seed| window(seed, services, 2)).collect();
+    println!("{} rows and {} edges a window", different[0].rows.len(), different[0].edges.len());
+    let store = write(directory, hours * 360, &different)?;
+    let status = store.status();
+    let per = |total: u64, of: u64| total as f64 / of.max(1) as f64;
+    println!(
+        "{} windows, {:.0} MiB in {} files, {:.1} ms a window with all roll-ups",
+        status.written,
+        per(status.bytes, 1 << 20),
+        status.partitions,
+        per(status.busy_ns, status.written) / 1e6
+    );
+
+    let all = Range { from_ms: T * 1000, to_ms: (T + hours * 3600) * 1000 };
+    let deadline = || Instant::now() + Duration::from_secs(60);
+    use Dimension::{
+        Client, Operation, Port, Protocol as By, Server, Side as BySide, Status as Code, Transport as Carrier,
+    };
+    let exchanges = |tier, range, step_ms, filter, by: &[Dimension]| {
+        let scan = Scan { tier, range, step_ms, filter, by, sketches: true, limit: 1 << 20, deadline: deadline() };
+        store.exchanges(&scan).expect("an answer").len()
+    };
+    let books = |tier, range, filter, by: &[Dimension]| {
+        let scan = EdgeScan { tier, range, step_ms: None, filter, by, limit: 1 << 20, deadline: deadline() };
+        store.edges(&scan).expect("an answer").len()
+    };
+    let edge = [Client, Server, Port, BySide, By];
+    let map = || {
+        exchanges(Tier::Minutes10, all, None, Filter::default(), &edge)
+            + books(Tier::Minutes10, all, Filter::default(), &[Client, Server, Port, BySide, Carrier])
+    };
+    median("map of all hours (exchanges and books, with sketches)", map);
+    let last = |seconds: u64| Range { from_ms: all.to_ms - seconds * 1000, to_ms: all.to_ms };
+    median("map of the last 15 minutes (at 1 minute)", || {
+        exchanges(Tier::Minute, last(900), None, Filter::default(), &edge)
+    });
+    median("map of the last 5 minutes (at 10 seconds)", || {
+        exchanges(Tier::Seconds10, last(300), None, Filter::default(), &edge)
+    });
+    let of = Filter { entity: Some(EntityId::of("shop/service-7")), ..Filter::default() };
+    let page = |tier, range, step| {
+        exchanges(tier, range, None, of, &edge)
+            + exchanges(tier, range, None, Filter { server: of.entity, entity: None, ..of }, &[Operation, BySide, Code])
+            + exchanges(tier, range, Some(step), of, &[BySide])
+            + books(tier, range, of, &[Client, Server, Port, BySide, Carrier])
+    };
+    median("page of a service, the last hour (edges, operations, a series, books)", || {
+        page(Tier::Minute, last(3600), 60_000)
+    });
+    median("page of a service, all hours", || page(Tier::Minutes10, all, 600_000));
+    drop(store);
+
+    let beside = directory.with_extension("ingest");
+    let large = [window(1, 125, series.div_ceil(1000)), window(2, 125, series.div_ceil(1000))];
+    let (windows, before) = (120, cpu_seconds());
+    let status = write(&beside, windows, &large)?.status();
+    let seconds = cpu_seconds() - before;
+    println!(
+        "ingest of {} rows a window: {:.1} ms, {:.0} KiB a window; {:.2} % of a core, roll-ups included",
+        large[0].rows.len(),
+        per(status.busy_ns, windows) / 1e6,
+        per(status.bytes, windows) / 1024.0,
+        seconds / windows as f64 / 10.0 * 100.0
+    );
+    std::fs::remove_dir_all(&beside)?;
+    Ok(())
+}
+
+/// CPU time of this process, which includes the copies of windows that are made here.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
