@@ -2,7 +2,7 @@
 //! `cargo run --release -p steth-store --example generate -- DIRECTORY [SERVICES] [HOURS] [SERIES]`.
 //!
 //! `SERVICES` (100) call one another for `HOURS` (24) with two operations on each edge; then windows of `SERIES` (10,000) rows are
-//! written to a directory beside it, to see what ingest costs, and removed.
+//! written to a directory beside it, to see what ingest costs, and removed. A directory that is there already is only asked.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -128,12 +128,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = write(directory, if there { 0 } else { hours * 360 }, &different)?;
     let status = store.status();
     let per = |total: u64, of: u64| total as f64 / of.max(1) as f64;
+    let busy = per(status.busy_ns, status.written) / 1e6;
     println!(
-        "{} windows, {:.0} MiB in {} files, {:.1} ms a window with all roll-ups",
+        "{} windows written, {busy:.1} ms each with all roll-ups; {:.0} MiB in {} files",
         status.written,
         per(status.bytes, 1 << 20),
-        status.partitions,
-        per(status.busy_ns, status.written) / 1e6
+        status.partitions
     );
 
     let all = Range { from_ms: T * 1000, to_ms: (T + hours * 3600) * 1000 };
