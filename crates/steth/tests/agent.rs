@@ -159,7 +159,8 @@ fn run_serves_metrics_and_health_under_load_and_keeps_windows() {
     assert!(get(port, "/").contains("<html"));
     agent.signal(Signal::SIGTERM);
     assert!(agent.wait_for_end(Duration::from_secs(10)).success(), "{}", agent.errors());
-    let filter = Filter { operation: Some("GET"), side: Some(Side::Server), port: Some(redis_port), ..Filter::default() };
+    let filter =
+        Filter { operation: Some("GET"), side: Some(Side::Server), port: Some(redis_port), ..Filter::default() };
     let (groups, _) = kept(&data, filter, &[]);
     let kept: u64 = groups.iter().map(|group| group.sums.count).sum();
     assert_eq!(kept, load);

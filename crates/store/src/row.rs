@@ -48,8 +48,7 @@ pub(crate) fn side(number: i64) -> Result<Side, Damaged> {
 }
 
 fn protocol(number: i64) -> Result<Protocol, Damaged> {
-    use Protocol::{Dns, Http, Mariadb, Mysql, Postgresql, Redis};
-    [Http, Redis, Mysql, Postgresql, Dns, Mariadb].into_iter().find(|known| *known as i64 == number).ok_or(Damaged)
+    Protocol::ALL.into_iter().find(|known| *known as i64 == number).ok_or(Damaged)
 }
 
 pub(crate) fn kind(number: i64) -> Result<Kind, Damaged> {

@@ -40,6 +40,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Protocol; 6] =
+        [Protocol::Http, Protocol::Redis, Protocol::Mysql, Protocol::Postgresql, Protocol::Dns, Protocol::Mariadb];
+
     /// As it is written in JSON and in labels.
     #[must_use]
     pub fn name(self) -> &'static str {

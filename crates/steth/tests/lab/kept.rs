@@ -9,7 +9,9 @@ use steth_store::{Options, Store};
 pub fn kept(data: &Path, filter: Filter<'_>, by: &[Dimension]) -> (Vec<Group>, Folded) {
     let options = Options { bytes: 256 << 20, now: None, say: Box::new(|what| panic!("{what}")) };
     let (store, _) = Store::open(data, options).expect("the store opens");
-    let Some(stretch) = store.coverage().expect("an answer").tiers.into_iter().find(|there| there.tier == Tier::Seconds10) else {
+    let Some(stretch) =
+        store.coverage().expect("an answer").tiers.into_iter().find(|there| there.tier == Tier::Seconds10)
+    else {
         return Default::default();
     };
     let (tier, range, deadline) = (stretch.tier, stretch.range, Instant::now() + Duration::from_secs(10));
