@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use steth_query::{
-    Coverage, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Error, Folded, Group, Range, SampleScan, Samples,
-    Scan, Stretch, Tier,
+    Coverage, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Error, Folded, Group, Listener, Range, SampleScan,
+    Samples, Scan, Stretch, Tier,
 };
 use steth_samples::Why;
 use steth_window::EntityId;
@@ -144,6 +144,18 @@ impl Engine for Store {
             all.samples.sort_by_key(|kept| Reverse(kept.end_ns));
             all.samples.truncate(scan.limit);
             Ok(all)
+        })
+    }
+
+    fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+        let deadline = Instant::now() + DEADLINE;
+        self.shared.ask(deadline, || {
+            let pieces = scan::plan(&self.shared.catalog(), Level::of(tier), range, None);
+            let steps = pieces.iter().flat_map(|piece| piece.steps.iter().map(move |step| (piece, step)));
+            let Some((piece, step)) = steps.max_by_key(|(_, step)| (step.at, step.upto)) else { return Ok(Vec::new()) };
+            let name = piece.name.file();
+            let file = self.shared.pool.open(&name, Some(deadline));
+            file.and_then(|file| crate::rollup::listeners(&file, step.id)).map_err(|fault| Stop::Fault(name, fault))
         })
     }
 

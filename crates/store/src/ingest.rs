@@ -5,8 +5,8 @@ use crate::feed::MS;
 use crate::partition::{Partition, Somebody, Table, Writing};
 use crate::row::{Line, Pair, Series, add_sums};
 use hashbrown::HashMap;
-use steth_query::{Folded, Sums};
-use steth_window::{EntityId, Row, Side, Window};
+use steth_query::{Folded, Listener, Sums};
+use steth_window::{EntityId, ListenerRow, Row, Side, Window};
 
 /// Writes a window under its number, in one transaction.
 pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Result<(), Fault> {
@@ -25,6 +25,8 @@ pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Resu
     exchanges(&mut writing, id, window)?;
     edges(&mut writing, id, window)?;
     books(&mut writing, id, window)?;
+    let listener = |row: &ListenerRow| Listener { service: row.service_id, port: row.port, transport: row.transport };
+    writing.listeners(id, window.listeners.iter().map(listener))?;
     writing.commit()
 }
 
@@ -42,6 +44,9 @@ pub(crate) fn everybody(window: &Window) -> HashMap<EntityId, Somebody<'_>> {
     for row in &window.edges {
         see(row.key.client, row.client_parts(), row.client_kind);
         see(row.key.server, row.server_parts(), row.server_kind);
+    }
+    for row in &window.listeners {
+        see(row.service_id, row.service_parts(), row.service_kind);
     }
     all
 }

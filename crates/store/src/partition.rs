@@ -7,7 +7,7 @@ use crate::schema::{self, Contents};
 use hashbrown::HashMap;
 use rusqlite::{Connection, Transaction, params};
 use std::path::Path;
-use steth_query::{Folded, Sums};
+use steth_query::{Folded, Listener, Sums};
 use steth_window::{EdgeTotals, EntityId, Kind};
 
 /// The file, and the numbers that it has given to what its rows are about. After a failed transaction these may be wrong: then it is
@@ -320,6 +320,17 @@ impl Writing<'_> {
             some(&bytes[accept..])
         ])?;
         Ok(changed > 0)
+    }
+
+    /// Who waits for connections in a step, instead of who is there.
+    pub(crate) fn listeners(&self, step: i64, listeners: impl Iterator<Item = Listener>) -> Result<(), Fault> {
+        self.transaction.prepare_cached("DELETE FROM listeners WHERE step = ?")?.execute([step])?;
+        let sql = "INSERT OR IGNORE INTO listeners(step, server, port, transport) VALUES(?, ?, ?, ?)";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        for Listener { service, port, transport } in listeners {
+            statement.execute(params![step, service.0 as i64, port, crate::row::transport_number(transport)])?;
+        }
+        Ok(())
     }
 
     pub(crate) fn commit(self) -> Result<(), Fault> {

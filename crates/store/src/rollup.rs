@@ -14,7 +14,7 @@ use crate::status::count;
 use crate::writer::Writer;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
-use steth_query::{Folded, Range, Sums};
+use steth_query::{Folded, Listener, Range, Sums};
 use steth_window::{EdgeTotals, EntityId};
 
 /// Rows that are added up at once: what bounds the memory that it takes.
@@ -174,7 +174,8 @@ fn who(
         SELECT client FROM pairs JOIN edges ON pair = id WHERE step = ?1 UNION
         SELECT server FROM pairs JOIN edges ON pair = id WHERE step = ?1 UNION
         SELECT client FROM lines JOIN books ON line = id WHERE step = ?1 UNION
-        SELECT server FROM lines JOIN books ON line = id WHERE step = ?1)";
+        SELECT server FROM lines JOIN books ON line = id WHERE step = ?1 UNION
+        SELECT server FROM listeners WHERE step = ?1)";
     let mut statement = reader.prepare_cached(sql)?;
     for step in &piece.steps {
         let range = Range { from_ms: step.at, to_ms: step.at + piece.name.level.step() };
@@ -255,7 +256,23 @@ fn copy(reader: &Reader<'_>, piece: &Piece, writing: &mut Writing<'_>, step: i64
     books(reader, piece, lines.keys().copied().max(), |from, totals| {
         let number = writing.line(lines.get(&from).ok_or(Damaged)?)?;
         writing.books(step, number, totals, newer)
-    })
+    })?;
+    match piece.steps.iter().max_by_key(|step| (step.at, step.upto)) {
+        Some(newest) => writing.listeners(step, listeners(reader, newest.id)?.into_iter()),
+        None => Ok(()),
+    }
+}
+
+/// Who waits for connections in a step of a file.
+pub(crate) fn listeners(reader: &Reader<'_>, step: i64) -> Result<Vec<Listener>, Fault> {
+    let mut statement = reader.prepare_cached("SELECT server, port, transport FROM listeners WHERE step = ?")?;
+    let mut rows = statement.query([step])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let service = EntityId(row.get::<_, i64>(0)? as u64);
+        all.push(Listener { service, port: row.get(1)?, transport: row::transport(row.get(2)?)? });
+    }
+    Ok(all)
 }
 
 /// Adds up the rows of steps, some at a time, and hands each sum on.

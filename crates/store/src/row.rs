@@ -64,7 +64,7 @@ pub(crate) fn transport_number(transport: Transport) -> i64 {
     }
 }
 
-fn transport(number: i64) -> Result<Transport, Damaged> {
+pub(crate) fn transport(number: i64) -> Result<Transport, Damaged> {
     let known = [Transport::Tcp, Transport::Udp, Transport::Unix];
     usize::try_from(number).ok().and_then(|number| known.get(number)).copied().ok_or(Damaged)
 }

@@ -1,6 +1,6 @@
 //! What a file of the store looks like inside, by version.
 //!
-//! 1: the first. 2: books also say how long connections waited for `accept()`.
+//! 1: the first. 2: books also say how long connections waited for `accept()`; who waits for connections is kept.
 
 use crate::level::Level;
 use rusqlite::{Connection, OpenFlags};
@@ -42,6 +42,10 @@ const WINDOWS: &str = concat!(
     CREATE TABLE books(step INTEGER NOT NULL, line INTEGER NOT NULL, open INTEGER NOT NULL, sums BLOB NOT NULL,
         rtt_min INTEGER, connect BLOB, rtt BLOB, accept_wait BLOB, PRIMARY KEY(step, line)) WITHOUT ROWID;"
 );
+
+/// Who waits for connections in a step: of a step of several windows, in the newest of them.
+const LISTENERS: &str = "CREATE TABLE listeners(step INTEGER NOT NULL, server INTEGER NOT NULL, port INTEGER NOT NULL,
+    transport INTEGER NOT NULL, PRIMARY KEY(step, server, port, transport)) WITHOUT ROWID;";
 
 /// A file of requests that were kept one by one. `why` is one bit for each reason.
 const SAMPLES: &str = "
@@ -103,10 +107,16 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 fn migrate(connection: &mut Connection, contents: Contents, found: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     match (found, contents) {
-        (0, Contents::Windows) => transaction.execute_batch(WINDOWS)?,
+        (0, Contents::Windows) => {
+            transaction.execute_batch(WINDOWS)?;
+            transaction.execute_batch(LISTENERS)?;
+        }
         (0, Contents::Samples) => transaction.execute_batch(SAMPLES)?,
         (0, Contents::Ledger) => transaction.execute_batch(LEDGER)?,
-        (1, Contents::Windows) => transaction.execute_batch("ALTER TABLE books ADD COLUMN accept_wait BLOB")?,
+        (1, Contents::Windows) => {
+            transaction.execute_batch("ALTER TABLE books ADD COLUMN accept_wait BLOB")?;
+            transaction.execute_batch(LISTENERS)?;
+        }
         _ => {}
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
