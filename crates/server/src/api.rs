@@ -97,7 +97,7 @@ fn refused(error: &Error) -> Response {
     let status = match error {
         Error::Question(_) | Error::TooMany { .. } => StatusCode::BAD_REQUEST,
         Error::Unknown(_) => StatusCode::NOT_FOUND,
-        Error::TooLong { .. } | Error::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::TooLong { .. } | Error::Store(_) | Error::Remote(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{error}\n")).into_response()
 }

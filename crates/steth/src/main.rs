@@ -5,7 +5,6 @@
 
 mod account;
 mod agent;
-mod answers;
 mod ask;
 mod configuration;
 mod container_rules;
@@ -17,6 +16,7 @@ mod naming;
 mod pipeline;
 mod print;
 mod record;
+mod remote;
 mod replay;
 mod requests;
 mod run;
