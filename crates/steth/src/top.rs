@@ -9,6 +9,8 @@ mod paint;
 mod plain;
 mod scope;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use crate::ask::{Agent, Place};
