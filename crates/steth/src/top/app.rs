@@ -79,6 +79,8 @@ pub(super) struct App {
     pub(super) over: Over,
     /// Rows of the table that fit; the painter knows.
     pub(super) room: usize,
+    /// Lines that lie over the table, as they are drawn.
+    pub(super) lines: usize,
     /// Whom it asks.
     pub(super) agent: String,
 }
@@ -89,7 +91,7 @@ impl App {
         filter.clone_into(&mut place.text);
         place.sort = sort.unwrap_or(place.sort);
         let (paused, look, error) = (None, None, None);
-        Self { places: vec![place], seconds, paused, look, error, over: Over::Nothing, room: 1, agent }
+        Self { places: vec![place], seconds, paused, look, error, over: Over::Nothing, room: 1, lines: 0, agent }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -277,9 +279,9 @@ impl App {
     }
 
     fn lines_key(&mut self, key: KeyCode) -> Act {
-        let room = self.room;
-        let Over::Lines { lines, first, .. } = &mut self.over else { return Act::Nothing };
-        let last = lines.len().saturating_sub(room.max(1));
+        let (room, lines) = (self.room, self.lines);
+        let Over::Lines { first, .. } = &mut self.over else { return Act::Nothing };
+        let last = lines.saturating_sub(room.max(1));
         let page = room.saturating_sub(1).max(1);
         *first = match key {
             KeyCode::Up | KeyCode::Char('k') => first.saturating_sub(1),

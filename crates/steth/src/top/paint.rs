@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::widgets::{Block, Clear, Widget as _};
 use steth_query::tell::State;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// From this size on there is a table.
 const LEAST: (u16, u16) = (40, 10);
@@ -80,12 +80,12 @@ impl Paint {
             Over::Nothing | Over::Filter(_) => {}
             Over::Help => self.help(buffer, area),
             Over::Lines { title, lines, first } => {
-                // What the frame leaves.
                 let inside = self.over(buffer, area, title);
+                let lines = wrapped(lines, usize::from(inside.width));
                 for (row, text) in lines.iter().skip(*first).take(usize::from(inside.height)).enumerate() {
                     line(buffer, inside, row as u16, text, Style::new());
                 }
-                app.room = usize::from(inside.height);
+                (app.room, app.lines) = (usize::from(inside.height), lines.len());
             }
         }
     }
@@ -209,7 +209,7 @@ impl Paint {
             Over::Help => "any key closes this",
             Over::Lines { .. } => "arrows scroll   Esc back",
             Over::Nothing if app.depth() > 0 => {
-                "Esc back  Enter down  / filter  s sort  r reverse  + - time  Space pause  ? help  q quit"
+                "Esc back  Enter down  / filter  s sort  r reverse  + - time  Space pause  ?  q"
             }
             Over::Nothing => "Enter down  / filter  s sort  r reverse  + - time  Space pause  ? help  q quit",
         };
@@ -232,6 +232,22 @@ impl Paint {
         block.render(area, buffer);
         Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside }
     }
+}
+
+/// Long lines go on below.
+fn wrapped(lines: &[String], width: usize) -> Vec<String> {
+    let mut all = Vec::new();
+    for line in lines {
+        let mut part = String::new();
+        for character in line.chars() {
+            if part.width() + character.width().unwrap_or(0) > width && !part.is_empty() {
+                all.push(std::mem::take(&mut part));
+            }
+            part.push(character);
+        }
+        all.push(part);
+    }
+    all
 }
 
 /// A line of text at this row of an area, cut if it is too long.

@@ -95,6 +95,17 @@ fn edges() -> Vec<Value> {
     ]
 }
 
+fn services() -> Vec<Value> {
+    vec![
+        json!({"node": node(ORDERS, "orders", served(900, 60, 7.5), failing()), "bytes": 12_600_000,
+            "curve": [1, 5, 9, 3, 0, 7]}),
+        json!({"node": node(REDIS, "redis-server", served(5000, 0, 0.2), healthy()), "bytes": 99_000_000,
+            "curve": [9, 9, 9, 9, 9, 9]}),
+        json!({"node": node(FRONT, "storefront", served(30, 0, 80.0), healthy()), "bytes": 640, "curve": [0, 0, 1]}),
+        json!({"node": node(STRANGER, EVIL, nobody(), json!({"state": "idle", "findings": []})), "bytes": 0}),
+    ]
+}
+
 fn request(number: u64) -> Value {
     let time = |second: u64| format!("2027-01-15T08:0{number}:{second:02}.000000000Z");
     json!({"why": ["slowest"], "instants": {"arrival": time(1), "start": time(2), "request_end": time(2),
@@ -147,16 +158,13 @@ impl Api for Agent {
         use steth_query::ask::Question as _;
         self.asked.borrow_mut().push(ask.to_query());
         let wanted = ask.text.clone().unwrap_or_default();
-        let has = |names: &[&str]| names.iter().any(|name| name.contains(&wanted));
+        let has = |name: &str| name.contains(&wanted);
         let data = match ask.by {
-            ask::TopBy::Services => json!({"total": 40, "services": [
-                {"node": node(ORDERS, "orders", served(900, 60, 7.5), failing()), "bytes": 12_600_000,
-                    "curve": [1, 5, 9, 3, 0, 7]},
-                {"node": node(REDIS, "redis-server", served(5000, 0, 0.2), healthy()), "bytes": 99_000_000,
-                    "curve": [9, 9, 9, 9, 9, 9]},
-                {"node": node(FRONT, "storefront", served(30, 0, 80.0), healthy()), "bytes": 640, "curve": [0, 0, 1]},
-                {"node": node(STRANGER, EVIL, nobody(), json!({"state": "idle", "findings": []})), "bytes": 0},
-            ].iter().filter(|it| has(&[it["node"]["name"].as_str().unwrap_or_default()])).collect::<Vec<_>>()}),
+            ask::TopBy::Services => {
+                let mut services = services();
+                services.retain(|it| has(it["node"]["name"].as_str().unwrap_or_default()));
+                json!({"total": 40, "services": services})
+            }
             ask::TopBy::Edges | ask::TopBy::Connections => json!({"total": 4, "edges": edges()}),
             ask::TopBy::Operations => json!({"total": 2, "operations": [
                 {"server": ORDERS, "server_name": "orders", "protocol": "http", "operation": "POST /orders/{id}",
