@@ -20,7 +20,7 @@ const LEAST: (u16, u16) = (40, 10);
 /// Every key, for the help.
 const KEYS: [(&str, &str); 14] = [
     ("1 … 6, Tab", "services, edges, operations, connections, DNS, requests"),
-    ("arrows, j k, PgUp PgDn, g G", "choose a row"),
+    ("arrows, j k", "choose a row; also PgUp PgDn, g G"),
     ("Enter", "what is behind it"),
     ("Esc", "back"),
     ("/", "only rows with a text in their names; Esc takes it away"),
@@ -124,9 +124,9 @@ impl Paint {
 
     fn table(self, buffer: &mut Buffer, area: Rect, app: &mut App) {
         let above = app.shown().map_or(0, |look| look.above.len()).min(usize::from(area.height) / 3);
-        // Head, tabs, title, lines above, titles of columns; below, a sentence and the keys.
+        // Head, tabs, title, lines above, titles of columns; below, what the row says, and the keys.
         let top = 4 + above as u16;
-        app.room = usize::from(area.height.saturating_sub(top + 2)).max(1);
+        app.room = usize::from(area.height.saturating_sub(top + 1 + sentence_lines(area))).max(1);
         app.scroll();
         let place = app.place();
         let Some(look) = app.shown() else { return };
@@ -193,17 +193,27 @@ impl Paint {
 
     /// What the chosen row says, or what went wrong; and the keys.
     fn foot(self, buffer: &mut Buffer, area: Rect, app: &App) {
-        let (sentence, keys) = (area.height - 2, area.height - 1);
         let says = app.shown().and_then(|look| look.items.get(app.place().at)).map(super::item::Item::says);
-        match (&app.error, says) {
-            (Some(error), _) => line(buffer, area, sentence, &clean(error), self.bad()),
-            (None, Some((state, says))) => {
-                let bad = matches!(state, State::Degraded | State::Failing);
-                let text = if bad { format!("{}: {says}", state_name(state)) } else { says };
-                line(buffer, area, sentence, &clean(&text), self.state(state));
+        let (text, style) = match (&app.error, says) {
+            (Some(error), _) => (error.clone(), self.bad()),
+            (None, Some((state @ (State::Degraded | State::Failing), says))) => {
+                (format!("{}: {says}", state_name(state)), self.state(state))
             }
-            (None, None) => {}
+            (None, Some((state, says))) => (says, self.state(state)),
+            (None, None) => (String::new(), Style::new()),
+        };
+        let most = sentence_lines(area);
+        let mut lines = wrapped(&[clean(&text)], usize::from(area.width));
+        if lines.len() > usize::from(most) {
+            // What does not fit is seen to be missing.
+            let rest = lines.split_off(usize::from(most) - 1).join(" ");
+            lines.push(rest);
         }
+        let first = area.height - 1 - most;
+        for (row, text) in lines.iter().enumerate() {
+            line(buffer, area, first + row as u16, text, style);
+        }
+        let keys = area.height - 1;
         let text = match &app.over {
             Over::Filter(_) => "type a part of a name   Enter keep   Esc take it back",
             Over::Help => "any key closes this",
@@ -219,7 +229,7 @@ impl Paint {
     fn help(self, buffer: &mut Buffer, area: Rect) {
         let inside = self.over(buffer, area, "Keys");
         for (row, (keys, what)) in KEYS.iter().enumerate() {
-            line(buffer, inside, row as u16, &format!("{keys:<28} {what}"), Style::new());
+            line(buffer, inside, row as u16, &format!("{keys:<13} {what}"), Style::new());
         }
     }
 
@@ -234,14 +244,21 @@ impl Paint {
     }
 }
 
-/// Long lines go on below.
+/// Lines that a sentence about a row may take.
+fn sentence_lines(area: Rect) -> u16 {
+    if area.height < 20 { 1 } else { 2 }
+}
+
+/// Long lines go on below, from a space on if there is one in their second half.
 fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     let mut all = Vec::new();
     for line in lines {
         let mut part = String::new();
         for character in line.chars() {
             if part.width() + character.width().unwrap_or(0) > width && !part.is_empty() {
-                all.push(std::mem::take(&mut part));
+                let space = part.rfind(' ').filter(|at| *at >= part.len() / 2 && character != ' ');
+                let rest = space.map_or_else(String::new, |at| part.split_off(at + 1));
+                all.push(std::mem::replace(&mut part, rest));
             }
             part.push(character);
         }

@@ -388,7 +388,7 @@ fn the_choice_stays_with_its_row_when_rows_move() {
 
 #[test]
 fn an_old_answer_is_not_shown_and_an_error_leaves_what_was_there() {
-    let mut desk = Desk::at(View::Services, (100, 24));
+    let mut desk = Desk::at(View::Services, (120, 24));
     let old = desk.app.question(NOW);
     let look = old.ask(&desk.agent).expect("an answer");
     desk.app.key(KeyEvent::new(KeyCode::Char('2'), KeyModifiers::NONE));

@@ -157,7 +157,7 @@ pub(super) fn lines(edge: &Edge) -> Vec<String> {
     let BooksBySide { client, server, .. } = &edge.books;
     let number = |number: u64| number.to_string();
     let size = |size: u64| bytes(size as f64);
-    let time = |us: u64| Rounded(us.saturating_mul(1000)).to_string();
+    let time = |us: u64| if us == 0 { us.to_string() } else { Rounded(us.saturating_mul(1000)).to_string() };
     let p95 = |times: Option<steth_query::Quantiles>| {
         times.map_or_else(nothing, |it| format!("{} / {}", Rounded(it.p50_ns as u64), Rounded(it.p95_ns as u64)))
     };
