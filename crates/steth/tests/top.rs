@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::process::{command, run};
-use lab::{Agent, Nginx, Process, curl, wait_until};
+use lab::{Agent, Process, curl, free_port, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(15);
 const VISITS: u64 = 30;
+/// The service that is looked at.
+const NAME: &str = "looked-at";
 
 /// A tmux server with one window: a shell. It ends with the test.
 struct Tmux {
@@ -102,16 +104,21 @@ impl Tmux {
 #[test]
 fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_back() {
     root_or_skip!();
-    let nginx = Nginx::start();
+    // Under a name that nobody else on this machine has.
+    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+    let mut server = command("python3");
+    server.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(dir.path());
+    let server = Process::spawn("server", server.env("OTEL_SERVICE_NAME", NAME), dir.path());
+    server.wait_for_port(port);
     let agent = Agent::start();
     for _ in 0..VISITS {
-        assert_eq!(curl(&[&format!("http://127.0.0.1:{}/", nginx.port)]).status, 200);
+        assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]).status, 200);
     }
     // The window in which they were has ended.
-    wait_until("nginx is there", Duration::from_secs(30), || {
-        let top = agent.asked_by(&["top", "--once", "--json", "--seconds", "600", "--filter", "nginx"], &[]);
+    wait_until("it is there", Duration::from_secs(30), || {
+        let top = agent.asked_by(&["top", "--once", "--json", "--seconds", "600", "--filter", NAME], &[]);
         let top: Value = serde_json::from_str(&top).expect("JSON");
-        top["rows"].as_array().expect("rows").iter().any(|row| row["server"] == "nginx" && row["count"] == VISITS)
+        top["rows"].as_array().expect("rows").iter().any(|row| row["server"] == NAME && row["count"] == VISITS)
     });
 
     let tmux = Tmux::start();
@@ -121,30 +128,30 @@ fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_
         agent.port
     );
     tmux.press(&[&start, "Enter"]);
-    let screen = tmux.wait_for(&["1 Services", "nginx", "newest", "q quit"], &["ready$"]);
+    let screen = tmux.wait_for(&["1 Services", "newest", "q quit"], &["ready$"]);
     assert!(screen.lines().count() <= 24, "{screen}");
     assert_eq!(tmux.format("#{alternate_on}"), "1");
     // Down to a request.
-    tmux.press(&["/", "nginx", "Enter"]);
-    tmux.wait_for(&["/nginx", "1 of 1 services"], &[]);
+    tmux.press(&["/", NAME, "Enter"]);
+    tmux.wait_for(&["/looked-at", "1 of 1 services"], &[]);
     tmux.press(&["Enter"]);
-    tmux.wait_for(&["neighbours of nginx", "<-", "curl"], &[]);
+    tmux.wait_for(&["neighbours of looked-at", "<-", "curl"], &[]);
     tmux.press(&["3"]);
-    tmux.wait_for(&["operations asked of nginx", "GET"], &[]);
+    tmux.wait_for(&["operations asked of looked-at", "GET"], &[]);
     tmux.press(&["Enter"]);
-    tmux.wait_for(&["requests of nginx GET"], &[]);
+    tmux.wait_for(&["requests of looked-at GET"], &[]);
     tmux.press(&["Enter"]);
     let request = tmux.wait_for(&["operation  GET", "kept as", "client     curl"], &[]);
     assert!(request.contains("url.path"), "{request}");
     tmux.press(&["Escape"]);
-    tmux.wait_for(&["requests of nginx GET"], &["kept as"]);
+    tmux.wait_for(&["requests of looked-at GET"], &["kept as"]);
     // The size changes.
     tmux.say(&["resize-window", "-x", "132", "-y", "40"]);
-    tmux.wait_for(&["requests of nginx GET", "QUEUE"], &[]);
+    tmux.wait_for(&["requests of looked-at GET", "QUEUE"], &[]);
     tmux.press(&["2"]);
-    tmux.wait_for(&["edges of nginx GET", "SERVICE95"], &[]);
+    tmux.wait_for(&["edges of looked-at GET", "SERVICE95"], &[]);
     tmux.say(&["resize-window", "-x", "80", "-y", "24"]);
-    tmux.wait_for(&["edges of nginx GET"], &["SERVICE95"]);
+    tmux.wait_for(&["edges of looked-at GET"], &["SERVICE95"]);
     tmux.press(&["?"]);
     tmux.wait_for(&["Keys", "let time stand still"], &[]);
     tmux.press(&["?", "Space"]);
