@@ -143,9 +143,9 @@ fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_
     tmux.press(&["Enter"]);
     tmux.wait_for(&["operation  GET", "kept as", "client     curl"], &[]);
     tmux.press(&["G"]);
-    tmux.wait_for(&["url.path: /"], &["kept as"]);
+    tmux.wait_for(&["network.protocol.version"], &["kept as"]);
     tmux.press(&["Escape"]);
-    tmux.wait_for(&["requests of looked-at GET"], &["url.path"]);
+    tmux.wait_for(&["requests of looked-at GET"], &["network.protocol.version"]);
     // The size changes.
     tmux.say(&["resize-window", "-x", "132", "-y", "40"]);
     tmux.wait_for(&["requests of looked-at GET", "QUEUE"], &[]);
