@@ -53,7 +53,7 @@ enum Command {
     Run(run::Args),
     /// Live exchanges on the terminal or as JSON lines (needs root)
     Watch(watch::Args),
-    /// Services, operations and edges of a running agent, busiest first
+    /// Services, edges, operations, connections, DNS and requests of a running agent, on a full screen
     Top(top::Args),
     /// Who talks to whom, of a running agent, for Graphviz or as JSON
     Map(map::Args),

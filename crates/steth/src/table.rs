@@ -38,8 +38,8 @@ impl From<String> for Cell {
 /// No name is cut to less.
 const LEAST: usize = 4;
 
-/// The lines of a table, the titles first. Without a width nothing is cut and no column left out.
-pub(crate) fn lines(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, colour: bool) -> Vec<String> {
+/// Which columns are shown, and how wide each is. Without a width all are, as wide as they want to be.
+pub(crate) fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> Vec<(usize, usize)> {
     let shown: Vec<usize> =
         (0..columns.len()).filter(|at| width.is_none_or(|width| columns[*at].from <= width)).collect();
     let natural = |at: usize| {
@@ -53,9 +53,15 @@ pub(crate) fn lines(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>
         let taken: usize = others.iter().map(|place| widths[*place]).sum();
         share(&mut widths, names, width.saturating_sub(taken + shown.len().saturating_sub(1)));
     }
+    shown.into_iter().zip(widths).collect()
+}
+
+/// The lines of a table, the titles first. Without a width nothing is cut and no column left out.
+pub(crate) fn lines(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, colour: bool) -> Vec<String> {
+    let fitted = fitted(columns, rows, width);
     let line = |row: &[Cell], title: bool| {
         let mut line = String::new();
-        for (n, (at, width)) in shown.iter().zip(&widths).enumerate() {
+        for (n, (at, width)) in fitted.iter().enumerate() {
             let empty = Cell::default();
             let cell = row.get(*at).unwrap_or(&empty);
             let text = cut(&cell.text, *width);
@@ -93,7 +99,7 @@ fn share(widths: &mut [usize], mut names: Vec<usize>, mut left: usize) {
 }
 
 /// A text in so many columns; the dots stand for what is missing.
-fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
