@@ -51,6 +51,9 @@ export function bytes(value: number | undefined): string {
   return `${unit === 0 ? value.toFixed(0) : digits(value)} ${units[unit]}`;
 }
 
+/** The same on an axis, where zeros after the point say nothing. */
+export const mark = (format: (value: number) => string, value: number): string => (value === 0 ? "0" : format(value).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, ""));
+
 export const byteRate = (perSecond: number): string => `${bytes(perSecond)}/s`;
 
 /** A share of 0 to 1: `0.32%`. What is not nothing never reads as nothing. */

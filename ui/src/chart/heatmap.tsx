@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Heatmap as Answer, Range } from "../api/types";
-import { clock, clockShort, count, duration } from "../format";
+import { clock, clockShort, count, duration, mark } from "../format";
 import { go } from "../state/place";
 import { fixed } from "../state/range";
 import type { Changes } from "../state/url";
@@ -169,12 +169,12 @@ function paint(canvas: HTMLCanvasElement, { answer, step_ms, range, scale, width
   to.lineWidth = 1;
   to.textAlign = "right";
   to.textBaseline = "middle";
-  for (const mark of scale.marks) {
+  for (const decade of scale.marks) {
     to.beginPath();
-    to.moveTo(LEFT, Math.round(y(mark)) + 0.5);
-    to.lineTo(width - RIGHT, Math.round(y(mark)) + 0.5);
+    to.moveTo(LEFT, Math.round(y(decade)) + 0.5);
+    to.lineTo(width - RIGHT, Math.round(y(decade)) + 0.5);
     to.stroke();
-    to.fillText(duration(mark).replace(/\.0+ /, " "), LEFT - 6, y(mark));
+    to.fillText(mark(duration, decade), LEFT - 6, y(decade));
   }
   to.textAlign = "center";
   to.textBaseline = "alphabetic";

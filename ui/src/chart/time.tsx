@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { Range } from "../api/types";
-import { clock, clockShort, day } from "../format";
+import { clock, clockShort, day, mark } from "../format";
 import { colour, theme } from "../state/theme";
 import { ChartData } from "./data";
 import { choose, cursor, stepAt } from "./cursor";
@@ -109,7 +109,7 @@ function options(lines: ChartLine[], gap: boolean, height: number, width: number
         stroke: text, font, grid: { show: false }, ticks: { show: false }, size: 22, gap: 4, space: 60,
         values: (_, times) => times.map((at) => ((times.at(-1) ?? 0) - (times[0] ?? 0) > 86_400_000 ? day(at).slice(5) : times.length > 1 && (times[1] as number) - (times[0] as number) < 60_000 ? clock(at) : clockShort(at))),
       },
-      { stroke: text, font, grid, ticks: { show: false }, size: 56, gap: 6, space: 36, values: (_, values) => values.map((value) => now.current.format(value)) },
+      { stroke: text, font, grid, ticks: { show: false }, size: 56, gap: 6, space: 36, values: (_, values) => values.map((value) => mark(now.current.format, value)) },
     ],
     series: [
       {},

@@ -204,7 +204,17 @@ interface BoxProperties {
   onFocus: () => void;
 }
 
-const short = (name: string): string => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** As much of a name as there is room for. */
+function short(name: string, room: number): string {
+  if (ruler === null) return name.slice(0, 14);
+  ruler.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
+  if (ruler.measureText(name).width <= room) return name;
+  let length = name.length;
+  while (length > 1 && ruler.measureText(`${name.slice(0, length)}…`).width > room) length--;
+  return `${name.slice(0, length)}…`;
+}
 
 function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: BoxProperties) {
   const own = layer === "l4" ? (card.bytes > 0 ? byteRate(card.bytes) : "–") : [rate(card.rate), ...(card.p95_ns === undefined ? [] : [duration(card.p95_ns)])].join(" · ");
@@ -232,7 +242,7 @@ function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: Bo
       <rect class="face" width={CARD.width} height={CARD.height} rx="6" />
       <rect class="status" x="1" y="6" width="3" height={CARD.height - 12} rx="1.500" />
       <path class="icon" transform="translate(11 10) scale(0.667)" d={iconPath(card.folded > 0 ? "group" : iconOf(card.kind, card.protocols))} />
-      <text class="name" x="34" y="15">{short(card.name)}</text>
+      <text class="name" x="34" y="15">{short(card.name, CARD.width - (bad ? 56 : 40))}</text>
       <text class={relation ? `numbers relation${relation.bad ? " bad" : ""}` : "numbers"} x="34" y="28">{said}</text>
       {bad && (
         <g transform={`translate(${CARD.width - 12} 11)`}>

@@ -94,7 +94,7 @@ function Row({ way, id, name, edge, seconds }: { way: "in" | "out"; id: string; 
       <td><button type="button" class="plain entity" onClick={() => change({ sel: id })}>{name}</button></td>
       <td><ProtocolTag name={edge.protocol} /></td>
       <td class="num">{signals ? rate(signals.rate) : byteRate(bytesOf(shownBooks(edge.books)) / seconds)}</td>
-      <td class={`num ${edge.state}`}>{failing ? `${percent(signals.error_ratio)} err` : signals ? duration((edge.signals.client ?? signals).duration?.p95_ns) : edge.state === "failing" ? "no connection" : ""}</td>
+      <td class={edge.state === "degraded" || edge.state === "failing" ? `num ${edge.state}` : "num"}>{failing ? `${percent(signals.error_ratio)} err` : signals ? duration((edge.signals.client ?? signals).duration?.p95_ns) : edge.state === "failing" ? "no connection" : ""}</td>
     </tr>
   );
 }

@@ -39,7 +39,7 @@ export function RequestsPage() {
   const side = oneOf("side", ["", "client", "server"]);
   const failed = oneOf("failed", ["", "true", "false"]);
   const asked = useAnswer<Requests>("requests", {
-    why, side, failed, service: text("service"), operation: text("operation"), min_ms: milliseconds("min_ms"), max_ms: milliseconds("max_ms"), limit: 200,
+    why, side, failed, service: text("service"), operation: text("operation"), min_ms: milliseconds("min_ms"), max_ms: milliseconds("max_ms"), limit: 500,
   });
   const q = text("q").toLowerCase();
   const filtered = [why, side, failed, text("service"), text("operation"), text("min_ms"), text("max_ms"), q].some((value) => value !== "");

@@ -1,7 +1,7 @@
 // Small drawings. They say nothing that is not also said in words: screen readers skip them.
 
 const PATHS = {
-  map: "M6 5l12 2M6 5l7 13M18 7l-5 11",
+  map: "M5 3a2 2 0 100 4 2 2 0 000-4zM19 5a2 2 0 100 4 2 2 0 000-4zM12 17a2 2 0 100 4 2 2 0 000-4zM7 5.300l10 1.400M6 7l5 10M18 9l-5 8",
   services: "M4 6h16M4 12h16M4 18h10",
   protocols: "M4 7h9M4 12h16M4 17h6M17 4v6M13 17h7",
   requests: "M12 7v5l3 2M12 4a8 8 0 100 16 8 8 0 000-16z",
@@ -10,7 +10,7 @@ const PATHS = {
   agent: "M5 5h14v6H5zM5 13h14v6H5zM8 8h.01M8 16h.01",
   search: "M11 5a6 6 0 100 12 6 6 0 000-12zM15.5 15.5L20 20",
   theme: "M12 4a8 8 0 100 16zM12 4a8 8 0 010 16",
-  help: "M9.5 9a2.5 2.5 0 115 0c0 2-2.5 2-2.5 4M12 17h.01",
+  help: "M12 3a9 9 0 100 18 9 9 0 000-18zM9.500 9.500a2.500 2.500 0 115 0c0 1.800-2.500 2-2.500 4M12 17h.01",
   link: "M10 14a4 4 0 005.7 0l3-3a4 4 0 00-5.7-5.7l-1 1M14 10a4 4 0 00-5.7 0l-3 3a4 4 0 005.7 5.7l1-1",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",

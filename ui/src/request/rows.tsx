@@ -10,7 +10,13 @@ import { type Whole, lasted, parts, wholes } from "./halves";
 
 export const named = (end: End): string => end.service ?? end.name ?? end.ip ?? "unknown";
 
-const where = (end: End): string => [end.ip === null ? "" : `${end.ip}:${end.port ?? ""}`, end.pid == null ? "" : `pid ${end.pid}`].filter((part) => part !== "").join(" · ");
+const where = (end: End): string => (end.ip === null ? "–" : end.ip.includes(":") ? `[${end.ip}]:${end.port}` : `${end.ip}:${end.port}`);
+
+/** What waits by design is not slow: it comes last, and the scale is not for it. */
+const waits = ({ main }: Whole): number => (main.exchange.blocking === true ? 1 : 0);
+
+/** More rows nobody reads; a filter finds the others. */
+const MOST = 200;
 
 export function Bar({ whole, longest }: { whole: Whole; longest: number }) {
   const all = parts(whole);
@@ -28,8 +34,10 @@ export const Status = ({ whole }: { whole: Whole }) => {
 };
 
 export function RequestRows({ answer }: { answer: Requests }) {
-  const all = wholes(answer.requests);
-  const longest = Math.max(1, ...all.map(lasted));
+  const newest = text("order") === "newest";
+  const kept = wholes(answer.requests);
+  const all = (newest ? kept : kept.sort((a, b) => waits(a) - waits(b) || lasted(b) - lasted(a))).slice(0, MOST);
+  const longest = Math.max(1, ...all.filter((whole) => !waits(whole)).map(lasted));
   const chosen = text("req");
   const opened = all.find(({ key }) => key === chosen);
   const columns: Column<Whole>[] = [
@@ -38,8 +46,8 @@ export function RequestRows({ answer }: { answer: Requests }) {
       title: "Client → Server",
       cell: ({ main: { exchange } }) => (
         <>
-          <div>{named(exchange.client)} <span class="dim">→</span> {named(exchange.server)}</div>
-          <div class="small dim">{where(exchange.client)} → {where(exchange.server)}</div>
+          <div class="ends">{named(exchange.client)} <span class="dim">→</span> {named(exchange.server)}</div>
+          <div class="small dim ends">{where(exchange.client)} → {where(exchange.server)}</div>
         </>
       ),
     },
@@ -49,7 +57,7 @@ export function RequestRows({ answer }: { answer: Requests }) {
     { title: "Server", numeric: true, tone: "server", cell: ({ server }) => duration(server?.exchange.duration_ns) },
     { title: "Where the time went", cell: (whole) => <Bar whole={whole} longest={longest} /> },
     { title: "Status", cell: (whole) => <Status whole={whole} /> },
-    { title: "Kept as", cell: ({ main, client, server }) => <span class="dim small">{[...new Set([...(client?.why ?? []), ...(server?.why ?? []), ...main.why])].join(", ")}</span> },
+    { title: "Kept as", cell: ({ main, client, server }) => <span class="dim small ends">{[...new Set([...(client?.why ?? []), ...(server?.why ?? []), ...main.why]), ...(main.exchange.blocking ? ["waits by design"] : [])].join(", ")}</span> },
   ];
   return (
     <>
@@ -60,7 +68,11 @@ export function RequestRows({ answer }: { answer: Requests }) {
         <span><i class="swatch transfer" />transfer</span>
         <span><i class="swatch client" />client only</span>
         <span class="dim">full width = {duration(longest)}</span>
-        <span class="dim">{answer.requests.length < answer.matching ? `the newest ${answer.requests.length} of ${answer.matching} records` : `${answer.matching} records`}</span>
+        <span class="dim">
+          {answer.requests.length < answer.matching ? `of the newest ${answer.requests.length} of ${answer.matching} records` : `${answer.matching} records`}
+          {kept.length > all.length ? `, ${all.length} of ${kept.length} requests shown` : ""}
+        </span>
+        <button type="button" class="inline" onClick={() => change({ order: newest ? undefined : "newest" })}>{newest ? "slowest first" : "newest first"}</button>
       </div>
       <div class="split">
         <Table caption="Requests" columns={columns} rows={all} id={({ key }) => key} chosen={({ key }) => key === chosen} onOpen={({ key }) => change({ req: key === chosen ? undefined : key })} />

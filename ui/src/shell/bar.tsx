@@ -12,7 +12,7 @@ import { theme, toggle } from "../state/theme";
 
 export function Bar() {
   return (
-    <header class="bar">
+    <header class="topbar">
       <Scope />
       <Filter />
       <span class="space" />

@@ -8,7 +8,7 @@ import { useAnswer } from "../../state/live";
 import { link } from "../../state/place";
 
 export function ServiceRequests({ node }: { node: Node }) {
-  const asked = useAnswer<Requests>("requests", { server: node.id, limit: 100 });
+  const asked = useAnswer<Requests>("requests", { server: node.id, limit: 500 });
   return (
     <section class="cardbox">
       <h2>Requests <a class="right small" href={link("requests", "", { service: full(node) })}>with filters</a></h2>
