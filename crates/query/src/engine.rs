@@ -48,6 +48,20 @@ pub trait Engine: Send + Sync {
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error>;
 }
 
+macro_rules! forward {
+    ($($pointer:ty),*) => { $(
+        impl<E: Engine + ?Sized> Engine for $pointer {
+            fn coverage(&self) -> Result<Coverage, Error> { (**self).coverage() }
+            fn exchanges(&self, scan: &Scan<'_>) -> Result<Vec<Group>, Error> { (**self).exchanges(scan) }
+            fn edges(&self, scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Error> { (**self).edges(scan) }
+            fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error> { (**self).folded(tier, range) }
+            fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error> { (**self).samples(scan) }
+            fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> { (**self).entities(scan) }
+        }
+    )* };
+}
+forward!(&E, Arc<E>);
+
 /// What is kept, tier by tier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -97,7 +111,7 @@ pub struct Filter<'a> {
     pub port: Option<u16>,
     /// Observed there.
     pub side: Option<Side>,
-    /// Of exchanges only.
+    /// Of exchanges only. By name: MySQL's protocol is MariaDB's, too.
     pub protocol: Option<Protocol>,
     /// Of exchanges only.
     pub operation: Option<&'a str>,
@@ -180,6 +194,22 @@ pub struct Sums {
     pub first_byte: Sketch,
     /// Times in the server's socket before the read; of the server's side only.
     pub queue: Sketch,
+}
+
+impl Sums {
+    /// Adds what another group adds up to.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.errors += other.errors;
+        self.blocking += other.blocking;
+        self.slow += other.slow;
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.duration_sum_ns = self.duration_sum_ns.saturating_add(other.duration_sum_ns);
+        self.duration.merge(&other.duration);
+        self.first_byte.merge(&other.first_byte);
+        self.queue.merge(&other.queue);
+    }
 }
 
 /// One group of exchanges.
@@ -296,4 +326,12 @@ pub struct EntityRecord {
     pub kind: Kind,
     /// The beginning of the first and the end of the last window that it was in, milliseconds since 1970.
     pub seen: Range,
+}
+
+impl EntityRecord {
+    /// Its name, with its namespace if it has one.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        if self.namespace.is_empty() { self.name.to_string() } else { format!("{}/{}", self.namespace, self.name) }
+    }
 }

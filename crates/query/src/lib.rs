@@ -16,16 +16,20 @@
 //! Every answer ([`Answer`]) says what it was made from: the tier and its step, the range after it was aligned to that
 //! step, whether something of the range is missing and why, and how much was counted under another name.
 
+mod answers;
 mod books;
 mod engine;
 mod error;
 mod meta;
 mod range;
+mod recent;
 mod signals;
 
 pub mod ask;
+pub mod finding;
 pub mod tell;
 
+pub use answers::{Answers, Api, Processes};
 pub use books::{Books, BooksBySide};
 pub use engine::{
     Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, SampleScan,
@@ -34,4 +38,5 @@ pub use engine::{
 pub use error::Error;
 pub use meta::{Answer, Folded, Meta, Missing};
 pub use range::{Range, Tier};
+pub use recent::Recent;
 pub use signals::{BySide, Quantiles, Signals};

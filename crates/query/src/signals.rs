@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct Signals {
     /// Exchanges.
     pub count: u64,
-    /// Exchanges per second of the range.
+    /// Exchanges per second of what was kept of the range.
     pub rate: f64,
     /// Of these: failed.
     pub errors: u64,

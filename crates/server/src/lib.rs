@@ -6,8 +6,9 @@
 //! ```text
 //!   data path --- publish_finished, 10 s ---> Shared --> Cumulative --> GET /metrics
 //!             --- publish_current,   1 s ---> Shared --> summary ----> GET /api/v1/windows  <-- page, GET /
-//!                                                `-----> map --------> GET /api/v1/map
-//!             --- publish_samples,   1 s ---> Shared --> requests ---> GET /api/v1/requests
+//!             --- publish_samples,   1 s ---> Shared --,
+//!   agent     --- publish_processes, 10 s --> Shared ---+-> answers -> GET /api/v1/{map,top,series,...}
+//!   store     --- answer_from,     once ----> Shared --'   (threads of their own)
 //!   agent     --- publish_health,    1 s ---> Shared --------------> GET /api/v1/health
 //! ```
 //!
@@ -34,16 +35,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod api;
 mod edges;
 mod exposition;
 mod guard;
 mod health;
 mod listener;
-mod map;
 mod metrics;
-mod query;
 mod range;
-mod requests;
 mod routes;
 mod shared;
 mod summary;
@@ -51,4 +50,4 @@ mod tally;
 
 pub use health::{Counter, Cpu, Health, Hook, Kind};
 pub use listener::{Handle, Server, ServerError};
-pub use shared::{Retention, Shared};
+pub use shared::{Processes, Retention, Shared};

@@ -1,5 +1,6 @@
 //! The thread that serves, and its limits.
 
+use crate::api;
 use crate::routes::{App, router};
 use crate::shared::Shared;
 use axum::Router;
@@ -77,8 +78,12 @@ impl Server {
     /// Serves from a thread of its own, with the privileges of the calling one, until [`Handle::stop`].
     pub fn serve(self, shared: Arc<Shared>) -> Result<Handle, ServerError> {
         let Self { listener, address } = self;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("steth-answer")
+            .max_blocking_threads(api::THREADS)
+            .build()
+            .map_err(ServerError::Thread)?;
         let (stop, stopped) = watch::channel(());
         let (finish, finished) = mpsc::sync_channel(1);
         let serve = move || {

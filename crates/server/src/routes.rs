@@ -1,9 +1,9 @@
 //! The paths and their answers.
 
+use crate::api::{Asked, Desk};
 use crate::exposition::Format;
-use crate::requests::Wanted;
 use crate::shared::Shared;
-use crate::{guard, health, map, metrics, requests, summary};
+use crate::{guard, health, metrics, summary};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -13,6 +13,7 @@ use axum::routing::get;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use steth_query::ask;
 use steth_window::Cumulative;
 
 const JSON: &str = "application/json";
@@ -25,6 +26,7 @@ pub(crate) struct App {
     cumulative: Mutex<Cumulative>,
     /// The last answers, shared by everyone who asks before something new is published.
     answers: Mutex<Vec<Answer>>,
+    desk: Desk,
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ impl App {
 
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let cumulative = Mutex::new(Cumulative::new(shared.retention.series));
-        Self { shared, cumulative, answers: Mutex::default() }
+        Self { shared, cumulative, answers: Mutex::default(), desk: Desk::default() }
     }
 
     /// Adds the windows that have finished to the counters. Called every second, so that none is missed.
@@ -86,8 +88,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(scrape))
         .route("/api/v1/health", get(health))
         .route("/api/v1/windows", get(windows))
-        .route("/api/v1/map", get(topology))
-        .route("/api/v1/requests", get(samples))
+        .merge(questions())
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(axum::middleware::from_fn(guard::guard))
         .with_state(app)
@@ -138,28 +139,19 @@ async fn windows(State(app): State<Arc<App>>, uri: Uri) -> Response {
         .into_response()
 }
 
-/// `?window=5m`: who talks to whom, with what each side tells of it.
-async fn topology(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    match map::windows(uri.query().unwrap_or_default()) {
-        Ok(last) => written(app.answer(("map", last), || to_json(&map::map(&app.shared, last)))),
-        Err(error) => refused(error),
+/// The questions of `steth_query`.
+fn questions() -> Router<Arc<App>> {
+    fn one<Q: Asked>(router: Router<Arc<App>>) -> Router<Arc<App>> {
+        router.route(&format!("/api/v1/{}", Q::PATH), get(question::<Q>))
     }
+    let router = one::<ask::Series>(one::<ask::Map>(Router::new()));
+    let router = one::<ask::Heatmap>(one::<ask::Top>(router));
+    let router = one::<ask::Entity>(one::<ask::Requests>(router));
+    one::<ask::Dns>(one::<ask::Entities>(router))
 }
 
-/// `?service=&operation=&side=&why=&min_ms=&errors=&since=&limit=`: requests that are kept one by one, newest first.
-async fn samples(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    match Wanted::parse(uri.query().unwrap_or_default()) {
-        Ok(wanted) => written(requests::answer(&app.shared.samples(), &wanted)),
-        Err(error) => refused(error),
-    }
-}
-
-fn refused(error: String) -> Response {
-    (StatusCode::BAD_REQUEST, error + "\n").into_response()
-}
-
-fn written(body: impl Into<Body>) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], body.into()).into_response()
+async fn question<Q: Asked>(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    app.desk.answer::<Q>(&app.shared, uri.query().unwrap_or_default()).await
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -2,10 +2,17 @@
 
 use crate::health::Health;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::Arc;
+use hashbrown::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use steth_query::tell::Process;
+use steth_query::{Engine, Range, Recent};
 use steth_samples::Kept;
-use steth_window::Window;
+use steth_window::{EntityId, Window};
+
+/// The processes of entities that are alive.
+pub type Processes = HashMap<EntityId, Vec<Process>>;
 
 /// How many finished windows stay in memory for the page. Whatever limit is reached first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +63,18 @@ pub struct Shared {
     current: ArcSwapOption<Window>,
     health: ArcSwap<Health>,
     samples: ArcSwap<Vec<Kept>>,
+    processes: ArcSwap<Processes>,
+    store: OnceLock<Store>,
     version: AtomicU64,
+}
+
+/// An engine that keeps more than the newest windows.
+struct Store(Arc<dyn Engine>);
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
 }
 
 impl Shared {
@@ -70,6 +88,8 @@ impl Shared {
             current: ArcSwapOption::empty(),
             health: ArcSwap::default(),
             samples: ArcSwap::default(),
+            processes: ArcSwap::default(),
+            store: OnceLock::new(),
             version: AtomicU64::new(0),
         }
     }
@@ -97,6 +117,46 @@ impl Shared {
     pub fn publish_samples(&self, samples: Arc<Vec<Kept>>) {
         self.samples.store(samples);
         self.changed();
+    }
+
+    /// Publishes which processes of entities are alive, about every ten seconds.
+    pub fn publish_processes(&self, processes: Arc<Processes>) {
+        self.processes.store(processes);
+    }
+
+    /// Questions are answered from this engine from now on, instead of from the newest windows. Only the first one counts.
+    pub fn answer_from(&self, engine: Arc<dyn Engine>) {
+        let _ = self.store.set(Store(engine));
+    }
+
+    /// What questions are answered from.
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        match self.store.get() {
+            Some(Store(engine)) => engine.clone(),
+            None => Arc::new(self.recent()),
+        }
+    }
+
+    /// The finished windows in memory.
+    fn recent(&self) -> Recent {
+        let (history, current) = self.windows();
+        let ms = |ns: u64| ns / 1_000_000;
+        let oldest = history.windows.first().map(|(window, _)| &**window);
+        // Windows without anything in them are not handed over. The current one begins where the last one ended.
+        let known = Range {
+            from_ms: match oldest {
+                Some(oldest) if oldest.sequence > 1 => ms(oldest.start),
+                Some(oldest) => ms(oldest.start.min(self.started)),
+                None => ms(self.started),
+            },
+            to_ms: ms(current.map_or(0, |current| current.start)),
+        };
+        let windows = history.windows.iter().map(|(window, _)| window.clone()).collect();
+        Recent::new(windows, self.samples(), known)
+    }
+
+    pub(crate) fn processes(&self) -> Arc<Processes> {
+        self.processes.load_full()
     }
 
     fn changed(&self) {

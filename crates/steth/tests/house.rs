@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -25,7 +25,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
     ("samples", &["window"]),
-    ("server", &["ledger", "samples", "window"]),
+    ("query", &["samples", "window"]),
+    ("server", &["ledger", "query", "samples", "window"]),
     (
         "steth",
         &[
@@ -37,6 +38,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
             "ledger",
             "pcap",
             "probe",
+            "query",
             "samples",
             "server",
             "verdict",

@@ -4,8 +4,8 @@
 //! during the window; what moved after the last question is in the next one, and nothing is in two.
 
 use crate::classic::{Classic, NETWORK};
-use crate::entity::{Entities, EntityId};
-use crate::key::Side;
+use crate::entity::{Entities, EntityId, Kind};
+use crate::key::{Side, parts};
 use crate::sketch::Sketch;
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -93,6 +93,14 @@ pub struct EdgeSums {
 }
 
 impl EdgeSums {
+    /// Attempts to connect that came to nothing, whatever the cause.
+    #[must_use]
+    pub fn connects_failed(&self) -> u64 {
+        [self.refused, self.connect_timed_out, self.unreachable, self.abandoned, self.failed_otherwise]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+
     /// Adds what another one adds up to.
     pub fn add(&mut self, other: &Self) {
         macro_rules! add {
@@ -174,7 +182,8 @@ impl EdgeTotals {
         self.rtt_min_ns = self.rtt_min_ns.into_iter().chain(seen.rtt_min_ns).min();
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds what another row adds up to; of windows that follow one another, `open` is none that adds up.
+    pub fn merge(&mut self, other: &Self) {
         self.open += other.open;
         self.sums.add(&other.sums);
         self.connect.merge(&other.connect);
@@ -197,10 +206,20 @@ pub struct EdgeRow {
     pub provisional: bool,
     /// Who connected.
     pub client: Arc<str>,
+    /// Bytes of the namespace in front of its name; 0 if it has none.
+    #[serde(skip)]
+    pub client_namespace: usize,
+    /// What is known of it.
+    pub client_kind: Kind,
     /// Its number.
     pub client_id: EntityId,
     /// Who was connected to.
     pub server: Arc<str>,
+    /// Bytes of the namespace in front of its name; 0 if it has none.
+    #[serde(skip)]
+    pub server_namespace: usize,
+    /// What is known of it.
+    pub server_kind: Kind,
     /// Its number.
     pub server_id: EntityId,
     /// The server's port, 0 if not known.
@@ -214,6 +233,20 @@ pub struct EdgeRow {
     /// What was counted.
     #[serde(flatten)]
     pub totals: EdgeTotals,
+}
+
+impl EdgeRow {
+    /// Namespace and name of the client; the namespace is empty if it has none.
+    #[must_use]
+    pub fn client_parts(&self) -> (&str, &str) {
+        parts(&self.client, self.client_namespace)
+    }
+
+    /// The same of the server.
+    #[must_use]
+    pub fn server_parts(&self) -> (&str, &str) {
+        parts(&self.server, self.server_namespace)
+    }
 }
 
 /// Under which row a connection is counted as open; kept with the connection.
@@ -300,8 +333,12 @@ impl Edges {
                 key,
                 provisional: entities.settled(key.client).is_none() || entities.settled(key.server).is_none(),
                 client: entities.name(key.client),
+                client_namespace: entities.namespace(key.client),
+                client_kind: entities.kind(key.client),
                 client_id: key.client,
                 server: entities.name(key.server),
+                server_namespace: entities.namespace(key.server),
+                server_kind: entities.kind(key.server),
                 server_id: key.server,
                 server_port: key.server_port,
                 side: key.side,

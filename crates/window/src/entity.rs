@@ -2,7 +2,8 @@
 //! same id without asking anyone.
 
 use hashbrown::HashMap;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
 /// The id of an entity: FNV-1a, 64 bits, of its name's UTF-8 bytes (offset basis `0xcbf29ce484222325`, prime
@@ -21,6 +22,20 @@ impl EntityId {
     pub const fn of(name: &str) -> Self {
         Self(hash(0xcbf2_9ce4_8422_2325, name.as_bytes()))
     }
+
+    /// The id that is written as these sixteen hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl std::fmt::Display for EntityId {
+    /// Sixteen hexadecimal digits.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 const fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
@@ -35,7 +50,14 @@ const fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
 impl Serialize for EntityId {
     /// Sixteen hexadecimal digits: JavaScript has no 64-bit numbers.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:016x}", self.0))
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EntityId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| D::Error::custom("an id is sixteen hexadecimal digits"))
     }
 }
 

@@ -269,7 +269,7 @@ impl Labels {
 }
 
 /// A name in two, at the slash behind its namespace.
-fn parts(name: &str, namespace: usize) -> (&str, &str) {
+pub(crate) fn parts(name: &str, namespace: usize) -> (&str, &str) {
     match name.split_at_checked(namespace) {
         Some((namespace, name)) if !namespace.is_empty() => (namespace, name.strip_prefix('/').unwrap_or(name)),
         _ => ("", name),

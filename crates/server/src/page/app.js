@@ -340,7 +340,7 @@ async function refresh() {
     if (!windows.ok || !health.ok || kept?.ok === false) throw new Error(`HTTP ${windows.status}, ${health.status}, ${kept?.status}`);
     [state.data, state.health] = [await windows.json(), await health.json()];
     // Another one may have been chosen meanwhile.
-    if (kept && wanted === state.chosen) state.requests = await kept.json();
+    if (kept && wanted === state.chosen) state.requests = (await kept.json()).data;
     state.age = Math.max(0, Number(windows.headers.get("steth-now")) - state.data.to_ms);
     state.received = performance.now();
     state.failed = false;

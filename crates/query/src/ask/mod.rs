@@ -1,5 +1,10 @@
 //! The questions. Each can be read from the query of a URL; what each parameter may be is said where it is read.
 
+mod parse;
+mod query;
+
+pub use parse::Question;
+
 use crate::range::Range;
 use crate::signals::SideName;
 use serde::{Deserialize, Serialize};

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 /// The parameters of a question, each once and known.
 #[derive(Debug)]
-pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
     /// Reads them. An error says which one is unknown or there twice.
-    pub(crate) fn parse(text: &'a str, known: &[&str]) -> Result<Self, String> {
+    pub(super) fn parse(text: &'a str, known: &[&str]) -> Result<Self, String> {
         let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             if !known.contains(&&*name) {
@@ -24,12 +24,12 @@ impl<'a> Query<'a> {
     }
 
     /// The value of a parameter; one that is empty is not there.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(there, value)| there == name && !value.is_empty()).map(|(_, value)| &**value)
     }
 
     /// The value of a parameter, read by `read`; an error says what it must be.
-    pub(crate) fn read<T>(
+    pub(super) fn read<T>(
         &self,
         name: &str,
         must_be: &str,

@@ -1,0 +1,338 @@
+//! The most of something.
+
+use crate::answers::graph::{Ends, Graph, Pair, Talk, With, both_ways, busiest, merge};
+use crate::answers::plan::Plan;
+use crate::answers::{Answers, How};
+use crate::ask::{self, Sort, TopBy};
+use crate::engine::{Dimension, Engine, Key, Sums};
+use crate::error::Error;
+use crate::meta::Answer;
+use crate::signals::{BySide, Quantiles, Signals};
+use crate::tell::{Edge, Operation, Service, Top};
+use hashbrown::HashMap;
+use std::cmp::Ordering;
+use std::hash::Hash;
+use std::sync::Arc;
+use steth_window::{EdgeTotals, EntityId, Side, Transport};
+
+impl<E: Engine> Answers<E> {
+    pub(super) fn answer_top(&self, ask: &ask::Top) -> Result<Answer<Top>, Error> {
+        let (coverage, plan) = self.plan(ask.range, (ask.curve > 0).then_some(ask.curve))?;
+        if ask.by == TopBy::Connections && ask.of.only_exchanges() {
+            let text = "connections have neither protocol nor operation, status or failure";
+            return Err(Error::Question(text.to_owned()));
+        }
+        let top = match ask.by {
+            TopBy::Services | TopBy::Edges => {
+                let with = if ask.of.only_exchanges() { With::BooksOfExchanges } else { With::Books };
+                let graph = self.graph(&coverage, &plan, ask.of.filter(), with)?;
+                if ask.by == TopBy::Services {
+                    self.services(ask, &plan, &graph)?
+                } else {
+                    self.edges(ask, &plan, &graph)?
+                }
+            }
+            TopBy::Operations => self.operations(ask, &plan)?,
+            TopBy::Connections => self.connections(ask, &plan)?,
+        };
+        self.finish(plan, top)
+    }
+
+    fn services(&self, ask: &ask::Top, plan: &Plan, graph: &Graph) -> Result<Top, Error> {
+        let mut bytes: HashMap<String, [Option<EdgeTotals>; 2]> = HashMap::new();
+        for (ends, pair) in &graph.books {
+            let [client, server] = bytes.entry(ends.server.to_string()).or_default();
+            merge(client, pair.client.as_ref());
+            merge(server, pair.server.as_ref());
+        }
+        let all: Vec<(Service, Option<EdgeTotals>)> = (graph.nodes(plan.seconds, &self.limits).into_iter())
+            .filter_map(|node| {
+                let books = bytes.remove(&node.id);
+                // A server that is watched has the books of all its clients.
+                let books = books.and_then(|[client, server]| server.or(client));
+                let answers = node.answers.preferred.is_some() || books.is_some();
+                let bytes = books.as_ref().map_or(0, both_ways);
+                answers.then_some((Service { node, bytes, curve: Vec::new() }, books))
+            })
+            .filter(|(service, _)| has(ask, &[&full(&service.node.namespace, &service.node.name)]))
+            .collect();
+        let total = all.len();
+        let weight = |(service, books): &(Service, Option<EdgeTotals>)| {
+            let rtt = books.as_ref().and_then(|books| books.rtt.quantile(0.95));
+            let sums = books.as_ref().map(|books| books.sums);
+            let failed =
+                sums.map_or(0, |sums| sums.refused + sums.connect_timed_out + sums.unreachable + sums.failed_otherwise);
+            let again = sums.map_or(0, |sums| sums.retransmitted_segments);
+            let books = Some(Weights { bytes: service.bytes, retransmits: again, rtt, failed_connects: failed });
+            weight(ask.sort, service.node.answers.shown(), books)
+        };
+        let name = |(service, _): &(Service, Option<EdgeTotals>)| full(&service.node.namespace, &service.node.name);
+        let mut services: Vec<Service> =
+            sorted(ask, all, weight, name).into_iter().map(|(service, _)| service).collect();
+        if ask.curve > 0 {
+            let of = |key: &Key| key.server.map(|server| server.to_string());
+            let curves = self.curves(ask, plan, &[Dimension::Server], of)?;
+            for service in &mut services {
+                service.curve = curve(curves.get(&service.node.id), &service.node.answers, plan);
+            }
+        }
+        Ok(Top { total, services, ..Top::default() })
+    }
+
+    fn edges(&self, ask: &ask::Top, plan: &Plan, graph: &Graph) -> Result<Top, Error> {
+        let mut edges = graph.edges(plan.seconds, &self.limits);
+        edges.retain(|edge| has(ask, &[&edge.client_name, &edge.server_name]));
+        let total = edges.len();
+        let mut edges = sorted(ask, edges, |edge| edge_weight(ask.sort, edge), edge_name);
+        if ask.curve > 0 {
+            let by = [Dimension::Client, Dimension::Server, Dimension::Port, Dimension::Protocol];
+            let of = |key: &Key| {
+                let protocol = key.protocol.map(|protocol| protocol.name().to_owned());
+                Some((key.client?.to_string(), key.server?.to_string(), key.port?, protocol))
+            };
+            let curves = self.curves(ask, plan, &by, of)?;
+            for edge in &mut edges {
+                let key = (edge.client.clone(), edge.server.clone(), edge.port, edge.protocol.clone());
+                edge.curve = curve(curves.get(&key), &edge.signals, plan);
+            }
+        }
+        Ok(Top { total, edges, ..Top::default() })
+    }
+
+    fn operations(&self, ask: &ask::Top, plan: &Plan) -> Result<Top, Error> {
+        let by = [Dimension::Server, Dimension::Protocol, Dimension::Operation, Dimension::Side];
+        let mut all: HashMap<OperationKey, [Sums; 3]> = HashMap::new();
+        for group in self.exchanges(plan, plan.range, ask.of.filter(), &by, How::WHOLE)? {
+            let (Some(side), Some(key)) = (group.key.side, OperationKey::of(&group.key)) else { continue };
+            all.entry(key).or_default()[side as usize].add(&group.sums);
+        }
+        let names = self.names(all.keys().map(|key| key.server))?;
+        let mut time: HashMap<(EntityId, &'static str), u64> = HashMap::new();
+        let mut found = Vec::with_capacity(all.len());
+        for (key, sums) in all {
+            let signals = BySide::of(&sums, plan.seconds);
+            let took = signals.shown().map_or(0, |signals| signals.time_ns);
+            let of_server = time.entry((key.server, key.protocol)).or_default();
+            *of_server = of_server.saturating_add(took);
+            found.push((key, signals, took));
+        }
+        let told = |(key, signals, took): (OperationKey, BySide, u64)| {
+            let of_all = time.get(&(key.server, key.protocol)).copied().unwrap_or(0);
+            let operation = Operation {
+                server: key.server.to_string(),
+                server_name: names.full(key.server),
+                protocol: key.protocol.to_owned(),
+                operation: key.operation.to_string(),
+                summary: (!key.summary.is_empty()).then(|| key.summary.to_string()),
+                namespace: key.namespace.to_string(),
+                share: if of_all > 0 { took as f64 / of_all as f64 } else { 0.0 },
+                signals,
+                curve: Vec::new(),
+            };
+            (key, operation)
+        };
+        let mut found: Vec<(OperationKey, Operation)> = found.into_iter().map(told).collect();
+        found.retain(|(_, operation)| has(ask, &[&operation.operation, &operation.server_name]));
+        let total = found.len();
+        let weight = |(_, operation): &(OperationKey, Operation)| weight(ask.sort, operation.signals.shown(), None);
+        let name = |(_, operation): &(OperationKey, Operation)| {
+            [&*operation.operation, &operation.server_name, &operation.protocol, &operation.namespace].join("\0")
+        };
+        let mut found = sorted(ask, found, weight, name);
+        if ask.curve > 0 {
+            let curves = self.curves(ask, plan, &by[..3], OperationKey::of)?;
+            for (key, operation) in &mut found {
+                operation.curve = curve(curves.get(key), &operation.signals, plan);
+            }
+        }
+        let operations = found.into_iter().map(|(_, operation)| operation).collect();
+        Ok(Top { total, operations, ..Top::default() })
+    }
+
+    fn connections(&self, ask: &ask::Top, plan: &Plan) -> Result<Top, Error> {
+        let by = [Dimension::Client, Dimension::Server, Dimension::Port, Dimension::Transport, Dimension::Side];
+        let mut all: HashMap<(Ends, Option<Transport>), Pair> = HashMap::new();
+        let mut curves: HashMap<(Ends, Option<Transport>), [Vec<u64>; 2]> = HashMap::new();
+        let place = |group: &crate::engine::EdgeGroup| {
+            let ends = Ends { client: group.client?, server: group.server?, port: group.port? };
+            Some((ends, group.transport))
+        };
+        for group in self.books(plan, ask.of.filter(), &by, false)? {
+            if let Some(place) = place(&group) {
+                all.entry(place).or_default().add(&group);
+            }
+        }
+        if ask.curve > 0 {
+            for group in self.books(plan, ask.of.filter(), &by, true)? {
+                let (Some(key), Some(at)) = (place(&group), plan.place(group.at_ms)) else { continue };
+                let end = usize::from(group.side == Some(Side::Server));
+                let points = &mut curves.entry(key).or_default()[end];
+                points.resize(plan.times().len(), 0);
+                if let Some(point) = points.get_mut(at) {
+                    *point += both_ways(&group.totals);
+                }
+            }
+        }
+        let names = self.names(all.keys().flat_map(|(ends, _)| [ends.client, ends.server]))?;
+        let mut edges: Vec<Edge> = Vec::with_capacity(all.len());
+        for ((ends, transport), pair) in all {
+            let mut graph = Graph::default();
+            let end = usize::from(pair.client.is_none());
+            graph.books.insert(ends, pair);
+            let talk = Talk { ends, protocol: None, sums: Default::default() };
+            let mut edge = graph.edge(&talk, plan.seconds, &self.limits);
+            (edge.client_name, edge.server_name) = (names.full(ends.client), names.full(ends.server));
+            if let Some(curves) = curves.get_mut(&(ends, transport)) {
+                edge.curve = std::mem::take(&mut curves[end]);
+            }
+            edges.push(edge);
+        }
+        edges.retain(|edge| has(ask, &[&edge.client_name, &edge.server_name]));
+        edges.sort_by(busiest);
+        let total = edges.len();
+        // Connections have no exchanges: the most is that of bytes.
+        let sort = if ask.sort == Sort::Rate { Sort::Bytes } else { ask.sort };
+        let edges = sorted(ask, edges, |edge| edge_weight(sort, edge), edge_name);
+        Ok(Top { total, edges, ..Top::default() })
+    }
+
+    /// Exchanges by step of all groups, each side by itself.
+    fn curves<K: Eq + Hash>(
+        &self,
+        ask: &ask::Top,
+        plan: &Plan,
+        by: &[Dimension],
+        of: impl Fn(&Key) -> Option<K>,
+    ) -> Result<HashMap<K, [Vec<u64>; 3]>, Error> {
+        let by: Vec<Dimension> = by.iter().copied().chain([Dimension::Side]).collect();
+        let steps = plan.times().len();
+        let mut all: HashMap<K, [Vec<u64>; 3]> = HashMap::new();
+        for group in self.exchanges(plan, plan.range, ask.of.filter(), &by, How::COUNTS_BY_STEP)? {
+            let (Some(side), Some(key)) = (group.key.side, of(&group.key)) else { continue };
+            let Some(at) = plan.place(group.key.at_ms) else { continue };
+            let points = &mut all.entry(key).or_default()[side as usize];
+            points.resize(steps, 0);
+            if let Some(point) = points.get_mut(at) {
+                *point += group.sums.count;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What tells an operation apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct OperationKey {
+    server: EntityId,
+    protocol: &'static str,
+    operation: Arc<str>,
+    summary: Arc<str>,
+    namespace: Arc<str>,
+}
+
+impl OperationKey {
+    fn of(key: &Key) -> Option<Self> {
+        Some(Self {
+            server: key.server?,
+            protocol: key.protocol?.name(),
+            operation: key.operation.clone()?,
+            summary: key.summary.clone()?,
+            namespace: key.namespace.clone()?,
+        })
+    }
+}
+
+fn full(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+/// Whether one of these has the text that is looked for.
+fn has(ask: &ask::Top, texts: &[&str]) -> bool {
+    let wanted = ask.text.as_deref().map(str::to_lowercase);
+    wanted.is_none_or(|wanted| texts.iter().any(|text| text.to_lowercase().contains(&wanted)))
+}
+
+/// The points of the side that is shown.
+fn curve(points: Option<&[Vec<u64>; 3]>, signals: &BySide, plan: &Plan) -> Vec<u64> {
+    let side = signals.preferred.map(Side::from);
+    let points = points.zip(side).map(|(points, side)| points[side as usize].clone());
+    points.filter(|points| !points.is_empty()).unwrap_or_else(|| vec![0; plan.times().len()])
+}
+
+/// What books say, where it is sorted by that.
+#[derive(Clone, Copy)]
+struct Weights {
+    bytes: u64,
+    retransmits: u64,
+    rtt: Option<f64>,
+    failed_connects: u64,
+}
+
+/// `None` has nothing of it and comes last.
+fn weight(sort: Sort, signals: Option<&Signals>, books: Option<Weights>) -> Option<f64> {
+    let quantile = |of: fn(&Quantiles) -> f64| signals?.duration.as_ref().map(of);
+    match sort {
+        Sort::Rate => signals.map(|signals| signals.rate),
+        Sort::Errors => signals.map(|signals| signals.errors as f64),
+        Sort::ErrorRatio => signals.map(|signals| signals.error_ratio),
+        Sort::P50 => quantile(|times| times.p50_ns),
+        Sort::P95 => quantile(|times| times.p95_ns),
+        Sort::P99 => quantile(|times| times.p99_ns),
+        Sort::Time => signals.map(|signals| signals.time_ns as f64),
+        Sort::Bytes => match books {
+            Some(books) => Some(books.bytes as f64),
+            None => signals.map(|signals| signals.request_bytes.saturating_add(signals.response_bytes) as f64),
+        },
+        Sort::Retransmits => books.map(|books| books.retransmits as f64),
+        Sort::Rtt => books.and_then(|books| books.rtt),
+        Sort::FailedConnects => books.map(|books| books.failed_connects as f64),
+        Sort::Name => None,
+    }
+}
+
+fn edge_weight(sort: Sort, edge: &Edge) -> Option<f64> {
+    let books = edge.books.shown().map(|books| Weights {
+        bytes: books.bytes_to_server.saturating_add(books.bytes_to_client),
+        retransmits: books.retransmitted_segments,
+        rtt: books.rtt.map(|rtt| rtt.p95_ns),
+        failed_connects: books.failed_connects(),
+    });
+    weight(sort, edge.signals.shown(), books)
+}
+
+fn edge_name(edge: &Edge) -> String {
+    format!("{}\0{}\0{:05}\0{:?}\0{:?}", edge.client_name, edge.server_name, edge.port, edge.protocol, edge.transport)
+}
+
+/// As many as are wanted, the most first, or the least; those without come last. By name, and equal ones, from a to z.
+fn sorted<T>(
+    ask: &ask::Top,
+    mut all: Vec<T>,
+    weight: impl Fn(&T) -> Option<f64>,
+    name: impl Fn(&T) -> String,
+) -> Vec<T> {
+    all.sort_by_cached_key(|one| {
+        let name = name(one);
+        let weight = weight(one).map(|weight| if ask.ascending { weight } else { -weight });
+        (weight.is_none(), Weight(weight.unwrap_or(0.0)), name)
+    });
+    all.truncate(ask.limit);
+    all
+}
+
+#[derive(PartialEq)]
+struct Weight(f64);
+
+impl Eq for Weight {}
+
+impl PartialOrd for Weight {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Weight {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}

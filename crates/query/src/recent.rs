@@ -1,0 +1,309 @@
+//! The newest windows, in memory.
+
+use crate::engine::{
+    Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, SampleScan,
+    Samples, Scan, Stretch, Sums,
+};
+use crate::error::Error;
+use crate::meta::Folded;
+use crate::range::{Range, Tier};
+use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+use steth_samples::Why;
+use steth_window::{EdgeRow, EdgeTotals, EntityId, Kind, Protocol, Row, Side, Transport, Window};
+
+const MS: u64 = 1_000_000;
+
+/// An engine over finished windows in memory: what answers where nothing is stored, and what a store is compared with.
+///
+/// It reads every row of the range for every question, which is fast enough for the hour that fits into memory.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    windows: Vec<Arc<Window>>,
+    samples: Arc<Vec<steth_samples::Kept>>,
+    known: Range,
+}
+
+impl Recent {
+    /// Over finished windows in any order, and over requests that were kept one by one. `known` is the time of which all
+    /// windows are there: those that are not had nothing in them.
+    #[must_use]
+    pub fn new(mut windows: Vec<Arc<Window>>, samples: Arc<Vec<steth_samples::Kept>>, known: Range) -> Self {
+        windows.sort_by_key(|window| (window.start, window.sequence));
+        Self { windows, samples, known }
+    }
+
+    fn within(&self, tier: Tier, range: Range) -> impl Iterator<Item = &Window> {
+        let windows = if tier == Tier::Seconds10 { &self.windows[..] } else { &[] };
+        let inside = move |window: &&Window| (range.from_ms..range.to_ms).contains(&(window.start / MS));
+        windows.iter().map(|window| &**window).filter(inside)
+    }
+
+    /// Who is in the windows: what was known last, and from when to when.
+    fn everybody(&self) -> HashMap<EntityId, EntityRecord> {
+        let mut all = HashMap::new();
+        for window in &self.windows {
+            let mut see = |id: EntityId, (namespace, name): (&str, &str), kind: Kind| {
+                let (from_ms, to_ms) = (window.start / MS, window.end / MS);
+                let record = all.entry(id).or_insert_with(|| EntityRecord {
+                    id,
+                    name: name.into(),
+                    namespace: namespace.into(),
+                    kind,
+                    seen: Range { from_ms, to_ms },
+                });
+                // The more that is known, the smaller.
+                record.kind = record.kind.min(kind);
+                record.seen.to_ms = record.seen.to_ms.max(to_ms);
+            };
+            for row in &window.rows {
+                see(row.labels.key.client, row.labels.client_parts(), row.labels.client_kind);
+                see(row.labels.key.server, row.labels.server_parts(), row.labels.server_kind);
+            }
+            for row in &window.edges {
+                see(row.key.client, row.client_parts(), row.client_kind);
+                see(row.key.server, row.server_parts(), row.server_kind);
+            }
+        }
+        all
+    }
+}
+
+/// What tells groups apart, before its texts are copied.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Place<'a> {
+    at_ms: Option<u64>,
+    client: Option<EntityId>,
+    server: Option<EntityId>,
+    port: Option<u16>,
+    side: Option<Side>,
+    protocol: Option<Protocol>,
+    operation: Option<[&'a str; 3]>,
+    status: Option<&'a str>,
+    error_type: Option<&'a str>,
+    transport: Option<Transport>,
+}
+
+impl<'a> Place<'a> {
+    fn of_row(at_ms: Option<u64>, row: &'a Row, by: &[Dimension]) -> Self {
+        let (labels, key) = (&*row.labels, &row.labels.key);
+        let mut place = Self { at_ms, ..Self::default() };
+        for dimension in by {
+            match dimension {
+                Dimension::Client => place.client = Some(key.client),
+                Dimension::Server => place.server = Some(key.server),
+                Dimension::Port => place.port = Some(key.server_port),
+                Dimension::Side => place.side = Some(key.side),
+                Dimension::Protocol => place.protocol = Some(key.protocol),
+                Dimension::Operation => {
+                    let summary = labels.summary.as_deref().unwrap_or_default();
+                    place.operation = Some([&labels.operation, summary, &labels.namespace]);
+                }
+                Dimension::Status => place.status = Some(&labels.status),
+                Dimension::ErrorType => place.error_type = Some(&labels.error_type),
+                Dimension::Transport => {}
+            }
+        }
+        place
+    }
+
+    fn of_edge(at_ms: Option<u64>, row: &EdgeRow, by: &[Dimension]) -> Self {
+        let mut place = Self { at_ms, ..Self::default() };
+        for dimension in by {
+            match dimension {
+                Dimension::Client => place.client = Some(row.key.client),
+                Dimension::Server => place.server = Some(row.key.server),
+                Dimension::Port => place.port = Some(row.key.server_port),
+                Dimension::Side => place.side = Some(row.key.side),
+                Dimension::Transport => place.transport = Some(row.key.transport),
+                Dimension::Protocol | Dimension::Operation | Dimension::Status | Dimension::ErrorType => {}
+            }
+        }
+        place
+    }
+
+    fn key(&self) -> Key {
+        let part = |n: usize| self.operation.map(|parts| Arc::from(parts[n]));
+        Key {
+            at_ms: self.at_ms,
+            client: self.client,
+            server: self.server,
+            port: self.port,
+            side: self.side,
+            protocol: self.protocol,
+            operation: part(0),
+            summary: part(1),
+            namespace: part(2),
+            status: self.status.map(Arc::from),
+            error_type: self.error_type.map(Arc::from),
+        }
+    }
+}
+
+fn is<T: PartialEq>(wanted: Option<T>, there: T) -> bool {
+    wanted.is_none_or(|wanted| wanted == there)
+}
+
+impl Filter<'_> {
+    fn ends(&self, client: EntityId, server: EntityId) -> bool {
+        self.entity.is_none_or(|entity| entity == client || entity == server)
+            && is(self.client, client)
+            && is(self.server, server)
+    }
+
+    fn has_row(&self, row: &Row) -> bool {
+        let (labels, key) = (&*row.labels, &row.labels.key);
+        self.ends(key.client, key.server)
+            && is(self.port, key.server_port)
+            && is(self.side, key.side)
+            && is(self.protocol.map(Protocol::name), key.protocol.name())
+            && is(self.operation, &*labels.operation)
+            && is(self.status, &*labels.status)
+            && is(self.failed, key.failed())
+    }
+
+    fn has_edge(&self, row: &EdgeRow) -> bool {
+        self.ends(row.key.client, row.key.server)
+            && is(self.port, row.key.server_port)
+            && is(self.side, row.key.side)
+            && is(self.transport, row.key.transport)
+    }
+}
+
+fn step(step_ms: Option<u64>, window: &Window) -> Option<u64> {
+    step_ms.map(|step| window.start / MS / step.max(1) * step.max(1))
+}
+
+fn in_time(deadline: Instant) -> Result<(), Error> {
+    // How long that was knows whoever has set the deadline.
+    if Instant::now() < deadline { Ok(()) } else { Err(Error::TooLong { ms: 0 }) }
+}
+
+fn add(sums: &mut Sums, row: &Row, sketches: bool) {
+    let totals = &row.totals;
+    sums.count += totals.count;
+    sums.errors += if row.labels.key.failed() { totals.count } else { 0 };
+    sums.blocking += totals.blocking;
+    sums.slow += totals.slow;
+    sums.request_bytes = sums.request_bytes.saturating_add(totals.request_bytes);
+    sums.response_bytes = sums.response_bytes.saturating_add(totals.response_bytes);
+    sums.duration_sum_ns = sums.duration_sum_ns.saturating_add(totals.duration_sum);
+    if sketches {
+        sums.duration.merge(&totals.duration);
+        sums.first_byte.merge(&totals.first_byte);
+        if let Some(queue) = totals.queue().filter(|_| row.labels.key.side == Side::Server) {
+            sums.queue.merge(queue);
+        }
+    }
+}
+
+impl Engine for Recent {
+    fn coverage(&self) -> Result<Coverage, Error> {
+        let (first, last) = (self.windows.first(), self.windows.last());
+        let from_ms = first.map_or(self.known.from_ms, |window| self.known.from_ms.min(window.start / MS));
+        let to_ms = last.map_or(self.known.to_ms, |window| self.known.to_ms.max(window.end / MS));
+        let range = Range { from_ms, to_ms };
+        let tiers = if range.length_ms() > 0 { vec![Stretch { tier: Tier::Seconds10, range }] } else { vec![] };
+        Ok(Coverage { tiers, missing: vec![] })
+    }
+
+    fn exchanges(&self, scan: &Scan<'_>) -> Result<Vec<Group>, Error> {
+        let mut groups: HashMap<Place<'_>, Sums> = HashMap::new();
+        for window in self.within(scan.tier, scan.range) {
+            in_time(scan.deadline)?;
+            let at = step(scan.step_ms, window);
+            for row in window.rows.iter().filter(|row| scan.filter.has_row(row)) {
+                add(groups.entry(Place::of_row(at, row, scan.by)).or_default(), row, scan.sketches);
+            }
+            if groups.len() > scan.limit {
+                return Err(Error::TooMany { limit: scan.limit });
+            }
+        }
+        Ok(groups.into_iter().map(|(place, sums)| Group { key: place.key(), sums }).collect())
+    }
+
+    fn edges(&self, scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Error> {
+        // With the window that its open connections are of: they do not add up over time.
+        let mut groups: HashMap<Place<'_>, (u64, bool, EdgeTotals)> = HashMap::new();
+        for window in self.within(scan.tier, scan.range) {
+            in_time(scan.deadline)?;
+            let at = step(scan.step_ms, window);
+            for row in window.edges.iter().filter(|row| scan.filter.has_edge(row)) {
+                let (newest, guessed, totals) = groups.entry(Place::of_edge(at, row, scan.by)).or_default();
+                if *newest != window.start {
+                    (*newest, totals.open) = (window.start, 0);
+                }
+                *guessed |= row.guessed;
+                totals.merge(&row.totals);
+            }
+            if groups.len() > scan.limit {
+                return Err(Error::TooMany { limit: scan.limit });
+            }
+        }
+        let group = |(place, (_, guessed, totals)): (Place<'_>, _)| EdgeGroup {
+            at_ms: place.at_ms,
+            client: place.client,
+            server: place.server,
+            port: place.port,
+            side: place.side,
+            transport: place.transport,
+            guessed,
+            totals,
+        };
+        Ok(groups.into_iter().map(group).collect())
+    }
+
+    fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error> {
+        let mut all = Folded::default();
+        for misplaced in self.within(tier, range).map(|window| window.misplaced) {
+            all.add(&Folded {
+                operations: misplaced.folded_operations,
+                rows: misplaced.folded_rows,
+                edges: misplaced.folded_edges,
+                misdated: misplaced.late + misplaced.early,
+            });
+        }
+        Ok(all)
+    }
+
+    fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error> {
+        in_time(scan.deadline)?;
+        let why = scan.why.map(|name| Why::named(name).ok_or_else(|| Error::Question(format!("there is no {name:?}"))));
+        let why = why.transpose()?;
+        let matches = |kept: &&steth_samples::Kept| {
+            let (sample, filter) = (&kept.sample, &scan.filter);
+            (scan.range.from_ms..scan.range.to_ms).contains(&(sample.end / MS))
+                && scan.service.is_none_or(|service| sample.is_of(service))
+                && filter.server.is_none_or(|server| server == EntityId::of(&sample.server))
+                && is(filter.operation, &*sample.operation)
+                && is(filter.side, sample.side)
+                && is(filter.failed, sample.failed)
+                && why.is_none_or(|why| kept.why.has(why))
+                && (scan.least_ns..scan.below_ns).contains(&sample.duration_ns)
+        };
+        let mut matching: Vec<_> = self.samples.iter().filter(matches).collect();
+        // They were kept in the order in which they were heard of; what was read late ended earlier.
+        matching.sort_by_key(|kept| std::cmp::Reverse(kept.sample.end));
+        let kept = |kept: &&steth_samples::Kept| Kept {
+            why: kept.why.names().collect(),
+            end_ns: kept.sample.end,
+            json: (*kept.sample.json).into(),
+        };
+        let samples = matching.iter().take(scan.limit).map(kept).collect();
+        Ok(Samples { matching: matching.len() as u64, samples })
+    }
+
+    fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {
+        let ids: HashSet<EntityId> = scan.ids.iter().copied().collect();
+        let text = scan.text.map(str::to_lowercase);
+        let matches = |record: &EntityRecord| {
+            (ids.is_empty() || ids.contains(&record.id))
+                && text.as_deref().is_none_or(|text| record.full_name().to_lowercase().contains(text))
+        };
+        let mut found: Vec<_> = self.everybody().into_values().filter(matches).collect();
+        found.sort_by_key(|record| (std::cmp::Reverse(record.seen.to_ms), record.id));
+        found.truncate(scan.limit);
+        Ok(found)
+    }
+}
