@@ -14,7 +14,7 @@ SCRIPTS := scripts/setup scripts/oracle-mysql .ci/run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test
+.PHONY: help run demo build test test-unit test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +23,14 @@ run: setup-build ## build and start the agent; needs root, asks sudo if need be
 	$(CARGO) build --release
 	$(SUDO) target/release/steth run
 
+demo: setup-build setup-demo ## the agent and a small shop of real services to look at, until Ctrl-C (root; docs/demo.md)
+	$(CARGO) build --release
+	$(SUDO) demo/run
+
 build: setup-build ## the release binary, target/release/steth
 	$(CARGO) build --release
 
-test: setup-build setup-test ## all tests, on the running kernel (root), and a short fuzz run
+test: setup-build setup-test setup-demo ## all tests, on the running kernel (root), and a short fuzz run
 ifdef HAS_NEXTEST
 	$(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test --workspace --doc
@@ -90,3 +94,6 @@ setup-build:
 
 setup-test:
 	@scripts/setup test
+
+setup-demo:
+	@scripts/setup demo

@@ -3,8 +3,10 @@
 use crate::program::program;
 use crate::service::{declared, service};
 use crate::{container_id, unit};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, IoSliceMut, Read};
 use steth_event::Process;
 
 /// The processes that there are.
@@ -27,7 +29,7 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
     // In a container the unit is the runtime's.
     let unit = unit(&cgroup).filter(|_| container.is_none()).map(str::to_owned);
     let name = name(&executable, &arguments, &comm);
-    let mut environment = head(&format!("/proc/{pid}/environ"), ENVIRONMENT);
+    let mut environment = environment(pid, &stat);
     let declared = declared(&environment);
     // There are secrets in it.
     environment.fill(0);
@@ -86,13 +88,42 @@ fn head(path: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// Of other users' processes the file cannot be opened: it is theirs alone (0400), and the agent has given up CAP_DAC_OVERRIDE. What it
+/// has kept, CAP_SYS_PTRACE, reads the same bytes where the kernel says that they are.
+fn environment(pid: u32, stat: &[u8]) -> Vec<u8> {
+    let path = format!("/proc/{pid}/environ");
+    match fs::File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            environment_in_memory(pid, stat).unwrap_or_default()
+        }
+        _ => head(&path, ENVIRONMENT),
+    }
+}
+
+fn environment_in_memory(pid: u32, stat: &[u8]) -> Option<Vec<u8>> {
+    let (base, end) = (usize::try_from(field(stat, 50)?).ok()?, usize::try_from(field(stat, 51)?).ok()?);
+    let len = end.checked_sub(base)?.min(ENVIRONMENT);
+    let mut bytes = vec![0; len];
+    let there = [RemoteIoVec { base, len }];
+    let read = process_vm_readv(Pid::from_raw(i32::try_from(pid).ok()?), &mut [IoSliceMut::new(&mut bytes)], &there);
+    bytes.truncate(read.ok()?);
+    Some(bytes)
+}
+
 /// Fields 2 and 22. The name may contain spaces and parentheses, so fields are counted from the last parenthesis.
 fn comm_and_start(stat: &[u8]) -> Option<(String, u64)> {
     let (open, close) = (stat.iter().position(|b| *b == b'(')?, stat.iter().rposition(|b| *b == b')')?);
     let comm = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
-    let ticks: u64 = std::str::from_utf8(stat.get(close + 2..)?).ok()?.split(' ').nth(19)?.parse().ok()?;
+    let ticks = field(stat, 22)?;
     // USER_HZ is 100 on every architecture Linux has left; the kernel's own record is exact where there is one.
     Some((comm, ticks.saturating_mul(10_000_000)))
+}
+
+/// A number behind the name, counted from 1 as in proc(5).
+fn field(stat: &[u8], number: usize) -> Option<u64> {
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -105,6 +136,15 @@ mod tests {
         assert!(me.executable.contains("identity") && me.name.contains("identity"), "{me:?}");
         assert!(me.started > 0 && !me.command_line.is_empty());
         assert_eq!(read(u32::MAX), None);
+    }
+
+    #[test]
+    fn memory_holds_the_environment_that_the_file_shows() {
+        let stat = fs::read("/proc/self/stat").unwrap();
+        let shown = head("/proc/self/environ", ENVIRONMENT);
+        assert_eq!(environment_in_memory(std::process::id(), &stat), Some(shown));
+        assert_eq!(environment_in_memory(u32::MAX, &stat), None);
+        assert_eq!(environment_in_memory(std::process::id(), b"7 (a) S 1"), None);
     }
 
     #[test]

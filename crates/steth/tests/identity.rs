@@ -43,6 +43,26 @@ fn a_service_is_called_after_its_program_or_what_it_declares() {
     assert!(!printed.contains("deployment.environment"), "nothing else of an environment is kept");
 }
 
+/// Its environment is readable for its user alone, and the agent has given up what would make it anybody's.
+#[test]
+fn a_service_of_another_user_is_called_what_it_declares() {
+    root_or_skip!();
+    let _alone = alone();
+    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+    let mut other = command("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL", "/usr/bin/python3"]);
+    other.args(["-m", "http.server", "--bind", "127.0.0.1", "--directory", "/", &port.to_string()]);
+    other.env("OTEL_SERVICE_NAME", "till").current_dir("/");
+    let other = Process::spawn("other", &mut other, dir.path());
+    other.wait_for_port(port);
+    let steth = Steth::watch(&[]);
+    assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]).status, 200);
+    let named = || services(&steth.exchanges(), port, "server");
+    wait_until("its exchange", Duration::from_secs(5), || !named().is_empty());
+    assert_eq!(named(), BTreeSet::from(["till".to_owned()]));
+    steth.finish();
+}
+
 /// The address with which this host would speak to others.
 fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");

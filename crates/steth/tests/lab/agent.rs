@@ -13,8 +13,8 @@ use tempfile::TempDir;
 pub struct Agent {
     /// Where it answers, on 127.0.0.1.
     pub port: u16,
-    process: Process,
-    _dir: TempDir,
+    /// None if somebody else has started it.
+    running: Option<(Process, TempDir)>,
 }
 
 impl Agent {
@@ -25,7 +25,12 @@ impl Agent {
         command.args(["run", "--listen", &format!("127.0.0.1:{port}")]);
         let process = Process::spawn("run", &mut command, dir.path());
         process.wait_for("it said that it is watching", START, || process.errors().contains("watching"));
-        Self { port, process, _dir: dir }
+        Self { port, running: Some((process, dir)) }
+    }
+
+    /// One that somebody else has started, and will end.
+    pub fn at(port: u16) -> Self {
+        Self { port, running: None }
     }
 
     fn url(&self) -> String {
@@ -64,10 +69,11 @@ impl Agent {
     }
 
     /// SIGTERM; it must end in good order.
-    pub fn finish(mut self) {
-        self.process.signal(Signal::SIGTERM);
-        let status = self.process.wait_for_end(Duration::from_secs(30));
-        assert!(status.success(), "{}", self.process.errors());
+    pub fn finish(self) {
+        let (mut process, _dir) = self.running.expect("it was started here");
+        process.signal(Signal::SIGTERM);
+        let status = process.wait_for_end(Duration::from_secs(30));
+        assert!(status.success(), "{}", process.errors());
     }
 }
 
