@@ -28,7 +28,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect }: Pro
 
   const apply = (): void => {
     const { x, y, scale } = view.current;
-    world.current?.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
+    if (world.current) world.current.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
   };
   const fit = (): void => {
     const { clientWidth: width = 0, clientHeight: height = 0 } = svg.current ?? {};
@@ -84,13 +84,18 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect }: Pro
     if (from === null) return;
     const [dx, dy] = [event.clientX - from.x, event.clientY - from.y];
     if (!from.far && Math.hypot(dx, dy) < 4) return;
-    if (!from.far) svg.current?.setPointerCapture(event.pointerId);
+    if (!from.far) {
+      svg.current?.setPointerCapture(event.pointerId);
+      // A layer of its own moves without being painted anew; at rest it is painted sharp.
+      world.current?.classList.add("moving");
+    }
     drag.current = { x: event.clientX, y: event.clientY, far: true };
     pan(dx, dy);
   };
   const up = (event: PointerEvent): void => {
     const was = drag.current;
     drag.current = null;
+    world.current?.classList.remove("moving");
     if (was && !was.far && (event.target as Element).closest(".card") === null) onSelect("");
   };
   const keys = (event: KeyboardEvent): void => {
@@ -121,7 +126,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect }: Pro
         onPointerDown={down}
         onPointerMove={move}
         onPointerUp={up}
-        onPointerCancel={() => (drag.current = null)}
+        onPointerCancel={up}
         onKeyDown={keys}
       >
         <defs>

@@ -25,7 +25,8 @@ export function Refused({ why }: { why: Refusal }) {
       </Empty>
     );
   }
-  if (why.status === 503 || why.status === 429) {
+  const store = why.message.startsWith("the store");
+  if (!store && (why.status === 503 || why.status === 429)) {
     return (
       <Empty title="The agent is busy">
         <p>{why.message}</p>
@@ -34,9 +35,9 @@ export function Refused({ why }: { why: Refusal }) {
     );
   }
   return (
-    <Empty title={why.status >= 500 ? "The store does not answer" : why.status === 404 ? "Not known" : "The question was refused"}>
+    <Empty title={store || why.status >= 500 ? "The store does not answer" : why.status === 404 ? "Not known" : "The question was refused"}>
       <p>{why.message}</p>
-      {why.status >= 500 && <p class="dim">The agent goes on observing. What it holds in memory is shown as soon as it can be read.</p>}
+      {store && <p class="dim">The agent goes on observing. What it holds in memory is shown as soon as it can be read.</p>}
       {why.status === 404 && <p class="dim">It was not seen in what is kept. A longer range may have it.</p>}
     </Empty>
   );
