@@ -3,13 +3,13 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  base: "./",
-  build: {
-    target: "es2022",
-    assetsInlineLimit: 0,
-    cssCodeSplit: false,
-    modulePreload: false,
-    reportCompressedSize: false,
-    rolldownOptions: { output: { entryFileNames: "assets/[name]-[hash].js", assetFileNames: "assets/[name]-[hash][extname]" } },
-  },
+    base: "./",
+    build: {
+        target: "es2022",
+        assetsInlineLimit: 0,
+        cssCodeSplit: false,
+        modulePreload: false,
+        reportCompressedSize: false,
+        rolldownOptions: { output: { entryFileNames: "assets/[name]-[hash].js", assetFileNames: "assets/[name]-[hash][extname]" } },
+    },
 });

@@ -16,33 +16,41 @@ import { place } from "./state/place";
 import type { Page } from "./state/url";
 
 const PAGES: Record<Page, { title: string; view: () => preact.JSX.Element }> = {
-  map: { title: "Map", view: MapPage },
-  services: { title: "Services", view: ServicesPage },
-  service: { title: "Service", view: ServicePage },
-  protocols: { title: "Protocols", view: ProtocolsPage },
-  requests: { title: "Requests", view: RequestsPage },
-  network: { title: "Network", view: NetworkPage },
-  dns: { title: "DNS", view: DnsPage },
-  agent: { title: "Agent", view: AgentPage },
+    map: { title: "Map", view: MapPage },
+    services: { title: "Services", view: ServicesPage },
+    service: { title: "Service", view: ServicePage },
+    protocols: { title: "Protocols", view: ProtocolsPage },
+    requests: { title: "Requests", view: RequestsPage },
+    network: { title: "Network", view: NetworkPage },
+    dns: { title: "DNS", view: DnsPage },
+    agent: { title: "Agent", view: AgentPage },
 };
 
 export function App() {
-  const { page, id } = place.value;
-  const { title, view: View } = PAGES[page];
-  useEffect(() => {
-    document.title = `${title} · steth`;
-  }, [title]);
-  return (
-    <>
-      <a class="skip" href="#main" onClick={(event) => {
-        // The hash is the page's address.
-        event.preventDefault();
-        document.getElementById("main")?.focus();
-      }}>Skip to the page</a>
-      <Nav />
-      <Bar />
-      <main id="main" tabIndex={-1}><View key={`${page} ${id}`} /></main>
-      <Help />
-    </>
-  );
+    const { page, id } = place.value;
+    const { title, view: View } = PAGES[page];
+    useEffect(() => {
+        document.title = `${title} · steth`;
+    }, [title]);
+    return (
+        <>
+            <a
+                class="skip"
+                href="#main"
+                onClick={(event) => {
+                    // The hash is the page's address.
+                    event.preventDefault();
+                    document.getElementById("main")?.focus();
+                }}
+            >
+                Skip to the page
+            </a>
+            <Nav />
+            <Bar />
+            <main id="main" tabIndex={-1}>
+                <View key={`${page} ${id}`} />
+            </main>
+            <Help />
+        </>
+    );
 }

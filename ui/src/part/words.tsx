@@ -11,30 +11,35 @@ export const StateBadge = ({ state }: { state: State }) => <span class={`badge $
 
 /** A dot with its word for those who do not see it. */
 export const StateDot = ({ state }: { state: State }) => (
-  <span class={`dot ${state}`} role="img" aria-label={state} title={state}>
-    {state === "degraded" || state === "failing" ? "!" : ""}
-  </span>
+    <span class={`dot ${state}`} role="img" aria-label={state} title={state}>
+        {state === "degraded" || state === "failing" ? "!" : ""}
+    </span>
 );
 
 export const ProtocolTag = ({ name }: { name: string | null }) => (
-  <span class={name === null ? "tag quiet" : "tag"} title={name === null ? "Only bytes and connections are known: TLS, or a protocol that is not read." : undefined}>
-    {protocol(name)}
-  </span>
+    <span
+        class={name === null ? "tag quiet" : "tag"}
+        title={name === null ? "Only bytes and connections are known: TLS, or a protocol that is not read." : undefined}
+    >
+        {protocol(name)}
+    </span>
 );
 
 export const EntityLink = ({ id, name }: { id: string; name: string }) => (
-  <a class="entity" href={link("service", id)}>{name}</a>
+    <a class="entity" href={link("service", id)}>
+        {name}
+    </a>
 );
 
 export const Ends = ({ edge }: { edge: Edge }) => (
-  <>
-    <EntityLink id={edge.client} name={edge.client_name} />
-    <span class="dim"> → </span>
-    <EntityLink id={edge.server} name={edge.server_name} />
-  </>
+    <>
+        <EntityLink id={edge.client} name={edge.client_name} />
+        <span class="dim"> → </span>
+        <EntityLink id={edge.server} name={edge.server_name} />
+    </>
 );
 
 export function iconOf(kind: NodeKind, protocols: readonly string[]): IconName {
-  if (kind === "database") return protocols.includes("redis") ? "cache" : "database";
-  return kind;
+    if (kind === "database") return protocols.includes("redis") ? "cache" : "database";
+    return kind;
 }

@@ -21,60 +21,63 @@ export const health = signal<AgentHealth | null>(null);
 export const now = signal(agentNow());
 
 export const again = (): void => {
-  round.value++;
+    round.value++;
 };
 
 let last = Date.now();
 effect(() => {
-  void round.value;
-  last = Date.now();
-  askHealth().then((told) => (health.value = told), (why) => (refused.value = why instanceof Refusal ? why : null));
+    void round.value;
+    last = Date.now();
+    askHealth().then(
+        (told) => (health.value = told),
+        (why) => (refused.value = why instanceof Refusal ? why : null),
+    );
 });
 
 setInterval(() => {
-  if (document.hidden) return;
-  now.value = agentNow();
-  if (range.peek().live && Date.now() - last >= EVERY_MS) again();
+    if (document.hidden) return;
+    now.value = agentNow();
+    if (range.peek().live && Date.now() - last >= EVERY_MS) again();
 }, 1000);
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && range.peek().live && Date.now() - last >= EVERY_MS) again();
+    if (!document.hidden && range.peek().live && Date.now() - last >= EVERY_MS) again();
 });
 
 export interface Asked<T> {
-  answer: Answer<T> | null;
-  /** Why there is none, or none that is newer. */
-  refusal: Refusal | null;
+    answer: Answer<T> | null;
+    /** Why there is none, or none that is newer. */
+    refusal: Refusal | null;
 }
 
 /** Asks a question about the range that is looked at; `null` asks nothing. */
 export function useAnswer<T>(path: string | null, parameters: Parameters = {}): Asked<T> {
-  const [state, setState] = useState<Asked<T>>({ answer: null, refusal: null });
-  // Who is there is asked of all that is kept.
-  const when = path === "entities" ? {} : asked(range.value);
-  const whole = path === null ? null : question(path, { ...when, ...parameters });
-  const turn = round.value;
-  useEffect(() => {
-    if (whole === null) {
-      setState({ answer: null, refusal: null });
-      return;
-    }
-    const stop = new AbortController();
-    ask<T>(whole, stop.signal).then(
-      (answer) => {
-        newest.value = answer.meta;
-        refused.value = null;
-        now.value = agentNow();
-        setState({ answer, refusal: null });
-      },
-      (why: unknown) => {
-        if (stop.signal.aborted) return;
-        const refusal = why instanceof Refusal ? why : new Refusal(0, String(why));
-        refused.value = refusal;
-        setState((known) => ({ answer: known.answer, refusal }));
-      },
-    );
-    return () => stop.abort();
-  }, [whole, turn]);
-  return state;
+    const [state, setState] = useState<Asked<T>>({ answer: null, refusal: null });
+    // Who is there is asked of all that is kept.
+    const when = path === "entities" ? {} : asked(range.value);
+    const whole = path === null ? null : question(path, { ...when, ...parameters });
+    const turn = round.value;
+    useEffect(() => {
+        if (whole === null) {
+            setState({ answer: null, refusal: null });
+            return;
+        }
+        const stop = new AbortController();
+        ask<T>(whole, stop.signal).then(
+            (answer) => {
+                newest.value = answer.meta;
+                refused.value = null;
+                now.value = agentNow();
+                setState({ answer, refusal: null });
+            },
+            (why: unknown) => {
+                if (stop.signal.aborted) return;
+                const refusal = why instanceof Refusal ? why : new Refusal(0, String(why));
+                refused.value = refusal;
+                setState((known) => ({ answer: known.answer, refusal }));
+            },
+        );
+        return () => stop.abort();
+    }, [whole, turn]);
+    return state;
 }

@@ -9,12 +9,12 @@ system.addEventListener("change", () => (likes.value = system.matches));
 
 export type Theme = "light" | "dark";
 export const theme = computed<Theme>(() => {
-  const wanted = place.value.query["theme"];
-  return wanted === "light" || wanted === "dark" ? wanted : likes.value ? "dark" : "light";
+    const wanted = place.value.query["theme"];
+    return wanted === "light" || wanted === "dark" ? wanted : likes.value ? "dark" : "light";
 });
 
 effect(() => {
-  document.documentElement.dataset["theme"] = theme.value;
+    document.documentElement.dataset["theme"] = theme.value;
 });
 
 export const toggle = (): void => change({ theme: theme.peek() === "dark" ? "light" : "dark" }, false);

@@ -12,68 +12,78 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Waits for a condition, not for a time. What it returns that is true is what it gives. */
 export async function until(what, condition, seconds = 30) {
-  const end = Date.now() + seconds * 1000;
-  for (;;) {
-    const value = await condition().catch(() => false);
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+    const end = Date.now() + seconds * 1000;
+    for (;;) {
+        const value = await condition().catch(() => false);
+        if (value) return value;
+        if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+    }
 }
 
 /** Below the ports that the kernel gives to clients. */
 async function freePort() {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer().listen(port, "127.0.0.1");
-    const free = await Promise.race([once(server, "listening").then(() => true), once(server, "error").then(() => false)]);
-    server.close();
-    if (free) return port;
-  }
+    for (;;) {
+        const port = 20_000 + Math.floor(Math.random() * 12_000);
+        const server = createServer().listen(port, "127.0.0.1");
+        const free = await Promise.race([once(server, "listening").then(() => true), once(server, "error").then(() => false)]);
+        server.close();
+        if (free) return port;
+    }
 }
 
 /** `{ url, ask, stop }`. Returns once windows with the whole shop in them were kept. */
 export async function shop({ rate = 20, windows = 3 } = {}) {
-  const running = process.env.STETH_UI_URL;
-  if (running) {
-    const url = running.endsWith("/") ? running : `${running}/`;
-    return { url, ask: asker(url), async stop() {} };
-  }
-  const agent = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
-  const directory = await mkdtemp(join(tmpdir(), "steth-shop-"));
-  const state = join(directory, "state.json");
-  const listen = `127.0.0.1:${await freePort()}`;
-  const demo = spawn(join(ROOT, "demo/run"), ["--agent", agent, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state], { stdio: ["ignore", "pipe", "pipe"] });
-  let said = "";
-  for (const stream of [demo.stdout, demo.stderr]) stream.on("data", (text) => (said += text));
-  const stop = async () => {
-    if (demo.exitCode === null && demo.signalCode === null) {
-      demo.kill("SIGINT");
-      await once(demo, "exit");
+    const running = process.env.STETH_UI_URL;
+    if (running) {
+        const url = running.endsWith("/") ? running : `${running}/`;
+        return { url, ask: asker(url), async stop() {} };
     }
-    await rm(directory, { recursive: true, force: true });
-  };
-  // A run that is broken off takes the shop with it.
-  process.once("exit", () => demo.kill("SIGINT"));
-  try {
-    const { agent: url } = await until("the shop opens", async () => {
-      if (demo.exitCode !== null) throw new Error(said);
-      return JSON.parse(await readFile(state, "utf8"));
-    }, 90);
-    const ask = asker(url);
-    await until("windows are kept", async () => {
-      const { data } = await ask("series?last=5m&points=30");
-      return (data.series[0]?.exchanges?.count.filter((count) => count > 0).length ?? 0) >= windows;
-    }, 120);
-    return { url, ask, stop };
-  } catch (error) {
-    await stop();
-    throw new Error(`${error.message}\n${said}`);
-  }
+    const agent = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
+    const directory = await mkdtemp(join(tmpdir(), "steth-shop-"));
+    const state = join(directory, "state.json");
+    const listen = `127.0.0.1:${await freePort()}`;
+    const demo = spawn(join(ROOT, "demo/run"), ["--agent", agent, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state], {
+        stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    for (const stream of [demo.stdout, demo.stderr]) stream.on("data", (text) => (said += text));
+    const stop = async () => {
+        if (demo.exitCode === null && demo.signalCode === null) {
+            demo.kill("SIGINT");
+            await once(demo, "exit");
+        }
+        await rm(directory, { recursive: true, force: true });
+    };
+    // A run that is broken off takes the shop with it.
+    process.once("exit", () => demo.kill("SIGINT"));
+    try {
+        const { agent: url } = await until(
+            "the shop opens",
+            async () => {
+                if (demo.exitCode !== null) throw new Error(said);
+                return JSON.parse(await readFile(state, "utf8"));
+            },
+            90,
+        );
+        const ask = asker(url);
+        await until(
+            "windows are kept",
+            async () => {
+                const { data } = await ask("series?last=5m&points=30");
+                return (data.series[0]?.exchanges?.count.filter((count) => count > 0).length ?? 0) >= windows;
+            },
+            120,
+        );
+        return { url, ask, stop };
+    } catch (error) {
+        await stop();
+        throw new Error(`${error.message}\n${said}`);
+    }
 }
 
 const asker = (url) => async (path) => {
-  const response = await fetch(`${url}api/v1/${path}`);
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  return response.json();
+    const response = await fetch(`${url}api/v1/${path}`);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response.json();
 };

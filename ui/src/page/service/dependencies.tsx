@@ -4,17 +4,25 @@ import type { Entity, Meta } from "../../api/types";
 import { EdgeTable } from "../../map/edges";
 
 export function Dependencies({ entity, meta }: { entity: Entity; meta: Meta }) {
-  const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
-  return (
-    <>
-      <section class="cardbox">
-        <h2>Callers</h2>
-        {entity.callers.length === 0 ? <p class="none">Nobody asked it anything in this range.</p> : <EdgeTable caption="Callers" edges={entity.callers} seconds={seconds} ends="client" />}
-      </section>
-      <section class="cardbox">
-        <h2>Dependencies</h2>
-        {entity.dependencies.length === 0 ? <p class="none">It asked nobody anything in this range.</p> : <EdgeTable caption="Dependencies" edges={entity.dependencies} seconds={seconds} ends="server" />}
-      </section>
-    </>
-  );
+    const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
+    return (
+        <>
+            <section class="cardbox">
+                <h2>Callers</h2>
+                {entity.callers.length === 0 ? (
+                    <p class="none">Nobody asked it anything in this range.</p>
+                ) : (
+                    <EdgeTable caption="Callers" edges={entity.callers} seconds={seconds} ends="client" />
+                )}
+            </section>
+            <section class="cardbox">
+                <h2>Dependencies</h2>
+                {entity.dependencies.length === 0 ? (
+                    <p class="none">It asked nobody anything in this range.</p>
+                ) : (
+                    <EdgeTable caption="Dependencies" edges={entity.dependencies} seconds={seconds} ends="server" />
+                )}
+            </section>
+        </>
+    );
 }

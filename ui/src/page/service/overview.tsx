@@ -12,84 +12,129 @@ import { useAnswer } from "../../state/live";
 import { Endpoints } from "./endpoints";
 
 export function Overview({ entity }: { entity: Entity }) {
-  const role = roleOf(entity.node);
-  const series = useAnswer<Series>("series", { [role]: entity.node.id, points: 180 });
-  return (
-    <Answered asked={series}>
-      {(data, meta) => (data.series.length === 0 ? <Nothing what="requests" filtered={false} /> : <Signals entity={entity} role={role} data={data} meta={meta} />)}
-    </Answered>
-  );
+    const role = roleOf(entity.node);
+    const series = useAnswer<Series>("series", { [role]: entity.node.id, points: 180 });
+    return (
+        <Answered asked={series}>
+            {(data, meta) =>
+                data.series.length === 0 ? (
+                    <Nothing what="requests" filtered={false} />
+                ) : (
+                    <Signals entity={entity} role={role} data={data} meta={meta} />
+                )
+            }
+        </Answered>
+    );
 }
 
 function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" | "client"; data: Series; meta: Meta }) {
-  const { node, before } = entity;
-  const signals = role === "server" ? node.answers : node.asks;
-  const now = shown(signals);
-  const was = shown(before);
-  const points = preferred(data);
-  const { lines, gap } = latency(data);
-  const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
-  if (!points || !now) return <Nothing what="requests" filtered={false} />;
-  const chart = { times_ms: data.times_ms, step_ms: meta.step_ms, range: meta.range };
-  const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
-  const quantile = (side: "client" | "server") => {
-    const ns = signals[side]?.duration?.p95_ns;
-    const previous = before[side]?.duration?.p95_ns;
+    const { node, before } = entity;
+    const signals = role === "server" ? node.answers : node.asks;
+    const now = shown(signals);
+    const was = shown(before);
+    const points = preferred(data);
+    const { lines, gap } = latency(data);
+    const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
+    if (!points || !now) return <Nothing what="requests" filtered={false} />;
+    const chart = { times_ms: data.times_ms, step_ms: meta.step_ms, range: meta.range };
+    const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
+    const quantile = (side: "client" | "server") => {
+        const ns = signals[side]?.duration?.p95_ns;
+        const previous = before[side]?.duration?.p95_ns;
+        return (
+            <div class="stat">
+                <span>p95 {side} side</span>
+                <b>{ns === undefined ? "–" : duration(ns)}</b>
+                <small>{ns === undefined ? `the ${side} is not watched` : previous === undefined ? "" : `was ${duration(previous)}`}</small>
+                <Spark values={of(side)?.p95_ns} tone={side} />
+            </div>
+        );
+    };
     return (
-      <div class="stat">
-        <span>p95 {side} side</span>
-        <b>{ns === undefined ? "–" : duration(ns)}</b>
-        <small>{ns === undefined ? `the ${side} is not watched` : previous === undefined ? "" : `was ${duration(previous)}`}</small>
-        <Spark values={of(side)?.p95_ns} tone={side} />
-      </div>
+        <>
+            <div class="stats">
+                <div class="stat">
+                    <span>{role === "server" ? "Requests" : "Requests made"}</span>
+                    <b>{rate(now.rate)}</b>
+                    <small>{(was && changed(now.rate, was.rate)) ?? ""}</small>
+                    <Spark values={points.count} />
+                </div>
+                <div class="stat">
+                    <span>Errors</span>
+                    <b class={bad}>{percent(now.error_ratio)}</b>
+                    <small>{was ? `was ${percent(was.error_ratio)}` : ""}</small>
+                    <Spark values={points.errors} tone="bad" />
+                </div>
+                {quantile("client")}
+                {quantile("server")}
+            </div>
+            <div class="grid three">
+                <TimeChart
+                    title={role === "server" ? "Requests" : "Requests made"}
+                    {...chart}
+                    format={rate}
+                    lines={[{ label: "requests/s", values: perSecond(points.count, meta.step_ms), tone: "accent", area: true }]}
+                />
+                <TimeChart
+                    title="Errors"
+                    {...chart}
+                    format={percent}
+                    lines={[{ label: "share that failed", values: ratio(points.errors, points.count), tone: "bad", area: true }]}
+                />
+                <TimeChart
+                    title="Latency p95"
+                    note={gap ? "the gap is time outside the server" : undefined}
+                    {...chart}
+                    format={duration}
+                    lines={lines}
+                    gap={gap}
+                />
+            </div>
+            <div class="grid two">
+                {(["client", "server"] as const).map(
+                    (side) => signals[side] && <Distribution key={side} id={node.id} name={full(node)} role={role} side={side} />,
+                )}
+            </div>
+            {of("server") && role === "server" && (
+                <div class="grid two">
+                    <TimeChart
+                        title="At the server, p95"
+                        note="where its time goes"
+                        {...chart}
+                        format={duration}
+                        lines={[
+                            { label: "queue", values: of("server")?.queue_p95_ns ?? [], tone: "queue" },
+                            { label: "service", values: of("server")?.service_p95_ns ?? [], tone: "server" },
+                        ]}
+                    />
+                    <TimeChart
+                        title="Quantiles"
+                        note={`${signals.preferred} side`}
+                        {...chart}
+                        format={duration}
+                        lines={[
+                            { label: "p99", values: points.p99_ns, tone: "p99" },
+                            { label: "p95", values: points.p95_ns, tone: "accent" },
+                            { label: "p50", values: points.p50_ns, tone: "dim" },
+                        ]}
+                    />
+                </div>
+            )}
+            {role === "server" && <Endpoints id={node.id} limit={8} />}
+        </>
     );
-  };
-  return (
-    <>
-      <div class="stats">
-        <div class="stat">
-          <span>{role === "server" ? "Requests" : "Requests made"}</span><b>{rate(now.rate)}</b>
-          <small>{(was && changed(now.rate, was.rate)) ?? ""}</small><Spark values={points.count} />
-        </div>
-        <div class="stat">
-          <span>Errors</span><b class={bad}>{percent(now.error_ratio)}</b>
-          <small>{was ? `was ${percent(was.error_ratio)}` : ""}</small><Spark values={points.errors} tone="bad" />
-        </div>
-        {quantile("client")}
-        {quantile("server")}
-      </div>
-      <div class="grid three">
-        <TimeChart title={role === "server" ? "Requests" : "Requests made"} {...chart} format={rate} lines={[{ label: "requests/s", values: perSecond(points.count, meta.step_ms), tone: "accent", area: true }]} />
-        <TimeChart title="Errors" {...chart} format={percent} lines={[{ label: "share that failed", values: ratio(points.errors, points.count), tone: "bad", area: true }]} />
-        <TimeChart title="Latency p95" note={gap ? "the gap is time outside the server" : undefined} {...chart} format={duration} lines={lines} gap={gap} />
-      </div>
-      <div class="grid two">
-        {(["client", "server"] as const).map((side) => signals[side] && <Distribution key={side} id={node.id} name={full(node)} role={role} side={side} />)}
-      </div>
-      {of("server") && role === "server" && (
-        <div class="grid two">
-          <TimeChart
-            title="At the server, p95" note="where its time goes" {...chart} format={duration}
-            lines={[{ label: "queue", values: of("server")?.queue_p95_ns ?? [], tone: "queue" }, { label: "service", values: of("server")?.service_p95_ns ?? [], tone: "server" }]}
-          />
-          <TimeChart
-            title="Quantiles" note={`${signals.preferred} side`} {...chart} format={duration}
-            lines={[{ label: "p99", values: points.p99_ns, tone: "p99" }, { label: "p95", values: points.p95_ns, tone: "accent" }, { label: "p50", values: points.p50_ns, tone: "dim" }]}
-          />
-        </div>
-      )}
-      {role === "server" && <Endpoints id={node.id} limit={8} />}
-    </>
-  );
 }
 
 function Distribution({ id, name, role, side }: { id: string; name: string; role: "server" | "client"; side: "client" | "server" }) {
-  const { answer } = useAnswer<Heatmap>("heatmap", { [role]: id, side, columns: 160 });
-  if (answer === null || answer.data.side === null) return null;
-  return (
-    <HeatmapChart
-      title={`Latency distribution, ${side} side`} answer={answer.data} step_ms={answer.meta.step_ms} range={answer.meta.range}
-      requests={role === "server" ? { service: name, side } : { side }}
-    />
-  );
+    const { answer } = useAnswer<Heatmap>("heatmap", { [role]: id, side, columns: 160 });
+    if (answer === null || answer.data.side === null) return null;
+    return (
+        <HeatmapChart
+            title={`Latency distribution, ${side} side`}
+            answer={answer.data}
+            step_ms={answer.meta.step_ms}
+            range={answer.meta.range}
+            requests={role === "server" ? { service: name, side } : { side }}
+        />
+    );
 }
