@@ -225,7 +225,9 @@ fn commands_in_the_documentation_exist() {
             let words: Vec<&str> = command.split_whitespace().filter(|word| !word.contains('=')).collect();
             match words[..] {
                 ["make", target, ..] => assert!(targets.contains(target), "{path}: there is no `make {target}`"),
-                [script, ..] if ["scripts/", ".ci/", "demo/", "ui/"].iter().any(|folder| script.starts_with(folder)) => {
+                [script, ..]
+                    if ["scripts/", ".ci/", "demo/", "ui/"].iter().any(|folder| script.starts_with(folder)) =>
+                {
                     assert!(ROOT.join(script).exists(), "{path}: there is no {script}");
                 }
                 ["steth", command, ..] | ["sudo", "steth", command, ..] if is_word(command) => {
