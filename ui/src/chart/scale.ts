@@ -7,7 +7,7 @@ export interface LogScale {
     at(ns: number): number;
     /** Back again. */
     from(share: number): number;
-    /** Decades, where lines and labels go. */
+    /** Where lines and labels go: decades, and if there are few of them 2 and 5 times these. */
     marks: number[];
 }
 
@@ -15,7 +15,10 @@ export function logScale(low_ns: number, high_ns: number): LogScale {
     const low = Math.log10(Math.max(low_ns, 1));
     const high = Math.max(Math.log10(Math.max(high_ns, 1)), low + 0.5);
     const marks: number[] = [];
-    for (let decade = Math.ceil(low - 1e-9); decade <= high + 1e-9; decade++) marks.push(10 ** decade);
+    const steps = high - low < 1.5 ? [1, 2, 5] : [1];
+    for (let decade = Math.floor(low); decade <= high; decade++) {
+        marks.push(...steps.map((step) => step * 10 ** decade).filter((mark) => Math.log10(mark) >= low - 1e-9 && Math.log10(mark) <= high + 1e-9));
+    }
     return {
         low_ns: 10 ** low,
         high_ns: 10 ** high,

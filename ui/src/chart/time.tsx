@@ -1,9 +1,10 @@
 // Lines over time. Dragging chooses the range; the cursor is that of all charts.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import type { Range } from "../api/types";
+import { knownValues } from "../api/meta";
+import type { Meta, Range } from "../api/types";
 import { clock, clockShort, day, mark } from "../format";
 import { colour, theme } from "../state/theme";
 import { ChartData } from "./data";
@@ -23,8 +24,8 @@ interface Properties {
     title: string;
     note?: string | undefined;
     times_ms: readonly number[];
-    step_ms: number;
-    range: Range;
+    /** What the answer was made from: where nothing is known nothing is drawn. */
+    meta: Meta;
     lines: ChartLine[];
     format: (value: number) => string;
     /** The space between the first line and the second is filled, and said: `time outside the server`. */
@@ -32,7 +33,9 @@ interface Properties {
     height?: number;
 }
 
-export function TimeChart({ title, note, times_ms, step_ms, range, lines, format, gap, height = 150 }: Properties) {
+export function TimeChart({ title, note, times_ms, meta, lines: whole, format, gap, height = 150 }: Properties) {
+    const { range, step_ms } = meta;
+    const lines = useMemo(() => whole.map((line) => ({ ...line, values: knownValues(line.values, times_ms, meta) })), [whole, times_ms, meta]);
     const host = useRef<HTMLDivElement>(null);
     const plot = useRef<uPlot | null>(null);
     const now = useRef({ range, format });
@@ -129,7 +132,7 @@ function options(
                 ticks: { show: false },
                 size: 22,
                 gap: 4,
-                space: 60,
+                space: 76,
                 values: (_, times) =>
                     times.map((at) =>
                         (times.at(-1) ?? 0) - (times[0] ?? 0) > 86_400_000

@@ -1,7 +1,7 @@
 // The map as a drawing: cards and lines, moved by dragging and the wheel. Moving changes one attribute and draws nothing anew.
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { byteRate, duration, full, percent, rate } from "../format";
+import { byteRate, duration, full, many, percent, rate } from "../format";
 import { iconPath } from "../part/icons";
 import { iconOf } from "../part/words";
 import { type Card, type Layer, type Pair, unconnected } from "./graph";
@@ -259,6 +259,13 @@ interface BoxProperties {
     onFocus: () => void;
 }
 
+/** Who was asked nothing that could be read is told by its bytes, or by why it has none. */
+function ownNumbers(card: Card, layer: Layer): string {
+    if (layer === "l7" && card.rate > 0) return [rate(card.rate), ...(card.p95_ns === undefined ? [] : [duration(card.p95_ns)])].join(" · ");
+    if (card.bytes > 0) return byteRate(card.bytes);
+    return card.unconnected > 0 ? `${many(card.unconnected, "connect")} failed` : "no bytes";
+}
+
 const ruler = document.createElement("canvas").getContext("2d");
 
 /** As much of a name as there is room for. */
@@ -266,18 +273,16 @@ function short(name: string, room: number): string {
     if (ruler === null) return name.slice(0, 14);
     ruler.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
     if (ruler.measureText(name).width <= room) return name;
+    // Of an address the end tells it apart, of a name the beginning.
+    const address = /^[\d.:[]/.test(name);
     let length = name.length;
-    while (length > 1 && ruler.measureText(`${name.slice(0, length)}…`).width > room) length--;
-    return `${name.slice(0, length)}…`;
+    const cut = (): string => (address ? `…${name.slice(-length)}` : `${name.slice(0, length)}…`);
+    while (length > 1 && ruler.measureText(cut()).width > room) length--;
+    return cut();
 }
 
 function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: BoxProperties) {
-    const own =
-        layer === "l4"
-            ? card.bytes > 0
-                ? byteRate(card.bytes)
-                : "–"
-            : [rate(card.rate), ...(card.p95_ns === undefined ? [] : [duration(card.p95_ns)])].join(" · ");
+    const own = ownNumbers(card, layer);
     const whole = card.folded > 0 ? `${card.folded} in it · ${own}` : own;
     const said = relation ? `${relation.incoming ? "in" : "out"} ${relation.text}` : whole;
     const bad = card.state === "degraded" || card.state === "failing";

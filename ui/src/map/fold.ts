@@ -86,6 +86,7 @@ function together(group: string, members: Card[]): Card {
         rate: members.reduce((sum, card) => sum + card.rate, 0),
         p95_ns: undefined,
         bytes: members.reduce((sum, card) => sum + card.bytes, 0),
+        unconnected: members.reduce((sum, card) => sum + card.unconnected, 0),
         folded: members.length,
     };
 }

@@ -17,6 +17,8 @@ export interface Card {
     p95_ns: number | undefined;
     /** Both ways, per second. */
     bytes: number;
+    /** Connects to it that failed. */
+    unconnected: number;
     /** How many nodes are folded into this card; 0 if it is one itself. */
     folded: number;
 }
@@ -95,10 +97,12 @@ export function graph(map: Topology, seconds: number): Graph {
     for (const pair of pairs.values()) {
         for (const end of new Set([pair.client, pair.server])) bytes.set(end, (bytes.get(end) ?? 0) + pair.bytes);
     }
-    return { cards: map.nodes.map((node) => card(node, bytes.get(node.id) ?? 0)), pairs: [...pairs.values()] };
+    const failed = new Map<string, number>();
+    for (const pair of pairs.values()) failed.set(pair.server, (failed.get(pair.server) ?? 0) + unconnected(pair));
+    return { cards: map.nodes.map((node) => card(node, bytes.get(node.id) ?? 0, failed.get(node.id) ?? 0)), pairs: [...pairs.values()] };
 }
 
-function card(node: Node, bytes: number): Card {
+function card(node: Node, bytes: number, unconnected: number): Card {
     const answers: Signals | undefined = shown(node.answers);
     return {
         id: node.id,
@@ -110,6 +114,7 @@ function card(node: Node, bytes: number): Card {
         rate: (answers ?? shown(node.asks))?.rate ?? 0,
         p95_ns: answers?.duration?.p95_ns,
         bytes,
+        unconnected,
         folded: 0,
     };
 }

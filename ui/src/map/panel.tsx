@@ -1,5 +1,6 @@
 // One entity, beside the map: how it fares, why, and whom it talks to.
 
+import { knownSeconds } from "../api/meta";
 import { bytesOf, shown, shownBooks } from "../api/books";
 import type { Edge, Entity, Heatmap, Meta, Series } from "../api/types";
 import { HeatmapChart } from "../chart/heatmap";
@@ -32,7 +33,7 @@ function Focus({ entity, meta }: { entity: Entity; meta: Meta }) {
     const whole = shown(signals);
     const series = useAnswer<Series>("series", { [role]: node.id, points: 120 });
     const heat = useAnswer<Heatmap>("heatmap", { [role]: node.id, columns: 90 });
-    const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
+    const seconds = knownSeconds(meta);
     const p95 = signals.client?.duration?.p95_ns ?? whole?.duration?.p95_ns;
     return (
         <>
@@ -75,8 +76,7 @@ function Focus({ entity, meta }: { entity: Entity; meta: Meta }) {
                     title="Latency p95"
                     note="client vs server side"
                     times_ms={series.answer.data.times_ms}
-                    step_ms={series.answer.meta.step_ms}
-                    range={series.answer.meta.range}
+                    meta={series.answer.meta}
                     format={duration}
                     height={120}
                     {...latency(series.answer.data)}

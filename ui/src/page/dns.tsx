@@ -1,5 +1,6 @@
 // Which names are looked up, and what comes of it.
 
+import { knownSeconds } from "../api/meta";
 import { shown } from "../api/books";
 import type { Code, Dns, Question, Series } from "../api/types";
 import { TimeChart } from "../chart/time";
@@ -80,8 +81,7 @@ export function DnsPage() {
                                     <TimeChart
                                         title="Answers by code"
                                         times_ms={codes.answer.data.times_ms}
-                                        step_ms={codes.answer.meta.step_ms}
-                                        range={codes.answer.meta.range}
+                                        meta={codes.answer.meta}
                                         format={rate}
                                         lines={byName(codes.answer.data, codes.answer.meta.step_ms, (points) => points.count)}
                                     />
@@ -125,11 +125,7 @@ export function DnsPage() {
                                 {dns.resolvers.length === 0 ? (
                                     <p class="none">Nobody.</p>
                                 ) : (
-                                    <EdgeTable
-                                        caption="Who asks whom"
-                                        edges={dns.resolvers}
-                                        seconds={Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1)}
-                                    />
+                                    <EdgeTable caption="Who asks whom" edges={dns.resolvers} seconds={knownSeconds(meta)} />
                                 )}
                             </section>
                         </>

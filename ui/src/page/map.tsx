@@ -1,5 +1,6 @@
 // Who talks to whom.
 
+import { knownSeconds } from "../api/meta";
 import { useMemo, useRef } from "preact/hooks";
 import type { Meta, Topology } from "../api/types";
 import { Drawing } from "../map/drawing";
@@ -34,7 +35,7 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
     const layer = oneOf("layer", ["l7", "l4"]) as Layer;
     const [filter, namespace, selected, opened] = [text("q"), text("ns"), text("sel"), text("open")];
     const unfold = text("unfold") === "1";
-    const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
+    const seconds = knownSeconds(meta);
     const last = useRef<{ what: string; layout: Layout } | null>(null);
     const seen = useMemo(() => {
         const wanted = matching(graph(map, seconds), filter, namespace);
@@ -52,7 +53,7 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
     const dns = pairs.filter((pair) => pair.dns);
     const all = text("dns") === "1" || layer === "l4";
     // They lead from everyone to one: they are drawn where they are asked for.
-    const drawn = pairs.filter((pair) => !pair.dns || all || pair.client === selected || pair.server === selected || pair.state === "failing");
+    const drawn = pairs.filter((pair) => !pair.dns || all || pair.client === selected || pair.server === selected);
     const slow = whole.cards.filter((card) => card.state === "degraded").length;
     const failing = whole.cards.filter((card) => card.state === "failing").length;
     const table = oneOf("view", ["drawing", "table"]) === "table";

@@ -1,5 +1,6 @@
 // What the kernel says: who moves how much, what is sent again, what cannot connect, and who is outside.
 
+import { knownSeconds } from "../api/meta";
 import { bytesOf, causes, shown, shownBooks } from "../api/books";
 import type { Edge, Series, Top, Topology } from "../api/types";
 import { byteRate, count, duration, full, many, rate } from "../format";
@@ -67,7 +68,7 @@ function Outside() {
     const { answer } = useAnswer<Topology>("map", { limit: 2000 });
     if (answer === null) return null;
     const { nodes, edges } = answer.data;
-    const seconds = Math.max((answer.meta.range.to_ms - answer.meta.range.from_ms) / 1000, 1);
+    const seconds = knownSeconds(answer.meta);
     const wanted = text("q").toLowerCase();
     const outside = nodes
         .filter((node) => node.kind === "external" && full(node).toLowerCase().includes(wanted))

@@ -25,14 +25,7 @@ export function ProtocolsPage() {
                     const chosen = names.includes(wanted) ? wanted : (names[0] as string);
                     return (
                         <>
-                            <TimeChart
-                                title="Requests by protocol"
-                                times_ms={data.times_ms}
-                                step_ms={meta.step_ms}
-                                range={meta.range}
-                                lines={lines}
-                                format={rate}
-                            />
+                            <TimeChart title="Requests by protocol" times_ms={data.times_ms} meta={meta} lines={lines} format={rate} />
                             <div class="tabs" role="group" aria-label="Protocol">
                                 {names.map((name) => (
                                     <button

@@ -1,5 +1,6 @@
 // All services in one table.
 
+import { knownSeconds } from "../api/meta";
 import { shown } from "../api/books";
 import type { Service, Top } from "../api/types";
 import { Spark } from "../chart/spark";
@@ -58,13 +59,7 @@ export function ServicesPage() {
                     if (rows.length === 0) return <Nothing what="services" />;
                     return (
                         <div class="cardbox">
-                            <Table
-                                caption="Services"
-                                columns={columns((meta.range.to_ms - meta.range.from_ms) / 1000)}
-                                rows={rows}
-                                id={({ node }) => node.id}
-                                sorted="rate"
-                            />
+                            <Table caption="Services" columns={columns(knownSeconds(meta))} rows={rows} id={({ node }) => node.id} sorted="rate" />
                             {namespace === "" && <Shown shown={rows.length} total={data.total} what="services" />}
                         </div>
                     );

@@ -10,7 +10,7 @@ export function BookCharts({ data, meta }: { data: Series; meta: Meta }) {
     const [client, server] = [of("client"), of("server")];
     const points = client ?? server;
     if (points === undefined) return null;
-    const chart = { times_ms: data.times_ms, step_ms: meta.step_ms, range: meta.range, height: 130 };
+    const chart = { times_ms: data.times_ms, meta, height: 130 };
     const rtt = [
         ...(client ? [{ label: "client", values: client.rtt_p95_ns, tone: "client" }] : []),
         ...(server ? [{ label: "server", values: server.rtt_p95_ns, tone: "server" }] : []),

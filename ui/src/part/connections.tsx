@@ -1,5 +1,6 @@
 // Who is connected with whom, by the kernel's books.
 
+import { knownSeconds } from "../api/meta";
 import { bytesOf, causes, retransmitRatio, shownBooks } from "../api/books";
 import type { Parameters } from "../api/client";
 import type { Edge, Top } from "../api/types";
@@ -77,7 +78,7 @@ export function Connections({ of, limit, title = "Connections" }: { of: Paramete
                         <>
                             <Table
                                 caption={title}
-                                columns={columns(Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1))}
+                                columns={columns(knownSeconds(meta))}
                                 rows={edges}
                                 sorted="bytes"
                                 id={(edge) => `${edge.client} ${edge.server} ${edge.port} ${edge.transport}`}

@@ -38,7 +38,9 @@ export function operationColumns(withServer: boolean): Column<Operation>[] {
             numeric: true,
             cell: (row) => (
                 <span class="share">
-                    <i style={{ width: `${Math.min(row.share, 1) * 56}px` }} />
+                    <span class="track">
+                        <i style={{ width: `${Math.min(row.share, 1) * 100}%` }} />
+                    </span>
                     {percent(row.share)}
                 </span>
             ),

@@ -1,10 +1,11 @@
 // Who asks a service, and whom it asks.
 
+import { knownSeconds } from "../../api/meta";
 import type { Entity, Meta } from "../../api/types";
 import { EdgeTable } from "../../map/edges";
 
 export function Dependencies({ entity, meta }: { entity: Entity; meta: Meta }) {
-    const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
+    const seconds = knownSeconds(meta);
     return (
         <>
             <section class="cardbox">

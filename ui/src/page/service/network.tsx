@@ -1,5 +1,6 @@
 // What the kernel says of a service's connections.
 
+import { knownSeconds } from "../../api/meta";
 import { causes, retransmitRatio } from "../../api/books";
 import type { Books, Entity, Meta, Series } from "../../api/types";
 import { BookCharts } from "../../part/books";
@@ -10,7 +11,7 @@ import { useAnswer } from "../../state/live";
 export function Network({ entity, meta }: { entity: Entity; meta: Meta }) {
     const { node, answering, asking } = entity;
     const series = useAnswer<Series>("series", { entity: node.id, what: "books", points: 180 });
-    const seconds = Math.max((meta.range.to_ms - meta.range.from_ms) / 1000, 1);
+    const seconds = knownSeconds(meta);
     return (
         <>
             {series.answer && <BookCharts data={series.answer.data} meta={series.answer.meta} />}

@@ -36,7 +36,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
     const { lines, gap } = latency(data);
     const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
     if (!points || !now) return <Nothing what="requests" filtered={false} />;
-    const chart = { times_ms: data.times_ms, step_ms: meta.step_ms, range: meta.range };
+    const chart = { times_ms: data.times_ms, meta };
     const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
     const quantile = (side: "client" | "server") => {
         const ns = signals[side]?.duration?.p95_ns;
