@@ -100,6 +100,16 @@ export function TimeChart({ title, note, times_ms, meta, lines: whole, format, g
     );
 }
 
+const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
+
+/** Between two marks of the time axis. */
+const STEPS_MS = [
+    ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
+    ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+    ...[1, 2, 3, 6, 12].map((n) => n * HOUR),
+    ...[1, 2, 7, 14, 30, 60].map((n) => n * DAY),
+];
+
 /** Charts that move the cursor right now, and so need not be told. */
 const own = new WeakSet<uPlot>();
 
@@ -132,7 +142,8 @@ function options(
                 ticks: { show: false },
                 size: 22,
                 gap: 4,
-                space: 76,
+                space: 68,
+                incrs: STEPS_MS,
                 values: (_, times) =>
                     times.map((at) =>
                         (times.at(-1) ?? 0) - (times[0] ?? 0) > 86_400_000

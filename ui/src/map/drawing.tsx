@@ -276,7 +276,7 @@ function short(name: string, room: number): string {
     // Of an address the end tells it apart, of a name the beginning.
     const address = /^[\d.:[]/.test(name);
     let length = name.length;
-    const cut = (): string => (address ? `…${name.slice(-length)}` : `${name.slice(0, length)}…`);
+    const cut = (): string => (address ? `…${name.slice(-length).replace(/^[.:]+/, "")}` : `${name.slice(0, length)}…`);
     while (length > 1 && ruler.measureText(cut()).width > room) length--;
     return cut();
 }

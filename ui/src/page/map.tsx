@@ -22,7 +22,7 @@ export function MapPage() {
     return (
         <div class="mappage">
             <h1 class="unseen">Map</h1>
-            <div class="mapside">
+            <div class={text("view") === "table" ? "mapside astable" : "mapside"}>
                 <Banner meta={asked.answer?.meta ?? null} refusal={asked.refusal} />
                 <Answered asked={asked}>{(data, meta) => <Whole map={data} meta={meta} />}</Answered>
             </div>

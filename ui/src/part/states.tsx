@@ -151,10 +151,11 @@ export function Banner({ meta, refusal }: { meta: Meta | null; refusal: Refusal 
             [operations, "requests stand under operation “other”"],
             [rows, "requests stand under “other”"],
             [edges, "looks at connections stand under “other”"],
-            [misdated, "requests stand in a neighbouring window"],
         ] as const;
         const said = folded.filter(([n]) => n > 0).map(([n, what]) => `${exact(n)} ${what}`);
         if (said.length > 0) lines.push(`${said.join(", ")}: there were more names than limits allow. All are counted.`);
+        if (misdated > 0)
+            lines.push(`${exact(misdated)} ${misdated === 1 ? "request" : "requests"} came too late for the window and stand in the next one.`);
     }
     if (lines.length === 0) return null;
     return (
