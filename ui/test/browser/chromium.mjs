@@ -15,6 +15,7 @@ const ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=AutofillServerCommunication",
 ];
 
 /** A browser with one window; `close` ends it and takes its files away. */
