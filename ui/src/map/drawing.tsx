@@ -245,7 +245,14 @@ function Line({ pair, layout, layer, near, far }: { pair: Pair; layout: Layout; 
     const bad = pair.state === "degraded" || pair.state === "failing" ? pair.state : "healthy";
     const kind = near && bad === "healthy" ? "near" : bad;
     const rest = `${far && !near ? " far" : ""}${pair.dns ? " dns" : ""}${pair.unread && layer === "l7" ? " unread" : ""}`;
-    return <path class={`line ${kind}${rest}`} d={curve(from, to)} stroke-width={width.toFixed(2)} marker-end={`url(#arrow-${kind})`} />;
+    return (
+        <path
+            class={`line ${kind}${rest}`}
+            d={curve(from, to)}
+            stroke-width={width.toFixed(2)}
+            marker-end={far && !near ? undefined : `url(#arrow-${kind})`}
+        />
+    );
 }
 
 interface BoxProperties {

@@ -27,6 +27,16 @@ export function Refused({ why }: { why: Refusal }) {
             </Empty>
         );
     }
+    if (why.status === 401) {
+        return (
+            <Empty title="The session is over">
+                <p>This agent asks for its token again.</p>
+                <button type="button" onClick={() => location.reload()}>
+                    Give the token
+                </button>
+            </Empty>
+        );
+    }
     const store = why.message.startsWith("the store");
     if (!store && (why.status === 503 || why.status === 429)) {
         return (

@@ -1,6 +1,7 @@
 // How a service fares: rate, errors, latency by side, and how durations are distributed.
 
 import { shown } from "../../api/books";
+import { knownValues } from "../../api/meta";
 import type { Entity, Heatmap, Meta, Series } from "../../api/types";
 import { HeatmapChart } from "../../chart/heatmap";
 import { Spark } from "../../chart/spark";
@@ -37,6 +38,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
     const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
     if (!points || !now) return <Nothing what="requests" filtered={false} />;
     const chart = { times_ms: data.times_ms, meta };
+    const known = (values: readonly number[]) => knownValues(values, data.times_ms, meta);
     const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
     const quantile = (side: "client" | "server") => {
         const ns = signals[side]?.duration?.p95_ns;
@@ -57,13 +59,13 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
                     <span>{role === "server" ? "Requests" : "Requests made"}</span>
                     <b>{rate(now.rate)}</b>
                     <small>{(was && changed(now.rate, was.rate)) ?? ""}</small>
-                    <Spark values={points.count} />
+                    <Spark values={known(points.count)} />
                 </div>
                 <div class="stat">
                     <span>Errors</span>
                     <b class={bad}>{percent(now.error_ratio)}</b>
                     <small>{was ? `was ${percent(was.error_ratio)}` : ""}</small>
-                    <Spark values={points.errors} tone="bad" />
+                    <Spark values={known(points.errors)} tone="bad" />
                 </div>
                 {quantile("client")}
                 {quantile("server")}
