@@ -36,14 +36,13 @@ export function fold(graph: Graph, open: ReadonlySet<string>, most = MOST): Fold
     const into = new Map<string, string>();
     const cards: Card[] = [];
     // Namespaces fold as a whole. Of what has none, the busiest stay, as many as there is room for: a host has nothing but these.
-    const named = [...groups].filter(([group]) => group.startsWith("ns:"));
-    const room = Math.max(most - named.length, 20);
+    const room = Math.max(most - groups.size, 20);
     const free = new Set(
         [...groups]
             .filter(([group]) => group.startsWith("kind:") && !open.has(group))
             .flatMap(([, members]) => members)
             .sort((a, b) => b.rate - a.rate || b.bytes - a.bytes)
-            .slice(0, Math.floor(room / 2))
+            .slice(0, room)
             .map((card) => card.id),
     );
     for (const [group, members] of groups) {

@@ -17,7 +17,7 @@ import { change, oneOf, text } from "../state/place";
 const EDGES = 2000;
 
 export function MapPage() {
-    const asked = useAnswer<Topology>("map", { limit: EDGES });
+    const asked = useAnswer<Topology>("map", { limit: EDGES, namespace: text("ns") });
     const selected = text("sel");
     return (
         <div class="mappage">
@@ -87,7 +87,7 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
                 )}
                 {map.edges.length < map.edges_total && (
                     <span class="degraded">
-                        the busiest {map.edges.length} of {map.edges_total} edges; a filter or a shorter range shows the others
+                        the busiest {map.edges.length} of {map.edges_total} edges; a shorter range shows the others
                     </span>
                 )}
                 <button type="button" class="inline" aria-pressed={table} onClick={() => change({ view: table ? undefined : "table" })}>

@@ -1,18 +1,32 @@
 // How fast the page is: first paint, and how evenly a large map pans. Nothing is asserted: times are the machine's.
-// Usage: STETH_UI_URL=http://127.0.0.1:7117/ node bench.mjs; the agent there has as many services as are to be measured.
+//
+//     node ui/test/browser/bench.mjs [SERVICES]     root; so many real services, 150 if nothing is said
+//     STETH_AGENT=PATH                              the agent's program; default target/release/steth
+//     STETH_UI_URL=URL                              an agent that runs already
 
 import { browser } from "./chromium.mjs";
+import { many } from "./many.mjs";
+import { agentOnly, freePort, until } from "./shop.mjs";
 
-const url = process.env.STETH_UI_URL;
-if (!url) throw new Error("STETH_UI_URL must say where an agent answers");
-
+const services = Number(process.argv[2] ?? 150);
+const crowd = await many(services, await freePort(services));
+const agent = await agentOnly();
+const { url } = agent;
 const chromium = await browser();
 try {
+    await until(
+        "all services are seen",
+        async () => {
+            const { data } = await agent.ask("entities?text=service-&limit=1000");
+            return data.total >= services;
+        },
+        120,
+    );
     const { page } = chromium;
     const paints = [];
     for (let n = 0; n < 5; n++) {
         await page.goto("about:blank");
-        await page.goto(`${url}#/map?unfold=1`);
+        await page.goto(`${url}#/map?last=5m&q=service-`);
         await page.locator(".card").first().waitFor();
         paints.push(await page.evaluate(() => [performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN, performance.now()]));
     }
@@ -51,4 +65,6 @@ try {
     );
 } finally {
     await chromium.close();
+    await agent.stop();
+    await crowd.stop();
 }

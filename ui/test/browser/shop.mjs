@@ -21,29 +21,59 @@ export async function until(what, condition, seconds = 30) {
     }
 }
 
-/** Below the ports that the kernel gives to clients. */
-async function freePort() {
+/** The first of `width` ports that nobody listens at, below those that the kernel gives to clients. */
+export async function freePort(width = 1) {
     for (;;) {
-        const port = 20_000 + Math.floor(Math.random() * 12_000);
-        const server = createServer().listen(port, "127.0.0.1");
-        const free = await Promise.race([once(server, "listening").then(() => true), once(server, "error").then(() => false)]);
-        server.close();
-        if (free) return port;
+        const first = 20_000 + Math.floor(Math.random() * (12_000 - width));
+        const servers = Array.from({ length: width }, (_, n) => createServer().listen(first + n, "127.0.0.1"));
+        const free = await Promise.all(
+            servers.map((server) => Promise.race([once(server, "listening").then(() => true), once(server, "error").then(() => false)])),
+        );
+        for (const server of servers) server.close();
+        if (free.every((one) => one)) return first;
     }
+}
+
+/** An agent that runs already, if there is one. */
+function running() {
+    const url = process.env.STETH_UI_URL;
+    if (!url) return null;
+    const whole = url.endsWith("/") ? url : `${url}/`;
+    return { url: whole, ask: asker(whole), async stop() {} };
+}
+
+const PROGRAM = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
+
+/** The agent alone, which observes whatever is there. */
+export async function agentOnly() {
+    const known = running();
+    if (known) return known;
+    const listen = `127.0.0.1:${await freePort()}`;
+    const data = await mkdtemp(join(tmpdir(), "steth-data-"));
+    const agent = spawn(PROGRAM, ["run", "--listen", listen, "--data", data], { stdio: "ignore" });
+    process.once("exit", () => agent.kill("SIGTERM"));
+    const url = `http://${listen}/`;
+    const ask = asker(url);
+    await until("the agent answers", () => ask("health"));
+    return {
+        url,
+        ask,
+        async stop() {
+            agent.kill("SIGTERM");
+            if (agent.exitCode === null) await once(agent, "exit");
+            await rm(data, { recursive: true, force: true });
+        },
+    };
 }
 
 /** `{ url, ask, stop }`. Returns once windows with the whole shop in them were kept. */
 export async function shop({ rate = 20, windows = 3 } = {}) {
-    const running = process.env.STETH_UI_URL;
-    if (running) {
-        const url = running.endsWith("/") ? running : `${running}/`;
-        return { url, ask: asker(url), async stop() {} };
-    }
-    const agent = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
+    const known = running();
+    if (known) return known;
     const directory = await mkdtemp(join(tmpdir(), "steth-shop-"));
     const state = join(directory, "state.json");
     const listen = `127.0.0.1:${await freePort()}`;
-    const demo = spawn(join(ROOT, "demo/run"), ["--agent", agent, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state], {
+    const demo = spawn(join(ROOT, "demo/run"), ["--agent", PROGRAM, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state], {
         stdio: ["ignore", "pipe", "pipe"],
     });
     let said = "";
