@@ -117,7 +117,7 @@ export function Nothing({
                 </p>
             )}
             {range.value.live ? (
-                <pre>curl http://localhost/</pre>
+                children === undefined && <pre>curl http://localhost/</pre>
             ) : (
                 <button type="button" onClick={() => change({ from: undefined, to: undefined })}>
                     Go live

@@ -1,6 +1,6 @@
 // What is shown is asked for again every ten seconds, while it is live and somebody looks. What is being asked anew stays in view.
 
-import { effect, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { type Parameters, Refusal, agentNow, ask, askHealth, question } from "../api/client";
 import type { AgentHealth, Answer, Meta } from "../api/types";
@@ -10,39 +10,40 @@ import { asked } from "./range";
 const EVERY_MS = 10_000;
 
 /** Grows when everything is to be asked again. */
-export const round = signal(0);
+const round = signal(0);
 /** What the newest answer was made from. */
 export const newest = signal<Meta | null>(null);
 /** Why the last question was not answered; `null` if it was. */
 export const refused = signal<Refusal | null>(null);
-/** How the agent is; `null` until it has said so. */
+/** How the agent is; `null` until it has said so. It is now, whatever range is looked at. */
 export const health = signal<AgentHealth | null>(null);
 /** The agent's clock, by the second, for ages. */
 export const now = signal(agentNow());
 
-export const again = (): void => {
-    round.value++;
-};
+let last = 0;
 
-let last = Date.now();
-effect(() => {
-    void round.value;
+function again(): void {
     last = Date.now();
+    if (range.peek().live) round.value++;
     askHealth().then(
-        (told) => (health.value = told),
-        (why) => (refused.value = why instanceof Refusal ? why : null),
+        (told) => {
+            health.value = told;
+        },
+        (why: unknown) => {
+            refused.value = why instanceof Refusal ? why : new Refusal(0, String(why));
+        },
     );
-});
+}
 
-setInterval(() => {
+function look(): void {
     if (document.hidden) return;
     now.value = agentNow();
-    if (range.peek().live && Date.now() - last >= EVERY_MS) again();
-}, 1000);
+    if (Date.now() - last >= EVERY_MS) again();
+}
 
-document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && range.peek().live && Date.now() - last >= EVERY_MS) again();
-});
+look();
+setInterval(look, 1000);
+document.addEventListener("visibilitychange", look);
 
 export interface Asked<T> {
     answer: Answer<T> | null;
@@ -50,18 +51,14 @@ export interface Asked<T> {
     refusal: Refusal | null;
 }
 
-/** Asks a question about the range that is looked at; `null` asks nothing. */
-export function useAnswer<T>(path: string | null, parameters: Parameters = {}): Asked<T> {
+/** Asks a question about the range that is looked at. */
+export function useAnswer<T>(path: string, parameters: Parameters = {}): Asked<T> {
     const [state, setState] = useState<Asked<T>>({ answer: null, refusal: null });
     // Who is there is asked of all that is kept.
     const when = path === "entities" ? {} : asked(range.value);
-    const whole = path === null ? null : question(path, { ...when, ...parameters });
+    const whole = question(path, { ...when, ...parameters });
     const turn = round.value;
     useEffect(() => {
-        if (whole === null) {
-            setState({ answer: null, refusal: null });
-            return;
-        }
         const stop = new AbortController();
         ask<T>(whole, stop.signal).then(
             (answer) => {

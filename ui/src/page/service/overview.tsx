@@ -1,6 +1,6 @@
 // How a service fares: rate, errors, latency by side, and how durations are distributed.
 
-import { shown } from "../../api/books";
+import { bytesOf, shown, shownBooks } from "../../api/books";
 import { knownValues } from "../../api/meta";
 import type { Entity, Heatmap, Meta, Series } from "../../api/types";
 import { HeatmapChart } from "../../chart/heatmap";
@@ -10,6 +10,7 @@ import { change as changed, duration, full, percent, rate } from "../../format";
 import { latency, perSecond, preferred, ratio, roleOf } from "../../part/signals";
 import { Answered, Nothing } from "../../part/states";
 import { useAnswer } from "../../state/live";
+import { change } from "../../state/place";
 import { Endpoints } from "./endpoints";
 
 export function Overview({ entity }: { entity: Entity }) {
@@ -18,13 +19,31 @@ export function Overview({ entity }: { entity: Entity }) {
     return (
         <Answered asked={series}>
             {(data, meta) =>
-                data.series.length === 0 ? (
-                    <Nothing what="requests" filtered={false} />
-                ) : (
-                    <Signals entity={entity} role={role} data={data} meta={meta} />
-                )
+                data.series.length === 0 ? <Silent entity={entity} /> : <Signals entity={entity} role={role} data={data} meta={meta} />
             }
         </Answered>
+    );
+}
+
+/** Nothing was read: because nothing was said, or because what was said cannot be read. */
+function Silent({ entity }: { entity: Entity }) {
+    const unread = [...entity.callers, ...entity.dependencies].filter((edge) => edge.protocol === null && bytesOf(shownBooks(edge.books)) > 0);
+    if (unread.length === 0) {
+        return (
+            <Nothing what="requests" filtered={false}>
+                <p>No request of it, or to it, was read. What the kernel knows of its connections stands under Network (L4).</p>
+            </Nothing>
+        );
+    }
+    const ports = [...new Set(unread.map(({ port }) => port))].slice(0, 5).join(", ");
+    return (
+        <div class="empty" role="status">
+            <h2>Bytes, but no request that could be read</h2>
+            <p>At port {ports} something flows: TLS, or a protocol that is not parsed. Connections, bytes and round trips of it are known.</p>
+            <button type="button" onClick={() => change({ tab: "network" })}>
+                Network (L4)
+            </button>
+        </div>
     );
 }
 
@@ -36,7 +55,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
     const points = preferred(data);
     const { lines, gap } = latency(data);
     const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
-    if (!points || !now) return <Nothing what="requests" filtered={false} />;
+    if (!points || !now) return <Silent entity={entity} />;
     const chart = { times_ms: data.times_ms, meta };
     const known = (values: readonly number[]) => knownValues(values, data.times_ms, meta);
     const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
