@@ -6,6 +6,7 @@
 //! src/main.rs (mutate, stable) -----------------'
 //! ```
 
+pub mod api_query;
 pub mod conversation;
 pub mod dns;
 pub mod http1;
@@ -21,7 +22,8 @@ pub mod sql;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
+    ("api_query", api_query::run),
     ("dns", dns::run),
     ("http1", http1::run),
     ("infer", infer::run),

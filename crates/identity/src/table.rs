@@ -59,6 +59,11 @@ impl Processes {
         self.processes.get(&pid)
     }
 
+    /// All that are known, in no particular order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Party>> {
+        self.processes.by_key.values()
+    }
+
     /// Whether any container is being looked up.
     #[must_use]
     pub fn containers_under_way(&self) -> bool {

@@ -41,6 +41,12 @@ pub trait Engine: Send + Sync {
     /// [`Error::TooLong`], [`Error::Store`].
     fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error>;
 
+    /// Who waited for connections at the end of the newest window of a range, in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Store`].
+    fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error>;
+
     /// Entities, in no particular order.
     ///
     /// # Errors
@@ -56,6 +62,9 @@ macro_rules! forward {
             fn edges(&self, scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Error> { (**self).edges(scan) }
             fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error> { (**self).folded(tier, range) }
             fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error> { (**self).samples(scan) }
+            fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+                (**self).listeners(tier, range)
+            }
             fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> { (**self).entities(scan) }
         }
     )* };
@@ -259,6 +268,17 @@ pub struct EdgeGroup {
     pub guessed: bool,
     /// What it adds up to.
     pub totals: EdgeTotals,
+}
+
+/// Somebody waits for connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    /// Who.
+    pub service: EntityId,
+    /// Where.
+    pub port: u16,
+    /// What the connections are made of.
+    pub transport: Transport,
 }
 
 /// A question about requests that were kept one by one.

@@ -24,4 +24,7 @@ pub enum Error {
     /// What keeps the windows does not answer; in words, with the cause.
     #[error("the store does not answer: {0}")]
     Store(String),
+    /// Another program was asked, and did not answer; in words, with the cause.
+    #[error("{0}")]
+    Remote(String),
 }

@@ -222,3 +222,152 @@ fn number(number: u64) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Sums;
+    use steth_window::{EdgeSums, Sketch};
+
+    fn sketch(times: &[u64]) -> Sketch {
+        let mut sketch = Sketch::default();
+        times.iter().for_each(|ms| sketch.record(ms * 1_000_000));
+        sketch
+    }
+
+    /// Twenty exchanges that took so many milliseconds, of which so many failed, after so long a wait in the server's socket.
+    fn sums(ms: u64, errors: u64, queue_ms: u64) -> Sums {
+        let queue = if queue_ms > 0 { sketch(&[queue_ms; 20]) } else { Sketch::default() };
+        Sums { count: 20, errors, duration: sketch(&[ms; 20]), queue, ..Sums::default() }
+    }
+
+    fn sides(client: Option<Sums>, server: Option<Sums>) -> BySide {
+        BySide::of(&[client.unwrap_or_default(), server.unwrap_or_default(), Sums::default()], 60.0)
+    }
+
+    fn books(sums: EdgeSums) -> EdgeTotals {
+        let mut totals = EdgeTotals::default();
+        (totals.sums, totals.rtt) = (sums, sketch(&[40]));
+        totals
+    }
+
+    fn judged(evidence: &Evidence<'_>) -> (State, Vec<String>) {
+        let health = health(evidence, &Limits::default());
+        (health.state, health.findings.into_iter().map(|finding| finding.sentence).collect())
+    }
+
+    #[test]
+    fn where_the_time_goes_is_said_in_one_sentence() {
+        for (client, server, sentence) in [
+            // The story that started this: the server's own numbers are fine.
+            (
+                Some(sums(1800, 0, 0)),
+                Some(sums(400, 0, 1400)),
+                Some("1.4 s of 1.8 s is spent before the server reads the request."),
+            ),
+            (None, Some(sums(400, 0, 1400)), Some("1.4 s of 1.8 s is spent before the server reads the request.")),
+            (
+                Some(sums(1000, 0, 0)),
+                Some(sums(100, 0, 1)),
+                Some("899 ms of 1.0 s is spent between client and server."),
+            ),
+            // The server itself is slow, as it always was.
+            (Some(sums(410, 0, 0)), Some(sums(400, 0, 5)), None),
+            // Half of very little.
+            (Some(sums(18, 0, 0)), Some(sums(2, 0, 15)), None),
+            (Some(sums(1800, 0, 0)), None, None),
+        ] {
+            let answers = sides(client, server);
+            let (state, sentences) = judged(&Evidence { answers: Some(&answers), ..Evidence::default() });
+            assert_eq!(sentences, sentence.into_iter().collect::<Vec<_>>());
+            assert_eq!(state, if sentence.is_some() { State::Degraded } else { State::Healthy });
+        }
+    }
+
+    #[test]
+    fn failures_are_told_with_their_main_kind() {
+        let kinds = [("503".to_owned(), 2), ("timeout".to_owned(), 1)];
+        for (errors, state, sentence) in [
+            (0, State::Healthy, None),
+            (1, State::Healthy, None),
+            (3, State::Failing, Some("15 % of 20 requests fail, most of them with 503.")),
+        ] {
+            let answers = sides(None, Some(sums(5, errors, 0)));
+            let evidence = Evidence { answers: Some(&answers), errors: &kinds, ..Evidence::default() };
+            assert_eq!(judged(&evidence), (state, sentence.map(str::to_owned).into_iter().collect()));
+        }
+        let many = Sums { count: 1_204, errors: 24, ..Sums::default() };
+        let answers = sides(None, Some(many));
+        let evidence = Evidence { answers: Some(&answers), errors: &[("500".to_owned(), 24)], ..Evidence::default() };
+        let sentence = "2.0 % of 1,204 requests fail, all of them with 500.".to_owned();
+        assert_eq!(judged(&evidence), (State::Degraded, vec![sentence]));
+    }
+
+    #[test]
+    fn connects_that_fail_are_told_by_cause() {
+        for (sums, state, sentence) in [
+            (EdgeSums { opened: 9, ..EdgeSums::default() }, State::Healthy, None),
+            (EdgeSums::default(), State::Idle, None),
+            (EdgeSums { refused: 1, ..EdgeSums::default() }, State::Idle, None),
+            (EdgeSums { abandoned: 9, ..EdgeSums::default() }, State::Idle, None),
+            (EdgeSums { refused: 40, ..EdgeSums::default() }, State::Failing, Some("Nobody can connect: 40 refused.")),
+            (
+                EdgeSums { opened: 48, refused: 1, connect_timed_out: 1, ..EdgeSums::default() },
+                State::Degraded,
+                Some("2 of 50 connects fail: 1 refused, 1 not answered."),
+            ),
+        ] {
+            let books = books(sums);
+            let evidence = Evidence { by_clients: Some(&books), ..Evidence::default() };
+            assert_eq!(judged(&evidence), (state, sentence.map(str::to_owned).into_iter().collect()));
+        }
+    }
+
+    #[test]
+    fn segments_that_are_sent_again_are_told_by_their_sender() {
+        let bad =
+            books(EdgeSums { opened: 1, segments_to_client: 1000, retransmitted_segments: 40, ..EdgeSums::default() });
+        let few =
+            books(EdgeSums { opened: 1, segments_to_server: 100, retransmitted_segments: 9, ..EdgeSums::default() });
+        let evidence = Evidence { by_himself: Some(&bad), by_clients: Some(&few), ..Evidence::default() };
+        assert_eq!(
+            judged(&evidence),
+            (State::Degraded, vec!["4.0 % of the segments that it sends are sent again.".to_owned()])
+        );
+    }
+
+    #[test]
+    fn who_has_become_slower_is_told_what_it_was() {
+        let (now, before) = (sides(None, Some(sums(400, 0, 0))), sides(None, Some(sums(100, 0, 0))));
+        let evidence = Evidence { answers: Some(&now), before: Some(&before), ..Evidence::default() };
+        assert_eq!(
+            judged(&evidence),
+            (State::Degraded, vec!["95 % take up to 400 ms; before, it was 100 ms.".to_owned()])
+        );
+        let evidence = Evidence { answers: Some(&before), before: Some(&now), ..Evidence::default() };
+        assert_eq!(judged(&evidence), (State::Healthy, vec![]));
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let answers = sides(Some(sums(1800, 0, 0)), Some(sums(400, 19, 1400)));
+        let (state, sentences) = judged(&Evidence { answers: Some(&answers), ..Evidence::default() });
+        assert_eq!(state, State::Failing);
+        assert!(sentences[0].contains("fail") && sentences[1].contains("before the server reads"), "{sentences:?}");
+    }
+
+    #[test]
+    fn times_and_numbers_are_as_people_say_them() {
+        let times = [
+            (12.0, "12 ns"),
+            (1_500.0, "1.5 µs"),
+            (999_400.0, "999 µs"),
+            (999_600.0, "1.0 ms"),
+            (20e6, "20 ms"),
+            (61e9, "61 s"),
+        ];
+        times.iter().for_each(|(ns, text)| assert_eq!(time_of(*ns), *text));
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"].map(str::to_owned));
+        assert_eq!([0.0123, 0.123, 1.0].map(percent), ["1.2 %", "12 %", "100 %"].map(str::to_owned));
+    }
+}

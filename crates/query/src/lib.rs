@@ -27,13 +27,14 @@ mod signals;
 
 pub mod ask;
 pub mod finding;
+pub mod openapi;
 pub mod tell;
 
 pub use answers::{Answers, Api, Processes};
 pub use books::{Books, BooksBySide};
 pub use engine::{
-    Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, SampleScan,
-    Samples, Scan, Stretch, Sums,
+    Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, Listener,
+    SampleScan, Samples, Scan, Stretch, Sums,
 };
 pub use error::Error;
 pub use meta::{Answer, Folded, Meta, Missing};

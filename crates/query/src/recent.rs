@@ -1,8 +1,8 @@
 //! The newest windows, in memory.
 
 use crate::engine::{
-    Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, SampleScan,
-    Samples, Scan, Stretch, Sums,
+    Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, Listener,
+    SampleScan, Samples, Scan, Stretch, Sums,
 };
 use crate::error::Error;
 use crate::meta::Folded;
@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use steth_samples::Why;
-use steth_window::{EdgeRow, EdgeTotals, EntityId, Kind, Protocol, Row, Side, Transport, Window};
+use steth_window::{EdgeRow, EdgeTotals, EntityId, Kind, ListenerRow, Protocol, Row, Side, Transport, Window};
 
 const MS: u64 = 1_000_000;
 
@@ -64,6 +64,9 @@ impl Recent {
             for row in &window.edges {
                 see(row.key.client, row.client_parts(), row.client_kind);
                 see(row.key.server, row.server_parts(), row.server_kind);
+            }
+            for row in &window.listeners {
+                see(row.service_id, row.service_parts(), row.service_kind);
             }
         }
         all
@@ -292,6 +295,13 @@ impl Engine for Recent {
         };
         let samples = matching.iter().take(scan.limit).map(kept).collect();
         Ok(Samples { matching: matching.len() as u64, samples })
+    }
+
+    fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+        let newest = self.within(tier, range).last();
+        let listener =
+            |row: &ListenerRow| Listener { service: row.service_id, port: row.port, transport: row.transport };
+        Ok(newest.iter().flat_map(|window| &window.listeners).map(listener).collect())
     }
 
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {

@@ -116,6 +116,18 @@ pub enum SideName {
     Network,
 }
 
+impl SideName {
+    /// As it is written in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Network => "network",
+        }
+    }
+}
+
 impl From<Side> for SideName {
     fn from(side: Side) -> Self {
         match side {

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = |n: u32| ["", "GET /some/rather/long/route/{id}/with/{parts}"][n.min(1) as usize];
     for rows in [2000u32, 16_000] {
         let shared = Arc::new(Shared::new(started, Retention::default()));
-        let server = Server::start("127.0.0.1:0".parse()?, shared.clone())?;
+        let server = Server::start(std::net::SocketAddr::from(([127, 0, 0, 1], 0)), shared.clone())?;
         let (mut windows, mut entities) = (Windows::new(Limits::default(), started), Entities::default());
         for n in 0..40 {
             let now = started + n * 10 * SECOND;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use steth_query::ask::{self, Question};
 use steth_query::{Answer, Answers, Api, Engine, Error, tell};
@@ -18,7 +19,7 @@ use tokio::sync::Semaphore;
 /// Threads that make answers.
 pub(crate) const THREADS: usize = 2;
 /// Questions that wait for a thread, or are being answered.
-const MOST_AT_ONCE: usize = 16;
+const MOST_AT_ONCE: usize = 56;
 /// Longest answer, bytes.
 const LONGEST: usize = 32 << 20;
 /// Seconds after which whoever was sent away may come again.
@@ -28,11 +29,13 @@ const RETRY: &str = "1";
 #[derive(Debug)]
 pub(crate) struct Desk {
     places: Arc<Semaphore>,
+    /// Questions that were sent away.
+    pub(crate) refused: AtomicU64,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
+        Self { places: Arc::new(Semaphore::new(MOST_AT_ONCE)), refused: AtomicU64::new(0) }
     }
 }
 
@@ -62,6 +65,7 @@ impl Desk {
             Err(error) => return refused(&error),
         };
         let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             let text = "too many questions at once; ask again in a second\n";
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY)], text).into_response();
         };
@@ -84,9 +88,11 @@ impl Desk {
 
 /// Over what was published.
 fn answers(shared: &Arc<Shared>) -> Answers<Arc<dyn Engine>> {
-    let processes = shared.processes();
-    Answers::new(shared.engine())
-        .with_processes(Arc::new(move |entity| processes.get(&entity).cloned().unwrap_or_default()))
+    let answers = Answers::new(shared.engine());
+    match shared.processes() {
+        Some(processes) => answers.with_processes(processes),
+        None => answers,
+    }
 }
 
 fn now_ms() -> u64 {
@@ -97,7 +103,7 @@ fn refused(error: &Error) -> Response {
     let status = match error {
         Error::Question(_) | Error::TooMany { .. } => StatusCode::BAD_REQUEST,
         Error::Unknown(_) => StatusCode::NOT_FOUND,
-        Error::TooLong { .. } | Error::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::TooLong { .. } | Error::Store(_) | Error::Remote(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{error}\n")).into_response()
 }

@@ -1,88 +1,136 @@
 //! What every request has to pass and every answer carries.
 
-use axum::extract::Request;
+use crate::access::{Access, COOKIE, Caller, Refusal};
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-/// Nothing but our own files, and no script or style inside the page: a name that a stranger chose stays text.
+/// Nothing but our own files, and no script or style inside the page: a name that a stranger chose stays text. The one form
+/// is that of the token.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-const HEADERS: [(HeaderName, &str); 7] = [
+const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Refuses what is not a plain question asked of this host by name, and adds the security headers to every answer.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match refusal(&request) {
-        Some((StatusCode::METHOD_NOT_ALLOWED, text)) => {
-            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")], text).into_response()
+/// The path at which a token is given for a session.
+pub(crate) const SESSION: &str = "/api/v1/session";
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Refuses what is not a question asked of this host by name, by somebody who may, and adds the security headers to every answer.
+pub(crate) async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let mut response = match admitted(&access, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
-        Some(refusal) => refusal.into_response(),
-        None => next.run(request).await,
+        Err(refusal) => refusal,
     };
+    let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What has its hash in its name says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if access.tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
 }
 
-fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
-    if request.method() != Method::GET {
-        return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
+fn admitted(access: &Access, request: &Request) -> Result<Caller, Response> {
+    let at_session = request.uri().path() == SESSION;
+    let allowed = if at_session { "POST" } else { "GET" };
+    if *request.method() != if at_session { Method::POST } else { Method::GET } {
+        let text = format!("only {allowed}\n");
+        return Err((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allowed)], text).into_response());
     }
+    let refused = |text: &'static str| {
+        access.counts.refused_hosts.fetch_add(1, Ordering::Relaxed);
+        (StatusCode::FORBIDDEN, text).into_response()
+    };
+    // Any other name may be an attacker's whose address now is this host's (DNS rebinding): his page would be of our origin.
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next());
     let target = request.uri().authority().map(|authority| authority.as_str());
-    let named = target.is_none_or(is_loopback) && first.is_some_and(is_loopback) && second.is_none();
-    (!named)
-        .then_some((StatusCode::FORBIDDEN, "the Host header must name this machine: localhost, 127.0.0.1 or [::1]\n"))
-}
-
-/// Whether a `Host` names this machine. Any other name may be an attacker's whose address now is 127.0.0.1 (DNS
-/// rebinding): his page would be of the same origin as ours. The port may be any: ssh -L and containers change it.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((name, port)) if port.is_empty() || is_port(port) => name,
-            _ => return false,
-        },
-        None => match host.split_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            Some(_) => return false,
-            None => host,
-        },
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-fn is_port(text: &str) -> bool {
-    text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn only_names_of_this_machine_pass() {
-        let good = ["localhost", "LOCALHOST:7117", "127.0.0.1", "127.0.0.1:80", "127.8.9.1", "[::1]", "[::1]:7117"];
-        for host in good {
-            assert!(is_loopback(host), "{host}");
+    let ours = |host: &str| access.is_ours(host);
+    if !(target.is_none_or(ours) && first.is_some_and(ours) && second.is_none()) {
+        return Err(refused(
+            "the Host header must name this machine: localhost, 127.0.0.1, [::1], or one of server.names\n",
+        ));
+    }
+    if !of_our_page(access, request.headers()) {
+        return Err(refused("only pages of this host may ask\n"));
+    }
+    if at_session {
+        return Ok(Caller(String::new()));
+    }
+    let peer = request.extensions().get::<Peer>().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
+    let headers = request.headers();
+    let bearer = text(headers, header::AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
+    let session = text(headers, header::COOKIE).and_then(cookie);
+    match access.caller(peer.ip(), bearer, session, Instant::now()) {
+        Ok(caller) => Ok(caller),
+        Err(refusal) if refusal == Refusal::Unknown && request.uri().path() == "/" => {
+            Err((StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], LOGIN).into_response())
         }
-        let bad = ["", ":7117", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:7117", "0.0.0.0"];
-        for host in bad.into_iter().chain(["[::1", "[::1]x", "[::]", "10.0.0.1", "localhost:x", "localhost@evil:1"]) {
-            assert!(!is_loopback(host), "{host}");
+        Err(refusal) => Err(denied(refusal)),
+    }
+}
+
+/// Asks for the token. No script, no style: it is shown before anybody is let in.
+const LOGIN: &str = include_str!("page/login.html");
+
+/// Why somebody is not let in.
+pub(crate) fn denied(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Unknown => {
+            let text = "a token is asked for: Authorization: Bearer <token>, or a session (POST api/v1/session)\n";
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], text).into_response()
+        }
+        Refusal::TooMany => {
+            let text = "too many wrong tokens from this address; try again in a minute\n";
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], text).into_response()
         }
     }
+}
+
+/// Whether no page of a stranger sent it. Who is no browser sends neither header.
+fn of_our_page(access: &Access, headers: &HeaderMap) -> bool {
+    let origin = match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
+        None => true,
+        Some(Ok(origin)) => origin.split_once("://").is_some_and(|(scheme, host)| {
+            // Behind a proxy that speaks TLS the page's scheme is not ours.
+            (scheme == "https" || (scheme == "http" && !access.tls)) && access.is_ours(host)
+        }),
+        Some(Err(_)) => false,
+    };
+    // A link that leads here is followed; what is embedded elsewhere, or fetched, is not answered.
+    let site = text(headers, HeaderName::from_static("sec-fetch-site"));
+    let mode = text(headers, HeaderName::from_static("sec-fetch-mode"));
+    origin && (matches!(site, None | Some("same-origin" | "none")) || mode == Some("navigate"))
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The session's cookie among others.
+fn cookie(cookies: &str) -> Option<&str> {
+    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }

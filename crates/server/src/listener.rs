@@ -1,19 +1,26 @@
 //! The thread that serves, and its limits.
 
+use crate::access::Access;
 use crate::api;
+use crate::guard::Peer;
 use crate::routes::{App, router};
+use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::tls::Tls;
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// Connections at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 64;
@@ -31,8 +38,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub enum ServerError {
     /// Anyone who reaches the port may read what it shows.
     #[error(
-        "refusing to listen on {0}: only loopback addresses (127.0.0.1, [::1]) are allowed; anything else needs a token \
-         and TLS, which this version does not have. To look from another machine: ssh -L {port}:127.0.0.1:{port} <host>",
+        "refusing to listen on {0}: anything else than loopback (127.0.0.1, [::1]) needs a token and TLS: server.token_file, \
+         server.certificate and server.key. To look from another machine without: ssh -L {port}:127.0.0.1:{port} <host>",
         port = .0.port()
     )]
     NotLoopback(SocketAddr),
@@ -54,19 +61,22 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    settings: Settings,
 }
 
 impl Server {
-    /// Takes a loopback address, without serving yet: what fails here a person can mend at once.
-    pub fn bind(listen: SocketAddr) -> Result<Self, ServerError> {
-        if !listen.ip().to_canonical().is_loopback() {
+    /// Takes an address, without serving yet: what fails here a person can mend at once.
+    pub fn bind(settings: impl Into<Settings>) -> Result<Self, ServerError> {
+        let settings = settings.into();
+        let listen = settings.listen;
+        if settings.is_insecure() && !settings.insecure {
             return Err(ServerError::NotLoopback(listen));
         }
         let failed = |source| ServerError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, settings })
     }
 
     /// Where it listens.
@@ -77,7 +87,7 @@ impl Server {
 
     /// Serves from a thread of its own, with the privileges of the calling one, until [`Handle::stop`].
     pub fn serve(self, shared: Arc<Shared>) -> Result<Handle, ServerError> {
-        let Self { listener, address } = self;
+        let Self { listener, address, settings } = self;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("steth-answer")
@@ -87,7 +97,9 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let (finish, finished) = mpsc::sync_channel(1);
         let serve = move || {
-            runtime.block_on(serve(listener, shared, stopped));
+            runtime.block_on(serve(listener, &settings, shared, stopped));
+            // An answer that is being made may take its time; nobody waits for it any more.
+            runtime.shutdown_background();
             // Nobody listens any more if the handle gave up waiting.
             let _ = finish.send(());
         };
@@ -96,8 +108,8 @@ impl Server {
     }
 
     /// Binds and serves.
-    pub fn start(listen: SocketAddr, shared: Arc<Shared>) -> Result<Handle, ServerError> {
-        Self::bind(listen)?.serve(shared)
+    pub fn start(settings: impl Into<Settings>, shared: Arc<Shared>) -> Result<Handle, ServerError> {
+        Self::bind(settings)?.serve(shared)
     }
 }
 
@@ -134,10 +146,11 @@ impl Drop for Handle {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+async fn serve(listener: TcpListener, settings: &Settings, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let app = Arc::new(App::new(shared));
+    let app = Arc::new(App::new(shared, Access::new(settings)));
     let router = router(app.clone());
+    let tls = settings.tls.as_ref().map(|Tls(config)| TlsAcceptor::from(config.clone()));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -145,7 +158,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
         let place = async {
             let place = places.clone().acquire_owned().await.ok()?;
             match listener.accept().await {
-                Ok((stream, _)) => Some((place, stream)),
+                Ok((stream, peer)) => Some((place, stream, peer)),
                 // Out of file descriptors, most likely: trying again at once would only burn the CPU.
                 Err(_) => {
                     sleep(Duration::from_millis(100)).await;
@@ -157,10 +170,17 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
             // The sender is dropped, never used: an error is the signal.
             _ = stopped.changed() => break,
             _ = second.tick() => app.absorb(),
-            accepted = place => if let Some((place, stream)) = accepted {
-                let connection = connection(stream, router.clone(), stopped.clone());
+            accepted = place => if let Some((place, stream, peer)) = accepted {
+                let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
                 tokio::spawn(async move {
-                    connection.await;
+                    let _ = stream.set_nodelay(true);
+                    match tls {
+                        None => connection(stream, peer, router, stopped).await,
+                        // Who does not finish the handshake is not waited for.
+                        Some(tls) => if let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+                            connection(stream, peer, router, stopped).await;
+                        }
+                    }
                     drop(place);
                 });
             },
@@ -171,14 +191,23 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
     let _ = timeout(GRACE, places.acquire_many(MAX_CONNECTIONS as u32)).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
-    let _ = stream.set_nodelay(true);
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -1,17 +1,20 @@
 //! The paths and their answers.
 
+use crate::access::{Access, Caller};
 use crate::api::{Asked, Desk};
 use crate::exposition::Format;
+use crate::guard::Peer;
 use crate::shared::Shared;
-use crate::{guard, health, metrics, summary};
-use axum::Router;
+use crate::{guard, health, metrics, page, session, summary};
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Serialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use steth_query::ask;
 use steth_window::Cumulative;
@@ -27,6 +30,7 @@ pub(crate) struct App {
     /// The last answers, shared by everyone who asks before something new is published.
     answers: Mutex<Vec<Answer>>,
     desk: Desk,
+    pub(crate) access: Arc<Access>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,9 +43,9 @@ struct Answer {
 impl App {
     const ANSWERS: usize = 4;
 
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, access: Access) -> Self {
         let cumulative = Mutex::new(Cumulative::new(shared.retention.series));
-        Self { shared, cumulative, answers: Mutex::default(), desk: Desk::default() }
+        Self { shared, cumulative, answers: Mutex::default(), desk: Desk::default(), access: Arc::new(access) }
     }
 
     /// Adds the windows that have finished to the counters. Called every second, so that none is missed.
@@ -58,7 +62,32 @@ impl App {
             history.windows.iter().for_each(|(window, _)| cumulative.absorb(window));
             cumulative.with(current.as_deref())
         };
-        metrics::text(&all, &self.shared.health(), format)
+        metrics::text(&all, &self.with_access(), format)
+    }
+
+    /// The agent's health, and how often somebody was let in or not.
+    fn with_access(&self) -> crate::Health {
+        let mut health = (*self.shared.health()).clone();
+        let counts = &self.access.counts;
+        for (name, help, count) in [
+            ("steth_request_looks_total", "Looks at request records over the API.", &counts.looks),
+            ("steth_sessions_total", "Sessions that were begun with the token.", &counts.sessions),
+            ("steth_refused_tokens_total", "Wrong tokens.", &counts.refused_tokens),
+            (
+                "steth_refused_hosts_total",
+                "Requests for another host, or from a page of a stranger.",
+                &counts.refused_hosts,
+            ),
+            (
+                "steth_questions_refused_total",
+                "Questions that were sent away because too many were waiting.",
+                &self.desk.refused,
+            ),
+        ] {
+            let value = count.load(Ordering::Relaxed) as f64;
+            health.counters.push(crate::Counter { name, help, kind: crate::Kind::Counter, labels: vec![], value });
+        }
+        health
     }
 
     /// The answer to a question, made anew only if something was published since it was last asked.
@@ -79,19 +108,35 @@ impl App {
 
 /// All routes, behind the guard.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let access = app.access.clone();
+    let guard = axum::middleware::from_fn_with_state(access, guard::guard);
+    let post = post(session::begin).layer(DefaultBodyLimit::max(session::LONGEST));
+    let page = if page::is_there() { Router::new().fallback(page::file) } else { plain_page() };
+    page.route("/metrics", get(scrape))
+        .route("/api/v1/health", get(health))
+        .route("/api/v1/windows", get(windows))
+        .route("/api/v1/openapi.json", get(openapi))
+        .route(guard::SESSION, post)
+        .merge(questions())
+        .layer(guard)
+        .with_state(app)
+}
+
+/// The page of a build without `ui/dist`.
+fn plain_page() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
         .route("/requests.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/requests.js"))))
         .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("page/app.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("page/icon.svg"))))
-        .route("/metrics", get(scrape))
-        .route("/api/v1/health", get(health))
-        .route("/api/v1/windows", get(windows))
-        .merge(questions())
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(axum::middleware::from_fn(guard::guard))
-        .with_state(app)
+}
+
+/// What can be asked, and how.
+async fn openapi() -> Response {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(steth_query::openapi::document);
+    ([(header::CONTENT_TYPE, JSON)], DOCUMENT.as_str()).into_response()
 }
 
 async fn asset(kind: &'static str, text: &'static str) -> Response {
@@ -112,10 +157,18 @@ async fn health(State(app): State<Arc<App>>) -> Response {
         #[serde(flatten)]
         health: &'a crate::Health,
         ledger: steth_ledger::Exchanges,
+        /// Anyone who reaches the address may read what it shows, or listen to it.
+        insecure: bool,
         reasons: std::collections::BTreeMap<&'static str, &'static str>,
     }
     let health = &*app.shared.health();
-    json(&Answer { status: health.status(), health, ledger: health.ledger(), reasons: health::reasons() })
+    json(&Answer {
+        status: health.status(),
+        health,
+        ledger: health.ledger(),
+        insecure: app.access.insecure,
+        reasons: health::reasons(),
+    })
 }
 
 /// `?last=N`: the last N finished windows and the current one. Internal to the page; no promise is made about its form.
@@ -150,7 +203,15 @@ fn questions() -> Router<Arc<App>> {
     one::<ask::Dns>(one::<ask::Entities>(router))
 }
 
-async fn question<Q: Asked>(State(app): State<Arc<App>>, uri: Uri) -> Response {
+async fn question<Q: Asked>(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Response {
+    if Q::PATH == <ask::Requests as ask::Question>::PATH {
+        app.access.look(peer, &caller, uri.query().unwrap_or_default());
+    }
     app.desk.answer::<Q>(&app.shared, uri.query().unwrap_or_default()).await
 }
 

@@ -2,17 +2,12 @@
 
 use crate::health::Health;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use steth_query::tell::Process;
-use steth_query::{Engine, Range, Recent};
+use steth_query::{Engine, Processes, Range, Recent};
 use steth_samples::Kept;
-use steth_window::{EntityId, Window};
-
-/// The processes of entities that are alive.
-pub type Processes = HashMap<EntityId, Vec<Process>>;
+use steth_window::Window;
 
 /// How many finished windows stay in memory for the page. Whatever limit is reached first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +58,18 @@ pub struct Shared {
     current: ArcSwapOption<Window>,
     health: ArcSwap<Health>,
     samples: ArcSwap<Vec<Kept>>,
-    processes: ArcSwap<Processes>,
+    asked: OnceLock<Asked>,
     store: OnceLock<Store>,
     version: AtomicU64,
+}
+
+/// Who is asked for processes.
+struct Asked(Processes);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
 }
 
 /// An engine that keeps more than the newest windows.
@@ -88,7 +92,7 @@ impl Shared {
             current: ArcSwapOption::empty(),
             health: ArcSwap::default(),
             samples: ArcSwap::default(),
-            processes: ArcSwap::default(),
+            asked: OnceLock::new(),
             store: OnceLock::new(),
             version: AtomicU64::new(0),
         }
@@ -119,9 +123,9 @@ impl Shared {
         self.changed();
     }
 
-    /// Publishes which processes of entities are alive, about every ten seconds.
-    pub fn publish_processes(&self, processes: Arc<Processes>) {
-        self.processes.store(processes);
+    /// Whoever looks at an entity is told its processes by this, on a thread that makes answers. Only the first one counts.
+    pub fn ask_for_processes(&self, processes: Processes) {
+        let _ = self.asked.set(Asked(processes));
     }
 
     /// Questions are answered from this engine from now on, instead of from the newest windows. Only the first one counts.
@@ -155,8 +159,8 @@ impl Shared {
         Recent::new(windows, self.samples(), known)
     }
 
-    pub(crate) fn processes(&self) -> Arc<Processes> {
-        self.processes.load_full()
+    pub(crate) fn processes(&self) -> Option<Processes> {
+        self.asked.get().map(|Asked(processes)| processes.clone())
     }
 
     fn changed(&self) {

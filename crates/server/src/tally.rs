@@ -4,7 +4,7 @@ use serde::Serialize;
 use steth_window::{Row, Side, Sketch};
 
 /// The sides that were observed. They are never summed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Sides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client: Option<Numbers>,

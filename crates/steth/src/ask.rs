@@ -47,14 +47,20 @@ impl std::fmt::Display for Place {
 pub(crate) struct Agent {
     place: Place,
     client: ureq::Agent,
+    /// Of the environment, where the agent asks for one.
+    token: Option<String>,
 }
+
+/// In this variable stands the token of an agent that asks for one.
+const TOKEN: &str = "STETH_TOKEN";
 
 impl Agent {
     pub(crate) fn at(place: &Place) -> Self {
         // A proxy of the environment leads out of this machine.
         let configuration = ureq::Agent::config_builder().proxy(None).max_redirects(0).http_status_as_error(false);
         let client = configuration.timeout_global(Some(PATIENCE)).user_agent("steth").build().into();
-        Self { place: place.clone(), client }
+        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        Self { place: place.clone(), client, token }
     }
 
     /// The body of its answer to GET.
@@ -63,10 +69,15 @@ impl Agent {
         let unanswered = || {
             format!("no agent answers at {place}; start one with `sudo steth run`, or say with --connect where it is")
         };
-        let mut response = self.client.get(format!("{place}{path}")).call().with_context(unanswered)?;
+        let mut request = self.client.get(format!("{place}{path}"));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut response = request.call().with_context(unanswered)?;
         let status = response.status();
         let body = response.body_mut().with_config().limit(LONGEST).read_to_string().with_context(unanswered)?;
         let reason = body.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200);
+        anyhow::ensure!(status != 401, "{place} asks for a token: put it into the environment as {TOKEN}");
         anyhow::ensure!(
             status.is_success(),
             "{place}{path} answers {status}: {}; is it an agent of this version?",

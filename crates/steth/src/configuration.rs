@@ -44,8 +44,20 @@ macro_rules! options {
 }
 
 options! {
-    /// Address of /metrics, the health API and the page. Loopback only.
+    /// Address of /metrics, the API and the page. Beyond loopback only with `token_file`, `certificate` and `key`.
     server.listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7117));
+    /// Further names under which it is asked, without a port: of a reverse proxy, or those in the certificate. Under any other name
+    /// nobody is answered, as it may be a stranger's that leads here.
+    server.names: Vec<String> = Vec::new();
+    /// File with the token that whoever asks has to know: 16 to 1024 characters, mode 0600. Empty: nobody is asked for one.
+    server.token_file: PathBuf = PathBuf::new();
+    /// Certificates for TLS, a chain in PEM. Empty: no TLS.
+    server.certificate: PathBuf = PathBuf::new();
+    /// The key of the first of them, in PEM.
+    server.key: PathBuf = PathBuf::new();
+    /// Listen beyond loopback also without token or TLS. Anyone who reaches the address can then read what is observed here; the
+    /// page says so in red.
+    server.insecure_listen: bool = false;
     /// Directory for finished windows, created with mode 0700. Empty: they are kept in memory only, for one hour.
     store.data: PathBuf = PathBuf::new();
     /// Bytes that finished windows may take in that directory; the oldest files are removed first.
@@ -155,7 +167,14 @@ macro_rules! section {
         }
     };
 }
-section!(Server { listen: SocketAddr });
+section!(Server {
+    listen: SocketAddr,
+    names: Vec<String>,
+    token_file: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    insecure_listen: bool,
+});
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
 section!(Selection {
@@ -300,6 +319,30 @@ impl Configuration {
             let _ = writeln!(text, "  {key}: {value}");
         }
         text
+    }
+}
+
+impl Server {
+    /// Where to listen, and for whom. Each look at request records is written to standard error.
+    pub(crate) fn settings(&self) -> anyhow::Result<steth_server::Settings> {
+        let given = |path: &PathBuf| !path.as_os_str().is_empty();
+        let token = given(&self.token_file).then(|| steth_server::Token::read(&self.token_file)).transpose()?;
+        let tls = match (given(&self.certificate), given(&self.key)) {
+            (true, true) => Some(steth_server::Tls::read(&self.certificate, &self.key)?),
+            (false, false) => None,
+            _ => anyhow::bail!("server.certificate and server.key belong together: give both, or none"),
+        };
+        Ok(steth_server::Settings {
+            listen: self.listen,
+            names: self.names.clone(),
+            token,
+            tls,
+            insecure: self.insecure_listen,
+            audit: Some(Arc::new(|look: &steth_server::Look| {
+                let steth_server::Look { peer, session, filter } = look;
+                crate::say::say!("audit: requests were looked at from {peer}, session {session}: {filter}");
+            })),
+        })
     }
 }
 

@@ -5,18 +5,20 @@
 
 mod account;
 mod agent;
-mod answers;
 mod ask;
 mod configuration;
 mod container_rules;
 mod deadlines;
 mod doctor;
+mod listeners;
 mod losses;
 mod map;
 mod naming;
 mod pipeline;
 mod print;
+mod processes;
 mod record;
+mod remote;
 mod replay;
 mod requests;
 mod run;

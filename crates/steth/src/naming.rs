@@ -4,6 +4,7 @@
 //! before the next tick. So do exchanges whose other end is on this host and has not been heard of ([`crate::strangers`]).
 //! All times are those of the stream, so a replay waits exactly as the live agent did.
 
+use crate::listeners::Listeners;
 use crate::sockets::Sockets;
 use crate::strangers::Strangers;
 use std::collections::VecDeque;
@@ -49,6 +50,8 @@ pub(crate) struct Naming {
     waiting: VecDeque<Waiting>,
     strangers: Strangers,
     sockets: Sockets,
+    /// Who waits for connections, and where.
+    pub(crate) listeners: Listeners,
     /// Processes that are being looked up: never fewer; more, once one of them was evicted.
     under_way: u64,
     refused: u64,
@@ -63,10 +66,16 @@ impl Naming {
             waiting: VecDeque::new(),
             strangers: Strangers::default(),
             sockets: Sockets::default(),
+            listeners: Listeners::default(),
             under_way: 0,
             refused: 0,
             late: 0,
         }
+    }
+
+    /// All processes that are known.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Party>> {
+        self.processes.all().filter(|party| !party.name.is_empty())
     }
 
     /// Who this is, as far as is known by now.

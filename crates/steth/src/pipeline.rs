@@ -10,7 +10,6 @@
 
 mod counted;
 mod destinations;
-mod listeners;
 mod parse;
 mod seen;
 mod talk;
@@ -19,7 +18,6 @@ use crate::account::Account;
 use crate::deadlines::Deadlines;
 use crate::naming::Naming;
 pub(crate) use counted::Counted;
-use listeners::Listeners;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
@@ -87,7 +85,6 @@ impl<O: Observer> Pipeline<O> {
                 protocols,
                 routing: limits.routing.clone(),
                 room: Room::default(),
-                listeners: Listeners::default(),
                 late: Vec::new(),
                 observer,
             },
@@ -154,7 +151,7 @@ impl<O: Observer> Pipeline<O> {
                 self.last = self.last.max(tick.time);
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
                 if tick.swept != 0 {
-                    self.parse.listeners.swept();
+                    self.parse.naming.listeners.swept();
                 }
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
@@ -172,7 +169,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(..) | Event::Fork(_) | Event::Exit(_) | Event::Cgroup(_) => {}
-            Event::Listen(listen) => self.parse.listeners.told(&listen),
+            Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
     }
 

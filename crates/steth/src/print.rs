@@ -1,5 +1,6 @@
 //! An exchange as a line: JSON for programs, text for people.
 
+use crate::naming::Naming;
 use crate::pipeline::{Seen, address};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -19,9 +20,9 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
         seen.side.name(),
     );
     let (client, server) = ends(seen);
-    end(to, &client, seen.client_pid, seen.client(), seen.client_beyond());
+    end(to, &client, seen.client_pid, seen.client(), seen.client_beyond(), seen.processes);
     to.extend_from_slice(br#","server":"#);
-    end(to, &server, seen.server_pid, seen.server(), seen.server_beyond());
+    end(to, &server, seen.server_pid, seen.server(), seen.server_beyond(), seen.processes);
     to.extend_from_slice(br#","locality":"#);
     or_null(to, seen.locality().map(Locality::name));
     to.extend_from_slice(br#","operation":"#);
@@ -102,7 +103,14 @@ pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
     address(open, bytes).map(|address| address.to_string())
 }
 
-fn end(to: &mut Vec<u8>, address: &Address, pid: u32, party: Option<&Party>, beyond: Option<&Beyond>) {
+fn end(
+    to: &mut Vec<u8>,
+    address: &Address,
+    pid: u32,
+    party: Option<&Party>,
+    beyond: Option<&Beyond>,
+    processes: &Naming,
+) {
     let service = match (party, beyond) {
         (Some(party), _) => Some(party.service()),
         (None, Some(beyond)) => beyond.is_service().then(|| beyond.name()),
@@ -121,7 +129,10 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, party: Option<&Party>, bey
     to.extend_from_slice(br#","container":"#);
     or_null(to, party.and_then(|party| party.container.as_deref()));
     match (party, beyond) {
-        (Some(party), _) => whereabouts(to, party),
+        (Some(party), _) => {
+            listening(to, processes.listeners.ports(pid));
+            whereabouts(to, party);
+        }
         (None, Some(Beyond::Told(remote))) => match &**remote {
             Remote::Pod { pod, workload, .. } => of_pod(to, Some(pod), Some(workload)),
             Remote::Service { namespace, .. } => member(to, "namespace", namespace),
@@ -132,6 +143,20 @@ fn end(to: &mut Vec<u8>, address: &Address, pid: u32, party: Option<&Party>, bey
         (None, None) => {}
     }
     to.push(b'}');
+}
+
+/// Where the process waits for connections, if it does: the lowest ports.
+fn listening(to: &mut Vec<u8>, ports: impl Iterator<Item = u16>) {
+    const MOST: usize = 16;
+    let mut before = br#","listening":["#.as_slice();
+    for port in ports.take(MOST) {
+        to.extend_from_slice(before);
+        let _ = write!(to, "{port}");
+        before = b",";
+    }
+    if before == b"," {
+        to.push(b']');
+    }
 }
 
 /// What is only there where it is known.

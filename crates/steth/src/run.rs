@@ -5,6 +5,7 @@ use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::container_rules::ContainerRules;
 use crate::pipeline::{Pipeline, Selected};
+use crate::processes::Board;
 use crate::requests::Requests;
 use crate::store::Store;
 use crate::windows::Counter;
@@ -29,9 +30,12 @@ pub(crate) struct Args {
     /// Configuration file (YAML); every key is optional
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Address of /metrics, the health API and the page; loopback only
+    /// Address of /metrics, the API and the page; beyond loopback it takes a token and TLS
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// Listen beyond loopback also without token and TLS: anyone who reaches the address can look
+    #[arg(long)]
+    insecure_listen: bool,
     /// Directory for finished windows
     #[arg(long)]
     data: Option<PathBuf>,
@@ -56,6 +60,7 @@ impl Args {
         if let Some(listen) = self.listen {
             configuration.server.listen = listen;
         }
+        configuration.server.insecure_listen |= self.insecure_listen;
         if let Some(data) = &self.data {
             configuration.store.data.clone_from(data);
         }
@@ -69,7 +74,12 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut protocols = configuration.protocols()?;
     let shared = Arc::new(Shared::new(now(), Retention::default()));
     // The address first: it fails for reasons that a person can mend at once.
-    let server = Server::bind(configuration.server.listen)?;
+    let settings = configuration.server.settings()?;
+    let tls = settings.tls.is_some();
+    if !settings.listen.ip().is_loopback() && (settings.token.is_none() || !tls) && settings.insecure {
+        crate::say::say!("INSECURE: anyone who reaches {} can read what is observed here", settings.listen);
+    }
+    let server = Server::bind(settings)?;
     let data = &configuration.store.data;
     let mut store = (!data.as_os_str().is_empty()).then(|| Store::open(data, configuration.store.bytes)).transpose()?;
     let selection = selection::of(configuration)?;
@@ -104,11 +114,16 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         cluster: steth_kubernetes::Counters::default(),
         unconfirmed: 0,
     };
+    let board = Board::default();
+    let asked = board.clone();
+    shared.ask_for_processes(Arc::new(move |entity| asked.of(entity)));
+    let mut left: Option<Instant> = None;
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
     // Whoever reads the line below and asks gets an answer with something in it.
     shared.publish_health(health(&mut pipeline, &mut shown));
-    crate::say::say!("watching with {} hooks; http://{}/", shown.hooks.len(), server.address());
+    let scheme = if tls { "https" } else { "http" };
+    crate::say::say!("watching with {} hooks; {scheme}://{}/", shown.hooks.len(), server.address());
 
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
@@ -136,6 +151,10 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
                 store.write(&window);
             }
             shared.publish_finished(window);
+        }
+        if left.is_none_or(|at| at.elapsed() >= Duration::from_secs(10)) {
+            left = Some(Instant::now());
+            board.put(tables.naming);
         }
         shared.publish_current(counter.snapshot(now, tables));
         if let Some(samples) = counter.requests(now).and_then(Requests::snapshot) {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use steth_event::Open;
 use steth_identity::{Beyond, Party};
 use steth_window::{
-    Entities, EntityId, Key, Kind, Limits, Observation, Opened, Protocol, Side, Status, Window, Windows,
+    Entities, EntityId, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side, Status, Transport, Window,
+    Windows,
 };
 use steth_wire::Names;
 
@@ -63,6 +64,9 @@ impl Counter {
     pub(crate) fn roll(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
         self.latest = now;
         self.settle(naming);
+        if self.windows.is_due(now) {
+            self.listen(naming);
+        }
         let words = &self.words;
         self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
     }
@@ -70,6 +74,7 @@ impl Counter {
     /// The window in progress, so far.
     pub(crate) fn snapshot(&mut self, now: u64, Tables { names, naming }: Tables<'_>) -> Arc<Window> {
         self.settle(naming);
+        self.listen(naming);
         let words = &self.words;
         self.windows.snapshot(now, &self.entities, &|number| resolve(names, words, number))
     }
@@ -77,6 +82,7 @@ impl Counter {
     /// The window in progress, before its time: the agent stops.
     pub(crate) fn close(&mut self, Tables { names, naming }: Tables<'_>) -> Option<Arc<Window>> {
         self.settle(naming);
+        self.listen(naming);
         let words = &self.words;
         self.windows.close(&mut self.entities, &|number| resolve(names, words, number))
     }
@@ -100,6 +106,26 @@ impl Counter {
             }
             false
         });
+    }
+
+    /// Windows have who waits for connections as of their end.
+    fn listen(&mut self, naming: &Naming) {
+        let mut listeners = Vec::new();
+        for listen in naming.listeners.all() {
+            let service = match naming.get(listen.tgid) {
+                Some(party) => self.party(party),
+                None => self.entities.intern_as(Kind::Other, "unknown", self.latest),
+            };
+            listeners.push(Listener {
+                service,
+                port: listen.port,
+                transport: Transport::Tcp,
+                waiting: listen.backlog.into(),
+                room: u64::from(listen.backlog_max) + 1,
+                drops: listen.drops.into(),
+            });
+        }
+        self.windows.listen(listeners);
     }
 
     /// The entity of a process.

@@ -94,17 +94,33 @@ fn a_thread_pool_that_is_too_small_shows_as_queue_and_not_as_work() {
     assert!(queue > 6.0 * service, "{split}");
     assert!((client - queue - service).abs() < 0.05 * client, "{split}");
 
-    let windows = agent.json("/api/v1/windows?last=30");
-    let services = windows["services"].as_array().expect("services").iter();
-    let mut operations = services.flat_map(|service| service["operations"].as_array().into_iter().flatten());
-    let slow = operations.find(|operation| operation["name"] == "GET /slow").expect("the operation");
+    let mut top = Value::Null;
+    wait_until("the window has ended", Duration::from_secs(20), || {
+        top = agent.json("/api/v1/top?by=operations&sort=p95&last=5m");
+        let operations = top["data"]["operations"].as_array().expect("operations").iter();
+        operations
+            .filter(|of| of["operation"] == "GET /slow")
+            .any(|of| of["signals"]["server"]["count"] == CLIENTS * REQUESTS)
+    });
+    let mut operations = top["data"]["operations"].as_array().expect("operations").iter();
+    let slow = operations.find(|operation| operation["operation"] == "GET /slow").expect("the operation");
     let p50 = |part: &Value| part["p50_ns"].as_f64().unwrap_or_else(|| panic!("no p50: {slow:#}")) / 1e6;
-    let server = &slow["sides"]["server"];
+    let server = &slow["signals"]["server"];
     assert!((45.0..60.0).contains(&p50(&server["service"])) && p50(&server["queue"]) > 200.0, "{slow:#}");
-    assert!(slow["sides"]["client"]["queue"].is_null(), "{slow:#}");
+    assert!(slow["signals"]["client"]["queue"].is_null(), "{slow:#}");
+    // The sentence that says where the time went.
+    let services = agent.json("/api/v1/top?by=services&last=5m");
+    let mut services = services["data"]["services"].as_array().expect("services").iter();
+    let said = services.any(|service| {
+        let findings = service["node"]["health"]["findings"].as_array().into_iter().flatten();
+        findings
+            .filter_map(|finding| finding["sentence"].as_str())
+            .any(|s| s.ends_with("is spent before the server reads the request."))
+    });
+    assert!(said, "nobody says that requests wait");
 
     let slowest = agent.json("/api/v1/requests?operation=GET+%2Fslow&side=server&why=slowest");
-    let request = &slowest["requests"][0];
+    let request = &slowest["data"]["requests"][0];
     let exchange = &request["exchange"];
     let ns = |field: &str| exchange[field].as_i64().unwrap_or_else(|| panic!("no {field}: {request:#}"));
     assert!(ns("queue_ns") >= 0 && ns("service_ns") > 45 * MILLISECOND, "{request:#}");
@@ -118,7 +134,7 @@ fn a_thread_pool_that_is_too_small_shows_as_queue_and_not_as_work() {
     assert_eq!(at("first_byte") - at("start"), ns("service_ns"));
     assert_eq!(at("end") - at("start"), ns("duration_ns"));
     let clients = agent.json("/api/v1/requests?operation=GET+%2Fslow&side=client&why=slowest&min_ms=300");
-    assert!(clients["matching"].as_u64() >= Some(1), "the client's slowest waited: {clients:#}");
+    assert!(clients["data"]["matching"].as_u64() >= Some(1), "the client's slowest waited: {clients:#}");
     agent.finish();
 }
 

@@ -2,20 +2,43 @@
 
 mod lab;
 
-use lab::process::command;
+use lab::process::{command, run, wait_until};
 use lab::runtimes::{programs, python};
 use lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::Duration;
 
+const SOON: Duration = Duration::from_secs(10);
 const VISITS: u64 = 20;
 
 /// An edge as (client, server, protocol, port).
 type Ends = (String, String, String, u16);
 
-/// The edges to these ports, each with (exchanges at the client, exchanges at the server).
+/// An address for documentation (RFC 5737): nobody has it. Connects to it vanish in the loopback device.
+const BANK: &str = "203.0.113.77";
+
+/// The way to nobody, while the test runs.
+struct Way;
+
+impl Way {
+    fn to_nowhere() -> Self {
+        let way = Self;
+        run("ip", Command::new("ip").args(["route", "replace", &format!("{BANK}/32"), "dev", "lo"]), SOON);
+        way
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["route", "del", &format!("{BANK}/32"), "dev", "lo"]).status();
+    }
+}
+
+/// The edges to these ports, each with (exchanges at the client, exchanges at the server); of those without a protocol, (failed
+/// connects, 0). Left out are those of whoever waits for the services to start.
 fn edges(map: &Value, ports: &[u16]) -> BTreeMap<Ends, (u64, u64)> {
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned();
     let nodes = map["nodes"].as_array().expect("nodes");
@@ -24,10 +47,24 @@ fn edges(map: &Value, ports: &[u16]) -> BTreeMap<Ends, (u64, u64)> {
         let port =
             edge["port"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| ports.contains(port))?;
         let name = |end: &str| names[&text(&edge[end])].clone();
-        let count = |side: &str| edge["reporters"][side]["count"].as_u64().unwrap_or(0);
-        Some(((name("client"), name("server"), text(&edge["protocol"]), port), (count("client"), count("server"))))
+        let count = |side: &str| edge["signals"][side]["count"].as_u64().unwrap_or(0);
+        let failed = |cause: &str| edge["books"]["client"][cause].as_u64().unwrap_or(0);
+        let counts = match edge["protocol"].as_str() {
+            // Whoever hung up while connecting had waited for long enough.
+            None => (["connect_timed_out", "unreachable", "abandoned"].into_iter().map(failed).sum(), 0),
+            Some(_) => (count("client"), count("server")),
+        };
+        let protocol = edge["protocol"].as_str().or(edge["transport"].as_str()).unwrap_or_default().to_owned();
+        let ends = (name("client"), name("server"), protocol, port);
+        (!is_this_test(&ends.0) && ends.0 != "unknown").then_some((ends, counts))
     });
     edges.collect()
+}
+
+/// Whether this process is called so: it has connected to see whether somebody listens.
+fn is_this_test(name: &str) -> bool {
+    let own = std::env::current_exe().expect("it has a path");
+    own.file_name().is_some_and(|own| own.to_string_lossy() == name)
 }
 
 #[test]
@@ -40,7 +77,7 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     let agent = Agent::start();
     let [front, cart, orders] = [free_port(), free_port(), free_port()];
     let mut running = Vec::new();
-    let mut start = |name: &str, command: &mut std::process::Command, port: u16| {
+    let mut start = |name: &str, command: &mut Command, port: u16| {
         let process = Process::spawn(name, command, dir.path());
         process.wait_for_port(port);
         running.push(process);
@@ -52,12 +89,14 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     };
     start("cart", &mut script("python/cart.py", &[cart, redis.port]), cart);
     start("orders", &mut script("python/orders.py", &[orders, mariadb.port]), orders);
-    start("front", &mut script("node/front.js", &[front, cart, orders, dns.port]), front);
+    let _way = Way::to_nowhere();
+    start("front", script("node/front.js", &[front, cart, orders, dns.port]).arg(BANK), front);
     for _ in 0..VISITS {
         assert_eq!(curl(&[&format!("http://127.0.0.1:{front}/")]).status, 200);
     }
 
-    let ports = [front, cart, orders, redis.port, mariadb.port, dns.port];
+    let ports = [front, cart, orders, redis.port, mariadb.port, dns.port, 443];
+    let bank = format!("{BANK}:443");
     let edge = |client: &str, server: &str, protocol: &str, port: u16, count: u64| {
         ((client.to_owned(), server.to_owned(), protocol.to_owned(), port), (count, count))
     };
@@ -69,13 +108,14 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
         edge("front.js", "orders.py", "http", orders, VISITS),
         edge("cart.py", "redis-server", "redis", redis.port, VISITS),
         edge("orders.py", "mariadbd", "mysql", mariadb.port, VISITS + 1),
+        (("front.js".to_owned(), bank.clone(), "tcp".to_owned(), 443), (VISITS, 0)),
     ]);
     let mut map = Value::Null;
     let mut found = BTreeMap::new();
     let begun = std::time::Instant::now();
-    while found != expected && begun.elapsed() < Duration::from_secs(15) {
+    while found != expected && begun.elapsed() < Duration::from_secs(25) {
         std::thread::sleep(Duration::from_millis(200));
-        map = agent.json("/api/v1/map?window=10m");
+        map = agent.json("/api/v1/map?last=10m")["data"].take();
         found = edges(&map, &ports);
     }
     assert_eq!(found, expected);
@@ -85,12 +125,42 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
             (node["name"].as_str().unwrap_or_default().to_owned(), node["kind"].as_str().unwrap_or_default().to_owned())
         })
         .collect();
-    let services = ["front.js", "cart.py", "orders.py", "redis-server", "mariadbd"].map(|name| (name, "service"));
-    let nodes = services.into_iter().chain([("dnsmasq", "dns")]);
+    let services = ["front.js", "cart.py", "orders.py"].map(|name| (name, "service"));
+    let others = [("redis-server", "database"), ("mariadbd", "database"), ("dnsmasq", "dns")];
+    let nodes = services.into_iter().chain(others);
     assert_eq!(kinds, nodes.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect());
-    let preferred =
-        map["edges"].as_array().expect("edges").iter().filter(|edge| ports.iter().any(|port| edge["port"] == *port));
-    assert!(preferred.into_iter().all(|edge| edge["preferred"] == "server"), "every server is watched: {map:#}");
+    let mut preferred = map["edges"]
+        .as_array()
+        .expect("edges")
+        .iter()
+        .filter(|edge| !edge["protocol"].is_null() && ports.iter().any(|port| edge["port"] == *port));
+    assert!(preferred.all(|edge| edge["signals"]["preferred"] == "server"), "every server is watched: {map:#}");
+    let kind = |name: &str| {
+        let mut nodes = map["nodes"].as_array().expect("nodes").iter().filter(|node| node["name"] == name);
+        nodes.next().map(|node| node["kind"].clone())
+    };
+    assert_eq!(kind(&bank), Some("external".into()));
+    // What an exchange's edge says of its connections. Those that go on are asked in each window.
+    let of = |map: &Value, client: &str, server: &str| {
+        let node = |name: &str| {
+            let mut nodes = map["nodes"].as_array().expect("nodes").iter().filter(|node| node["name"] == name);
+            nodes.next().expect("a node")["id"].clone()
+        };
+        let (client, server) = (node(client), node(server));
+        let mut edges = map["edges"].as_array().expect("edges").iter();
+        let edge = edges.find(|edge| edge["client"] == client && edge["server"] == server).expect("an edge");
+        edge["books"].clone()
+    };
+    let mut redis_books = Value::Null;
+    wait_until("the kernel's books of a connection that goes on", Duration::from_secs(20), || {
+        redis_books = of(&agent.json("/api/v1/map?last=10m")["data"], "cart.py", "redis-server");
+        !redis_books["server"].is_null()
+    });
+    let curl = of(&map, "curl", "front.js");
+    assert_eq!((&curl["client"]["opened"], &curl["server"]["opened"]), (&VISITS.into(), &VISITS.into()), "{curl:#}");
+    assert_eq!(curl["client"]["bytes_to_server"], curl["server"]["bytes_to_server"], "{curl:#}");
+    assert!(curl["client"]["bytes_to_client"].as_u64() > Some(0) && !curl["client"]["rtt"].is_null(), "{curl:#}");
+    assert!(redis_books["server"]["bytes_to_client"].as_u64() > Some(0), "{redis_books:#}");
 
     // The commands show the same.
     let dot = agent.asked_by(&["map", "--seconds", "600"], &[]);
@@ -103,7 +173,7 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     assert!(dot.starts_with("digraph steth {") && dot.contains(&drawn), "{drawn}\n{dot}");
     let json: Value =
         serde_json::from_str(&agent.asked_by(&["map", "--format", "json", "--seconds", "600"], &[])).expect("JSON");
-    assert_eq!(edges(&json, &ports), expected);
+    assert_eq!(edges(&json["data"], &ports), expected);
     let top = agent.asked_by(&["top", "--once", "--by", "edge", "--json", "--seconds", "600"], &[]);
     let top: Value = serde_json::from_str(&top).expect("JSON");
     let row = |row: &&Value| row["client"] == "orders.py" && row["server"] == "mariadbd";
@@ -134,8 +204,7 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
         env!("CARGO_BIN_EXE_steth"),
         agent.port
     );
-    let (output, errors) =
-        lab::process::run("sh", std::process::Command::new("sh").args(["-c", &left]), Duration::from_secs(10));
+    let (output, errors) = run("sh", Command::new("sh").args(["-c", &left]), Duration::from_secs(10));
     assert!(output.contains("services, last") && errors.is_empty(), "{output}{errors}");
     agent.finish();
 }

@@ -3,6 +3,7 @@
 use crate::classic::Classic;
 use crate::edges::EdgeRow;
 use crate::key::{Labels, Protocol, Side};
+use crate::listening::ListenerRow;
 use crate::sketch::Sketch;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -179,7 +180,8 @@ impl Serialize for Row {
     }
 }
 
-/// What happened to observations that did not go where they belong. Every one of them is still counted in some row.
+/// What happened to observations that did not go where they belong. Every one of them is still counted in some row, but for
+/// `listeners_left_out`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Misplaced {
     /// Their window was handed over before they came: counted in the window of the moment.
@@ -192,6 +194,8 @@ pub struct Misplaced {
     pub folded_rows: u64,
     /// Their edge is one too many: looks at books that were counted under client or server `other`.
     pub folded_edges: u64,
+    /// Sockets that waited for connections at the window's end, and are in no row because there were too many.
+    pub listeners_left_out: u64,
 }
 
 impl Misplaced {
@@ -202,6 +206,7 @@ impl Misplaced {
         self.folded_operations += other.folded_operations;
         self.folded_rows += other.folded_rows;
         self.folded_edges += other.folded_edges;
+        self.listeners_left_out += other.listeners_left_out;
     }
 }
 
@@ -222,6 +227,8 @@ pub struct Window {
     pub rows: Vec<Row>,
     /// What the kernel's books say; in no particular order, no key twice.
     pub edges: Vec<EdgeRow>,
+    /// Who waits for connections, as of its end; by service and port.
+    pub listeners: Vec<ListenerRow>,
 }
 
 impl Window {
@@ -238,5 +245,6 @@ impl Window {
             + self.rows.iter().map(heap).sum::<usize>()
             + self.edges.capacity() * size_of::<EdgeRow>()
             + self.edges.iter().map(sketches).sum::<usize>()
+            + self.listeners.capacity() * size_of::<ListenerRow>()
     }
 }

@@ -4,6 +4,7 @@ use crate::admission::{Limits, Operations, Population};
 use crate::edges::{EdgeKey, EdgeSeen, Edges, Opened};
 use crate::entity::Entities;
 use crate::key::{Key, Labels, Resolve};
+use crate::listening::{Listener, Listeners};
 use crate::window::{Misplaced, Observation, Row, Totals, Window};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub struct Windows {
     current: Buffer,
     next: Buffer,
     edges: Edges,
+    listeners: Listeners,
     operations: Operations,
     /// Windows handed over.
     sequence: u64,
@@ -41,6 +43,7 @@ impl Windows {
             current: Buffer::new(start),
             next: Buffer::new(start.saturating_add(Self::LENGTH)),
             edges: Edges::new(limits.rows),
+            listeners: Listeners::default(),
             operations: Operations::default(),
             sequence: 0,
             misplaced: Misplaced::default(),
@@ -74,12 +77,31 @@ impl Windows {
         self.edges.shut(opened);
     }
 
+    /// Who waits for connections now, instead of what was said before. Windows have it as of their end, so it is to be said before a
+    /// window is handed over ([`Windows::is_due`]) and before a snapshot. More than 8192 sockets are left out and counted.
+    pub fn listen(&mut self, listeners: impl IntoIterator<Item = Listener>) {
+        self.listeners.set(listeners);
+    }
+
+    /// Whether [`Windows::roll`] would hand something over.
+    #[must_use]
+    pub fn is_due(&self, now: u64) -> bool {
+        let now = now.min(LATEST);
+        now >= self.next.start.saturating_add(Self::GRACE) || self.was_set_back(now)
+    }
+
+    /// The clock was, so far that the windows in progress are in the future.
+    fn was_set_back(&self, now: u64) -> bool {
+        now.saturating_add(2 * Self::LENGTH) < self.current.start
+    }
+
     /// Hands over a window whose time is up, if there is one. Call it at least once a second, until it says `None`; with
-    /// a recording, whose time only moves with its records, before each of them. Windows without a row are left out.
+    /// a recording, whose time only moves with its records, before each of them. Windows without a row and without anybody who
+    /// waits for connections are left out.
     pub fn roll(&mut self, now: u64, entities: &mut Entities, name: Resolve<'_, '_>) -> Option<Arc<Window>> {
         let now = now.min(LATEST);
         // A clock that was set back far: close what there is and begin again in the new time.
-        if now.saturating_add(2 * Self::LENGTH) < self.current.start {
+        if self.was_set_back(now) {
             let window = self.hand_over(entities, name);
             self.begin(align(now));
             return window;
@@ -120,10 +142,15 @@ impl Windows {
             start: self.current.start,
             end,
             complete: false,
-            misplaced: self.current.misplaced,
+            misplaced: self.misplaced_now(),
             rows,
             edges,
+            listeners: self.listeners.rows(entities),
         })
+    }
+
+    fn misplaced_now(&self) -> Misplaced {
+        Misplaced { listeners_left_out: self.listeners.left_out(), ..self.current.misplaced }
     }
 
     /// What did not go where it belongs, in all windows handed over so far.
@@ -141,9 +168,10 @@ impl Windows {
     /// Empties the current window and makes the next one current, which then still has its old start.
     fn hand_over(&mut self, entities: &mut Entities, name: Resolve<'_, '_>) -> Option<Arc<Window>> {
         let (start, end) = (self.current.start, self.next.start);
-        let window = (!self.current.is_empty() || !self.edges.is_empty()).then(|| {
+        let window = (!self.current.is_empty() || !self.edges.is_empty() || !self.listeners.is_empty()).then(|| {
             self.sequence += 1;
-            self.misplaced.add(&self.current.misplaced);
+            let misplaced = self.misplaced_now();
+            self.misplaced.add(&misplaced);
             entities.settle_rest(end);
             let rows = self.current.rows(entities, name);
             for row in &rows {
@@ -155,11 +183,16 @@ impl Windows {
                 entities.touch(row.key.client, end);
                 entities.touch(row.key.server, end);
             }
-            let misplaced = self.current.misplaced;
-            Arc::new(Window { sequence: self.sequence, start, end, complete: true, misplaced, rows, edges })
+            let listeners = self.listeners.rows(entities);
+            for row in &listeners {
+                entities.touch(row.service_id, end);
+            }
+            Arc::new(Window { sequence: self.sequence, start, end, complete: true, misplaced, rows, edges, listeners })
         });
         self.current.reset(&self.limits);
         self.edges.clear();
+        // What follows at once is of a time that has passed, too: of its end nothing is known.
+        self.listeners.clear();
         self.operations.sweep(end);
         // The next window may have rows of those that were named lately.
         entities.forget_provisional(end.saturating_sub(2 * Self::LENGTH));

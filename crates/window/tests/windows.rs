@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use steth_window::{
-    Cumulative, Entities, EntityId, Key, Limits, Observation, Protocol, Side, Status, Totals, Window, Windows,
+    Cumulative, Entities, EntityId, Key, Limits, Listener, Observation, Protocol, Side, Status, Totals, Transport,
+    Window, Windows,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -265,6 +266,30 @@ fn what_was_slow_is_counted_of_each_row_and_forgotten_with_the_window() {
     assert_eq!(counts(&both[1]), [("GET /a".into(), 1, 0)]);
     let json = serde_json::to_value(&*both[0]).expect("serialises");
     assert!(json["rows"].as_array().expect("rows").iter().any(|row| row["slow"] == 2), "{json}");
+}
+
+#[test]
+fn a_window_has_who_waits_for_connections_at_its_end_even_if_nothing_else_happened() {
+    let (mut windows, mut entities) = (Windows::new(Limits::default(), T), Entities::default());
+    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 0, room: 5, drops: 0 };
+    let (shop, cart) = (entities.intern_in("eu", "shop", T), entities.intern("cart", T));
+    windows.listen([listener(shop, 80), listener(cart, 81)]);
+    assert_eq!(windows.snapshot(T + SECOND, &entities, &name).listeners.len(), 2);
+    windows.listen([listener(shop, 80)]);
+    assert!(!windows.is_due(T + 10 * SECOND) && windows.is_due(T + 3600 * SECOND));
+    let mut finished = Vec::new();
+    while let Some(window) = windows.roll(T + 3600 * SECOND, &mut entities, &name) {
+        finished.push(window);
+    }
+    assert_eq!(finished.len(), 1, "nobody knows of the time after that");
+    let window = &finished[0];
+    assert_eq!((window.start, window.rows.len(), window.listeners.len()), (T, 0, 1));
+    assert_eq!(window.listeners[0].service_parts(), ("eu", "shop"));
+    let json = serde_json::to_value(&**window).expect("serialises");
+    let row = serde_json::json!({"service": "eu/shop", "service_kind": "service", "service_id": format!("{:016x}", shop.0),
+        "port": 80, "transport": "tcp", "sockets": 1, "waiting": 0, "room": 5, "drops": 0});
+    assert_eq!(json["listeners"], serde_json::json!([row]));
+    assert!(windows.snapshot(T + 3601 * SECOND, &entities, &name).listeners.is_empty(), "until it is said again");
 }
 
 #[test]

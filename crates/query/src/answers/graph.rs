@@ -51,6 +51,12 @@ impl Pair {
         }
     }
 
+    /// Whether there was a connection.
+    fn connected(&self) -> bool {
+        let there = |totals: &EdgeTotals| totals.open + totals.sums.opened + totals.sums.closed + both_ways(totals) > 0;
+        self.client.iter().chain(&self.server).any(there)
+    }
+
     pub(super) fn told(&self) -> BooksBySide {
         let [client, server] = [&self.client, &self.server].map(|totals| totals.as_ref().map(Books::from));
         let preferred = [(&client, SideName::Client), (&server, SideName::Server)];
@@ -81,6 +87,8 @@ pub(super) struct Graph {
     errors: HashMap<(EntityId, Side), Vec<(String, u64)>>,
     /// What was asked of somebody in the range before.
     before: HashMap<EntityId, [Sums; 3]>,
+    /// Where somebody listens.
+    listening: HashMap<EntityId, BTreeSet<u16>>,
     pub(super) names: Names,
 }
 
@@ -158,7 +166,19 @@ impl<E: Engine> Answers<E> {
                 graph.before.entry(server).or_default()[side as usize].add(&group.sums);
             }
         }
-        graph.names = self.names(graph.talks.iter().flat_map(|talk| [talk.ends.client, talk.ends.server]))?;
+        if with == With::Books && filter.client.is_none() {
+            let wanted = filter.server.or(filter.entity);
+            for listener in self.timed(self.engine.listeners(plan.tier, plan.range))? {
+                let matches = wanted.is_none_or(|wanted| wanted == listener.service)
+                    && filter.port.is_none_or(|port| port == listener.port)
+                    && filter.transport.is_none_or(|transport| transport == listener.transport);
+                if matches && listener.port != 0 {
+                    graph.listening.entry(listener.service).or_default().insert(listener.port);
+                }
+            }
+        }
+        let ends = graph.talks.iter().flat_map(|talk| [talk.ends.client, talk.ends.server]);
+        graph.names = self.names(ends.chain(graph.listening.keys().copied()))?;
         Ok(graph)
     }
 }
@@ -207,7 +227,8 @@ impl Graph {
             let server = all.entry(server).or_default();
             add(&mut server.answers, &talk.sums);
             server.protocols.extend(talk.protocol);
-            if port != 0 {
+            // Where nobody could connect, nobody answers.
+            if port != 0 && (talk.protocol.is_some() || self.books.get(&talk.ends).is_some_and(Pair::connected)) {
                 server.ports.insert(port);
             }
         }
@@ -215,6 +236,9 @@ impl Graph {
             let books = &mut all.entry(ends.server).or_default().books;
             merge(&mut books.client, pair.client.as_ref());
             merge(&mut books.server, pair.server.as_ref());
+        }
+        for id in self.listening.keys() {
+            all.entry(*id).or_default();
         }
         let mut nodes: Vec<Node> = all.into_iter().map(|(id, found)| self.node(id, found, seconds, limits)).collect();
         nodes.sort_by(|a, b| (&a.namespace, &a.name, &a.id).cmp(&(&b.namespace, &b.name, &b.id)));
@@ -245,7 +269,7 @@ impl Graph {
             kind,
             protocols: found.protocols.into_iter().map(str::to_owned).collect(),
             ports: found.ports.into_iter().take(PORTS).collect(),
-            listening: Vec::new(),
+            listening: self.listening.get(&id).into_iter().flatten().copied().take(PORTS).collect(),
             health: finding::health(&evidence, limits),
             answers,
             asks,

@@ -16,16 +16,19 @@ impl<E: Engine> Answers<E> {
         let graph = self.graph(&coverage, &plan, Filter::default(), With::Books)?;
         let mut nodes = graph.nodes(plan.seconds, &self.limits);
         let mut edges = graph.edges(plan.seconds, &self.limits);
-        let mut narrowed = false;
+        // Also where nobody calls them.
+        let (mut narrowed, mut wanted) = (false, HashSet::new());
         if let Some(entity) = ask.entity {
             let id = entity.to_string();
             edges.retain(|edge| edge.client == id || edge.server == id);
+            wanted.extend(nodes.iter().filter(|node| node.id == id).map(|node| node.id.clone()));
             narrowed = true;
         }
         if let Some(namespace) = &ask.namespace {
             let inside: HashSet<&str> =
                 nodes.iter().filter(|node| node.namespace == *namespace).map(|node| &*node.id).collect();
             edges.retain(|edge| inside.contains(&*edge.client) || inside.contains(&*edge.server));
+            wanted.extend(inside.iter().map(|id| (*id).to_owned()));
             narrowed = true;
         }
         let ends = |edges: &[Edge]| -> HashSet<String> {
@@ -33,7 +36,7 @@ impl<E: Engine> Answers<E> {
         };
         if narrowed {
             let ends = ends(&edges);
-            nodes.retain(|node| ends.contains(&node.id));
+            nodes.retain(|node| ends.contains(&node.id) || wanted.contains(&node.id));
         }
         let (nodes_total, edges_total) = (nodes.len(), edges.len());
         if edges.len() > ask.limit {

@@ -3,7 +3,7 @@
 mod parse;
 mod query;
 
-pub use parse::Question;
+pub use parse::{Form, Parameter, Question, parameters};
 
 use crate::range::Range;
 use crate::signals::SideName;

@@ -15,9 +15,99 @@ const USUAL: u64 = 30 * 60 * 1000;
 /// Longest text, bytes. The longest operation is shorter.
 const LONGEST_TEXT: usize = 4096;
 
+/// Nothing takes longer, milliseconds: eleven days. What is asked beyond is that; up to here a nanosecond survives the decimals.
+const LONGEST_MS: f64 = 1e9;
+
 const RANGE: [&str; 3] = ["from", "to", "last"];
 const OF: [&str; 10] =
     ["entity", "client", "server", "port", "side", "protocol", "operation", "status", "failed", "transport"];
+
+/// What a parameter may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A whole number.
+    Number {
+        /// The least.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// Milliseconds, with a fraction, 0 or more.
+    Milliseconds,
+    /// `true`, `false`, `1` or `0`.
+    Flag,
+    /// One of these.
+    Word(Vec<&'static str>),
+    /// At most 4096 bytes.
+    Text,
+    /// Sixteen hexadecimal digits, or a full name.
+    Entity,
+    /// A number with `s`, `m`, `h` or `d`: from ten seconds to 400 days.
+    Length,
+}
+
+/// A parameter, for whoever has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// What it may be.
+    pub form: Form,
+    /// Without it there is no answer.
+    pub required: bool,
+}
+
+/// What the parameters mean that several questions have.
+fn described(question: &str, name: &'static str) -> Parameter {
+    fn words<T>(words: &[(&'static str, T)]) -> Form {
+        Form::Word(words.iter().map(|(word, _)| *word).collect())
+    }
+    let number = |least, most| Form::Number { least, most };
+    let (form, help) = match (question, name) {
+        (_, "from") => (number(0, u64::MAX), "The beginning of the range, milliseconds since 1970."),
+        (_, "to") => (number(0, u64::MAX), "The end of the range, milliseconds since 1970; else now."),
+        (_, "last") => (Form::Length, "The range instead: so long until now; without any, 30m."),
+        (_, "entity") => (Form::Entity, "Is client or server."),
+        (_, "client") => (Form::Entity, "Is the client."),
+        (_, "server") => (Form::Entity, "Is the server."),
+        (_, "id") => (Form::Entity, "Whose."),
+        (_, "port") => (number(0, 65535), "The server's port."),
+        (_, "side") => (words(&SIDES), "Observed there."),
+        (_, "protocol") => (words(&PROTOCOLS), "Of exchanges."),
+        (_, "operation") => (Form::Text, "Of exchanges, exactly."),
+        (_, "status") => (Form::Text, "Of exchanges, exactly."),
+        (_, "failed") => (Form::Flag, "Of exchanges: failed, or did not."),
+        (_, "transport") => (words(&TRANSPORTS), "Of books."),
+        (_, "namespace") => (Form::Text, "Somebody of this namespace is at an end."),
+        (_, "text") => (Form::Text, "With this in a name, whatever the case."),
+        (_, "what") => (words(&WHATS), "What is added up; else exchanges."),
+        ("series", "by") => (words(&SERIES_BY), "One series for each of these; else one in all."),
+        (_, "by") => (words(&TOP_BY), "The most of these; else services."),
+        (_, "sort") => (words(&SORTS), "What comes first; else the rate, of connections bytes."),
+        (_, "ascending") => (Form::Flag, "The least first instead."),
+        (_, "points") => (number(1, 2000), "Most points of a series; else 180."),
+        (_, "columns") => (number(1, 500), "Most columns; else 120."),
+        (_, "curve") => (number(0, 120), "Most points of the small curve; else none."),
+        (_, "service") => (Form::Text, "The server's name, with its namespace or without."),
+        (_, "why") => (words(&WHYS), "Kept for this reason."),
+        (_, "min_ms") => (Form::Milliseconds, "Took at least so many milliseconds."),
+        (_, "max_ms") => (Form::Milliseconds, "Took less than so many milliseconds."),
+        ("map", "limit") => (number(1, 5000), "Most edges, busiest first; else 2000."),
+        ("series", "limit") => {
+            (number(1, 100), "Most series, busiest first; else 20. What is beyond is added up as other.")
+        }
+        (_, _) => (number(1, 1000), "Most rows; else 100."),
+    };
+    Parameter { name, help, form, required: name == "id" }
+}
+
+/// The parameters of a question.
+#[must_use]
+pub fn parameters<Q: Question>() -> Vec<Parameter> {
+    Q::PARAMETERS.iter().flat_map(|names| names.iter().map(|name| described(Q::PATH, name))).collect()
+}
 
 /// A question that can stand in a URL.
 pub trait Question: Sized {
@@ -107,8 +197,7 @@ impl<'a> Reader<'a> {
     /// Milliseconds with a fraction, as nanoseconds.
     fn ms(&self, name: &str) -> Result<Option<u64>, Error> {
         let read = |text: &str| text.parse::<f64>().ok().filter(|ms| ms.is_finite() && *ms >= 0.0);
-        // What is too large for the type is longer than anything takes: the cast stops at the largest number.
-        Ok(self.read(name, "milliseconds, 0 or more", read)?.map(|ms| (ms * 1e6).round() as u64))
+        Ok(self.read(name, "milliseconds, 0 or more", read)?.map(|ms| (ms.min(LONGEST_MS) * 1e6).round() as u64))
     }
 
     fn whose(&self) -> Result<Of, Error> {

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // every test uses another part of it
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use steth_server::{Handle, Retention, Server, Shared};
@@ -35,7 +35,7 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         let shared = Arc::new(Shared::new(T, Retention::default()));
-        let server = Server::start("127.0.0.1:0".parse().expect("address"), shared.clone()).expect("starts");
+        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), shared.clone()).expect("starts");
         Self { server, shared, windows: Windows::new(Limits::default(), T), entities: Entities::default() }
     }
 
@@ -68,16 +68,25 @@ impl Bench {
     }
 
     pub fn send(&self, request: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.server.address()).expect("connects");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        (head.to_owned(), body.to_owned())
+        send(self.server.address(), request)
     }
 
     pub fn get(&self, path: &str) -> (String, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.server.address()))
+        get(self.server.address(), path)
     }
+}
+
+/// The head and the body of an answer.
+pub fn get(address: SocketAddr, path: &str) -> (String, String) {
+    send(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+}
+
+pub fn send(address: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
 }

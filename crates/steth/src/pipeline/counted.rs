@@ -1,9 +1,9 @@
 //! flow --> identity: what the kernel's books say of a connection, with who its ends are.
 
-use super::listeners::Listeners;
 use super::parse::Parse;
 use super::seen::{Observer, address, order};
 use super::talk::{Talk, UDP};
+use crate::listeners::Listeners;
 use crate::naming::Naming;
 use steth_event::{Open, ROLE_CLIENT, ROLE_SERVER};
 use steth_flow::{Connection, Delta, Flow, Tuple};
@@ -98,9 +98,9 @@ impl<O: Observer> Parse<O> {
 
     fn tell(&mut self, mut late: Late<O::Memo>, mut peer: u32) -> O::Memo {
         let open = &late.open;
-        let (served, guessed) = role(&self.listeners, open, late.role);
+        let (served, guessed) = role(&self.naming.listeners, open, late.role);
         if peer == 0 && !served && self.is_here(open) {
-            peer = self.listeners.at(open.netns, open.remote_port).unwrap_or(0);
+            peer = self.naming.listeners.at(open.netns, open.remote_port).unwrap_or(0);
         }
         let [local, remote] = &late.peers;
         let [client_pid, server_pid] = order(served, [late.tgid, peer]);

@@ -2,7 +2,6 @@
 
 use super::Selected;
 use super::counted::Late;
-use super::listeners::Listeners;
 use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
 use crate::deadlines::Deadlines;
@@ -34,7 +33,6 @@ pub(super) struct Parse<O: Observer> {
     pub(super) protocols: Selected,
     pub(super) routing: Arc<Routing>,
     pub(super) room: Room,
-    pub(super) listeners: Listeners,
     pub(super) late: Vec<Late<O::Memo>>,
     pub(super) observer: O,
 }

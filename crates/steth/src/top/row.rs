@@ -1,12 +1,14 @@
 //! The rows: what the agent says, sorted, and as cells of a table.
 
 use super::{By, Sort};
-use crate::answers::{Edge, Map, Numbers, Service, Side, Times, Windows};
 use crate::ask::Agent;
 use crate::print::{Rounded, clean};
+use crate::remote::{self, Remote};
 use crate::table::{self, Cell, Column, Fit};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::time::Duration;
+use steth_query::tell::{Node, Top};
+use steth_query::{Answer, Api as _, BySide, Quantiles, SideName, Signals, ask};
 
 /// A row; as JSON just so.
 #[derive(Debug, Serialize)]
@@ -22,14 +24,62 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     /// Where all these numbers were observed.
-    side: Side,
+    side: SideName,
     #[serde(flatten)]
     numbers: Numbers,
 }
 
+/// Counts and times of one side. Of waits by design there are no times.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct Numbers {
+    count: u64,
+    rate: f64,
+    errors: u64,
+    p50_ns: Option<f64>,
+    p95_ns: Option<f64>,
+    p99_ns: Option<f64>,
+    /// From the arrival at the server's socket to the read.
+    queue: Option<Times>,
+    /// From the read to the response's first byte.
+    service: Option<Times>,
+}
+
+/// Quantiles of a part of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Times {
+    p50_ns: f64,
+    p95_ns: f64,
+}
+
+impl From<&Signals> for Numbers {
+    fn from(signals: &Signals) -> Self {
+        let times = |of: Option<Quantiles>| of.map(|Quantiles { p50_ns, p95_ns, .. }| Times { p50_ns, p95_ns });
+        let duration = signals.duration;
+        Self {
+            count: signals.count,
+            rate: signals.rate,
+            errors: signals.errors,
+            p50_ns: duration.map(|times| times.p50_ns),
+            p95_ns: duration.map(|times| times.p95_ns),
+            p99_ns: duration.map(|times| times.p99_ns),
+            queue: times(signals.queue),
+            service: times(signals.service),
+        }
+    }
+}
+
+impl Numbers {
+    /// Of how many one failed: 0 to 1.
+    fn failed(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.errors as f64 / self.count as f64 }
+    }
+}
+
 impl Row {
-    fn new(server: String, protocol: String, (side, numbers): (Side, &Numbers)) -> Self {
-        Self { client: None, server, operation: None, protocol, port: None, side, numbers: numbers.clone() }
+    /// `None` where there are no exchanges.
+    fn new(server: String, protocol: String, signals: &BySide) -> Option<Self> {
+        let (side, numbers) = (signals.preferred?, signals.shown()?.into());
+        Some(Self { client: None, server, operation: None, protocol, port: None, side, numbers })
     }
 
     /// What tells it from others.
@@ -40,7 +90,7 @@ impl Row {
     /// What it is sorted by, most first; what has none comes last.
     fn weight(&self, sort: Sort) -> f64 {
         let Numbers { rate, p50_ns, p95_ns, p99_ns, queue, service, .. } = &self.numbers;
-        let p95 = |times: &Option<Times>| times.as_ref().and_then(|times| times.p95_ns);
+        let p95 = |times: &Option<Times>| times.map(|times| times.p95_ns);
         let weight = match sort {
             Sort::Rate => Some(*rate),
             Sort::Errors => Some(self.numbers.failed()),
@@ -70,13 +120,52 @@ pub(super) struct Look {
 impl Look {
     /// What the agent says of the last so many seconds.
     pub(super) fn at(agent: &Agent, by: By, sort: Sort, seconds: u64) -> anyhow::Result<Self> {
-        let windows = || agent.json(&format!("/api/v1/windows?last={}", seconds.div_ceil(10)));
-        let (seconds, total, rows) = match by {
-            By::Edge => edges(agent.json(&format!("/api/v1/map?window={seconds}s"))?),
-            By::Service => services(windows()?),
-            By::Operation => operations(windows()?),
+        let question = ask::Top {
+            range: remote::last(Duration::from_secs(seconds)),
+            of: ask::Of::default(),
+            by: match by {
+                By::Edge => ask::TopBy::Edges,
+                By::Service => ask::TopBy::Services,
+                By::Operation => ask::TopBy::Operations,
+            },
+            text: None,
+            sort: match sort {
+                Sort::Errors => ask::Sort::ErrorRatio,
+                Sort::P50 => ask::Sort::P50,
+                // Queue and service are parts of it; of the rows with most of it, those with most of the part come first.
+                Sort::P95 | Sort::Queue | Sort::Service => ask::Sort::P95,
+                Sort::P99 => ask::Sort::P99,
+                Sort::Name => ask::Sort::Name,
+                Sort::Rate => ask::Sort::Rate,
+            },
+            ascending: false,
+            limit: 1000,
+            curve: 0,
         };
-        Ok(Self { by, sort, seconds, total, rows }.sorted())
+        Ok(Self::of(Remote(agent).top(&question)?, by, sort))
+    }
+
+    fn of(Answer { meta, data }: Answer<Top>, by: By, sort: Sort) -> Self {
+        let full = |node: &Node| match &*node.namespace {
+            "" => node.name.clone(),
+            namespace => format!("{namespace}/{}", node.name),
+        };
+        let services = data.services.iter().filter_map(|service| {
+            let node = &service.node;
+            Row::new(full(node), node.protocols.join(","), &node.answers)
+        });
+        let edges = data.edges.iter().filter_map(|edge| {
+            // Of what only books know there are no exchanges.
+            let row = Row::new(edge.server_name.clone(), edge.protocol.clone()?, &edge.signals)?;
+            Some(Row { client: Some(edge.client_name.clone()), port: (edge.port != 0).then_some(edge.port), ..row })
+        });
+        let operations = data.operations.iter().filter_map(|of| {
+            let row = Row::new(of.server_name.clone(), of.protocol.clone(), &of.signals)?;
+            Some(Row { operation: Some(of.operation.clone()), ..row })
+        });
+        let rows = services.chain(edges).chain(operations).collect();
+        let seconds = meta.range.length_ms() as f64 / 1e3;
+        Self { by, sort, seconds, total: data.total, rows }.sorted()
     }
 
     fn sorted(mut self) -> Self {
@@ -84,36 +173,6 @@ impl Look {
         self.rows.sort_by(|a, b| b.weight(sort).total_cmp(&a.weight(sort)).then_with(|| a.place().cmp(&b.place())));
         self
     }
-}
-
-fn edges(map: Map) -> (f64, usize, Vec<Row>) {
-    let names: BTreeMap<&str, String> = map.nodes.iter().map(|node| (&*node.id, node.full_name())).collect();
-    let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
-    let row = |edge: &Edge| {
-        let numbers = edge.reporters.of(edge.preferred)?;
-        let row = Row::new(name(&edge.server), edge.protocol.clone(), (edge.preferred, numbers));
-        Some(Row { client: Some(name(&edge.client)), port: (edge.port != 0).then_some(edge.port), ..row })
-    };
-    (map.seconds, map.edges_total, map.edges.iter().filter_map(row).collect())
-}
-
-fn services(windows: Windows) -> (f64, usize, Vec<Row>) {
-    let row = |service: Service| {
-        let protocols: Vec<String> = service.protocols.into_iter().collect();
-        Some(Row::new(service.name, protocols.join(","), service.sides.preferred()?))
-    };
-    (windows.seconds, windows.services_total, windows.services.into_iter().filter_map(row).collect())
-}
-
-fn operations(windows: Windows) -> (f64, usize, Vec<Row>) {
-    let total = windows.services.iter().map(|service| service.operations_total).sum();
-    let rows = windows.services.into_iter().flat_map(|Service { name: server, operations, .. }| {
-        operations.into_iter().filter_map(move |operation| {
-            let row = Row::new(server.clone(), operation.protocol, operation.sides.preferred()?);
-            Some(Row { operation: Some(operation.name), ..row })
-        })
-    });
-    (windows.seconds, total, rows.collect())
 }
 
 const fn column(title: &'static str, fit: Fit, from: usize) -> Column {
@@ -165,7 +224,7 @@ impl Look {
 fn cells(row: &Row) -> Vec<Cell> {
     let Numbers { rate, errors, p50_ns, p95_ns, p99_ns, queue, service, .. } = &row.numbers;
     let time = |time: Option<f64>| Cell::from(time.map_or_else(|| "-".to_owned(), |ns| Rounded(ns as u64).to_string()));
-    let p95 = |times: &Option<Times>| time(times.as_ref().and_then(|times| times.p95_ns));
+    let p95 = |times: &Option<Times>| time(times.map(|times| times.p95_ns));
     let server = match row.port {
         // The name of an address has its port already.
         Some(port) if !row.server.ends_with(&format!(":{port}")) => format!("{}:{port}", row.server),
@@ -193,29 +252,33 @@ fn cells(row: &Row) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
     use unicode_width::UnicodeWidthStr as _;
 
-    fn map() -> Map {
-        serde_json::from_str(
-            r#"{"seconds":60.0,"nodes_total":3,"edges_total":2,"nodes":[
-                {"id":"01","name":"web\u001b[2J\u202e","namespace":"shop","kind":"service","protocols":[],"ports":[]},
-                {"id":"02","name":"a-service-with-a-very-long-name-that-does-not-fit","namespace":"","kind":"service",
-                    "protocols":["http"],"ports":[8080]},
-                {"id":"03","name":"192.0.2.1:53","namespace":"","kind":"dns","protocols":["dns"],"ports":[53]}],
-            "edges":[
-                {"client":"01","server":"03","protocol":"dns","port":53,"preferred":"client","reporters":{
-                    "client":{"count":6,"rate":0.1,"errors":0,"p50_ns":1e6,"p95_ns":3e6,"p99_ns":3e6}}},
-                {"client":"01","server":"02","protocol":"http","port":8080,"preferred":"server","reporters":{
-                    "client":{"count":600,"rate":10.0,"errors":0,"p50_ns":9e6,"p95_ns":2e9,"p99_ns":3e9},
-                    "server":{"count":600,"rate":10.0,"errors":12,"p50_ns":1e6,"p95_ns":2e6,"p99_ns":2e6,
-                        "queue":{"p50_ns":1.0,"p95_ns":1.98e9},"service":{"p50_ns":1e6,"p95_ns":2e6}}}}]}"#,
-        )
-        .expect("the agent's form")
+    fn times(p50_ns: f64, p95_ns: f64) -> Value {
+        json!({"count": 600, "mean_ns": p50_ns, "p50_ns": p50_ns, "p95_ns": p95_ns, "p99_ns": p95_ns * 1.5, "max_ns": 9_000_000_000u64})
+    }
+
+    fn signals(count: u64, errors: u64, duration: Value) -> Value {
+        json!({"count": count, "rate": count as f64 / 60.0, "errors": errors, "error_ratio": errors as f64 / count as f64,
+            "slow": 0, "blocking": 0, "request_bytes": 0, "response_bytes": 0, "time_ns": 0, "duration": duration})
     }
 
     fn look(sort: Sort) -> Look {
-        let (seconds, total, rows) = edges(map());
-        Look { by: By::Edge, sort, seconds, total, rows }.sorted()
+        let edge = |server: &str, port: u16, protocol: &str, signals: Value| {
+            json!({"client": "01", "client_name": "shop/web\u{1b}[2J\u{202e}", "server": "02", "server_name": server, "port": port,
+                "protocol": protocol, "transport": null, "signals": signals, "books": {"preferred": null}, "state": "healthy"})
+        };
+        let mut server = signals(600, 12, times(1e6, 2e6));
+        (server["queue"], server["service"]) = (times(1.0, 1.98e9), times(1e6, 2e6));
+        let answer = json!({
+            "meta": {"range": {"from_ms": 0, "to_ms": 60_000}, "tier": "10s", "step_ms": 10_000, "newest_ms": null,
+                "complete": true, "missing": [], "folded": {"operations": 0, "rows": 0, "edges": 0, "misdated": 0}},
+            "data": {"total": 2, "edges": [
+                edge("192.0.2.1:53", 53, "dns", json!({"preferred": "client", "client": signals(6, 0, times(1e6, 3e6))})),
+                edge("a-service-with-a-very-long-name-that-does-not-fit", 8080, "http",
+                    json!({"preferred": "server", "client": signals(600, 0, times(9e6, 2e9)), "server": server}))]}});
+        Look::of(serde_json::from_value(answer).expect("the agent's form"), By::Edge, sort)
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Who waits for connections, and where: tells the server of a connection that nobody has seen begin.
+//! Who waits for connections, and where: tells the server of a connection that nobody has seen begin, is part of what a process is,
+//! and makes a service known that nobody calls.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use steth_event::{LISTEN_ENDS, Listen};
 
-/// Sockets that are remembered.
+/// Sockets that are remembered; those beyond are counted.
 const SOCKETS: usize = 16_384;
 /// Sweeps in a row that may miss one: a record of it was lost, then.
 const SWEEPS: u32 = 3;
@@ -15,13 +16,22 @@ pub(crate) struct Listeners {
     sockets: HashMap<u64, (Listen, u32), FixedState>,
     /// By network namespace and port: the process, and how many sockets share the place.
     places: HashMap<(u32, u16), (u32, u32), FixedState>,
+    /// By process: its ports, ascending, and how many sockets it has at each.
+    ports: HashMap<u32, Vec<(u16, u32)>, FixedState>,
     sweep: u32,
+    no_room: u64,
 }
 
 impl Default for Listeners {
     fn default() -> Self {
         let hasher = || FixedState::with_seed(SEED);
-        Self { sockets: HashMap::with_hasher(hasher()), places: HashMap::with_hasher(hasher()), sweep: 0 }
+        Self {
+            sockets: HashMap::with_hasher(hasher()),
+            places: HashMap::with_hasher(hasher()),
+            ports: HashMap::with_hasher(hasher()),
+            sweep: 0,
+            no_room: 0,
+        }
     }
 }
 
@@ -33,15 +43,47 @@ impl Listeners {
         }
         let sweep = self.sweep;
         if let Some((known, seen)) = self.sockets.get_mut(&listen.connection) {
-            (*known, *seen) = (*listen, sweep);
+            *seen = sweep;
+            let before = std::mem::replace(known, *listen);
+            if before.tgid != listen.tgid || before.port != listen.port {
+                self.leave(&before);
+                self.join(listen);
+            }
             return;
         }
         if self.sockets.len() >= SOCKETS {
+            // Each of its records: one when it begins, and one at each sweep.
+            self.no_room += 1;
             return;
         }
         self.sockets.insert(listen.connection, (*listen, sweep));
+        self.join(listen);
+    }
+
+    fn join(&mut self, listen: &Listen) {
         let place = self.places.entry((listen.netns, listen.port)).or_insert((listen.tgid, 0));
         *place = (listen.tgid, place.1 + 1);
+        let ports = self.ports.entry(listen.tgid).or_default();
+        match ports.binary_search_by_key(&listen.port, |(port, _)| *port) {
+            Ok(at) => ports[at].1 += 1,
+            Err(at) => ports.insert(at, (listen.port, 1)),
+        }
+    }
+
+    fn leave(&mut self, listen: &Listen) {
+        let key = (listen.netns, listen.port);
+        if let Some((_, sockets)) = self.places.get_mut(&key) {
+            *sockets -= 1;
+            if *sockets == 0 {
+                self.places.remove(&key);
+            }
+        }
+        let Some(ports) = self.ports.get_mut(&listen.tgid) else { return };
+        ports.iter_mut().filter(|(port, _)| *port == listen.port).for_each(|(_, sockets)| *sockets -= 1);
+        ports.retain(|(_, sockets)| *sockets > 0);
+        if ports.is_empty() {
+            self.ports.remove(&listen.tgid);
+        }
     }
 
     /// A sweep has ended: forgets those that it and the ones before it did not find.
@@ -53,19 +95,29 @@ impl Listeners {
     }
 
     fn remove(&mut self, id: u64) {
-        let Some((listen, _)) = self.sockets.remove(&id) else { return };
-        let key = (listen.netns, listen.port);
-        if let Some((_, sockets)) = self.places.get_mut(&key) {
-            *sockets -= 1;
-            if *sockets == 0 {
-                self.places.remove(&key);
-            }
+        if let Some((listen, _)) = self.sockets.remove(&id) {
+            self.leave(&listen);
         }
     }
 
     /// The process that waits for connections on this port of a network namespace.
     pub(crate) fn at(&self, netns: u32, port: u16) -> Option<u32> {
         self.places.get(&(netns, port)).map(|(tgid, _)| *tgid)
+    }
+
+    /// The ports at which this process waits for connections, ascending.
+    pub(crate) fn ports(&self, tgid: u32) -> impl Iterator<Item = u16> {
+        self.ports.get(&tgid).into_iter().flatten().map(|(port, _)| *port)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Listen> {
+        self.sockets.values().map(|(listen, _)| listen)
+    }
+
+    /// Records of sockets that found no room.
+    pub(crate) fn no_room(&self) -> u64 {
+        self.no_room
     }
 }
 
@@ -84,12 +136,21 @@ mod tests {
         listeners.told(&listen(1, 80, 10, LISTEN_BEGINS));
         listeners.told(&listen(2, 80, 11, LISTEN_BEGINS));
         listeners.told(&listen(2, 80, 11, LISTEN_GOES_ON));
+        listeners.told(&listen(3, 22, 11, LISTEN_BEGINS));
+        let ports = |listeners: &Listeners, tgid| listeners.ports(tgid).collect::<Vec<_>>();
+        assert_eq!(
+            (ports(&listeners, 10), ports(&listeners, 11), ports(&listeners, 12)),
+            (vec![80], vec![22, 80], vec![])
+        );
+        listeners.told(&listen(3, 22, 12, LISTEN_GOES_ON));
+        assert_eq!((ports(&listeners, 11), ports(&listeners, 12)), (vec![80], vec![22]), "handed to another process");
+        listeners.told(&listen(3, 22, 12, LISTEN_ENDS));
         assert_eq!((listeners.at(1, 80), listeners.at(1, 81), listeners.at(2, 80)), (Some(11), None, None));
         listeners.told(&listen(2, 80, 11, LISTEN_ENDS));
         assert_eq!(listeners.at(1, 80), Some(11), "the other one is still there");
         listeners.told(&listen(1, 80, 10, LISTEN_ENDS));
         listeners.told(&listen(7, 80, 10, LISTEN_ENDS));
-        assert_eq!(listeners.at(1, 80), None);
+        assert_eq!((listeners.at(1, 80), listeners.ports.len()), (None, 0));
     }
 
     #[test]
@@ -98,7 +159,7 @@ mod tests {
         for id in 0..SOCKETS as u64 + 10 {
             listeners.told(&listen(id, 80, 10, LISTEN_BEGINS));
         }
-        assert_eq!(listeners.sockets.len(), SOCKETS);
+        assert_eq!((listeners.sockets.len(), listeners.no_room()), (SOCKETS, 10));
         for _ in 0..=SWEEPS {
             listeners.told(&listen(0, 80, 10, LISTEN_GOES_ON));
             listeners.swept();
