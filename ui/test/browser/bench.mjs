@@ -2,7 +2,6 @@
 //
 //     node ui/test/browser/bench.mjs [SERVICES]     root; so many real services, 150 if nothing is said
 //     STETH_AGENT=PATH                              the agent's program; default target/release/steth
-//     STETH_UI_URL=URL                              an agent that runs already
 
 import { browser } from "./chromium.mjs";
 import { many } from "./many.mjs";

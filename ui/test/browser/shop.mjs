@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,16 +44,18 @@ function running() {
 
 const PROGRAM = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
 
-/** The agent alone, which observes whatever is there. */
-export async function agentOnly() {
-    const known = running();
-    if (known) return known;
-    const listen = `127.0.0.1:${await freePort()}`;
+/** The agent alone, which observes whatever is there. `host` is where it listens, `token` what it asks for. */
+export async function agentOnly({ host = "127.0.0.1", token = "", options = [] } = {}) {
     const data = await mkdtemp(join(tmpdir(), "steth-data-"));
-    const agent = spawn(PROGRAM, ["run", "--listen", listen, "--data", data], { stdio: "ignore" });
+    const port = await freePort();
+    const configuration = join(data, "steth.yaml");
+    await writeFile(join(data, "token"), token, { mode: 0o600 });
+    await writeFile(configuration, token === "" ? "{}\n" : `server:\n  token_file: ${join(data, "token")}\n`);
+    const listen = ["--listen", `${host}:${port}`, "--data", join(data, "windows"), "--config", configuration];
+    const agent = spawn(PROGRAM, ["run", ...listen, ...options], { stdio: "ignore" });
     process.once("exit", () => agent.kill("SIGTERM"));
-    const url = `http://${listen}/`;
-    const ask = asker(url);
+    const url = `http://127.0.0.1:${port}/`;
+    const ask = asker(url, token);
     await until("the agent answers", () => ask("health"));
     return {
         url,
@@ -112,8 +114,10 @@ export async function shop({ rate = 20, windows = 3 } = {}) {
     }
 }
 
-const asker = (url) => async (path) => {
-    const response = await fetch(`${url}api/v1/${path}`);
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return response.json();
-};
+const asker =
+    (url, token = "") =>
+    async (path) => {
+        const response = await fetch(`${url}api/v1/${path}`, token === "" ? {} : { headers: { authorization: `Bearer ${token}` } });
+        if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+        return response.json();
+    };
