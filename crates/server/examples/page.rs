@@ -51,7 +51,7 @@ impl Dice {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:7118".to_owned()).parse()?;
+    let listen: std::net::SocketAddr = arguments.next().unwrap_or_else(|| "127.0.0.1:7118".to_owned()).parse()?;
     let quiet = arguments.next().as_deref() == Some("empty");
     let second = 1_000_000_000;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
