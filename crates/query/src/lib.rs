@@ -40,4 +40,4 @@ pub use error::Error;
 pub use meta::{Answer, Folded, Meta, Missing};
 pub use range::{Range, Tier};
 pub use recent::Recent;
-pub use signals::{BySide, Quantiles, Signals};
+pub use signals::{BySide, Quantiles, SideName, Signals};
