@@ -34,40 +34,16 @@ function interfaces(): Map<string, string[]> {
 
 const ours = interfaces();
 
-for (const name of [
-    "Meta",
-    "Missing",
-    "Folded",
-    "Quantiles",
-    "Signals",
-    "BySide",
-    "Books",
-    "BooksBySide",
-    "Map",
-    "Node",
-    "Finding",
-    "Edge",
-    "Series",
-    "Line",
-    "ExchangePoints",
-    "BookPoints",
-]) {
-    test(`${name} has the fields of the document`, () => assert.deepEqual(ours.get(name), fields(schemas[name] ?? {})));
-}
-for (const name of [
-    "Top",
-    "Service",
-    "Operation",
-    "Heatmap",
-    "Requests",
-    "Request",
-    "Entity",
-    "Process",
-    "Entities",
-    "Named",
-    "Dns",
-    "Code",
-    "Question",
-]) {
-    test(`${name} has the fields of the document`, () => assert.deepEqual(ours.get(name), fields(schemas[name] ?? {})));
+const SAME = [
+    ["Meta", "Missing", "Folded", "Quantiles", "Signals", "BySide", "Books", "BooksBySide", "Map", "Node", "Health", "Finding", "Edge"],
+    ["Series", "Line", "ExchangePoints", "BookPoints", "Top", "Service", "Operation", "Heatmap", "Requests", "Request"],
+    ["Entity", "Process", "Entities", "Named", "Dns", "Code", "Question"],
+].flat();
+
+for (const name of SAME) {
+    test(`${name} has the fields of the document`, () => {
+        const theirs = fields(schemas[name] ?? {});
+        assert.ok(theirs.length > 0, "the document does not have it");
+        assert.deepEqual(ours.get(name), theirs);
+    });
 }
