@@ -229,7 +229,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect }: Pro
 function numbers(pair: Pair, layer: Layer): string {
     if (layer === "l4" || pair.unread) {
         const failed = unconnected(pair);
-        return failed > 0 && pair.bytes === 0 ? `${failed} connects failed` : byteRate(pair.bytes);
+        return failed > 0 && pair.bytes === 0 ? `${failed} failed` : byteRate(pair.bytes);
     }
     const ratio = pair.count > 0 ? pair.errors / pair.count : 0;
     return `${rate(pair.rate)} · ${ratio >= 0.01 ? `${percent(ratio)} err` : duration(pair.p95_ns)}`;
