@@ -39,7 +39,7 @@ pub(crate) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -53,16 +53,16 @@ pub(crate) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
     response
 }
 
-fn admitted(access: &Access, request: &Request) -> Result<Caller, Response> {
+fn admitted(access: &Access, request: &Request) -> Result<Caller, Box<Response>> {
     let at_session = request.uri().path() == SESSION;
     let allowed = if at_session { "POST" } else { "GET" };
     if *request.method() != if at_session { Method::POST } else { Method::GET } {
         let text = format!("only {allowed}\n");
-        return Err((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allowed)], text).into_response());
+        return Err(Box::new((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allowed)], text).into_response()));
     }
     let refused = |text: &'static str| {
         access.counts.refused_hosts.fetch_add(1, Ordering::Relaxed);
-        (StatusCode::FORBIDDEN, text).into_response()
+        Box::new((StatusCode::FORBIDDEN, text).into_response())
     };
     // Any other name may be an attacker's whose address now is this host's (DNS rebinding): his page would be of our origin.
     let mut hosts = request.headers().get_all(header::HOST).iter();
@@ -86,10 +86,11 @@ fn admitted(access: &Access, request: &Request) -> Result<Caller, Response> {
     let session = text(headers, header::COOKIE).and_then(cookie);
     match access.caller(peer.ip(), bearer, session, Instant::now()) {
         Ok(caller) => Ok(caller),
-        Err(refusal) if refusal == Refusal::Unknown && request.uri().path() == "/" => {
-            Err((StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], LOGIN).into_response())
+        Err(Refusal::Unknown) if request.uri().path() == "/" => {
+            let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+            Err(Box::new((StatusCode::UNAUTHORIZED, headers, LOGIN).into_response()))
         }
-        Err(refusal) => Err(denied(refusal)),
+        Err(refusal) => Err(Box::new(denied(refusal))),
     }
 }
 

@@ -68,10 +68,9 @@ impl Plan {
         range.to_ms =
             range.to_ms.min(now_ms.div_ceil(tier.step_ms()).saturating_mul(tier.step_ms())).max(range.from_ms);
         let newest_ms = stretch.map(|stretch| stretch.range.to_ms);
-        if let Some(newest) = newest_ms.filter(|newest| *newest > range.from_ms && *newest < range.to_ms) {
-            if range.to_ms - newest <= 2 * tier.step_ms() + LAG {
-                range.to_ms = newest;
-            }
+        let behind = |newest: &u64| (1..=2 * tier.step_ms() + LAG).contains(&range.to_ms.saturating_sub(*newest));
+        if let Some(newest) = newest_ms.filter(|newest| *newest > range.from_ms).filter(behind) {
+            range.to_ms = newest;
         }
         let missing = missing(coverage, stretch.as_ref(), range);
         let seconds = (range.length_ms() - union(&missing)) as f64 / 1e3;
@@ -111,10 +110,12 @@ impl Plan {
 /// The tier that fits the range, or the next one that has about as much of it as any.
 fn choose(coverage: &Coverage, asked: Range, points: Option<usize>) -> Option<Stretch> {
     let length = asked.length_ms();
-    let by_length = match length {
-        ..=LONGEST_OF_10S => Tier::Seconds10,
-        ..=LONGEST_OF_1M => Tier::Minute,
-        _ => Tier::Minutes10,
+    let by_length = if length <= LONGEST_OF_10S {
+        Tier::Seconds10
+    } else if length <= LONGEST_OF_1M {
+        Tier::Minute
+    } else {
+        Tier::Minutes10
     };
     let fine = |points: usize| {
         let wanted = length / points.max(1) as u64;
