@@ -4,7 +4,7 @@ import { browser } from "./chromium.mjs";
 import { shop, until } from "./shop.mjs";
 
 const [folder] = process.argv.slice(2);
-const MINUTES = 5;
+const MINUTES = 2;
 
 const agent = await shop({ rate: 30 });
 let chromium;
@@ -14,8 +14,8 @@ try {
     await until(
         "there is something to show",
         async () => {
-            const { data } = await agent.ask(`series?last=${MINUTES}m&points=30`);
-            return data.series[0].exchanges.count.filter((count) => count > 0).length >= MINUTES * 6 - 1;
+            const { data } = await agent.ask(`series?last=${MINUTES}m&points=${MINUTES * 6}`);
+            return data.series[0].exchanges.count.filter((count) => count > 0).length >= MINUTES * 6 - 2;
         },
         (MINUTES + 1) * 60,
     );
