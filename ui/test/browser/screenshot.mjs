@@ -14,7 +14,7 @@ try {
     await until(
         "there is something to show",
         async () => {
-            const { data } = await agent.ask(`series?last=${MINUTES}m&points=${MINUTES * 6}`);
+            const { data } = await agent.ask(`series?last=${MINUTES}m&points=180`);
             return data.series[0].exchanges.count.filter((count) => count > 0).length >= MINUTES * 6 - 2;
         },
         (MINUTES + 1) * 60,
