@@ -10,11 +10,11 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 5000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 60 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql .ci/run
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test test-unit test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo
+.PHONY: help run demo build test test-unit test-ui test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui ui
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,17 +30,26 @@ demo: setup-build setup-demo ## the agent and a small shop of real services to l
 build: setup-build ## the release binary, target/release/steth
 	$(CARGO) build --release
 
-test: setup-build setup-test setup-demo ## all tests, on the running kernel (root), and a short fuzz run
+test: setup-build setup-test setup-demo setup-ui ## all tests, on the running kernel (root), and a short fuzz run
 ifdef HAS_NEXTEST
 	$(CARGO) nextest run --workspace --no-fail-fast
 	$(CARGO) test --workspace --doc
 else
 	$(CARGO) test --workspace --no-fail-fast
 endif
+	$(MAKE) test-ui
 	$(MAKE) fuzz-short
 
 test-unit: setup-build ## only what needs neither root nor servers
 	$(CARGO) test --workspace --lib --bins
+
+test-ui: setup-build setup-test setup-demo setup-ui ## the web page: units, and in a browser against an agent that observes the shop (root)
+	ui/test/run-unit
+	$(CARGO) build -p steth
+	STETH_AGENT=$(CURDIR)/target/debug/steth $(SUDO) ui/test/run-browser
+
+ui: setup-ui ## build the web page anew into ui/dist, which is committed
+	ui/build
 
 test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into target/oracle-mysql; docs/testing.md)
 	scripts/oracle-mysql target/oracle-mysql
@@ -49,13 +58,14 @@ test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
 
-lint: setup-build ## formatting, clippy, documentation, scripts, dependency policy
+lint: setup-build setup-ui ## formatting, clippy, documentation, scripts, dependency policy
 	$(CARGO) fmt --all -- --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	bash -n $(SCRIPTS)
+	ui/build --check
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --workspace check bans licenses sources; \
 	else echo "cargo-deny is not installed; the test 'house' checks licences, duplicates and sources all the same"; fi
 
@@ -97,3 +107,6 @@ setup-test:
 
 setup-demo:
 	@scripts/setup demo
+
+setup-ui:
+	@scripts/setup ui

@@ -201,7 +201,15 @@ fn source_files_stay_small_and_say_what_they_are() {
 
 #[test]
 fn scripts_can_be_run() {
-    for path in [".ci/run", "demo/run", "scripts/setup"] {
+    for path in [
+        ".ci/run",
+        "demo/run",
+        "scripts/setup",
+        "scripts/screenshot",
+        "ui/build",
+        "ui/test/run-browser",
+        "ui/test/run-unit",
+    ] {
         let mode = fs::metadata(ROOT.join(path)).unwrap_or_else(|e| panic!("{path}: {e}")).permissions().mode();
         assert!(mode & 0o111 == 0o111, "{path} is not executable");
     }
@@ -219,7 +227,9 @@ fn commands_in_the_documentation_exist() {
             let words: Vec<&str> = command.split_whitespace().filter(|word| !word.contains('=')).collect();
             match words[..] {
                 ["make", target, ..] => assert!(targets.contains(target), "{path}: there is no `make {target}`"),
-                [script, ..] if ["scripts/", ".ci/", "demo/"].iter().any(|folder| script.starts_with(folder)) => {
+                [script, ..]
+                    if ["scripts/", ".ci/", "demo/", "ui/"].iter().any(|folder| script.starts_with(folder)) =>
+                {
                     assert!(ROOT.join(script).exists(), "{path}: there is no {script}");
                 }
                 ["steth", command, ..] | ["sudo", "steth", command, ..] if is_word(command) => {

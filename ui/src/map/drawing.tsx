@@ -1,0 +1,337 @@
+// The map as a drawing: cards and lines, moved by dragging and the wheel. Moving changes one attribute and draws nothing anew.
+
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { byteRate, duration, full, many, percent, rate } from "../format";
+import { iconPath } from "../part/icons";
+import { iconOf } from "../part/words";
+import { type Card, type Layer, type Pair, unconnected } from "./graph";
+import { CARD, type Layout, type Spot, curve } from "./layout";
+
+interface Properties {
+    cards: readonly Card[];
+    pairs: readonly Pair[];
+    layout: Layout;
+    layer: Layer;
+    selected: string;
+    onSelect: (id: string) => void;
+}
+
+interface View {
+    x: number;
+    y: number;
+    scale: number;
+}
+
+const MARGIN = 32;
+
+export function Drawing({ cards, pairs, layout, layer, selected, onSelect }: Properties) {
+    const svg = useRef<SVGSVGElement>(null);
+    const world = useRef<SVGGElement>(null);
+    const view = useRef<View>({ x: 0, y: 0, scale: 1 });
+    const moved = useRef(false);
+
+    const apply = (): void => {
+        const { x, y, scale } = view.current;
+        if (world.current) world.current.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    };
+    const fit = (): void => {
+        const { clientWidth: width = 0, clientHeight: height = 0 } = svg.current ?? {};
+        if (width === 0) return;
+        const scale = Math.min((width - 2 * MARGIN) / layout.width, (height - 112) / layout.height, 1.25);
+        const readable = Math.max(scale, 0.3);
+        // What does not fit is seen from its beginning.
+        const x = layout.width * readable > width - MARGIN ? MARGIN : (width - layout.width * readable) / 2;
+        view.current = { x, y: Math.max((height - layout.height * readable) / 2, 56), scale: readable };
+        moved.current = false;
+        apply();
+    };
+    const zoom = (by: number, cx: number, cy: number): void => {
+        const { x, y, scale } = view.current;
+        const next = Math.min(Math.max(scale * by, 0.1), 3);
+        view.current = { x: cx - ((cx - x) * next) / scale, y: cy - ((cy - y) * next) / scale, scale: next };
+        moved.current = true;
+        apply();
+    };
+    const middle = (by: number): void => zoom(by, (svg.current?.clientWidth ?? 0) / 2, (svg.current?.clientHeight ?? 0) / 2);
+    const pan = (dx: number, dy: number): void => {
+        view.current = { ...view.current, x: view.current.x + dx, y: view.current.y + dy };
+        moved.current = true;
+        apply();
+    };
+
+    useLayoutEffect(fit, [layout.width, layout.height]);
+    useEffect(() => {
+        const element = svg.current;
+        if (element === null) return;
+        const resize = new ResizeObserver(() => (moved.current ? apply() : fit()));
+        resize.observe(element);
+        // Preact's own handlers are passive here and there: this one has to keep the page from scrolling.
+        const wheel = (event: WheelEvent): void => {
+            event.preventDefault();
+            const bounds = element.getBoundingClientRect();
+            if (event.ctrlKey || event.deltaMode !== 0 || Math.abs(event.deltaY) >= 40)
+                zoom(Math.exp(-event.deltaY / 500), event.clientX - bounds.left, event.clientY - bounds.top);
+            else pan(-event.deltaX, -event.deltaY);
+        };
+        element.addEventListener("wheel", wheel, { passive: false });
+        return () => {
+            resize.disconnect();
+            element.removeEventListener("wheel", wheel);
+        };
+    }, [layout]);
+
+    const drag = useRef<{ x: number; y: number; far: boolean } | null>(null);
+    const down = (event: PointerEvent): void => {
+        if (event.button === 0) drag.current = { x: event.clientX, y: event.clientY, far: false };
+    };
+    const move = (event: PointerEvent): void => {
+        const from = drag.current;
+        if (from === null) return;
+        const [dx, dy] = [event.clientX - from.x, event.clientY - from.y];
+        if (!from.far && Math.hypot(dx, dy) < 4) return;
+        if (!from.far) {
+            svg.current?.setPointerCapture(event.pointerId);
+            // A layer of its own moves without being painted anew; at rest it is painted sharp.
+            world.current?.classList.add("moving");
+        }
+        drag.current = { x: event.clientX, y: event.clientY, far: true };
+        pan(dx, dy);
+    };
+    const up = (event: PointerEvent): void => {
+        const was = drag.current;
+        drag.current = null;
+        world.current?.classList.remove("moving");
+        if (was && !was.far && (event.target as Element).closest(".card") === null) onSelect("");
+    };
+    const keys = (event: KeyboardEvent): void => {
+        const step = 60;
+        const to: Record<string, () => void> = {
+            ArrowLeft: () => pan(step, 0),
+            ArrowRight: () => pan(-step, 0),
+            ArrowUp: () => pan(0, step),
+            ArrowDown: () => pan(0, -step),
+            "+": () => middle(1.25),
+            "-": () => middle(0.8),
+            "0": fit,
+        };
+        const act = to[event.key];
+        if (act === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        act();
+    };
+
+    const near = new Map<string, Pair>();
+    for (const pair of pairs) {
+        if (pair.client === selected) near.set(pair.server, pair);
+        if (pair.server === selected) near.set(pair.client, pair);
+    }
+    const clear = selected === "";
+    return (
+        <div class="drawing">
+            <svg
+                ref={svg}
+                role="group"
+                aria-label="Map of who talks to whom. Arrow keys move it, plus and minus zoom, 0 fits it. The button Table shows the same as a table."
+                tabIndex={0}
+                onPointerDown={down}
+                onPointerMove={move}
+                onPointerUp={up}
+                onPointerCancel={up}
+                onKeyDown={keys}
+            >
+                <defs>
+                    {["healthy", "degraded", "failing", "near"].map((kind) => (
+                        <marker
+                            key={kind}
+                            id={`arrow-${kind}`}
+                            class={`arrow ${kind}`}
+                            viewBox="0 0 8 8"
+                            refX="1"
+                            refY="4"
+                            markerWidth="8"
+                            markerHeight="8"
+                            markerUnits="userSpaceOnUse"
+                            orient="auto"
+                        >
+                            <path d="M0 0.500L8 4 0 7.500z" />
+                        </marker>
+                    ))}
+                </defs>
+                <g ref={world}>
+                    <g>
+                        {pairs.map((pair) => (
+                            <Line
+                                key={pair.key}
+                                pair={pair}
+                                layout={layout}
+                                layer={layer}
+                                near={pair.client === selected || pair.server === selected}
+                                far={!clear}
+                            />
+                        ))}
+                    </g>
+                    <g>
+                        {cards.map((card) => {
+                            const spot = layout.spots.get(card.id);
+                            const pair = near.get(card.id);
+                            return (
+                                spot && (
+                                    <Box
+                                        key={card.id}
+                                        card={card}
+                                        spot={spot}
+                                        layer={layer}
+                                        chosen={card.id === selected}
+                                        far={!clear && card.id !== selected && pair === undefined}
+                                        relation={
+                                            pair && {
+                                                text: numbers(pair, layer),
+                                                incoming: pair.client === selected,
+                                                bad: pair.state === "degraded" || pair.state === "failing",
+                                            }
+                                        }
+                                        onSelect={onSelect}
+                                        onFocus={() => reveal(spot)}
+                                    />
+                                )
+                            );
+                        })}
+                    </g>
+                </g>
+            </svg>
+            <div class="zoom" role="group" aria-label="Zoom">
+                <button type="button" aria-label="Zoom in" onClick={() => middle(1.25)}>
+                    +
+                </button>
+                <button type="button" aria-label="Zoom out" onClick={() => middle(0.8)}>
+                    −
+                </button>
+                <button type="button" aria-label="Fit the whole map" onClick={fit}>
+                    fit
+                </button>
+            </div>
+        </div>
+    );
+
+    /** Whoever steps from card to card with the keyboard sees where he is. */
+    function reveal(spot: Spot): void {
+        if (drag.current !== null) return;
+        const { x, y, scale } = view.current;
+        const { clientWidth: width = 0, clientHeight: height = 0 } = svg.current ?? {};
+        const [left, top] = [x + spot.x * scale, y + spot.y * scale];
+        const dx = left < 0 ? 24 - left : left + CARD.width * scale > width ? width - 24 - left - CARD.width * scale : 0;
+        const dy = top < 48 ? 56 - top : top + CARD.height * scale > height ? height - 56 - top - CARD.height * scale : 0;
+        if (dx !== 0 || dy !== 0) pan(dx, dy);
+    }
+}
+
+/** What is said of a pair, in the place of a neighbour's own numbers. */
+function numbers(pair: Pair, layer: Layer): string {
+    if (layer === "l4" || pair.unread) {
+        const failed = unconnected(pair);
+        return failed > 0 && pair.bytes === 0 ? `${failed} failed` : byteRate(pair.bytes);
+    }
+    const ratio = pair.count > 0 ? pair.errors / pair.count : 0;
+    return `${rate(pair.rate)} · ${ratio >= 0.01 ? `${percent(ratio)} err` : duration(pair.p95_ns)}`;
+}
+
+/** By the logarithm: a hundred times as many is three times as wide. */
+const thickness = (value: number): number => Math.min(1 + Math.log10(1 + value) * 1.1, 7);
+
+function Line({ pair, layout, layer, near, far }: { pair: Pair; layout: Layout; layer: Layer; near: boolean; far: boolean }) {
+    const [from, to] = [layout.spots.get(pair.client), layout.spots.get(pair.server)];
+    if (!from || !to || pair.client === pair.server) return null;
+    const width = layer === "l4" ? thickness(pair.bytes / 1000) : thickness(pair.rate);
+    const bad = pair.state === "degraded" || pair.state === "failing" ? pair.state : "healthy";
+    const kind = near && bad === "healthy" ? "near" : bad;
+    const rest = `${far && !near ? " far" : ""}${pair.dns ? " dns" : ""}${pair.unread && layer === "l7" ? " unread" : ""}`;
+    return (
+        <path
+            class={`line ${kind}${rest}`}
+            d={curve(from, to)}
+            stroke-width={width.toFixed(2)}
+            marker-end={far && !near ? undefined : `url(#arrow-${kind})`}
+        />
+    );
+}
+
+interface BoxProperties {
+    card: Card;
+    spot: Spot;
+    layer: Layer;
+    chosen: boolean;
+    far: boolean;
+    relation: { text: string; incoming: boolean; bad: boolean } | undefined;
+    onSelect: (id: string) => void;
+    onFocus: () => void;
+}
+
+/** Who was asked nothing that could be read is told by its bytes, or by why it has none. */
+function ownNumbers(card: Card, layer: Layer): string {
+    if (layer === "l7" && card.rate > 0) return [rate(card.rate), ...(card.p95_ns === undefined ? [] : [duration(card.p95_ns)])].join(" · ");
+    if (card.bytes > 0) return byteRate(card.bytes);
+    return card.unconnected > 0 ? `${many(card.unconnected, "connect")} failed` : "no bytes";
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** As much of a name as there is room for. */
+function short(name: string, room: number): string {
+    if (ruler === null) return name.slice(0, 14);
+    ruler.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
+    if (ruler.measureText(name).width <= room) return name;
+    // Of an address the end tells it apart, of a name the beginning.
+    const address = /^[\d.:[]/.test(name);
+    let length = name.length;
+    const cut = (): string => (address ? `…${name.slice(-length).replace(/^[.:]+/, "")}` : `${name.slice(0, length)}…`);
+    while (length > 1 && ruler.measureText(cut()).width > room) length--;
+    return cut();
+}
+
+function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: BoxProperties) {
+    const own = ownNumbers(card, layer);
+    const whole = card.folded > 0 ? `${card.folded} in it · ${own}` : own;
+    const said = relation ? `${relation.incoming ? "in" : "out"} ${relation.text}` : whole;
+    const bad = card.state === "degraded" || card.state === "failing";
+    const act = (): void => onSelect(card.id);
+    return (
+        <g
+            class={`card ${card.state} ${card.kind}${chosen ? " chosen" : ""}${far ? " far" : ""}`}
+            transform={`translate(${spot.x} ${spot.y})`}
+            role="button"
+            tabIndex={0}
+            aria-pressed={chosen}
+            onClick={act}
+            onFocus={onFocus}
+            onKeyDown={(event) => {
+                if (event.key !== "Enter" && event.key !== " ") return;
+                event.preventDefault();
+                act();
+            }}
+        >
+            <title>{`${full(card)}, ${card.state}, ${said}${card.folded > 0 ? `; opens the ${card.folded} that are folded into it` : ""}`}</title>
+            {card.folded > 0 && <rect class="behind" x="4" y="-4" width={CARD.width - 8} height={CARD.height} rx="6" />}
+            <rect class="face" width={CARD.width} height={CARD.height} rx="6" />
+            <rect class="status" x="1" y="6" width="3" height={CARD.height - 12} rx="1.500" />
+            <path
+                class="icon"
+                transform="translate(11 10) scale(0.667)"
+                d={iconPath(card.folded > 0 ? "group" : iconOf(card.kind, card.protocols))}
+            />
+            <text class="name" x="34" y="15">
+                {short(card.name, CARD.width - (bad ? 56 : 40))}
+            </text>
+            <text class={relation ? `numbers relation${relation.bad ? " bad" : ""}` : "numbers"} x="34" y="28">
+                {said}
+            </text>
+            {bad && (
+                <g transform={`translate(${CARD.width - 12} 11)`}>
+                    <circle class="sign" r="6.500" />
+                    <text class="mark" y="3.500">
+                        !
+                    </text>
+                </g>
+            )}
+        </g>
+    );
+}

@@ -1,0 +1,168 @@
+// Where each card stands: columns from `layers`, in each an order by barycentres, then places as near to the neighbours as the spacing allows.
+// On refresh nobody moves: who is known keeps the place, who is new gets a free one in its column.
+
+import type { Card, Graph } from "./graph";
+import { layers } from "./layers";
+
+export const CARD = { width: 144, height: 36 };
+const STEP = { x: 204, y: 52 };
+/** A column that is taller than that stands in two, side by side. */
+const TALLEST = 22;
+const SWEEPS = 12;
+
+export interface Spot {
+    x: number;
+    y: number;
+}
+export interface Layout {
+    spots: Map<string, Spot>;
+    width: number;
+    height: number;
+}
+
+export function layout(graph: Graph, before?: Layout): Layout {
+    const known = graph.cards.filter((card) => before?.spots.has(card.id));
+    // If most are new it is another map.
+    if (before === undefined || known.length * 2 < graph.cards.length) return anew(graph);
+    return known.length === graph.cards.length ? before : grown(graph, before);
+}
+
+function neighbours({ cards, pairs }: Graph): Map<string, string[]> {
+    const near = new Map<string, string[]>(cards.map((card) => [card.id, []]));
+    for (const pair of pairs) {
+        if (pair.client === pair.server || pair.dns || !near.has(pair.client) || !near.has(pair.server)) continue;
+        near.get(pair.client)?.push(pair.server);
+        near.get(pair.server)?.push(pair.client);
+    }
+    return near;
+}
+
+function anew(graph: Graph): Layout {
+    const column = layers(graph);
+    const near = neighbours(graph);
+    const columns: string[][] = [];
+    const first = [...graph.cards].sort((a, b) => b.rate - a.rate || (a.id < b.id ? -1 : 1));
+    for (const card of first) (columns[column.get(card.id) ?? 0] ??= []).push(card.id);
+    const filled = columns.filter((ids) => ids.length > 0);
+    order(filled, near);
+    return place(split(filled), near, graph.cards);
+}
+
+/** Mean of places of those for whom there is one. */
+function mean(ids: readonly string[] | undefined, at: ReadonlyMap<string, number>): number | undefined {
+    let sum = 0;
+    let n = 0;
+    for (const id of ids ?? []) {
+        const place = at.get(id);
+        if (place !== undefined) {
+            sum += place;
+            n++;
+        }
+    }
+    return n > 0 ? sum / n : undefined;
+}
+
+function order(columns: string[][], near: ReadonlyMap<string, string[]>): void {
+    const at = new Map<string, number>();
+    const note = (ids: string[]): void => ids.forEach((id, n) => at.set(id, n - ids.length / 2));
+    columns.forEach(note);
+    for (let sweep = 0; sweep < SWEEPS; sweep++) {
+        for (const ids of sweep % 2 === 0 ? columns : [...columns].reverse()) {
+            const wish = new Map(ids.map((id, n) => [id, mean(near.get(id), at) ?? n - ids.length / 2]));
+            ids.sort((a, b) => (wish.get(a) as number) - (wish.get(b) as number) || (a < b ? -1 : 1));
+            note(ids);
+        }
+    }
+}
+
+const split = (columns: string[][]): string[][] =>
+    columns.flatMap((ids) => {
+        const parts = Math.ceil(ids.length / TALLEST);
+        // Every other one, so that neighbours in the order stay near.
+        return Array.from({ length: parts }, (_, part) => ids.filter((_, n) => n % parts === part));
+    });
+
+function place(columns: string[][], near: ReadonlyMap<string, string[]>, cards: readonly Card[]): Layout {
+    const y = new Map<string, number>();
+    for (const ids of columns) ids.forEach((id, n) => y.set(id, (n - (ids.length - 1) / 2) * STEP.y));
+    for (let sweep = 0; sweep < SWEEPS; sweep++) {
+        for (const ids of sweep % 2 === 0 ? columns : [...columns].reverse()) {
+            apart(ids.map((id) => mean(near.get(id), y) ?? (y.get(id) as number))).forEach((place, n) => y.set(ids[n] as string, place));
+        }
+    }
+    const top = Math.min(0, ...y.values());
+    const spots = new Map<string, Spot>();
+    columns.forEach((ids, n) => ids.forEach((id) => spots.set(id, { x: n * STEP.x, y: (y.get(id) as number) - top })));
+    // Whoever talks to nobody that is shown still has a place.
+    for (const card of cards) if (!spots.has(card.id)) spots.set(card.id, { x: 0, y: 0 });
+    return sized(spots);
+}
+
+/** The places nearest to those wished for that keep their order and a step between any two (pool adjacent violators). */
+export function apart(wished: number[]): number[] {
+    const blocks: { sum: number; n: number }[] = [];
+    wished.forEach((wish, n) => {
+        // Less the step, the order is all that has to hold.
+        blocks.push({ sum: wish - n * STEP.y, n: 1 });
+        for (;;) {
+            const last = blocks[blocks.length - 1];
+            const before = blocks[blocks.length - 2];
+            if (!last || !before || before.sum / before.n <= last.sum / last.n) break;
+            before.sum += last.sum;
+            before.n += last.n;
+            blocks.pop();
+        }
+    });
+    return blocks.flatMap(({ sum, n }) => Array<number>(n).fill(sum / n)).map((place, n) => place + n * STEP.y);
+}
+
+function grown(graph: Graph, before: Layout): Layout {
+    const column = layers(graph);
+    const spots = new Map(before.spots);
+    const shown = new Set(graph.cards.map((card) => card.id));
+    const columns = Math.max(...[...spots.values()].map(({ x }) => x / STEP.x));
+    for (const card of graph.cards) {
+        if (spots.has(card.id)) continue;
+        const x = Math.min(column.get(card.id) ?? 0, columns) * STEP.x;
+        // The place of somebody who has gone is free again.
+        const taken = [...spots].filter(([id, spot]) => shown.has(id) && spot.x === x).map(([, spot]) => spot.y);
+        spots.set(card.id, { x, y: taken.length > 0 ? Math.max(...taken) + STEP.y : 0 });
+    }
+    return sized(spots);
+}
+
+function sized(spots: Map<string, Spot>): Layout {
+    const all = [...spots.values()];
+    return {
+        spots,
+        width: Math.max(0, ...all.map(({ x }) => x)) + CARD.width,
+        height: Math.max(0, ...all.map(({ y }) => y)) + CARD.height,
+    };
+}
+
+/**
+ * The line from one card to another. What leads back, or within a column, bows out below or to the right; what passes over columns in the same row
+ * bows out above, so that it is not hidden behind the cards there.
+ */
+export function curve(from: Spot, to: Spot): string {
+    const [y1, y2] = [from.y + CARD.height / 2, to.y + CARD.height / 2];
+    const x1 = from.x + CARD.width;
+    if (to.x > from.x) {
+        const columns = Math.round((to.x - from.x) / STEP.x);
+        const end = to.x - 8;
+        if (columns > 1 && Math.abs(y2 - y1) < CARD.height) {
+            const lift = Math.min(18 + columns * 12, 120);
+            return `M${x1} ${y1 - 6}C${x1 + STEP.x / 2} ${y1 - lift} ${end - STEP.x / 2} ${y2 - lift} ${end} ${y2 - 6}`;
+        }
+        const bend = Math.min(Math.max((to.x - x1) / 2, 24), 120);
+        return `M${x1} ${y1}C${x1 + bend} ${y1} ${end - bend} ${y2} ${end} ${y2}`;
+    }
+    if (to.x === from.x) {
+        const out = x1 + 48;
+        return `M${x1} ${y1}C${out} ${y1} ${out} ${y2} ${x1 + 8} ${y2}`;
+    }
+    const [start, end] = [from.x + CARD.width / 2, to.x + CARD.width / 2];
+    const [below1, below2] = [from.y + CARD.height, to.y + CARD.height];
+    const drop = Math.min(24 + ((start - end) / STEP.x) * 12, 120);
+    return `M${start} ${below1}C${start} ${below1 + drop} ${end} ${below2 + 8 + drop} ${end} ${below2 + 8}`;
+}
