@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         shared.publish_current(windows.snapshot(started + 399 * SECOND, &entities, &name));
         println!("{rows} rows in each of 40 windows");
-        for path in ["/metrics", "/metrics", "/api/v1/windows?last=6", "/api/v1/windows?last=90"] {
+        for path in ["/metrics", "/metrics", "/api/v1/map?last=1h", "/api/v1/top?by=operations&last=1h"] {
             let start = Instant::now();
             let mut stream = TcpStream::connect(server.address())?;
             write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

@@ -1,11 +1,11 @@
 //! Serves `/metrics`, the API and the page, from a thread of its own: on loopback, or with a token and TLS.
 //!
 //! The data path leaves snapshots in [`Shared`] by replacing pointers. Everything else (adding windows up, writing the
-//! text, merging for the page) happens in the server's thread, so nobody who asks can slow down what is being watched.
+//! text) happens in the server's thread, so nobody who asks can slow down what is being watched.
 //!
 //! ```text
 //!   data path --- publish_finished, 10 s ---> Shared --> Cumulative --> GET /metrics
-//!             --- publish_current,   1 s ---> Shared --> summary ----> GET /api/v1/windows  <-- page, GET /
+//!             --- publish_current,   1 s ---> Shared ----'
 //!             --- publish_samples,   1 s ---> Shared --,
 //!   agent     --- ask_for_processes, once --> Shared ---+-> answers -> GET /api/v1/{map,top,series,...}
 //!   store     --- answer_from,     once ----> Shared --'   (threads of their own)
@@ -44,13 +44,10 @@ mod health;
 mod listener;
 mod metrics;
 mod page;
-mod range;
 mod routes;
 mod session;
 mod settings;
 mod shared;
-mod summary;
-mod tally;
 mod tls;
 
 pub use access::{Audit, Look, Token, TokenError};

@@ -10,11 +10,6 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 const HASHED: &str = "assets/";
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-/// Whether there is a page.
-pub(crate) fn is_there() -> bool {
-    find("index.html").is_some()
-}
-
 fn find(name: &str) -> Option<&'static [u8]> {
     let at = FILES.binary_search_by(|(there, _)| (*there).cmp(name)).ok()?;
     FILES.get(at).map(|(_, content)| *content)

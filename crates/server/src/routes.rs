@@ -5,17 +5,16 @@ use crate::api::{Asked, Desk};
 use crate::exposition::Format;
 use crate::guard::Peer;
 use crate::shared::Shared;
-use crate::{guard, health, metrics, page, session, summary};
+use crate::{guard, health, metrics, page, session};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use steth_query::ask;
 use steth_window::Cumulative;
 
@@ -35,13 +34,13 @@ pub(crate) struct App {
 
 #[derive(Clone, Debug)]
 struct Answer {
-    question: (&'static str, u64),
+    question: &'static str,
     version: u64,
     body: Bytes,
 }
 
 impl App {
-    const ANSWERS: usize = 4;
+    const ANSWERS: usize = 2;
 
     pub(crate) fn new(shared: Arc<Shared>, access: Access) -> Self {
         let cumulative = Mutex::new(Cumulative::new(shared.retention.series));
@@ -91,7 +90,7 @@ impl App {
     }
 
     /// The answer to a question, made anew only if something was published since it was last asked.
-    fn answer(&self, question: (&'static str, u64), make: impl FnOnce() -> String) -> Bytes {
+    fn answer(&self, question: &'static str, make: impl FnOnce() -> String) -> Bytes {
         let version = self.shared.version();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|answer| answer.version == version);
@@ -111,26 +110,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let access = app.access.clone();
     let guard = axum::middleware::from_fn_with_state(access, guard::guard);
     let post = post(session::begin).layer(DefaultBodyLimit::max(session::LONGEST));
-    let page = if page::is_there() { Router::new().fallback(page::file) } else { plain_page() };
-    page.route("/metrics", get(scrape))
+    Router::new()
+        .route("/metrics", get(scrape))
         .route("/api/v1/health", get(health))
-        .route("/api/v1/windows", get(windows))
         .route("/api/v1/openapi.json", get(openapi))
         .route(guard::SESSION, post)
         .merge(questions())
+        .fallback(page::file)
         .layer(guard)
         .with_state(app)
-}
-
-/// The page of a build without `ui/dist`.
-fn plain_page() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("page/index.html"))))
-        .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/app.js"))))
-        .route("/requests.js", get(|| asset("text/javascript; charset=utf-8", include_str!("page/requests.js"))))
-        .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("page/app.css"))))
-        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("page/icon.svg"))))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
 }
 
 /// What can be asked, and how.
@@ -139,14 +127,10 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, JSON)], DOCUMENT.as_str()).into_response()
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
-}
-
 async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    let body = app.answer((format.content_type(), 0), || app.metrics(format));
+    let body = app.answer(format.content_type(), || app.metrics(format));
     ([(header::CONTENT_TYPE, format.content_type())], Body::from(body)).into_response()
 }
 
@@ -169,27 +153,6 @@ async fn health(State(app): State<Arc<App>>) -> Response {
         insecure: app.access.insecure,
         reasons: health::reasons(),
     })
-}
-
-/// `?last=N`: the last N finished windows and the current one. Internal to the page; no promise is made about its form.
-async fn windows(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
-    let last = query.split('&').find_map(|pair| pair.strip_prefix("last="));
-    let last = match last.map(str::parse::<u64>) {
-        None => 6,
-        Some(Ok(last @ 1..=360)) => last,
-        Some(_) => {
-            return (StatusCode::BAD_REQUEST, "last must be a number of windows from 1 to 360\n").into_response();
-        }
-    };
-    let body = app.answer(("windows", last), || to_json(&summary::summary(&app.shared, last)));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
-    // Beside the answer, not in it: it changes without anything being published.
-    (
-        [(header::CONTENT_TYPE, JSON.to_owned()), (header::HeaderName::from_static("steth-now"), now.to_string())],
-        Body::from(body),
-    )
-        .into_response()
 }
 
 /// The questions of `steth_query`.

@@ -53,17 +53,14 @@ fn requests(python: &Python) {
 
 /// `(operation, count, slow)` of the server's side, as the page is told.
 fn counted(port: u16, services: &[u16]) -> Vec<(String, u64, u64)> {
-    let json: Value = serde_json::from_str(&get(port, "/api/v1/windows?last=6")).expect("JSON");
     let mut counted = Vec::new();
-    for service in json["services"].as_array().expect("services") {
-        let ports = service["ports"].as_array().expect("ports");
-        if !ports.iter().any(|port| services.iter().any(|of| port == of)) {
-            continue;
-        }
-        for operation in service["operations"].as_array().expect("operations") {
-            let side = &operation["sides"]["server"];
+    for of in services {
+        let query = format!("/api/v1/top?by=operations&last=10m&limit=1000&side=server&port={of}");
+        let json: Value = serde_json::from_str(&get(port, &query)).expect("JSON");
+        for operation in json["data"]["operations"].as_array().map_or(&[][..], |all| all) {
+            let side = &operation["signals"]["server"];
             let number = |key: &str| side[key].as_u64().unwrap_or(u64::MAX);
-            counted.push((operation["name"].as_str().expect("text").to_owned(), number("count"), number("slow")));
+            counted.push((operation["operation"].as_str().expect("text").to_owned(), number("count"), number("slow")));
         }
     }
     counted.sort();
@@ -83,7 +80,7 @@ fn run_with(configuration: &str) -> Vec<(String, u64, u64)> {
     commands(&redis);
     requests(&python);
     let services = [redis.port, python.port];
-    wait_until("all of it is counted", 15 * SECOND, || {
+    wait_until("all of it is counted", 30 * SECOND, || {
         counted(port, &services).iter().map(|(_, n, _)| n).sum::<u64>() == 8
     });
     let told = counted(port, &services);

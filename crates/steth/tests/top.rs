@@ -191,3 +191,15 @@ fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_
     tmux.wait_for(&["steth: no agent answers at", "sudo steth run"], &[]);
     assert_eq!(tmux.format("#{alternate_on}"), "0");
 }
+
+#[test]
+fn it_ends_with_its_terminal() {
+    root_or_skip!();
+    let (agent, tmux) = (Agent::start(), Tmux::start());
+    let start = format!("{} top --connect http://127.0.0.1:{}", env!("CARGO_BIN_EXE_steth"), agent.port);
+    tmux.press(&[&start, "Enter"]);
+    tmux.wait_for(&["q quit"], &["ready$"]);
+    let child = tmux.child();
+    drop(tmux);
+    wait_until("it has ended", SOON, || kill(child, None).is_err());
+}

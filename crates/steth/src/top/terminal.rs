@@ -10,6 +10,11 @@ use std::io::{self, Stdout, Write as _};
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Whoever was told to end and has not by then is ended.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The screen that is drawn on. Dropping it gives the terminal back.
 pub(super) struct Screen {
@@ -37,7 +42,18 @@ impl Signals {
             }
             Ok(flag)
         };
-        Ok(Self { end: flag(&[SIGTERM, SIGINT, SIGHUP])?, stop: flag(&[SIGTSTP])?, go_on: flag(&[SIGCONT])? })
+        let end = [SIGTERM, SIGINT, SIGHUP];
+        // Whoever reads from a terminal that is gone may never come back to look at a flag.
+        let mut last = signal_hook::iterator::Signals::new(end)?;
+        let exit = move || {
+            if let Some(signal) = last.forever().next() {
+                thread::sleep(GRACE);
+                give_back();
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        };
+        thread::Builder::new().name("end".to_owned()).spawn(exit)?;
+        Ok(Self { end: flag(&end)?, stop: flag(&[SIGTSTP])?, go_on: flag(&[SIGCONT])? })
     }
 }
 
