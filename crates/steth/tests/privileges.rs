@@ -3,7 +3,7 @@
 mod lab;
 
 use lab::process::{Process, command};
-use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, wait_until};
+use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, kept, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use steth_event::{Event, counter};
 use steth_probe::privileges::{Capabilities, keep_only};
 use steth_probe::{Demotion, Probe, Settings};
+use steth_query::Filter;
 
 const DAC_OVERRIDE: u64 = 1 << 1;
 const SYS_PTRACE: u64 = 1 << 19;
@@ -61,9 +62,9 @@ fn every_thread_keeps_the_least_set_and_health_names_it() {
         agent.wait_for_port(port);
         let seen = threads(agent.pid());
         assert_eq!(seen, [[expected, expected, 0, 0, 1]].into(), "data of user {owner}");
-        // The drain, the look-ups, /etc/hosts, the container runtimes, the server; others have ended once they have looked around.
+        // The drain, the look-ups, /etc/hosts, the container runtimes, the server, the store; others have ended once they have looked around.
         let count = || fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("its threads").count();
-        wait_until("the agent has five threads", Duration::from_secs(10), || count() == 5);
+        wait_until("the agent has six threads", Duration::from_secs(10), || count() == 6);
         let health = curl(&[&format!("http://{listen}/api/v1/health")]);
         let health: Value = serde_json::from_slice(&health.body).expect("JSON");
         assert_eq!(health["capabilities"], Value::from(names), "{health}");
@@ -71,7 +72,7 @@ fn every_thread_keeps_the_least_set_and_health_names_it() {
         std::thread::sleep(Duration::from_millis(300));
         agent.signal(nix::sys::signal::Signal::SIGTERM);
         assert!(agent.wait_for_end(Duration::from_secs(10)).success(), "{}", agent.errors());
-        assert!(fs::read_dir(&data).expect("the directory").count() > 0, "windows are kept: {}", agent.errors());
+        assert!(!kept(&data, Filter::default(), &[]).0.is_empty(), "windows are kept: {}", agent.errors());
     }
 }
 

@@ -1,7 +1,8 @@
 //! The same answers from windows in memory, the simple way.
 
 use crate::kit::{deadline, range};
-use std::collections::{BTreeMap, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use steth_query::{Dimension, EdgeGroup, EdgeScan, Engine, EntityScan, Filter, Folded, Key, Range, Scan, Sums, Tier};
 use steth_store::Store;
