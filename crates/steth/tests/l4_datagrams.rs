@@ -25,13 +25,12 @@ type Moved = [u64; 4];
 
 /// The books by client, server and side, of those services that the test has started.
 fn edges(map: &Value, transport: &str) -> BTreeMap<(String, String, &'static str), Moved> {
-    let nodes = map["nodes"].as_array().expect("nodes").iter();
-    let names: BTreeMap<_, _> = nodes.map(|node| (node["id"].clone().to_string(), node["name"].clone())).collect();
     let mut found = BTreeMap::new();
-    for edge in map["edges"].as_array().expect("edges") {
-        let name = |end: &str| names[&edge[end].to_string()].as_str().unwrap_or_default().to_owned();
+    let edges = map["data"]["edges"].as_array().expect("edges").iter();
+    for edge in edges.filter(|edge| edge["transport"] == transport) {
+        let name = |end: &str| edge[format!("{end}_name")].as_str().unwrap_or_default().to_owned();
         for side in ["client", "server"] {
-            let books = &edge["network"][transport][side];
+            let books = &edge["books"][side];
             let number = |name: &str| books[name].as_u64().unwrap_or(0);
             let ends = (name("client"), name("server"), side);
             if books.is_null() || ![&ends.0, &ends.1].into_iter().any(|name| name.starts_with("test-")) {
@@ -55,7 +54,7 @@ fn found(agent: &Agent, transport: &str, expected: &BTreeMap<(String, String, &'
     let begun = std::time::Instant::now();
     while found != *expected && begun.elapsed() < Duration::from_secs(25) {
         std::thread::sleep(Duration::from_millis(300));
-        found = edges(&agent.json("/api/v1/map?window=10m"), transport);
+        found = edges(&agent.json("/api/v1/map?last=10m"), transport);
     }
     assert_eq!(found, *expected);
 }

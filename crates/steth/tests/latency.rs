@@ -254,16 +254,16 @@ fn a_kept_request_has_the_state_of_its_connection_and_says_how_old_that_is() {
     ask(b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n");
     let kept = |operation: &str| {
         let all = agent.json(&format!("/api/v1/requests?side=client&operation={operation}"));
-        let mut all = all["requests"].as_array().expect("requests").iter();
+        let mut all = all["data"]["requests"].as_array().expect("requests").iter();
         all.find(|request| request["exchange"]["client"]["port"] == own).cloned()
     };
     wait_until("the first is kept", Duration::from_secs(10), || kept("PING").is_some());
     assert_eq!(kept("PING").expect("it is kept")["tcp"], Value::Null, "nobody had looked at this socket before");
     let looked = |map: Value| {
-        let mut edges = map["edges"].as_array().expect("edges").iter();
-        edges.any(|edge| edge["port"] == redis.port && !edge["network"]["tcp"]["client"].is_null())
+        let mut edges = map["data"]["edges"].as_array().expect("edges").iter();
+        edges.any(|edge| edge["port"] == redis.port && !edge["books"]["client"].is_null())
     };
-    wait_until("the look at all sockets", Duration::from_secs(20), || looked(agent.json("/api/v1/map?window=10m")));
+    wait_until("the look at all sockets", Duration::from_secs(20), || looked(agent.json("/api/v1/map?last=10m")));
     ask(b"*2\r\n$4\r\nLLEN\r\n$1\r\nx\r\n", b":0\r\n");
     wait_until("the second is kept", Duration::from_secs(10), || kept("LLEN").is_some());
     let request = kept("LLEN").expect("it is kept");

@@ -293,6 +293,22 @@ fn a_window_has_who_waits_for_connections_at_its_end_even_if_nothing_else_happen
 }
 
 #[test]
+fn closing_comes_to_an_end_while_somebody_listens() {
+    let (mut windows, mut entities) = (Windows::new(Limits::default(), T), Entities::default());
+    let shop = entities.intern("shop", T);
+    let listener = Listener { service: shop, port: 80, transport: Transport::Tcp, waiting: 0, room: 5, drops: 0 };
+    windows.record(T, &key("cart", 1), &seen(1000));
+    let mut closed = Vec::new();
+    while closed.len() < 5 {
+        windows.listen([listener]);
+        let Some(window) = windows.close(&mut entities, &name) else { break };
+        closed.push(window);
+    }
+    assert_eq!(closed.len(), 1, "one in which something happened");
+    assert_eq!((closed[0].rows.len(), closed[0].listeners.len()), (1, 1));
+}
+
+#[test]
 fn a_window_is_json() {
     let mut windows = Windows::new(Limits::default(), T);
     windows.record(T, &Key { status: Status::word(2), error_type: 4, ..key("cart", 1) }, &seen(1000));
