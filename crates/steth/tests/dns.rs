@@ -159,13 +159,13 @@ fn a_connection_of_dnsperf_older_than_the_agent() {
     let _alone = alone();
     let unbound = Unbound::start();
     let port = unbound.port;
-    let load = std::thread::spawn(move || dnsperf(port, "tcp", &QUERIES, 20_000, 2, 20));
+    let load = std::thread::spawn(move || dnsperf(port, "tcp", &QUERIES, 40_000, 2, 20));
     wait_until("both connections stand", START, || established(port) == 2);
     let steth = Steth::watch(&["--protocol", "dns", "--port", &port.to_string()]);
     assert!(!load.is_finished(), "the load must be under way");
     let said = load.join().expect("dnsperf ends");
     let seen = steth.finish();
-    assert_eq!(said.completed, 100_000);
+    assert_eq!(said.completed, 200_000);
     for side in ["client", "server"] {
         let all = summary(seen.side(side));
         let known = [
