@@ -21,7 +21,7 @@ help: ## this list
 
 run: setup-build ## build and start the agent; needs root, asks sudo if need be
 	$(CARGO) build --release
-	$(SUDO) target/release/steth run --data target/data
+	$(SUDO) target/release/steth run --data /var/lib/steth
 
 demo: setup-build setup-demo ## the agent and a small shop of real services to look at, until Ctrl-C (root; docs/demo.md)
 	$(CARGO) build --release
