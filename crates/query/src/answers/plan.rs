@@ -123,8 +123,13 @@ fn choose(coverage: &Coverage, asked: Range, points: Option<usize>) -> Option<St
     };
     let best = points.map_or(by_length, |points| by_length.min(fine(points)));
     let kept = |tier: Tier| coverage.tiers.iter().find(|stretch| stretch.tier == tier).copied();
+    // The oldest step of a coarse tier begins before what is in it, by up to a step: that is not more than others have.
+    let surely = |stretch: &Stretch| {
+        let rounded = stretch.tier.step_ms() - Tier::Seconds10.step_ms();
+        Range { from_ms: stretch.range.from_ms.saturating_add(rounded), ..stretch.range }
+    };
+    let most = coverage.tiers.iter().map(|stretch| surely(stretch).and(asked).map_or(0, Range::length_ms)).max()?;
     let overlap = |stretch: &Stretch| stretch.range.and(asked).map_or(0, Range::length_ms);
-    let most = coverage.tiers.iter().map(overlap).max()?;
     // Coarser ones first: a finer one makes more work.
     let coarser = Tier::ALL.into_iter().filter(|tier| *tier >= best);
     let finer = Tier::ALL.into_iter().rev().filter(|tier| *tier < best);
@@ -234,6 +239,20 @@ mod tests {
         assert!(stopped.missing[0].why.contains("newer") && stopped.seconds == 600.0, "{stopped:?}");
         let nothing = self::plan(&[], NOW - HOUR, NOW, None);
         assert!(nothing.missing[0].why.contains("nothing is kept yet"));
+    }
+
+    #[test]
+    fn a_coarse_step_that_has_only_begun_does_not_take_the_place_of_finer_ones() {
+        let begun = NOW - NOW % (10 * MINUTE) + 5 * MINUTE;
+        let young = [
+            (Tier::Seconds10, begun, begun + 30_000),
+            (Tier::Minute, begun, begun + MINUTE),
+            (Tier::Minutes10, begun - 5 * MINUTE, begun + 30_000),
+        ];
+        for points in [None, Some(30)] {
+            let plan = plan(&young, begun - 4 * MINUTE, begun + MINUTE, points);
+            assert_eq!((plan.tier, plan.step_ms), (Tier::Seconds10, 10_000), "{points:?}");
+        }
     }
 
     #[test]
