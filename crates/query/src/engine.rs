@@ -5,7 +5,7 @@ use crate::meta::{Folded, Missing};
 use crate::range::{Range, Tier};
 use std::sync::Arc;
 use std::time::Instant;
-use steth_window::{EdgeTotals, EntityId, Kind, Protocol, Side, Sketch, Transport};
+use steth_window::{EdgeTotals, EntityId, Kind, Protocol, Row, Side, Sketch, Transport};
 
 /// Keeps windows and gives them back, filtered, grouped and added up. It divides nothing and names nothing.
 ///
@@ -218,6 +218,25 @@ impl Sums {
         self.duration.merge(&other.duration);
         self.first_byte.merge(&other.first_byte);
         self.queue.merge(&other.queue);
+    }
+
+    /// Adds what a row of a window adds up to, with its sketches or without.
+    pub fn add_row(&mut self, row: &Row, sketches: bool) {
+        let totals = &row.totals;
+        self.count += totals.count;
+        self.errors += if row.labels.key.failed() { totals.count } else { 0 };
+        self.blocking += totals.blocking;
+        self.slow += totals.slow;
+        self.request_bytes = self.request_bytes.saturating_add(totals.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(totals.response_bytes);
+        self.duration_sum_ns = self.duration_sum_ns.saturating_add(totals.duration_sum);
+        if sketches {
+            self.duration.merge(&totals.duration);
+            self.first_byte.merge(&totals.first_byte);
+            if let Some(queue) = totals.queue().filter(|_| row.labels.key.side == Side::Server) {
+                self.queue.merge(queue);
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::range::{Range, Tier};
 use serde::{Deserialize, Serialize};
+use steth_window::Misplaced;
 use utoipa::ToSchema;
 
 /// An answer: what it was made from, and what was asked for.
@@ -52,6 +53,17 @@ pub struct Folded {
     pub edges: u64,
     /// Exchanges that came after their window had gone out, or before it could begin: in another window.
     pub misdated: u64,
+}
+
+impl From<Misplaced> for Folded {
+    fn from(misplaced: Misplaced) -> Self {
+        Self {
+            operations: misplaced.folded_operations,
+            rows: misplaced.folded_rows,
+            edges: misplaced.folded_edges,
+            misdated: misplaced.late + misplaced.early,
+        }
+    }
 }
 
 impl Folded {

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use steth_samples::Why;
-use steth_window::{EdgeRow, EdgeTotals, EntityId, Kind, ListenerRow, Protocol, Row, Side, Transport, Window};
+use steth_window::{EdgeRow, EdgeTotals, EntityId, ListenerRow, Protocol, Row, Side, Somebody, Transport, Window};
 
 const MS: u64 = 1_000_000;
 
@@ -44,8 +44,8 @@ impl Recent {
     fn everybody(&self) -> HashMap<EntityId, EntityRecord> {
         let mut all = HashMap::new();
         for window in &self.windows {
-            let mut see = |id: EntityId, (namespace, name): (&str, &str), kind: Kind| {
-                let (from_ms, to_ms) = (window.start / MS, window.end / MS);
+            let (from_ms, to_ms) = (window.start / MS, window.end / MS);
+            for Somebody { id, namespace, name, kind } in window.everybody() {
                 let record = all.entry(id).or_insert_with(|| EntityRecord {
                     id,
                     name: name.into(),
@@ -56,17 +56,6 @@ impl Recent {
                 // The more that is known, the smaller.
                 record.kind = record.kind.min(kind);
                 record.seen.to_ms = record.seen.to_ms.max(to_ms);
-            };
-            for row in &window.rows {
-                see(row.labels.key.client, row.labels.client_parts(), row.labels.client_kind);
-                see(row.labels.key.server, row.labels.server_parts(), row.labels.server_kind);
-            }
-            for row in &window.edges {
-                see(row.key.client, row.client_parts(), row.client_kind);
-                see(row.key.server, row.server_parts(), row.server_kind);
-            }
-            for row in &window.listeners {
-                see(row.service_id, row.service_parts(), row.service_kind);
             }
         }
         all
@@ -183,24 +172,6 @@ fn in_time(deadline: Instant) -> Result<(), Error> {
     if Instant::now() < deadline { Ok(()) } else { Err(Error::TooLong { ms: 0 }) }
 }
 
-fn add(sums: &mut Sums, row: &Row, sketches: bool) {
-    let totals = &row.totals;
-    sums.count += totals.count;
-    sums.errors += if row.labels.key.failed() { totals.count } else { 0 };
-    sums.blocking += totals.blocking;
-    sums.slow += totals.slow;
-    sums.request_bytes = sums.request_bytes.saturating_add(totals.request_bytes);
-    sums.response_bytes = sums.response_bytes.saturating_add(totals.response_bytes);
-    sums.duration_sum_ns = sums.duration_sum_ns.saturating_add(totals.duration_sum);
-    if sketches {
-        sums.duration.merge(&totals.duration);
-        sums.first_byte.merge(&totals.first_byte);
-        if let Some(queue) = totals.queue().filter(|_| row.labels.key.side == Side::Server) {
-            sums.queue.merge(queue);
-        }
-    }
-}
-
 impl Engine for Recent {
     fn coverage(&self) -> Result<Coverage, Error> {
         let (first, last) = (self.windows.first(), self.windows.last());
@@ -217,7 +188,7 @@ impl Engine for Recent {
             in_time(scan.deadline)?;
             let at = step(scan.step_ms, window);
             for row in window.rows.iter().filter(|row| scan.filter.has_row(row)) {
-                add(groups.entry(Place::of_row(at, row, scan.by)).or_default(), row, scan.sketches);
+                groups.entry(Place::of_row(at, row, scan.by)).or_default().add_row(row, scan.sketches);
             }
             if groups.len() > scan.limit {
                 return Err(Error::TooMany { limit: scan.limit });
@@ -259,14 +230,7 @@ impl Engine for Recent {
 
     fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error> {
         let mut all = Folded::default();
-        for misplaced in self.within(tier, range).map(|window| window.misplaced) {
-            all.add(&Folded {
-                operations: misplaced.folded_operations,
-                rows: misplaced.folded_rows,
-                edges: misplaced.folded_edges,
-                misdated: misplaced.late + misplaced.early,
-            });
-        }
+        self.within(tier, range).for_each(|window| all.add(&window.misplaced.into()));
         Ok(all)
     }
 

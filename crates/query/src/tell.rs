@@ -240,7 +240,7 @@ pub struct Operation {
     pub namespace: String,
     /// Its exchanges.
     pub signals: BySide,
-    /// Its share of all time that this server took for this protocol, 0 to 1.
+    /// Its share of the time that this server took for what was asked for over this protocol, 0 to 1.
     pub share: f64,
     /// A small curve, exchanges per step; empty if not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

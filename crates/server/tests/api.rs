@@ -313,3 +313,55 @@ fn every_question_has_an_answer() {
     );
     assert_eq!(dns["resolvers"][0]["server_name"], "dnsmasq");
 }
+
+#[test]
+fn operations_are_told_apart_by_protocol_and_database_and_what_was_slow_is_counted_of_each_side() {
+    let mut bench = Bench::new();
+    let ping = |protocol, namespace| move |key| Key { operation: 8, namespace, protocol, status: Status::NONE, ..key };
+    bench.record(T, "web", ping(Protocol::Mysql, 4), 10);
+    bench.record(T, "web", ping(Protocol::Mysql, 4), 10);
+    bench.record(T, "web", ping(Protocol::Mysql, 3), 10);
+    bench.record(T, "web", ping(Protocol::Mariadb, 4), 10);
+    bench.record(T, "web", ping(Protocol::Redis, 0), 10);
+    for (operation, side, millis) in [(1, Side::Server, 10), (1, Side::Client, 1000), (2, Side::Server, 1500)] {
+        bench.record(T, "web", |key| Key { operation, side, ..key }, millis);
+    }
+    bench.publish(T + Windows::LENGTH + SECOND);
+    let top = |by: &str| ask(&bench, &format!("/api/v1/top?by={by}&{}", minute()))["data"].clone();
+    let slow = |signals: &Value| ["server", "client"].map(|side| signals[side]["slow"].as_u64());
+    let operations = top("operations");
+    let mut told: Vec<_> = operations["operations"]
+        .as_array()
+        .expect("operations")
+        .iter()
+        .map(|of| {
+            let text = |name: &str| of[name].as_str().expect("text").to_owned();
+            let count = of["signals"]["server"]["count"].as_u64();
+            (text("operation"), text("protocol"), text("namespace"), count, slow(&of["signals"]))
+        })
+        .collect();
+    told.sort();
+    let is = |operation: &str, protocol: &str, namespace: &str, count, slow| {
+        (operation.to_owned(), protocol.to_owned(), namespace.to_owned(), Some(count), slow)
+    };
+    let expected = [
+        is("GET /a/{id}", "http", "", 1, [Some(0), Some(1)]),
+        is("HGET", "http", "", 1, [Some(1), None]),
+        // MariaDB speaks MySQL's protocol.
+        is("PING", "mysql", "503", 3, [Some(0), None]),
+        is("PING", "mysql", "WRONGTYPE", 1, [Some(0), None]),
+        is("PING", "redis", "", 1, [Some(0), None]),
+    ];
+    assert_eq!(told, expected, "{operations:#}");
+    let services = top("services");
+    let shop = services["services"].as_array().expect("services").iter().find(|of| of["node"]["name"] == "shop");
+    let shop = &shop.expect("it answers")["node"];
+    assert_eq!(slow(&shop["answers"]), [Some(1), Some(1)], "sides are not summed: {shop:#}");
+    let statuses = ask(&bench, &format!("/api/v1/series?by=status&points=6&{}", minute()));
+    let line = |side: &str| {
+        let mut lines = statuses["data"]["series"].as_array().expect("lines").iter();
+        let line = lines.find(|line| line["name"] == "200" && line["side"] == side).expect("a line");
+        line["exchanges"]["count"].as_array().expect("points").iter().filter_map(Value::as_u64).sum::<u64>()
+    };
+    assert_eq!((line("server"), line("client")), (2, 1), "{statuses:#}");
+}

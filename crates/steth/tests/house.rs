@@ -199,6 +199,22 @@ fn source_files_stay_small_and_say_what_they_are() {
     }
 }
 
+/// A name that a stranger chose stays text: no part of the page makes HTML or code of text.
+#[test]
+fn the_page_makes_no_html_of_text() {
+    let sources = files().into_iter().filter(|path| path.starts_with("ui/src") || path.as_os_str() == "ui/index.html");
+    let mut seen = 0;
+    for path in sources.filter(|path| path.extension().is_some_and(|e| e == "ts" || e == "tsx" || e == "html")) {
+        let text = read(&path.to_string_lossy());
+        for bad in ["innerHTML", "InnerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\""]
+        {
+            assert!(!text.contains(bad), "{}: {bad}", path.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} sources only");
+}
+
 #[test]
 fn scripts_can_be_run() {
     for path in [

@@ -2,23 +2,16 @@
 
 use crate::error::Fault;
 use crate::feed::MS;
-use crate::partition::{Partition, Somebody, Table, Writing};
-use crate::row::{Line, Pair, Series, add_sums};
+use crate::partition::{Partition, Table, Writing};
+use crate::row::{Line, Pair, Series};
 use hashbrown::HashMap;
-use steth_query::{Folded, Listener, Sums};
-use steth_window::{EntityId, ListenerRow, Row, Side, Window};
+use steth_query::{Listener, Sums};
+use steth_window::{EntityId, ListenerRow, Row, Somebody, Window};
 
 /// Writes a window under its number, in one transaction.
 pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Result<(), Fault> {
     let mut writing = partition.begin()?;
-    let misplaced = window.misplaced;
-    let folded = Folded {
-        operations: misplaced.folded_operations,
-        rows: misplaced.folded_rows,
-        edges: misplaced.folded_edges,
-        misdated: misplaced.late + misplaced.early,
-    };
-    writing.step(Some(id), window.start / MS, id, &folded)?;
+    writing.step(Some(id), window.start / MS, id, &window.misplaced.into())?;
     for who in everybody(window).values() {
         writing.entity(who)?;
     }
@@ -33,20 +26,9 @@ pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Resu
 /// Who is in a window, by id. Of two kinds the one that says more counts.
 pub(crate) fn everybody(window: &Window) -> HashMap<EntityId, Somebody<'_>> {
     let mut all: HashMap<EntityId, Somebody<'_>> = HashMap::new();
-    let mut see = |id, (namespace, name), kind| {
-        let who = all.entry(id).or_insert(Somebody { id, namespace, name, kind });
-        who.kind = who.kind.min(kind);
-    };
-    for row in &window.rows {
-        see(row.labels.key.client, row.labels.client_parts(), row.labels.client_kind);
-        see(row.labels.key.server, row.labels.server_parts(), row.labels.server_kind);
-    }
-    for row in &window.edges {
-        see(row.key.client, row.client_parts(), row.client_kind);
-        see(row.key.server, row.server_parts(), row.server_kind);
-    }
-    for row in &window.listeners {
-        see(row.service_id, row.service_parts(), row.service_kind);
+    for somebody in window.everybody() {
+        let who = all.entry(somebody.id).or_insert(somebody);
+        who.kind = who.kind.min(somebody.kind);
     }
     all
 }
@@ -57,19 +39,9 @@ fn pair(row: &Row) -> Pair {
 }
 
 fn sums(row: &Row) -> Sums {
-    let totals = &row.totals;
-    Sums {
-        count: totals.count,
-        errors: if row.labels.key.failed() { totals.count } else { 0 },
-        blocking: totals.blocking,
-        slow: totals.slow,
-        request_bytes: totals.request_bytes,
-        response_bytes: totals.response_bytes,
-        duration_sum_ns: totals.duration_sum,
-        duration: totals.duration.clone(),
-        first_byte: totals.first_byte.clone(),
-        queue: totals.queue().filter(|_| row.labels.key.side == Side::Server).cloned().unwrap_or_default(),
-    }
+    let mut sums = Sums::default();
+    sums.add_row(row, true);
+    sums
 }
 
 fn exchanges(writing: &mut Writing<'_>, id: i64, window: &Window) -> Result<(), Fault> {
@@ -110,10 +82,7 @@ fn exchanges(writing: &mut Writing<'_>, id: i64, window: &Window) -> Result<(), 
 fn edges(writing: &mut Writing<'_>, id: i64, window: &Window) -> Result<(), Fault> {
     let mut pairs: HashMap<Pair, Sums> = HashMap::new();
     for row in &window.rows {
-        match pairs.entry(pair(row)) {
-            hashbrown::hash_map::Entry::Occupied(mut there) => add_sums(there.get_mut(), &sums(row)),
-            hashbrown::hash_map::Entry::Vacant(place) => drop(place.insert(sums(row))),
-        }
+        pairs.entry(pair(row)).or_default().add_row(row, true);
     }
     let mut pairs: Vec<_> = pairs.into_iter().collect();
     pairs.sort_unstable_by_key(|(pair, _)| (pair.server, pair.port, pair.protocol as u8, pair.side as u8, pair.client));

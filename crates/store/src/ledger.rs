@@ -1,11 +1,12 @@
 //! The file that is not of any time: who there is, what is missing, and how far things have got.
 
 use crate::error::Fault;
-use crate::partition::{Somebody, kind_number};
+use crate::partition::kind_number;
 use crate::schema::{self, Contents};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use steth_query::{Missing, Range};
+use steth_window::Somebody;
 
 /// Most gaps that are told apart; the oldest become one beyond that, which then says too much rather than too little.
 const GAPS: usize = 1000;

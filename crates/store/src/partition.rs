@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use rusqlite::{Connection, Transaction, params};
 use std::path::Path;
 use steth_query::{Folded, Listener, Sums};
-use steth_window::{EdgeTotals, EntityId, Kind};
+use steth_window::{EdgeTotals, EntityId, Kind, Somebody};
 
 /// The file, and the numbers that it has given to what its rows are about. After a failed transaction these may be wrong: then it is
 /// dropped and opened again.
@@ -24,15 +24,6 @@ struct Numbers {
     pairs: HashMap<Pair, i64>,
     lines: HashMap<Line, i64>,
     entities: HashMap<EntityId, Kind>,
-}
-
-/// Somebody, as a window names them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Somebody<'a> {
-    pub(crate) id: EntityId,
-    pub(crate) namespace: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) kind: Kind,
 }
 
 /// As it is kept.

@@ -7,7 +7,7 @@ use crate::blob::Damaged;
 use crate::catalog::{Catalog, Piece};
 use crate::error::Fault;
 use crate::level::Level;
-use crate::partition::{Somebody, Table, Writing};
+use crate::partition::{Table, Writing};
 use crate::pool::Reader;
 use crate::row::{self, Line, Pair, Series};
 use crate::status::count;
@@ -15,7 +15,7 @@ use crate::writer::Writer;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use steth_query::{Folded, Listener, Range, Sums};
-use steth_window::{EdgeTotals, EntityId};
+use steth_window::{EdgeTotals, EntityId, Somebody};
 
 /// Rows that are added up at once: what bounds the memory that it takes.
 const CHUNK: i64 = 1024;
@@ -257,7 +257,8 @@ fn copy(reader: &Reader<'_>, piece: &Piece, writing: &mut Writing<'_>, step: i64
         let number = writing.line(lines.get(&from).ok_or(Damaged)?)?;
         writing.books(step, number, totals, newer)
     })?;
-    match piece.steps.iter().max_by_key(|step| (step.at, step.upto)) {
+    // Into a step that was added up before, only what is older comes.
+    match piece.steps.iter().max_by_key(|step| (step.at, step.upto)).filter(|_| newer) {
         Some(newest) => writing.listeners(step, listeners(reader, newest.id)?.into_iter()),
         None => Ok(()),
     }

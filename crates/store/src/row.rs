@@ -128,20 +128,6 @@ impl Line {
     }
 }
 
-/// Adds what two groups of exchanges add up to.
-pub(crate) fn add_sums(to: &mut Sums, sums: &Sums) {
-    to.count = to.count.saturating_add(sums.count);
-    to.errors = to.errors.saturating_add(sums.errors);
-    to.blocking = to.blocking.saturating_add(sums.blocking);
-    to.slow = to.slow.saturating_add(sums.slow);
-    to.request_bytes = to.request_bytes.saturating_add(sums.request_bytes);
-    to.response_bytes = to.response_bytes.saturating_add(sums.response_bytes);
-    to.duration_sum_ns = to.duration_sum_ns.saturating_add(sums.duration_sum_ns);
-    to.duration.merge(&sums.duration);
-    to.first_byte.merge(&sums.first_byte);
-    to.queue.merge(&sums.queue);
-}
-
 /// Adds a row of signals; its columns begin `at`.
 pub(crate) fn add_signals(row: &Row<'_>, at: usize, sketches: bool, to: &mut Sums) -> Result<(), Fault> {
     let sums = [

@@ -93,6 +93,12 @@ pub struct EdgeSums {
 }
 
 impl EdgeSums {
+    /// Connections that could not be made, whatever the cause. Who hung up while connecting (`abandoned`) did not fail.
+    #[must_use]
+    pub fn failed_connects(&self) -> u64 {
+        self.refused + self.connect_timed_out + self.unreachable + self.failed_otherwise
+    }
+
     /// Attempts to connect that came to nothing, whatever the cause.
     #[must_use]
     pub fn connects_failed(&self) -> u64 {

@@ -79,5 +79,5 @@ pub use entity::{Entities, EntityId, Kind};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
 pub use listening::{Listener, ListenerRow};
 pub use sketch::Sketch;
-pub use window::{Misplaced, Observation, Row, Totals, Window};
+pub use window::{Misplaced, Observation, Row, Somebody, Totals, Window};
 pub use windows::Windows;

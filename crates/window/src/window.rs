@@ -2,6 +2,7 @@
 
 use crate::classic::Classic;
 use crate::edges::EdgeRow;
+use crate::entity::{EntityId, Kind};
 use crate::key::{Labels, Protocol, Side};
 use crate::listening::ListenerRow;
 use crate::sketch::Sketch;
@@ -231,7 +232,39 @@ pub struct Window {
     pub listeners: Vec<ListenerRow>,
 }
 
+/// Somebody who is in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Somebody<'a> {
+    /// The number.
+    pub id: EntityId,
+    /// Empty if there is none.
+    pub namespace: &'a str,
+    /// Without the namespace.
+    pub name: &'a str,
+    /// What is known of it.
+    pub kind: Kind,
+}
+
 impl Window {
+    /// Who is in it: everybody as often as in a row, in no particular order. Of two kinds of one the smaller says more.
+    pub fn everybody(&self) -> impl Iterator<Item = Somebody<'_>> {
+        let who = |id, (namespace, name), kind| Somebody { id, namespace, name, kind };
+        let rows = self.rows.iter().flat_map(move |row| {
+            let labels = &*row.labels;
+            [
+                who(labels.key.client, labels.client_parts(), labels.client_kind),
+                who(labels.key.server, labels.server_parts(), labels.server_kind),
+            ]
+        });
+        let edges = self.edges.iter().flat_map(move |row| {
+            let client = who(row.key.client, row.client_parts(), row.client_kind);
+            [client, who(row.key.server, row.server_parts(), row.server_kind)]
+        });
+        let listeners =
+            self.listeners.iter().map(move |row| who(row.service_id, row.service_parts(), row.service_kind));
+        rows.chain(edges).chain(listeners)
+    }
+
     /// About how many bytes it takes, labels aside, which windows share.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -178,20 +178,12 @@ impl Windows {
             self.misplaced.add(&misplaced);
             entities.settle_rest(end);
             let rows = self.current.rows(entities, name);
-            for row in &rows {
-                entities.touch(row.labels.key.client, end);
-                entities.touch(row.labels.key.server, end);
-            }
             let edges = self.edges.rows(entities);
-            for row in &edges {
-                entities.touch(row.key.client, end);
-                entities.touch(row.key.server, end);
-            }
             let listeners = self.listeners.rows(entities);
-            for row in &listeners {
-                entities.touch(row.service_id, end);
-            }
-            Arc::new(Window { sequence: self.sequence, start, end, complete: true, misplaced, rows, edges, listeners })
+            let sequence = self.sequence;
+            let window = Window { sequence, start, end, complete: true, misplaced, rows, edges, listeners };
+            window.everybody().for_each(|who| entities.touch(who.id, end));
+            Arc::new(window)
         });
         self.current.reset(&self.limits);
         self.edges.clear();

@@ -81,7 +81,6 @@ pub trait Api {
 #[derive(Clone)]
 pub struct Answers<E> {
     engine: E,
-    clock: fn() -> u64,
     patience: Duration,
     limits: finding::Limits,
     processes: Option<Processes>,
@@ -97,17 +96,10 @@ impl<E: fmt::Debug> fmt::Debug for Answers<E> {
 }
 
 impl<E: Engine> Answers<E> {
-    /// From this engine, by the machine's clock.
+    /// From this engine.
     #[must_use]
     pub fn new(engine: E) -> Self {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64);
-        Self { engine, clock, patience: PATIENCE, limits: finding::Limits::default(), processes: None }
-    }
-
-    /// By another clock, which tells milliseconds since 1970.
-    #[must_use]
-    pub fn by_clock(self, clock: fn() -> u64) -> Self {
-        Self { clock, ..self }
+        Self { engine, patience: PATIENCE, limits: finding::Limits::default(), processes: None }
     }
 
     /// With a shorter or longer time for each answer.
@@ -126,7 +118,7 @@ impl<E: Engine> Answers<E> {
     fn plan(&self, asked: Range, points: Option<usize>) -> Result<(Coverage, Plan), Error> {
         let deadline = Instant::now() + self.patience;
         let coverage = self.engine.coverage()?;
-        let plan = Plan::new(&coverage, asked, points, (self.clock)(), deadline)?;
+        let plan = Plan::new(&coverage, asked, points, now_ms(), deadline)?;
         Ok((coverage, plan))
     }
 
@@ -154,6 +146,11 @@ impl<E: Engine> Answers<E> {
     fn finish<T>(&self, plan: Plan, data: T) -> Result<Answer<T>, Error> {
         self.timed(plan.answer(&self.engine, data))
     }
+}
+
+/// The machine's clock, milliseconds since 1970.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
 }
 
 /// How groups are read.

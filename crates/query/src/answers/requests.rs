@@ -1,6 +1,6 @@
 //! Requests that were kept one by one.
 
-use crate::answers::Answers;
+use crate::answers::{Answers, now_ms};
 use crate::ask;
 use crate::engine::{Engine, Kept, SampleScan};
 use crate::error::Error;
@@ -14,7 +14,7 @@ impl<E: Engine> Answers<E> {
     /// The range is not cut to finished windows: requests are kept as they come.
     pub(super) fn answer_requests(&self, ask: &ask::Requests) -> Result<Answer<Requests>, Error> {
         let (_, plan) = self.plan(ask.range, None)?;
-        let now = (self.clock)();
+        let now = now_ms();
         let range = Range { to_ms: ask.range.to_ms.min(now.saturating_add(1)), ..ask.range };
         let samples = self.timed(self.engine.samples(&SampleScan {
             range,

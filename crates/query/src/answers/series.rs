@@ -200,10 +200,7 @@ fn book_points(steps: &[EdgeTotals]) -> BookPoints {
     BookPoints {
         open: counts(|totals| totals.open),
         opened: counts(|totals| totals.sums.opened),
-        failed_connects: counts(|totals| {
-            let sums = &totals.sums;
-            sums.refused + sums.connect_timed_out + sums.unreachable + sums.failed_otherwise
-        }),
+        failed_connects: counts(|totals| totals.sums.failed_connects()),
         resets: counts(|totals| totals.sums.resets_by_client + totals.sums.resets_by_server),
         bytes_to_server: counts(|totals| totals.sums.bytes_to_server),
         bytes_to_client: counts(|totals| totals.sums.bytes_to_client),

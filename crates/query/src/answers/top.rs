@@ -60,8 +60,7 @@ impl<E: Engine> Answers<E> {
         let weight = |(service, books): &(Service, Option<EdgeTotals>)| {
             let rtt = books.as_ref().and_then(|books| books.rtt.quantile(0.95));
             let sums = books.as_ref().map(|books| books.sums);
-            let failed =
-                sums.map_or(0, |sums| sums.refused + sums.connect_timed_out + sums.unreachable + sums.failed_otherwise);
+            let failed = sums.map_or(0, |sums| sums.failed_connects());
             let again = sums.map_or(0, |sums| sums.retransmitted_segments);
             let books = Some(Weights { bytes: service.bytes, retransmits: again, rtt, failed_connects: failed });
             weight(ask.sort, service.node.answers.shown(), books)
@@ -136,7 +135,9 @@ impl<E: Engine> Answers<E> {
         let total = found.len();
         let weight = |(_, operation): &(OperationKey, Operation)| weight(ask.sort, operation.signals.shown(), None);
         let name = |(_, operation): &(OperationKey, Operation)| {
-            [&*operation.operation, &operation.server_name, &operation.protocol, &operation.namespace].join("\0")
+            let summary = operation.summary.as_deref().unwrap_or_default();
+            [&*operation.operation, &operation.server_name, &operation.protocol, &operation.namespace, summary]
+                .join("\0")
         };
         let mut found = sorted(ask, found, weight, name);
         if ask.curve > 0 {

@@ -140,11 +140,12 @@ fn a_store_of_version_1_is_brought_up_to_date() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
     }
-    // It was written of these, when nobody looked how long connections wait for `accept()`.
+    // It was written of these, when nobody looked how long connections wait for `accept()`, nor who waits for them.
     let mut windows: Vec<_> = (355..=365).map(|n| window(n, T + 10 * n)).collect();
     for window in &mut windows {
         let window = std::sync::Arc::make_mut(window);
         window.edges.iter_mut().for_each(|row| row.totals.accept_wait.clear());
+        window.listeners.clear();
     }
     let (store, feed) = open(dir.path());
     same_answers(&store, &windows, T, T + 7200);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use steth_query::{Dimension, Engine, Filter, Range, Scan, Tier};
 use steth_store::{Feed, Options, Status, Store};
 use steth_window::{
-    EdgeKey, EdgeSeen, EdgeSums, Entities, Key, Kind, Limits, Observation, Opened, Protocol, Side, Status as Code,
-    Transport, Window, Windows,
+    EdgeKey, EdgeSeen, EdgeSums, Entities, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side,
+    Status as Code, Transport, Window, Windows,
 };
 
 /// Seconds since 1970: the beginning of a day.
@@ -86,6 +86,10 @@ pub(crate) fn window(seed: u64, at: u64) -> Arc<Window> {
         };
         windows.edge(&key, &seen, &mut Opened::default());
     }
+    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 0, room: 9, drops: 0 };
+    let service = entities.intern_in("shop", "server-0", at);
+    let idle = entities.intern(&format!("idle-{}", dice.below(3)), at);
+    windows.listen([listener(service, 80), listener(idle, 9000 + dice.below(3) as u16)]);
     let window = windows.close(&mut entities, &|number| NAMES[number as usize]).expect("it is not empty");
     Arc::new(Window { sequence: seed, ..Arc::unwrap_or_clone(window) })
 }

@@ -1,5 +1,6 @@
 //! The store from outside: what was handed over is what is answered, whatever happens in between.
 
+mod alike;
 mod answers;
 mod clock;
 mod crash;

@@ -234,7 +234,8 @@ fn same_entities(store: &Store, windows: &[Arc<Window>]) {
             let client = (row.key.client, row.client_parts(), row.client_kind);
             [client, (row.key.server, row.server_parts(), row.server_kind)]
         });
-        for (id, (namespace, name), kind) in rows.chain(edges) {
+        let listeners = window.listeners.iter().map(|row| (row.service_id, row.service_parts(), row.service_kind));
+        for (id, (namespace, name), kind) in rows.chain(edges).chain(listeners) {
             let who = all.entry(id).or_insert_with(|| (name.to_owned(), namespace.to_owned(), kind, range));
             who.2 = who.2.min(kind);
             who.3.from_ms = who.3.from_ms.min(range.from_ms);

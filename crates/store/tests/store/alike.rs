@@ -1,0 +1,116 @@
+//! The same questions to the store and to windows in memory.
+
+use crate::kit::{self, T, open, range, window};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use steth_query::ask::{self, Question};
+use steth_query::{Answer, Answers, Api, Engine, Error, Recent, Tier};
+use steth_store::Store;
+use steth_window::Window;
+
+/// What was asked for, and what was folded, as text. What an answer says of its tiers and gaps is about what keeps the windows.
+fn told<T: Serialize>(answer: Result<Answer<T>, Error>) -> String {
+    let answer = answer.expect("an answer");
+    serde_json::to_string(&(answer.data, answer.meta.folded, answer.meta.step_ms)).expect("it can be written")
+}
+
+fn ask<Q: Question>(query: &str) -> Q {
+    Q::parse(query, T * 1000).unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+fn asked(api: &impl Api, from: u64, to: u64) -> Vec<(String, String)> {
+    let time = format!("from={}&to={}", from * 1000, to * 1000);
+    let mut all = Vec::new();
+    macro_rules! each {
+        ($method:ident, $question:ident, [$($more:expr),*]) => { $(
+            let query = format!("{time}{}", $more);
+            all.push((query.clone(), told(api.$method(&ask::<ask::$question>(&query)))));
+        )* };
+    }
+    each!(map, Map, ["", "&namespace=shop", "&entity=client-0", "&limit=3"]);
+    each!(
+        series,
+        Series,
+        ["&points=20", "&points=7&by=server", "&by=operation&limit=2&points=20", "&what=books&points=9"]
+    );
+    each!(series, Series, ["&by=status&failed=true&points=20", "&side=server&protocol=mysql&points=20"]);
+    each!(
+        top,
+        Top,
+        ["&by=services&curve=10", "&by=edges&sort=p99", "&by=operations&sort=time&curve=5", "&by=connections"]
+    );
+    each!(
+        top,
+        Top,
+        ["&by=operations&text=cart&server=shop/server-1", "&by=edges&sort=retransmits&ascending=true&limit=4"]
+    );
+    each!(heatmap, Heatmap, ["", "&side=client&columns=13", "&server=shop/server-2"]);
+    each!(entity, Entity, ["&id=shop/server-0", "&id=client-1"]);
+    each!(dns, Dns, ["", "&text=cart"]);
+    all
+}
+
+fn alike(store: &Store, windows: &[Arc<Window>], from: u64, to: u64) {
+    // Nobody knows of the time before the first one.
+    let recent = Recent::new(windows.to_vec(), Arc::default(), range(T + 10, T + 410));
+    let pairs = asked(&Answers::new(store.clone()), from, to).into_iter().zip(asked(&Answers::new(recent), from, to));
+    for ((query, stored), (_, remembered)) in pairs {
+        assert_eq!(stored, remembered, "{query}");
+    }
+}
+
+#[test]
+fn the_store_answers_as_memory_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let windows: Vec<_> = (1..=40).filter(|n| n % 9 != 0).map(|n| window(n, T + 10 * n)).collect();
+    let (store, feed) = open(dir.path());
+    windows.iter().for_each(|window| feed.window_in_time(window.clone()));
+    feed.close(None, None);
+    for (from, to) in [(T, T + 410), (T + 100, T + 200), (T + 35, T + 46)] {
+        alike(&store, &windows, from, to);
+    }
+}
+
+#[test]
+fn who_listened_last_is_who_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let windows: Vec<_> = (1..=130).map(|n| window(n, T + 10 * n)).collect();
+    let (store, feed) = open(dir.path());
+    windows.iter().for_each(|window| feed.window_in_time(window.clone()));
+    kit::settled(&store, windows.len() as u64);
+    let in_window = |window: &Arc<Window>| {
+        let recent = Recent::new(vec![window.clone()], Arc::default(), range(T, T + 3600));
+        let mut all = recent.listeners(Tier::Seconds10, range(T, T + 3600)).expect("an answer");
+        all.sort_by_key(|listener| (listener.service, listener.port));
+        assert_eq!(all.len(), 2);
+        all
+    };
+    let of = |end: u64| in_window(windows.iter().rfind(|window| window.start / 1_000_000_000 < end).expect("one"));
+    // One that comes late, of a minute that was added up before: the newest window of that minute is another one.
+    let others = [of(T + 120), of(T + 600)];
+    let late = (1000..).map(|n| window(n, T + 65)).find(|window| !others.contains(&in_window(window))).expect("one");
+    feed.window_in_time(late);
+    feed.close(None, None);
+    let listening = |tier, from, to| {
+        let mut all = store.listeners(tier, range(from, to)).expect("an answer");
+        all.sort_by_key(|listener| (listener.service, listener.port));
+        all
+    };
+    assert_eq!(listening(Tier::Seconds10, T, T + 305), of(T + 305));
+    assert_eq!(listening(Tier::Minute, T, T + 300), of(T + 300));
+    assert_eq!(listening(Tier::Minute, T, T + 120), of(T + 120), "the late one changes nothing");
+    assert_eq!(listening(Tier::Minutes10, T, T + 600), of(T + 600), "nor here");
+    assert_eq!(listening(Tier::Minute, T + 3000, T + 3600), []);
+}
+
+#[test]
+fn an_answer_that_takes_too_long_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, feed) = open(dir.path());
+    feed.window_in_time(window(1, T + 10));
+    feed.close(None, None);
+    let query = format!("from={}&to={}", T * 1000, (T + 60) * 1000);
+    let answers = Answers::new(store).within(Duration::ZERO);
+    assert!(matches!(answers.map(&ask(&query)), Err(Error::TooLong { ms: 0 })));
+}
