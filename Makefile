@@ -7,10 +7,12 @@ CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 FUZZ_SECONDS ?= 300
 # The short run is the same on every machine, unless it is so slow that the time is over first.
-FUZZ_EXECUTIONS ?= 5000000
-FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 60 --seed 1
+FUZZ_EXECUTIONS ?= 1000000
+FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser
+# What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
+BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -45,7 +47,7 @@ test-unit: setup-build ## only what needs neither root nor servers
 
 test-ui: setup-build setup-test setup-demo setup-ui ## the web page: units, and in a browser against an agent that observes the shop (root)
 	ui/test/run-unit
-	$(CARGO) build -p steth
+	$(BUILD_TESTS)
 	STETH_AGENT=$(CURDIR)/target/debug/steth $(SUDO) ui/test/run-browser
 
 ui: setup-ui ## build the web page anew into ui/dist, which is committed
@@ -60,9 +62,7 @@ bench: setup-build setup-test ## what the agent costs (root; about a quarter of 
 
 lint: setup-build setup-ui ## formatting, clippy, documentation, scripts, dependency policy
 	$(CARGO) fmt --all -- --check
-	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	bash -n $(SCRIPTS)
 	ui/build --check
@@ -71,7 +71,6 @@ lint: setup-build setup-ui ## formatting, clippy, documentation, scripts, depend
 
 fmt: ## format everything
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 fuzz: setup-build ## attack each parser for FUZZ_SECONDS; libFuzzer if cargo-fuzz and nightly are there
 	@if $(CARGO) +nightly fuzz --version >/dev/null 2>&1; then \
@@ -86,17 +85,14 @@ fuzz: setup-build ## attack each parser for FUZZ_SECONDS; libFuzzer if cargo-fuz
 	fi
 
 fuzz-short: setup-build ## the same inputs each time, for a short time, on stable Rust
-	$(CARGO) build --release --manifest-path fuzz/Cargo.toml
-	@for target in $(FUZZ_TARGETS); do \
-		$(CARGO) run -q --release --manifest-path fuzz/Cargo.toml -- $$target $(FUZZ_SHORT) || exit 1; \
-	done
+	$(BUILD_TESTS)
+	@for target in $(FUZZ_TARGETS); do target/debug/mutate $$target $(FUZZ_SHORT) || exit 1; done
 
 docs: ## the API documentation, target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 clean: ## remove what was built
 	$(CARGO) clean
-	$(CARGO) clean --manifest-path fuzz/Cargo.toml
 	rm -rf fuzz/artifacts fuzz/corpus
 
 setup-build:
