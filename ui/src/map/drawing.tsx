@@ -313,10 +313,13 @@ const ruler = document.createElement("canvas").getContext("2d");
 const shortened = new Map<string, string>();
 const MOST_SHORTENED = 4000;
 
-/** Addresses are told apart by all of their digits: smaller, so that they fit. */
-const isAddress = (name: string): boolean => /^(\d+\.\d+\.\d+\.\d+|\[?[\da-f]*:[\da-f:.]*\]?)(:\d+)?$/i.test(name);
+/** An address apart from its port: all of its digits tell it apart from others, so they stand on the card, the port in the second line. */
+function parts(name: string): { host: string; port: string } {
+    const [, host = name, port = ""] = /^(\d+\.\d+\.\d+\.\d+|\[[\da-f:.]+\])(:\d+)$/i.exec(name) ?? [];
+    return { host, port };
+}
 
-/** As much of a name as there is room for: of an address both ends, of a name the beginning. */
+/** As much of a name as there is room for: its beginning. */
 function short(name: string, room: number): string {
     const key = `${room} ${name}`;
     const known = shortened.get(key);
@@ -329,15 +332,12 @@ function short(name: string, room: number): string {
 
 function cut(name: string, room: number): string {
     if (ruler === null) return name.slice(0, 14);
-    const address = isAddress(name);
-    ruler.font = `600 ${address ? 10 : 11.5}px ${getComputedStyle(document.body).fontFamily}`;
+    ruler.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
     const fits = (text: string): boolean => ruler.measureText(text).width <= room;
     if (fits(name)) return name;
     let length = name.length - 1;
-    const of = (): string =>
-        address ? `${name.slice(0, Math.floor(length / 2))}…${name.slice(-Math.ceil(length / 2))}` : `${name.slice(0, length)}…`;
-    while (length > 1 && !fits(of())) length--;
-    return of();
+    while (length > 1 && !fits(`${name.slice(0, length)}…`)) length--;
+    return `${name.slice(0, length)}…`;
 }
 
 function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: BoxProperties) {
@@ -346,6 +346,7 @@ function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: Bo
     const said = relation ? `${relation.incoming ? "in" : "out"} ${relation.text}` : whole;
     const bad = card.state === "degraded" || card.state === "failing";
     const act = (): void => onSelect(card.id);
+    const { host, port } = parts(card.name);
     return (
         <g
             class={`card ${card.state} ${card.kind}${chosen ? " chosen" : ""}${far ? " far" : ""}`}
@@ -370,11 +371,11 @@ function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: Bo
                 transform="translate(11 10) scale(0.667)"
                 d={iconPath(card.folded > 0 ? "group" : iconOf(card.kind, card.protocols))}
             />
-            <text class={isAddress(card.name) ? "name address" : "name"} x="34" y="15">
-                {short(card.name, CARD.width - (bad ? 56 : 40))}
+            <text class="name" x="34" y="15">
+                {short(host, CARD.width - (bad ? 56 : 40))}
             </text>
             <text class={relation ? `numbers relation${relation.bad ? " bad" : ""}` : "numbers"} x="34" y="28">
-                {said}
+                {port === "" ? said : `${port} · ${said.replace(/ connects? failed$/, " failed")}`}
             </text>
             {bad && (
                 <g transform={`translate(${CARD.width - 12} 11)`}>

@@ -100,19 +100,11 @@ test("whoever stands by himself does so when the map is asked again, though othe
 });
 
 test("a map about as large as the limit stays folded, or not, when it is asked again", () => {
-    const whole = (n: number) =>
-        graph(
-            map(
-                Array.from({ length: n }, (_, at) => node(at)),
-                [],
-            ),
-            60,
-        );
-    const folded = fold(whole(160), new Set(), 150);
+    const folded = fold(spaces(160), new Set(), 150);
     assert.ok(folded.cards > 0);
-    assert.ok(fold(whole(148), new Set(), 150, folded).cards > 0);
-    assert.equal(fold(whole(148), new Set(), 150).cards, 0);
-    assert.equal(fold(whole(100), new Set(), 150, folded).cards, 0);
+    assert.ok(fold(spaces(148), new Set(), 150, folded).cards > 0);
+    assert.equal(fold(spaces(148), new Set(), 150).cards, 0);
+    assert.equal(fold(spaces(100), new Set(), 150, folded).cards, 0);
 });
 
 test("a folded card is as bad as the worst in it", () => {
