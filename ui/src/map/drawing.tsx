@@ -308,6 +308,9 @@ function ownNumbers(card: Card, layer: Layer): string {
     return card.unconnected > 0 ? `${many(card.unconnected, "connect")} failed` : "no bytes";
 }
 
+/** The first number, where a port stands before it. */
+const brief = (numbers: string): string => (numbers.split(" · ")[0] as string).replace(/ connects? failed$/, " failed");
+
 const ruler = document.createElement("canvas").getContext("2d");
 /** What names were shortened to. Emptied when it is full: a map asks for the same few hundred again and again. */
 const shortened = new Map<string, string>();
@@ -319,20 +322,20 @@ function parts(name: string): { host: string; port: string } {
     return { host, port };
 }
 
-/** As much of a name as there is room for: its beginning. */
-function short(name: string, room: number): string {
-    const key = `${room} ${name}`;
+/** As much of a name as there is room for: its beginning. Its letters are so large, in pixels. */
+function short(name: string, room: number, size: number): string {
+    const key = `${room} ${size} ${name}`;
     const known = shortened.get(key);
     if (known !== undefined) return known;
-    const made = cut(name, room);
+    const made = cut(name, room, size);
     if (shortened.size >= MOST_SHORTENED) shortened.clear();
     shortened.set(key, made);
     return made;
 }
 
-function cut(name: string, room: number): string {
+function cut(name: string, room: number, size: number): string {
     if (ruler === null) return name.slice(0, 14);
-    ruler.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
+    ruler.font = `600 ${size}px ${getComputedStyle(document.body).fontFamily}`;
     const fits = (text: string): boolean => ruler.measureText(text).width <= room;
     if (fits(name)) return name;
     let length = name.length - 1;
@@ -371,11 +374,11 @@ function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: Bo
                 transform="translate(11 10) scale(0.667)"
                 d={iconPath(card.folded > 0 ? "group" : iconOf(card.kind, card.protocols))}
             />
-            <text class="name" x="34" y="15">
-                {short(host, CARD.width - (bad ? 56 : 40))}
+            <text class={port === "" ? "name" : "name address"} x="34" y="15">
+                {short(host, CARD.width - (bad ? 56 : 40), port === "" ? 11.5 : 10.5)}
             </text>
             <text class={relation ? `numbers relation${relation.bad ? " bad" : ""}` : "numbers"} x="34" y="28">
-                {port === "" ? said : `${port} · ${said.replace(/ connects? failed$/, " failed")}`}
+                {port === "" ? said : `${port} · ${relation ? said : brief(own)}`}
             </text>
             {bad && (
                 <g transform={`translate(${CARD.width - 12} 11)`}>
