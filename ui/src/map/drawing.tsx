@@ -238,10 +238,10 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
                 <button type="button" aria-label="Zoom out" onClick={() => middle(0.8)}>
                     −
                 </button>
-                <button type="button" aria-label="Fit the whole map" onClick={fit}>
+                <button type="button" aria-label="Fit the whole map" title="Fit the whole map (0)" onClick={fit}>
                     fit
                 </button>
-                <button type="button" aria-label="Place all cards anew" title="Place all cards anew" onClick={onTidy}>
+                <button type="button" aria-label="Tidy: place all cards anew" title="Place all cards anew" onClick={onTidy}>
                     tidy
                 </button>
             </div>
@@ -355,7 +355,8 @@ function Box({ card, spot, layer, chosen, far, relation, onSelect, onFocus }: Bo
             class={`card ${card.state} ${card.kind}${chosen ? " chosen" : ""}${far ? " far" : ""}`}
             transform={`translate(${spot.x} ${spot.y})`}
             role="button"
-            tabIndex={0}
+            // In lower case: attributes of SVG are what they are written as, and `tabIndex` is none.
+            tabindex={0}
             aria-pressed={chosen}
             onClick={act}
             onFocus={onFocus}

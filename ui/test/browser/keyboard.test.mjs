@@ -39,9 +39,10 @@ async function still() {
 /** Tabs through the page once; what can be used and was not reached. Each time what has the focus must be seen. */
 async function unreached() {
     const count = await page.evaluate(() => {
-        const usable = 'a[href], button, input, select, summary, [tabindex="0"]';
-        const seen = (element) => element.checkVisibility() && !element.closest("dialog:not([open])");
-        const all = [...document.querySelectorAll(usable)].filter((element) => seen(element) && element.tabIndex >= 0 && !element.disabled);
+        // Whatever can be reached has a place in the order, also where nobody wrote one down: links, fields, summaries.
+        const all = [...document.querySelectorAll("*")].filter(
+            (element) => element.tabIndex >= 0 && !element.disabled && element.checkVisibility() && !element.closest("dialog:not([open])"),
+        );
         all.forEach((element, n) => (element.dataset.walk = String(n)));
         document.activeElement?.blur();
         return all.length;
@@ -84,12 +85,14 @@ for (const place of ["map", "services", "service", "requests", "network", "agent
 }
 
 test("skip, cards, tabs, keys for pages", async () => {
-    await open("map?last=5m");
+    await open("map?last=5m&q=cart");
     await press("Tab");
     assert.equal(await focused(), "Skip to the page");
     await press("Enter");
     assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-    for (let n = 0; n < 80 && !(await focused()).includes("cart,"); n++) await press("Tab");
+    const onCart = () => page.evaluate(() => document.activeElement.matches(".card") && document.activeElement.textContent.startsWith("cart,"));
+    for (let n = 0; n < 60 && !(await onCart()); n++) await press("Tab");
+    assert.ok(await onCart());
     await press("Enter");
     await page.locator(".panel h2", { hasText: "cart" }).waitFor();
     for (const [key, hash] of [
@@ -115,14 +118,19 @@ test("skip, cards, tabs, keys for pages", async () => {
 
 test("the map moves and zooms by keys", async () => {
     await open("map?last=5m");
-    const at = () => page.evaluate(() => JSON.stringify(document.querySelector(".card .face").getBoundingClientRect()));
+    const at = () =>
+        page.evaluate(() => {
+            const { x, y, width } = document.querySelector(".card .face").getBoundingClientRect();
+            return [x, y, width].map((length) => length.toFixed(0)).join(" ");
+        });
     await page.locator(".surface").focus();
     const [first, ...others] = [await at()];
     for (const key of ["ArrowLeft", "ArrowUp", "+", "-", "ArrowDown"]) {
         await press(key);
         others.push(await at());
     }
-    assert.equal(new Set([first, ...others]).size, 6);
+    // Zooming out takes zooming in back, and the last one is where the first one was.
+    assert.equal(new Set([first, ...others]).size, 4, others.join(" "));
     await press("0");
     assert.equal(await at(), first);
     await page.getByRole("button", { name: "Zoom out" }).focus();
