@@ -26,6 +26,8 @@ interface View {
 }
 
 const MARGIN = 32;
+/** The wheel rests after so long. */
+const REST_MS = 150;
 
 export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTidy }: Properties) {
     const surface = useRef<HTMLDivElement>(null);
@@ -37,12 +39,22 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
     now.current = layout;
     const [hidden, setHidden] = useState(0);
 
+    /** The scale that the layer was painted at. */
+    const painted = useRef(1);
+    const rest = useRef(0);
     const apply = (): void => {
         const { x, y, scale } = view.current;
+        // What was painted is stretched while the wheel turns, and painted anew, sharp, when it rests.
+        const by = scale / painted.current;
+        const size = Math.abs(by - 1) < 1e-9 ? "" : ` scale(${by})`;
         // Whole pixels: a layer that stands between two is blurred.
-        if (svg.current) svg.current.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
-        const size = scale === 1 ? "" : `scale(${scale})`;
-        if (world.current && world.current.getAttribute("transform") !== size) world.current.setAttribute("transform", size);
+        if (svg.current) svg.current.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)${size}`;
+    };
+    const paint = (): void => {
+        clearTimeout(rest.current);
+        painted.current = view.current.scale;
+        world.current?.setAttribute("transform", `scale(${painted.current})`);
+        apply();
     };
     const room = (): { width: number; height: number } => ({ width: surface.current?.clientWidth ?? 0, height: surface.current?.clientHeight ?? 0 });
     const fit = (): void => {
@@ -55,7 +67,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
         const x = wide * readable > width - MARGIN ? MARGIN : (width - wide * readable) / 2;
         view.current = { x: x - left * readable, y: Math.max((height - tall * readable) / 2, 56) - top * readable, scale: readable };
         moved.current = false;
-        apply();
+        paint();
         setHidden(0);
     };
     const zoom = (by: number, cx: number, cy: number): void => {
@@ -63,9 +75,16 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
         const next = Math.min(Math.max(scale * by, 0.1), 3);
         view.current = { x: cx - ((cx - x) * next) / scale, y: cy - ((cy - y) * next) / scale, scale: next };
         moved.current = true;
-        apply();
+        clearTimeout(rest.current);
+        rest.current = window.setTimeout(paint, REST_MS);
+        // Of what is painted small nothing large can be made.
+        if (next > painted.current * 2.5) paint();
+        else apply();
     };
-    const middle = (by: number): void => zoom(by, room().width / 2, room().height / 2);
+    const middle = (by: number): void => {
+        zoom(by, room().width / 2, room().height / 2);
+        paint();
+    };
     const pan = (dx: number, dy: number): void => {
         view.current = { ...view.current, x: view.current.x + dx, y: view.current.y + dy };
         moved.current = true;
@@ -104,6 +123,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
         };
         element.addEventListener("wheel", wheel, { passive: false });
         return () => {
+            clearTimeout(rest.current);
             resize.disconnect();
             element.removeEventListener("wheel", wheel);
         };

@@ -54,7 +54,9 @@ export function Refused({ why }: { why: Refusal }) {
                 <>
                     <p>The agent goes on observing, and tries its store again with each question. Is there room where it writes?</p>
                     <pre>df -h /var/lib/steth</pre>
-                    <p class="dim">That is where `make run` puts it; `--data` or `store.directory` may say another place.</p>
+                    <p class="dim">
+                        That is where <code>make run</code> puts it; <code>--data</code> says another place.
+                    </p>
                 </>
             )}
             {why.status === 404 && <p class="dim">It was not seen in what is kept. A longer range may have it.</p>}

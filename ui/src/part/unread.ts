@@ -12,7 +12,7 @@ export function whyUnread(ports: readonly number[]): string {
     const at = (some: readonly number[]): string => `port${some.length === 1 ? "" : "s"} ${some.join(", ")}`;
     const said = [
         tls.length > 0
-            ? `By custom, ${at(tls)} carr${tls.length === 1 ? "ies" : "y"} TLS: it is encrypted inside the process, before this agent sees it.`
+            ? `By custom, ${at(tls)} carr${tls.length === 1 ? "ies" : "y"} TLS, which is encrypted inside the process, before this agent sees it.`
             : "",
         other.length > 0 ? `What flows at ${at(other)} is encrypted (TLS), or of a protocol that no parser here knows.` : "",
     ].filter((sentence) => sentence !== "");

@@ -47,7 +47,7 @@ test("a curve fills its width from the first value that is known, and is broken 
 
 test("why nothing was read of a port: what is custom is not said to be known", () => {
     assert.ok(usuallyTls(443) && usuallyTls(6443) && !usuallyTls(80));
-    assert.match(whyUnread([443]), /^By custom, port 443 carries TLS: /);
+    assert.match(whyUnread([443]), /^By custom, port 443 carries TLS, which /);
     assert.match(whyUnread([9000]), /^What flows at port 9000 is encrypted \(TLS\), or of a protocol/);
     assert.match(whyUnread([443, 8443, 9000]), /ports 443, 8443 carry TLS.* at port 9000 /);
     assert.match(whyUnread([]), /^It is encrypted/);
