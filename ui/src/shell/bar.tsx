@@ -47,7 +47,9 @@ function Scope() {
     const { answer } = useAnswer<Entities>("entities", { text: "", limit: 1000 });
     const names = [...new Set((answer?.data.entities ?? []).map(({ namespace }) => namespace))].filter((name) => name !== "").sort();
     const chosen = text("ns");
-    if (names.length === 0 && chosen === "") return <b class="scope">this host</b>;
+    // Of one service, and of the agent, there is nothing to choose from.
+    const alone = place.value.page === "service" || place.value.page === "agent";
+    if (alone || (names.length === 0 && chosen === "")) return <b class="scope">this host</b>;
     return (
         <label class="scope">
             <span class="unseen">Namespace</span>

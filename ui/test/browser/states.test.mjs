@@ -261,6 +261,32 @@ test("500 services are folded, which is told, and unfolded by a click: by namesp
     told.tell("map");
 });
 
+test("the namespace that is chosen goes with every question of every page that shows the chooser", async () => {
+    told.tell("entities", (answer) => {
+        const [first] = answer.data.entities;
+        return { ...answer, data: { ...answer.data, entities: [{ ...first, namespace: "shop" }] } };
+    });
+    const asked = [];
+    const note = (request) => asked.push(request.url().split("/api/v1/")[1]);
+    page.on("request", note);
+    for (const place of ["map", "services", "protocols", "requests", "network", "dns"]) {
+        await open(`${place}?last=5m`);
+        asked.length = 0;
+        await page.getByLabel("Namespace").selectOption("shop");
+        await page.waitForURL(/ns=shop/);
+        await page.waitForLoadState("networkidle");
+        const questions = asked.filter((question) => question && !/^(health|entities)/.test(question));
+        assert.ok(questions.length > 0, place);
+        for (const question of questions) assert.match(question, /[?&]namespace=shop(&|$)/, `${place}: ${question}`);
+    }
+    page.off("request", note);
+    for (const place of ["agent"]) {
+        await open(`${place}?ns=shop`);
+        assert.equal(await page.getByLabel("Namespace").count(), 0);
+    }
+    told.tell("entities");
+});
+
 test("a narrow screen: nothing is out of reach, on any page", async (t) => {
     const narrow = await pages({ width: 640, height: 800 });
     t.after(() => narrow.close());
