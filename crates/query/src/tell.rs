@@ -58,7 +58,7 @@ pub enum NodeKind {
     Database,
     /// An address or a host's name with nobody known behind it.
     External,
-    /// Several that did not fit a limit, or nobody knows who.
+    /// Several that did not fit a limit, or nobody knows who: also an address of this host's loopback at which nobody is known.
     Other,
 }
 

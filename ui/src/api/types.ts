@@ -286,10 +286,13 @@ export interface Exchange {
 export interface Entity {
     node: Node;
     seen: Range;
+    callers_total: number;
     callers: Edge[];
+    dependencies_total: number;
     dependencies: Edge[];
     answering: Books | null;
     asking: Books | null;
+    processes_total: number;
     processes: Process[];
     before: BySide;
 }
@@ -324,6 +327,7 @@ export interface Dns {
     codes: Code[];
     total: number;
     questions: Question[];
+    resolvers_total: number;
     resolvers: Edge[];
 }
 export interface Code {
@@ -351,6 +355,8 @@ export interface AgentHealth {
     ledger: Ledger;
     reasons: Record<string, string>;
     insecure?: boolean;
+    /** Why windows cannot be written for the time being; they are in memory. */
+    store_trouble?: string | null;
 }
 
 export interface Hook {

@@ -2,6 +2,7 @@
 
 use crate::answers::Answers;
 use crate::answers::graph::{With, merge};
+use crate::answers::names;
 use crate::ask;
 use crate::books::Books;
 use crate::engine::{Engine, EntityScan, Filter};
@@ -72,7 +73,7 @@ fn silent(record: &crate::engine::EntityRecord, limits: &finding::Limits) -> Nod
         id: record.id.to_string(),
         name: record.name.to_string(),
         namespace: record.namespace.to_string(),
-        kind: record.kind.into(),
+        kind: names::kind(record),
         protocols: Vec::new(),
         ports: Vec::new(),
         listening: Vec::new(),
