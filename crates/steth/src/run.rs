@@ -99,7 +99,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let (store, feed) =
         opened.map(|(store, writer)| Ok::<_, std::io::Error>((store, writer.start()?))).transpose()?.unzip();
     if let Some(store) = &store {
-        shared.answer_from(Arc::new(store.clone()));
+        let asked = store.clone();
+        shared.answer_from(Arc::new(store.clone()), Arc::new(move || asked.unkept()));
     }
     let limits = configuration.pipeline()?;
     let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
@@ -340,7 +341,8 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         labels: vec![],
         value: shown.share,
     });
-    counters.extend(shown.store.iter().flat_map(|store| store::counters(&store.status())));
+    let kept = shown.store.as_ref().map(Store::status);
+    counters.extend(kept.iter().flat_map(store::counters));
     let (cpu, memory_bytes) = shown.usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -354,6 +356,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         capabilities: Capabilities::held().names(),
         cpu,
         memory_bytes,
+        store_trouble: kept.and_then(|status| status.trouble),
         exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),
         counters,
     }

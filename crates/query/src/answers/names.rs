@@ -72,7 +72,7 @@ impl<E: Engine> Answers<E> {
             return Ok(Names::default());
         }
         let ids: Vec<EntityId> = ids.into_iter().collect();
-        let scan = EntityScan { ids: &ids, text: None, limit: ids.len() };
+        let scan = EntityScan { ids: &ids, limit: ids.len(), ..EntityScan::default() };
         let records = self.timed(self.engine.entities(&scan))?;
         Ok(Names(records.into_iter().map(|record| (record.id, record)).collect()))
     }

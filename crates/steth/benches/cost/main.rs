@@ -26,6 +26,7 @@ mod report;
 mod servers;
 mod short_lived;
 mod stages;
+mod store;
 mod throughput;
 mod tools;
 mod untouched;
@@ -51,7 +52,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "http",
     "file",
     "redis",
@@ -66,6 +67,7 @@ const SECTIONS: [&str; 14] = [
     "visit",
     "memory",
     "replay",
+    "store",
 ];
 
 /// What is asked of the databases: point selects by statements that come once, and by new texts; and MySQL's reads and writes,
@@ -162,6 +164,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("replay") {
         replay::measure(&mut report, &plan)?;
+    }
+    if wanted("store") {
+        store::measure(&mut report, &plan)?;
     }
     report.end();
     if given("--write") {
