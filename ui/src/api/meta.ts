@@ -2,8 +2,8 @@
 
 import type { Meta, Missing } from "./types";
 
-/** Whether the agent did not run yet: nothing that it had was lost. */
-export const isYouth = ({ why }: Missing): boolean => why.startsWith("the agent started");
+/** Whether a part is missing because the agent did not exist yet: nothing that it had was lost. */
+export const isYouth = ({ range }: Missing, { started_ms }: Meta): boolean => started_ms !== null && range.to_ms <= started_ms;
 
 /** Seconds of the range of which something is known: what rates are taken over, here as in the agent. */
 export function knownSeconds({ range, missing }: Meta): number {

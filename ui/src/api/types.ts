@@ -19,6 +19,8 @@ export interface Meta {
     tier: Tier;
     step_ms: number;
     newest_ms: number | null;
+    /** When the agent began; what is before was never there. `null` if older windows had to go. */
+    started_ms: number | null;
     complete: boolean;
     missing: Missing[];
     folded: Folded;

@@ -163,7 +163,7 @@ export function Answered<T>({ asked, children }: { asked: Asked<T>; children: (d
 export function Banner({ meta, refusal }: { meta: Meta | null; refusal: Refusal | null }) {
     const lines: string[] = [];
     if (refusal !== null && meta !== null) lines.push(`${refusal.message}; this is from ${clock(meta.newest_ms ?? meta.range.to_ms)}.`);
-    const missing = meta?.missing.filter((part) => !isYouth(part)) ?? [];
+    const missing = meta?.missing.filter((part) => !isYouth(part, meta)) ?? [];
     if (meta !== null && !meta.complete && (missing.length > 0 || meta.missing.length === 0)) {
         const [first] = missing;
         if (first) {

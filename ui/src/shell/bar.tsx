@@ -119,9 +119,10 @@ const words = (): string => {
 
 /** A young agent knows of less than the range: that is told, and is nothing to be alarmed at. */
 function Since() {
-    const young = newest.value?.missing.find(isYouth);
+    const meta = newest.value;
+    const young = meta?.missing.find((part) => isYouth(part, meta));
     return young ? (
-        <span class="dim since" title={`Nothing is known of before: ${young.why}`}>
+        <span class="dim since" title={`Nothing is known of before: ${young.why}.`}>
             since {clockShort(young.range.to_ms)}
         </span>
     ) : null;

@@ -18,7 +18,7 @@ test("an agent with a token asks for it once, and then shows the page", async (t
     await chromium.axe();
     await page.getByLabel("Token").fill("another-token-altogether");
     await page.getByRole("button", { name: "Open" }).click();
-    await page.getByText("a token is asked for").waitFor();
+    await page.getByText("That is another token.").waitFor();
     await page.goto(agent.url);
     await page.getByLabel("Token").fill(TOKEN);
     await page.getByRole("button", { name: "Open" }).click();

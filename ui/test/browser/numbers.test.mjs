@@ -38,7 +38,7 @@ const table = (caption) => page.locator(`main table:has(caption:text-is("${capti
 async function rows(caption) {
     await table(caption).waitFor();
     return table(caption).evaluate((table) => {
-        const text = (cell) => cell.innerText.replace(/ [↑↓]$/, "").trim();
+        const text = (cell) => cell.innerText.replace(/\s*[↑↓]$/, "").trim();
         const titles = [...table.querySelectorAll("thead th")].map(text);
         return [...table.querySelectorAll("tbody tr")].map((row) => Object.fromEntries([...row.cells].map((cell, n) => [titles[n], text(cell)])));
     });

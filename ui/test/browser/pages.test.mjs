@@ -185,8 +185,7 @@ test("both ends of a request are one row, with what TCP said then, and its liter
     assert.ok(n >= 0, "a row with the times of both sides");
     await rows[n].locator("button").first().click();
     const detail = page.getByRole("complementary", { name: "One request" });
-    await detail.getByText("At the client").waitFor();
-    await detail.getByText("At the server").waitFor();
+    for (const side of ["client", "server"]) await detail.getByRole("heading", { name: `At the ${side}` }).waitFor();
     for (const words of ["arrived in the server's socket", "first byte of the request", "last byte of the response"]) {
         assert.equal(await detail.getByText(words).count(), 2, words);
     }

@@ -10,6 +10,7 @@ const meta = (missing: Missing[], to_ms = 100_000): Meta => ({
     tier: "10s",
     step_ms: 20_000,
     newest_ms: to_ms,
+    started_ms: null,
     complete: missing.length === 0,
     missing,
     folded: { operations: 0, rows: 0, edges: 0, misdated: 0 },
@@ -31,10 +32,12 @@ test("rates are taken over the time of which something is known", () => {
     assert.equal(knownSeconds(meta([])), 100);
 });
 
-test("an agent that did not run yet has lost nothing", () => {
-    assert.ok(isYouth(gap(0, 1, "the agent started at 03:33:00 UTC")));
-    assert.ok(!isYouth(gap(0, 1, "the agent did not run")));
-    assert.ok(!isYouth(gap(0, 1, "it is older than what is kept")));
+test("before it began an agent has lost nothing", () => {
+    const young = { ...meta([]), started_ms: 40_000 };
+    assert.ok(isYouth(gap(0, 40_000), young));
+    assert.ok(!isYouth(gap(0, 50_000), young));
+    assert.ok(!isYouth(gap(60_000, 70_000), young));
+    assert.ok(!isYouth(gap(0, 40_000), meta([])), "older windows had to go");
 });
 
 test("a curve fills its width from the first value that is known, and is broken where there is a gap", () => {
