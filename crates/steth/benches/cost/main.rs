@@ -26,6 +26,7 @@ mod report;
 mod servers;
 mod short_lived;
 mod stages;
+mod surroundings;
 mod throughput;
 mod tools;
 mod untouched;
@@ -153,6 +154,7 @@ fn main() -> anyhow::Result<()> {
         short_lived::program(&mut report, &plan)?;
         many_processes::turnover(&mut report, &plan)?;
         many_processes::crowd(&mut report, &plan)?;
+        many_processes::reloads(&mut report, &plan)?;
     }
     if wanted("visit") {
         many_processes::visit(&mut report, &plan)?;
