@@ -26,11 +26,45 @@ static __always_inline __u32 verdict_of(__u32 tgid)
 	return known ? *known : control.default_verdict;
 }
 
-/* Whether both ends are on this host, in one network namespace. An unconnected socket has no other end. */
+/* An address of 127.0.0.0/8 below ::ffff:0:0, or ::1. By value: the callers' stacks are nearly full. */
+static __always_inline bool is_loopback6(__u32 a, __u32 b, __u32 c, __u32 d)
+{
+	if (a | b)
+		return false;
+	return c ? c == bpf_htonl(0xffff) && (d & 0xff) == 127 : d == bpf_htonl(1);
+}
+
+/*
+ * Whether both ends are on this host, in one network namespace. An unconnected socket has no other end; but what is bound to a
+ * loopback address talks to nobody else. To an address of its own a host talks from that address, whatever the route says, which the
+ * socket need not remember.
+ */
 static __always_inline bool is_local(struct sock *sk, __u8 family)
 {
-	if (family == AF_INET && (sk->__sk_common.skc_daddr & 0xff) == 127)
-		return true;
+	__be32 here = sk->__sk_common.skc_rcv_saddr, there = sk->__sk_common.skc_daddr;
+	__u32 a, b, c, d;
+
+	if (family == AF_INET) {
+		if ((there & 0xff) == 127 || (here & 0xff) == 127 || (there && there == here))
+			return true;
+	} else {
+		a = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0];
+		b = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1];
+		c = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2];
+		d = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3];
+		if (is_loopback6(a, b, c, d))
+			return true;
+		if ((a | b | c | d) && a == sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0] &&
+		    b == sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1] &&
+		    c == sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2] &&
+		    d == sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3])
+			return true;
+		if (is_loopback6(sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0],
+				 sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1],
+				 sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2],
+				 sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]))
+			return true;
+	}
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & IFF_LOOPBACK;
 }
 

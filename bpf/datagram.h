@@ -126,6 +126,17 @@ static __always_inline bool read_destination(struct scratch *s, struct steth_des
 	return true;
 }
 
+/* Whether that is the loopback device's. Which other addresses are the host's own, nothing tells here. */
+static __always_inline bool is_local_destination(const struct steth_destination *to)
+{
+	__u32 address[4];
+
+	if (to->family == AF_INET)
+		return to->address[0] == 127;
+	__builtin_memcpy(address, to->address, sizeof(address));
+	return is_loopback6(address[0], address[1], address[2], address[3]);
+}
+
 /* Puts it behind the captured bytes. Returns its size; 0: not known. */
 static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
 {
@@ -150,6 +161,8 @@ __attribute__((noinline)) int count_destination(struct connection *c, struct scr
 		return 0;
 	if (control.rules & RULES_FAR_END || !read_destination(s, &key.to))
 		return 0;
+	if (control.skip_local && is_local_destination(&key.to))
+		return 0;
 	key.connection = c->id;
 	known = bpf_map_lookup_elem(&sent_to, &key);
 	if (!known) {
@@ -170,7 +183,8 @@ __attribute__((noinline)) int count_destination(struct connection *c, struct scr
 /*
  * The rows of connections, for a datagram of a socket without a far end. What it sends tells where to; what it receives does not
  * tell where from. So a client is answered by whom it has asked, and is observed as long as all of those are wanted. Of a
- * server nobody knows who asks: it is not observed where that matters. `here`: the socket's own port, which has not been excluded.
+ * server nobody knows who asks: it is not observed where that matters; where only those within the host are left out, it is, since
+ * whoever wants none of them at all binds it to an address. `here`: the socket's own port, which has not been excluded.
  */
 __attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratch *s, __u32 here, __u32 direction)
 {
@@ -200,6 +214,8 @@ __attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratc
 	}
 	if (c->role == STETH_ROLE_SERVER)
 		return wanted && !matters;
+	if (wanted && control.skip_local)
+		wanted = !is_local_destination(&to);
 	if (!wanted)
 		c->far_end = FAR_END_UNWANTED;
 	else if (c->far_end == FAR_END_UNKNOWN)
@@ -222,7 +238,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	located = locate_datagram(s);
 	if (located && !there && direction == STETH_SEND)
 		count_destination(c, s, length);
-	matters = !there && control.rules & RULES_FAR_END;
+	matters = !there && (control.rules & RULES_FAR_END || control.skip_local);
 	if (matters && !far_end_wanted(c, s, here, direction)) {
 		count(s, STETH_UNSELECTED, 1);
 		return;

@@ -2,10 +2,14 @@
 /*
  * Processes: a new image is reported with its arguments, because a short process is gone before user space can look; a
  * child inherits its parent's verdict before it can send anything; an end frees the verdict.
+ *
+ * Of whoever is not selected the ring says that there is a child, another image, an end, so that nobody is taken for who had
+ * the id before; and nothing of what that image is.
  */
 #ifndef STETH_PROCESS_H
 #define STETH_PROCESS_H
 
+#include "connection.h"
 #include "selection.h"
 
 #define EXECUTABLE_MAX 256
@@ -21,7 +25,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	struct scratch *s = scratch_of(IN_TASK);
 	struct exec_record *record;
 	unsigned long start, end;
-	bool contained;
+	bool contained, selected;
 	__u32 text = 0;
 	long length;
 
@@ -36,14 +40,15 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
+	selected = verdict_of(task->tgid) == VERDICT_CAPTURE;
 	/* Of a script, what runs it: that is what /proc/PID/exe says, too. */
-	length = bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp));
+	length = selected ? bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp)) : 0;
 	if (length > 1 && length <= EXECUTABLE_MAX)
 		text = length - 1;
 	record->exec.executable_length = text;
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
-	if (end > start) {
+	if (selected && end > start) {
 		__u64 size = end - start;
 		__u32 at = text & (EXECUTABLE_MAX - 1);
 

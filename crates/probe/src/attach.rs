@@ -26,7 +26,7 @@ pub struct Settings {
     pub capture_head: u32,
     /// Observe every process but those ignored (`true`), or only selected ones.
     pub observe_all: bool,
-    /// Which processes are observed. Those that run already are judged by the caller, with [`Probe::judge`]. If there are
+    /// Which processes are observed. Those that run already are judged by the caller, with [`Verdicts`](crate::Verdicts). If there are
     /// rules, whoever is not selected by them is not observed, `observe_all` or not.
     pub selection: Selection,
     /// Only connections with this port at either end; 0: all.

@@ -25,6 +25,7 @@ mod rings;
 mod rows;
 mod selection;
 mod sent;
+mod verdicts;
 mod whoami;
 #[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
@@ -35,6 +36,7 @@ pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Setting
 pub use inventory::Inventory;
 pub use selection::Selection;
 pub use sent::SENT_TO;
+pub use verdicts::Verdicts;
 
 /// The compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]

@@ -110,7 +110,7 @@ options! {
     identity.containers: bool = true;
     /// Their sockets, as cri:/run/containerd/containerd.sock or docker:/run/docker.sock. None: the usual places are looked at.
     identity.runtimes: Vec<String> = Vec::new();
-    /// The Kubernetes cluster that is asked whose an address is: auto (in a pod its service account, else KUBECONFIG or
+    /// The Kubernetes cluster that is asked whose an address is: auto (KUBECONFIG, else in a pod its service account, else
     /// ~/.kube/config, where there is one), off, a kubeconfig's path, or the API server's address.
     identity.kubernetes: String = "auto".to_owned();
     /// Only the pods of this node are followed, by its name. Empty: all of the cluster, since remote addresses are theirs.

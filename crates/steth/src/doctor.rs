@@ -3,7 +3,7 @@
 //! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
 use crate::configuration::Configuration;
-use crate::{say, selection, surroundings};
+use crate::{explain, say, surroundings};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,8 +26,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(pid) = args.explain {
         let configuration = args.config.as_deref().map_or_else(|| Ok(Configuration::default()), Configuration::read)?;
         say::print(
-            selection::explain(&configuration, pid, |id| surroundings::facts_of(&configuration.identity, id))?
-                .as_bytes(),
+            explain::explain(&configuration, pid, |id| surroundings::facts_of(&configuration.identity, id))?.as_bytes(),
         )?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -36,14 +36,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let selection = selection::of(&configuration)?;
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
-    let (probe, containers) = selection::attach(&Settings {
+    let (probe, judging) = selection::attach(&Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection,
         port: args.port.unwrap_or(0),
         ..Settings::default()
     })?;
-    let mut agent = Agent::start(probe, &configuration.identity, containers, &[])?;
+    let mut agent = Agent::start(probe, &configuration.identity, judging, &[])?;
     crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         adopt_children: !args.command.is_empty(),
         ..Settings::default()
     };
-    let (mut probe, containers) = selection::attach(&settings)?;
+    let (mut probe, judging) = selection::attach(&settings)?;
     if let Some(pid) = args.pid {
         anyhow::ensure!(probe.same_pids(), "--pid would select a stranger: {}", crate::agent::OTHER_PIDS);
         anyhow::ensure!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut pipeline = Pipeline::new(&configuration.pipeline()?, selected, Printer::new(args.json, slow));
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
-    let mut agent = Agent::start(probe, &configuration.identity, containers, &[])?;
+    let mut agent = Agent::start(probe, &configuration.identity, judging, &[])?;
     crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
 
     let until = args.time.map(|time| Instant::now() + time);

@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("wire", &["ledger"]), // pure: neither processes nor events
     ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
+    ("judge", &["event", "identity", "probe", "verdict"]),
     ("containers", &[]),
     ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
@@ -35,6 +36,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
             "event",
             "flow",
             "identity",
+            "judge",
             "kubernetes",
             "ledger",
             "pcap",

@@ -27,6 +27,7 @@ mod servers;
 mod short_lived;
 mod stages;
 mod store;
+mod surroundings;
 mod throughput;
 mod tools;
 mod untouched;
@@ -155,6 +156,7 @@ fn main() -> anyhow::Result<()> {
         short_lived::program(&mut report, &plan)?;
         many_processes::turnover(&mut report, &plan)?;
         many_processes::crowd(&mut report, &plan)?;
+        many_processes::reloads(&mut report, &plan)?;
     }
     if wanted("visit") {
         many_processes::visit(&mut report, &plan)?;
