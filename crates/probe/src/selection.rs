@@ -1,12 +1,11 @@
 //! Who is observed: the rules' tables, and the verdicts of single processes.
 
-use crate::attach::{CAPTURE, IGNORE, Probe, ProbeError};
+use crate::attach::{CAPTURE, IGNORE, Probe};
+use crate::error::ProbeError;
 use crate::rows;
-use crate::skeleton::SockTracepointsSkel;
-use crate::verdicts::{Epoch, Verdicts, raise};
+use crate::side::{Mapped, Side};
+use crate::verdicts::{Verdicts, raise};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
-use std::os::fd::AsFd;
-use std::sync::atomic::AtomicU32;
 use steth_verdict::{Connections, ROWS, Rules};
 
 /// What is observed, as it can change while the agent runs.
@@ -44,40 +43,28 @@ impl Probe {
     /// # Errors
     /// When the kernel's table is full.
     pub fn select(&mut self, pid: u32) -> Result<(), ProbeError> {
-        let set = self.skel.maps.verdicts.update(&pid.to_ne_bytes(), &CAPTURE.to_ne_bytes(), MapFlags::ANY);
-        set.map_err(|error| Self::refused("another selected process", &error))?;
+        let set = self.side.verdicts.update(&pid.to_ne_bytes(), &CAPTURE.to_ne_bytes(), MapFlags::ANY);
+        set.map_err(|error| ProbeError::refused("another selected process", &error))?;
         self.judged();
         Ok(())
     }
 
     /// Verdicts that sockets remember are looked up anew.
     pub fn judged(&mut self) {
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            let epoch = &raw mut control.control.epoch;
-            // SAFETY: an aligned 32-bit integer in a mapping that lives as long as the skeleton; the kernel side changes it by an
-            // atomic addition, so it must be an atomic one here too.
-            raise(unsafe { AtomicU32::from_ptr(epoch) });
-        }
+        raise(self.side.epoch());
     }
 
     /// The tables of verdicts, for whoever judges: they may be written from any thread, and go on being the kernel side's.
     ///
     /// # Errors
     /// When the process has no descriptor or no memory left for them.
-    pub fn verdicts(&mut self) -> Result<Verdicts, ProbeError> {
-        let maps = &self.skel.maps;
-        let handle = |map: &libbpf_rs::MapMut<'_>| {
-            MapHandle::try_from(map).map_err(|error| Self::refused("another handle of a table", &error))
+    pub fn verdicts(&self) -> Result<Verdicts, ProbeError> {
+        let handle = |map: &MapHandle| {
+            MapHandle::try_from(map).map_err(|error| ProbeError::refused("another handle of a table", &error))
         };
-        let (processes, containers) = (handle(&maps.verdicts)?, handle(&maps.containers)?);
-        let descriptor = maps.data_control.as_fd().try_clone_to_owned();
-        let control = descriptor.map_err(|error| Self::broken(&format!("a descriptor: {error}")))?;
-        let Some(data) = self.skel.maps.data_control_data.as_deref_mut() else {
-            return Err(Self::broken("the object has no control section"));
-        };
-        let at = (&raw const data.control.epoch).addr() - (&raw const *data).addr();
-        let epoch = Epoch::map(&control, at).map_err(|error| Self::broken(&format!("mapping the control: {error}")))?;
-        Ok(Verdicts { processes, containers, epoch })
+        let control = Mapped::map(&self.side.map(".data.control")?);
+        let control = control.map_err(|error| ProbeError::broken(&format!("mapping the settings: {error}")))?;
+        Ok(Verdicts { processes: handle(&self.side.verdicts)?, containers: handle(&self.side.containers)?, control })
     }
 
     /// From now on new images and connections are judged by these rules, those that are open once [`Probe::judged`] was called.
@@ -86,10 +73,8 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses a table; the old rules stay in force.
     pub fn apply(&mut self, selection: &Selection) -> Result<(), ProbeError> {
-        put(&mut self.skel, selection)?;
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
-        }
+        put(&mut self.side, selection)?;
+        self.side.control().control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
         Ok(())
     }
 }
@@ -99,28 +84,22 @@ const CONTAINER: u32 = 1 << 16;
 const CONTAINER_INCLUDES: u32 = 1 << 17;
 
 /// Writes the tables into the half that is not in use, then makes it the one that is.
-pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> Result<(), ProbeError> {
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
-    let generation = (control.control.rules >> 31) ^ 1;
+pub(crate) fn put(side: &mut Side, selection: &Selection) -> Result<(), ProbeError> {
+    let generation = (side.control().control.rules >> 31) ^ 1;
     let mut rules = generation << 31;
-    rules |= rows::put(skel, generation, &selection.connections)?;
+    rules |= rows::put(side, generation, &selection.connections)?;
     if selection.rules.have_containers() {
         rules |= CONTAINER | if selection.rules.judge_outside().selected { 0 } else { CONTAINER_INCLUDES };
     }
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
     for (n, table) in selection.rules.tables().enumerate() {
         let Some(table) = table else { continue };
         let index = generation * 2 * ROWS as u32 + n as u32;
-        skel.maps
-            .automata
+        side.automata
             .update(&index.to_ne_bytes(), &table.to_bytes(), MapFlags::ANY)
-            .map_err(|error| Probe::refused("the table of a rule", &error))?;
+            .map_err(|error| ProbeError::refused("the table of a rule", &error))?;
         rules |= 1 << n;
     }
+    let control = side.control();
     control.control.skip_unix = selection.skip_unix.into();
     control.control.skip_local = selection.skip_local.into();
     control.control.sampling = selection.connections.sampling;

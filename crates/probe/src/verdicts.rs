@@ -1,20 +1,18 @@
 //! The verdicts of single processes and containers: tables of the kernel side that whoever judges writes, on a thread of its own.
 
-use crate::attach::{CAPTURE, IGNORE, Probe, ProbeError};
-use crate::ring;
+use crate::attach::{CAPTURE, IGNORE};
+use crate::error::ProbeError;
+use crate::side::{Control, Mapped};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
-use std::io;
-use std::os::fd::OwnedFd;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use steth_event::CONTAINER_ID;
 
-/// The tables of verdicts. They are the attached [`Probe`]'s, and may outlive it.
+/// The tables of verdicts. They are the attached [`Probe`](crate::Probe)'s, and may outlive it.
 #[derive(Debug)]
 pub struct Verdicts {
     pub(crate) processes: MapHandle,
     pub(crate) containers: MapHandle,
-    pub(crate) epoch: Epoch,
+    pub(crate) control: Mapped<Control>,
 }
 
 impl Verdicts {
@@ -27,7 +25,7 @@ impl Verdicts {
         let key = pid.to_ne_bytes();
         if selected {
             let set = self.processes.update(&key, &CAPTURE.to_ne_bytes(), MapFlags::ANY);
-            set.map_err(|error| Probe::refused("another selected process", &error))
+            set.map_err(|error| ProbeError::refused("another selected process", &error))
         } else {
             // It may not have been there.
             let _ = self.processes.delete(&key);
@@ -51,7 +49,7 @@ impl Verdicts {
 
     /// Verdicts that sockets remember are looked up anew.
     pub fn judged(&self) {
-        raise(self.epoch.value());
+        raise(self.control.epoch());
     }
 
     /// The verdict of a container, by the rows of containers: it holds for images that processes in it become from now on, and for
@@ -63,7 +61,7 @@ impl Verdicts {
     pub fn judge_container(&self, id: &[u8; CONTAINER_ID], selected: bool) -> Result<(), ProbeError> {
         let verdict = if selected { CAPTURE } else { IGNORE };
         let set = self.containers.update(&id[..CONTAINER_ID / 2], &verdict.to_ne_bytes(), MapFlags::ANY);
-        set.map_err(|error| Probe::refused("another container's verdict", &error))
+        set.map_err(|error| ProbeError::refused("another container's verdict", &error))
     }
 
     /// The container is undecided again.
@@ -76,37 +74,4 @@ impl Verdicts {
 /// The kernel side raises it too, when the verdict of a process changes with its image.
 pub(crate) fn raise(epoch: &AtomicU32) {
     epoch.fetch_add(1, Ordering::Relaxed);
-}
-
-/// The epoch that is stamped on the verdicts of sockets, in a mapping of its own.
-#[derive(Debug)]
-pub(crate) struct Epoch {
-    page: NonNull<u8>,
-    length: usize,
-    at: usize,
-}
-
-// SAFETY: the mapping belongs to this value alone, is not tied to a thread, and is only used through an atomic integer.
-unsafe impl Send for Epoch {}
-
-impl Epoch {
-    /// Maps the section `control`, in which it is at this offset.
-    pub(crate) fn map(control: &OwnedFd, at: usize) -> io::Result<Self> {
-        let length = at + size_of::<u32>();
-        let page = ring::mmap(control, length, libc::PROT_READ | libc::PROT_WRITE, 0)?;
-        Ok(Self { page, length, at })
-    }
-
-    fn value(&self) -> &AtomicU32 {
-        // SAFETY: within the mapping, which begins at a page and lives as long as this value; the offset is that of a 32-bit
-        // integer of the section. Everybody else changes it atomically too.
-        unsafe { AtomicU32::from_ptr(self.page.as_ptr().add(self.at).cast()) }
-    }
-}
-
-impl Drop for Epoch {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `map` with this length, and not used any more.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), self.length) };
-    }
 }

@@ -11,6 +11,7 @@ mod crowded;
 mod deadlines;
 mod doctor;
 mod explain;
+mod hooks;
 mod listeners;
 mod losses;
 mod map;

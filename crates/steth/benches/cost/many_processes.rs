@@ -154,7 +154,8 @@ pub(crate) fn turnover(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
             std::thread::scope(|scope| -> anyhow::Result<()> {
                 let work: Vec<_> = if connect {
                     let cpus = 0..=server_cpu();
-                    cpus.map(|cpu| scope.spawn(|| talkers(cpu, &short, redis.port, &stop, &lives))).collect()
+                    let (short, port, stop, lives) = (&short, redis.port, &stop, &lives);
+                    cpus.map(|cpu| scope.spawn(move || talkers(cpu, short, port, stop, lives))).collect()
                 } else {
                     vec![scope.spawn(|| churn(&stop, &lives))]
                 };
