@@ -66,6 +66,11 @@ pub(crate) trait Detail {
     /// `error.type` of a response with this status, as seen from `side`; `None` if it is no error.
     fn error_type<'a>(&self, status: Status, side: Side, names: &'a Names) -> Option<Cow<'a, str>>;
 
+    /// See [`Exchange::status_name`].
+    fn status_name(&self, _status: Status, _names: &Names) -> Option<&'static str> {
+        None
+    }
+
     /// See [`Exchange::summary`].
     fn summary(&self) -> Option<Name> {
         None

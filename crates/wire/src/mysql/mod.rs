@@ -45,6 +45,8 @@ mod request;
 mod tests;
 
 pub use attributes::Attributes;
+#[cfg(test)]
+pub(crate) use attributes::{ERRORS, MARIADB_ERRORS};
 
 use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State, Transport};

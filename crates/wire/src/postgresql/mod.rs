@@ -42,6 +42,8 @@ mod server;
 mod tests;
 
 pub use attributes::Attributes;
+#[cfg(test)]
+pub(crate) use attributes::CONDITIONS;
 
 use crate::parser::{Begin, Parser};
 use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State, Transport};
