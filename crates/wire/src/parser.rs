@@ -10,7 +10,8 @@ pub(crate) trait Begin: Parser + Sized {
     /// A connection that is about to begin, or is joined under way.
     fn new(transport: Transport) -> Self;
 
-    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`.
+    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`. Of a socket for DNS it is
+    /// the service that has the socket.
     fn to_service(transport: Transport, _service: &[u8], _routing: &Arc<Routing>, _names: &mut Names) -> Self {
         Self::new(transport)
     }

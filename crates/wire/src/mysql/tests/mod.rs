@@ -291,3 +291,21 @@ fn an_error_has_the_name_that_its_server_gives_it() {
         assert_eq!(kit.attribute(0, "steth.status.name"), None);
     }
 }
+
+#[test]
+fn a_schema_that_is_chosen_among_other_statements_is_in_use_behind_them() {
+    for (text, schema) in [
+        ("SELECT 1; USE x", Some("x")),
+        ("USE x; SELECT 1", Some("x")),
+        ("use x; use y;", Some("y")),
+        ("SELECT 'a; USE x'; SELECT 1", Some("shop")),
+        ("SELECT 1; USE `a``b`", None),
+    ] {
+        let mut kit = Kit::default();
+        kit.response(greeting("8.0.36"));
+        kit.ask(login(0, "shop"), packet(2, OK));
+        kit.ask(query(text), packet(1, OK));
+        kit.ask(PING, packet(1, OK));
+        assert_eq!(kit.attribute(2, "db.namespace").as_deref(), schema, "{text}");
+    }
+}
