@@ -260,8 +260,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		}
 		if (locate(s))
 			captured = infer(c, s, length, direction);
-		else if (++c->tries >= TRIES_MAX)
-			c->flags |= CONNECTION_L4;
+		else
+			count_try(c, length);
 		if (!captured) {
 			transfer_l4(c, s, &t);
 			return;
