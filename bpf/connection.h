@@ -121,8 +121,15 @@ static __always_inline __u8 transport_of(struct sock *sk)
 	return protocol == IPPROTO_UDP ? IPPROTO_UDP : TRANSPORT_OTHER;
 }
 
-/* Messages that no protocol wanted before a connection counts as unknown. */
-#define TRIES_MAX 8
+/*
+ * What messages that no protocol wanted cost before a connection counts as unknown. Short ones cost little: keep-alives and
+ * acknowledgements tell nothing, and what comes behind them may.
+ */
+#define TRIES_MAX 32
+#define TRY 4
+#define TRY_SHORT 1
+#define SHORT_MESSAGE 16 /* bytes */
+#define TRIES_BACK (2 * TRY) /* what each window gives back: a pool's connection may be of use hours later */
 /* In their place: user space has given the connection up for good. */
 #define TRIES_OPAQUE 0xff
 
@@ -134,17 +141,18 @@ static __always_inline bool may_be_analysed(__u8 transport, __u32 protocols)
 	return transport == IPPROTO_UDP ? protocols & 1u << STETH_PROTOCOL_DNS : protocols;
 }
 
-/*
- * Other protocols are wanted than when this connection was last looked at. One that goes on is left alone; one that was
- * switched off is as if it had never been told; and what was none of those before may be one of these.
- */
-static __always_inline void analyse_anew(struct connection *c, __u32 protocols)
+/* A message of `length` bytes was of no protocol. */
+static __always_inline void count_try(struct connection *c, __u32 length)
 {
-	c->protocols = protocols;
-	if (c->tries == TRIES_OPAQUE || (c->protocol && protocols & 1u << (c->protocol & 31)))
-		return;
+	c->tries += length > SHORT_MESSAGE ? TRY : TRY_SHORT;
+	if (c->tries >= TRIES_MAX)
+		c->flags |= CONNECTION_L4;
+}
+
+/* From here on it is as if nothing had been told of its protocol. */
+static __always_inline void begin_anew(struct connection *c, __u32 protocols)
+{
 	c->protocol = STETH_PROTOCOL_UNKNOWN;
-	c->tries = 0;
 	c->prefix_length[0] = c->prefix_length[1] = 0;
 	c->body_end[0] = c->body_end[1] = 0;
 	c->frame_end = 0;
@@ -158,6 +166,33 @@ static __always_inline void analyse_anew(struct connection *c, __u32 protocols)
 		c->flags |= CONNECTION_L4;
 }
 
+/*
+ * Other protocols are wanted than when this connection was last looked at. One that goes on is left alone; one that was
+ * switched off is as if it had never been told; and what was none of those before may be one of these.
+ */
+static __always_inline void analyse_anew(struct connection *c, __u32 protocols)
+{
+	c->protocols = protocols;
+	if (c->tries == TRIES_OPAQUE || (c->protocol && protocols & 1u << (c->protocol & 31)))
+		return;
+	c->tries = 0;
+	begin_anew(c, protocols);
+}
+
+/*
+ * Once a window, beside what a transfer may be doing: some of the tries come back. The flags are a transfer's, so the next call judges
+ * the socket anew, and finds that there are any.
+ */
+static __always_inline void give_tries_back(struct connection *c)
+{
+	__u8 tries = c->tries;
+
+	if (c->protocol || !tries || tries == TRIES_OPAQUE || c->transport == IPPROTO_UDP)
+		return;
+	c->tries = tries > TRIES_BACK ? tries - TRIES_BACK : 0;
+	c->epoch = control.epoch - 1;
+}
+
 /* The verdict for this task and the rules of now. */
 static __noinline int judge_socket(struct connection *c, struct sock *sk, __u32 tgid)
 {
@@ -169,7 +204,28 @@ static __noinline int judge_socket(struct connection *c, struct sock *sk, __u32 
 	c->verdict = socket_wanted(sk, c->family) ? verdict_of(tgid) : VERDICT_IGNORE;
 	if (c->protocols != protocols)
 		analyse_anew(c, protocols);
+	else if (c->flags & CONNECTION_L4 && c->tries < TRIES_MAX && may_be_analysed(c->transport, protocols))
+		begin_anew(c, protocols);
 	return 0;
+}
+
+/* Ports from here on are those that the kernel chooses by itself (ip_local_port_range). */
+#define CHOSEN_PORTS 32768
+
+/*
+ * Who has called, of a connection whose beginning was not seen. A port that connect() has chosen is marked as such
+ * (__inet_hash_connect() sets `fastreuse` to -1), one that bind() has taken is not, and accepted sockets have their listener's.
+ * A client may have bound its own, too; then it mostly let the kernel choose.
+ */
+static __always_inline __u8 bound_role(struct sock *sk)
+{
+	struct inet_bind_bucket *bucket = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
+
+	if (!bucket)
+		return STETH_ROLE_UNKNOWN;
+	if (BPF_CORE_READ(bucket, fastreuse) < 0)
+		return STETH_ROLE_CLIENT;
+	return sk->__sk_common.skc_num < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
 }
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
@@ -191,6 +247,10 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->protocols = control.protocols;
 	if (!may_be_analysed(transport, c->protocols))
 		c->flags |= CONNECTION_L4;
+	if (transport == IPPROTO_TCP && sk->__sk_common.skc_state != TCP_CLOSE && sk->__sk_common.skc_state != TCP_SYN_SENT) {
+		c->role = bound_role(sk);
+		c->role_source = c->role ? STETH_ROLE_BOUND : STETH_ROLE_UNSEEN;
+	}
 	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
 	barrier();
 	c->id = number_of(sk);

@@ -263,8 +263,8 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 		}
 		if (locate(s))
 			captured = infer(c, s, length, direction);
-		else if (++c->tries >= TRIES_MAX)
-			c->flags |= CONNECTION_L4;
+		else
+			count_try(c, length);
 		if (!captured) {
 			transfer_l4(c, s, &t);
 			return;

@@ -165,7 +165,11 @@ struct unix_sock {
 	struct unix_address *addr;
 	struct sock *peer;
 };
+struct inet_bind_bucket {
+	__s8 fastreuse;
+};
 struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
 	const void *icsk_ulp_ops;
 	__u8 icsk_ca_state : 5;
 };

@@ -253,7 +253,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	}
 	if (!c->protocol) {
 		if (is_group_port(here) || is_group_port(there) ||
-		    (here != DNS_PORT && there != DNS_PORT && ++c->tries >= TRIES_MAX))
+		    (here != DNS_PORT && there != DNS_PORT && (c->tries += TRY) >= TRIES_MAX))
 			c->flags |= CONNECTION_L4;
 		count(s, STETH_L4_CHUNKS, 1);
 		count(s, STETH_L4_BYTES, length);

@@ -33,6 +33,7 @@ enum steth_role_source {
 	STETH_ROLE_UNSEEN = 0,
 	STETH_ROLE_STATE = 1,   /* SYN_SENT or SYN_RECV to ESTABLISHED was seen */
 	STETH_ROLE_REQUEST = 2, /* whoever sent the first request */
+	STETH_ROLE_BOUND = 3,   /* older than the agent: by who chose its port, connect() or somebody before it. Better than a request */
 };
 
 /* Protocol numbers, the same in crates/wire. */

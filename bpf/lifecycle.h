@@ -205,6 +205,8 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 			c->flags |= CONNECTION_L4;
 		bpf_map_delete_elem(&demoted, &id);
 	}
+	if (control.sweep_books)
+		give_tries_back(c);
 	if (!control.sweep_books || (!(c->flags & CONNECTION_ANNOUNCED) && !has_books(sk, c)) || !tell(sk, c, s, now))
 		return;
 	at.sent = c->offset[STETH_SEND];

@@ -45,6 +45,16 @@ static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
 }
 
 /*
+ * Whether what is known of the connection is better than this guess, which says that who was called has asked. Where requests look
+ * like replies, less is enough.
+ */
+static __always_inline bool contradicts(const struct connection *c, __u32 guess)
+{
+	return c->role_source == STETH_ROLE_STATE ||
+	       (c->role_source == STETH_ROLE_BOUND && steth_is_ambiguous(guess));
+}
+
+/*
  * The first bytes of a message on a connection without a protocol. Returns the number of bytes looked at, which are at
  * s->data; 0 if this message is of no protocol, so far as can be told.
  */
@@ -74,8 +84,16 @@ OF_CONNECTION(infer, (__u32 length, __u8 direction), (length, direction))
 		__u8 role = (direction == STETH_SEND) == STETH_GUESS_REQUEST(guess) ? STETH_ROLE_CLIENT : STETH_ROLE_SERVER;
 
 		if (c->role != role) {
-			c->role = role;
-			c->role_source = STETH_ROLE_REQUEST;
+			/* What may be either, who has called tells. */
+			if (c->role && c->role_source == STETH_ROLE_BOUND && steth_is_either(&s->walk, guess)) {
+				role = c->role;
+			} else if (c->role && contradicts(c, guess)) {
+				count_try(c, length);
+				return 0;
+			} else {
+				c->role = role;
+				c->role_source = STETH_ROLE_REQUEST;
+			}
 		}
 		c->budget[STETH_SEND] = steth_turn_budget(STETH_GUESS_PROTOCOL(guess), role == STETH_ROLE_CLIENT);
 		c->budget[STETH_RECEIVE] = steth_turn_budget(STETH_GUESS_PROTOCOL(guess), role == STETH_ROLE_SERVER);
@@ -86,8 +104,7 @@ OF_CONNECTION(infer, (__u32 length, __u8 direction), (length, direction))
 		return got;
 	}
 	default:
-		if (++c->tries >= TRIES_MAX)
-			c->flags |= CONNECTION_L4;
+		count_try(c, length);
 		return 0;
 	}
 }

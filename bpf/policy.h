@@ -2,8 +2,9 @@
 /*
  * How much of a message is copied, per protocol. Plain C over a buffer, compiled natively too, like infer.h.
  *
- * The rule behind the numbers: what is needed to count every exchange and name its status is copied, bodies are not. Small
- * messages are copied whole anyway, because a copy of up to 1 KiB costs the same as one of 64 bytes.
+ * The rule behind the numbers: what is needed to count every exchange is copied, and what names its status where that stands at the
+ * beginning; bodies are not. MySQL and PostgreSQL say behind the rows whether all went well: of an answer beyond a record's 15 KiB the
+ * status is unknown. Small messages are copied whole anyway, because a copy of up to 1 KiB costs the same as one of 64 bytes.
  */
 #ifndef STETH_POLICY_H
 #define STETH_POLICY_H

@@ -145,6 +145,16 @@ def mysql():
     long = query(b"SELECT '" + b"x" * 100 + b"'")
     start = [(RESPONSE, greeting), (REQUEST, login(1 << 5)), (RESPONSE, packet(2, ok))]
     seed("compressed", *start, (REQUEST, frame(0, ping)), (RESPONSE, frame(1, packet(1, ok))), (REQUEST, frame(0, zlib.compress(long), len(long))), (RESPONSE, frame(1, zlib.compress(rows), len(rows))))
+    begin = [(RESPONSE, greeting), (REQUEST, login(1 << 26)), (RESPONSE, packet(2, ok))]
+    magic = b"\x28\xb5\x2f\xfd"
+    # A frame of one raw block; many blocks of one repeated byte behind a window of 2 GiB; a block of many long repetitions.
+    raw = magic + b"\x20" + bytes([len(long)]) + struct.pack("<I", len(long) << 3 | 1)[:3] + long
+    seed("zstd", *begin, (REQUEST, frame(0, raw, len(long))), (RESPONSE, frame(1, packet(1, ok))))
+    bomb = magic + b"\x00\xa8" + b"\x02\x00\x10x" * 60 + b"\x01\x00\x00"
+    seed("zstd_bomb", *begin, (REQUEST, frame(0, bomb, 200)), (RESPONSE, frame(1, packet(1, ok))))
+    block = b"\x20abcd\x81\x90\x54\x00\x00\x34" + bytes(800) + b"\x01"
+    bomb = magic + b"\x00\x50\x82\x00\x00x" + struct.pack("<I", len(block) << 3 | 5)[:3] + block
+    seed("zstd_bomb_of_sequences", *begin, (REQUEST, frame(0, bomb, 200)), (RESPONSE, frame(1, packet(1, ok))))
     seed("compressed_lost", *start, (REQUEST, frame(0, ping)), (RESPONSE, frame(1, b"x" * 20, 500)[:15]), (RESPONSE | 8, b"s" * 99), (REQUEST, frame(0, ping)), (RESPONSE, frame(1, packet(1, ok))))
 
 

@@ -5,24 +5,25 @@
 #include "walk.h"
 
 /*
- * DNS: header and first label of a message of `length` bytes, at b + `at`: a known operation, one question, no more records
- * than there is room for, nothing in a query that only a response has.
+ * DNS: header and first label of a message of `length` bytes, at b + `at`: a known operation, one question or a few, no more
+ * records than there is room for, nothing in a query that only a response has.
  */
 STETH_INLINE __u32 steth_infer_dns_message(const __u8 *b, const __u32 at, __u32 length)
 {
 	__u8 high = b[at + 2], low = b[at + 3], opcode = high >> 3 & 15;
 	__u32 answers = b[at + 6] << 8 | b[at + 7], authority = b[at + 8] << 8 | b[at + 9];
-	__u32 additional = b[at + 10] << 8 | b[at + 11];
+	__u32 additional = b[at + 10] << 8 | b[at + 11], questions = b[at + 5];
 	int request = !(high >> 7), truncated = high >> 1 & 1;
 
-	if ((opcode != 0 && opcode != 4 && opcode != 5) || low & 0x40 || b[at + 4] != 0 || b[at + 5] != 1 || b[at + 12] > 63)
+	if ((opcode != 0 && opcode != 4 && opcode != 5) || low & 0x40 || b[at + 4] != 0 || !questions || questions > 4 ||
+	    b[at + 12] > 63)
 		return STETH_GUESS_NO;
 	if (request && (low & 0x8f || truncated))
 		return STETH_GUESS_NO;
 	if (request && opcode == 0 && (high & 4 || answers || authority > 1))
 		return STETH_GUESS_NO;
 	/* A question takes 5 bytes at least, a record 11; a truncated response may announce what it does not have. */
-	if (!truncated && 12 + 5 + 11 * (answers + authority + additional) > length)
+	if (!truncated && 12 + 5 * questions + 11 * (answers + authority + additional) > length)
 		return STETH_GUESS_NO;
 	return STETH_GUESSED(STETH_PROTOCOL_DNS, request);
 }
@@ -42,7 +43,7 @@ STETH_INLINE __u32 steth_infer_dns(const struct steth_walk *walk)
 	if (n < 2)
 		return STETH_GUESS_MORE;
 	length = b[0] << 8 | b[1];
-	if (length < STETH_DNS_LEAST || (n > 6 && b[6] != 0) || (n > 7 && b[7] != 1))
+	if (length < STETH_DNS_LEAST || (n > 6 && b[6] != 0) || (n > 7 && (!b[7] || b[7] > 4)))
 		return STETH_GUESS_NO;
 	return n < 15 ? STETH_GUESS_MORE : steth_infer_dns_message(b, 2, length);
 }

@@ -35,17 +35,47 @@ STETH_INLINE int steth_is_verb(__u32 letters)
 	case VERB('d', 'e', 's', 'c'):
 	case VERB('l', 'o', 'a', 'd'):
 	case VERB('k', 'i', 'l', 'l'):
+	case VERB('p', 'r', 'e', 'p'):
+	case VERB('e', 'x', 'e', 'c'):
+	case VERB('d', 'e', 'a', 'l'):
+	case VERB('f', 'l', 'u', 's'):
+	case VERB('g', 'r', 'a', 'n'):
+	case VERB('r', 'e', 'v', 'o'):
+	case VERB('a', 'n', 'a', 'l'):
+	case VERB('o', 'p', 't', 'i'):
+	case VERB('c', 'h', 'e', 'c'):
+	case VERB('v', 'a', 'l', 'u'):
+	case VERB('t', 'a', 'b', 'l'):
+	case VERB('h', 'a', 'n', 'd'):
+	case VERB('b', 'a', 'c', 'k'):
+	case VERB('g', 'e', 't', ' '):
+	case VERB('r', 'e', 'n', 'a'):
+	case VERB('c', 'h', 'a', 'n'):
+	case VERB('r', 'e', 's', 'e'):
+	case VERB('p', 'u', 'r', 'g'):
+	case VERB('b', 'i', 'n', 'l'):
+	case VERB('i', 'n', 's', 't'):
+	case VERB('u', 'n', 'i', 'n'):
+	case VERB('s', 'i', 'g', 'n'):
+	case VERB('r', 'e', 's', 'i'):
+	case VERB('r', 'e', 'p', 'a'):
+	case VERB('h', 'e', 'l', 'p'):
+	case VERB('c', 'l', 'o', 'n'):
+	case VERB('s', 'h', 'u', 't'):
+	case VERB('s', 't', 'o', 'p'):
 		return 1;
 	default:
-		return 0;
+		/* "xa ", "do " */
+		return letters >> 8 == VERB(0, 'x', 'a', ' ') || letters >> 8 == VERB(0, 'd', 'o', ' ');
 	}
 #undef VERB
 }
 
-/* Blanks and brackets, then four letters; `line` collects them. `digits` is where the payload ends. */
+/* Blanks and brackets, then a comment or four letters; `line` collects them. `digits` is where the payload ends. */
 static long steth_verb_step(__u64 i, struct steth_walk **at)
 {
 	struct steth_walk *walk = *at;
+	bool comment;
 	__u8 c;
 
 	if (walk->at >= STETH_PREFIX || walk->at >= walk->digits)
@@ -59,9 +89,11 @@ static long steth_verb_step(__u64 i, struct steth_walk **at)
 	if (!walk->state && (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '('))
 		return 0;
 	walk->line = walk->line << 8 | (c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-	if (++walk->state < 4)
+	walk->state++;
+	comment = walk->state == 1 ? c == '#' : walk->state == 2 && (walk->line == ('/' << 8 | '*') || walk->line == ('-' << 8 | '-'));
+	if (walk->state < 4 && !comment)
 		return 0;
-	if (steth_is_verb(walk->line))
+	if (comment || steth_is_verb(walk->line))
 		walk->guess = STETH_GUESSED(STETH_PROTOCOL_MYSQL, 1);
 	return 1;
 }
@@ -71,6 +103,24 @@ static long steth_verb_step(__u64 i, struct steth_walk **at)
 		return STETH_GUESS_MORE; \
 	if (!(condition))                \
 		return STETH_GUESS_NO;
+
+/*
+ * What a server answers to a keep-alive, and to whatever else has nothing to tell: the packet OK with number 1, no row affected, no
+ * number inserted, no warning.
+ */
+STETH_INLINE __u32 steth_infer_mysql_fine(const __u8 *b, __u32 n)
+{
+	WANT(3, b[0] == 7 && b[1] == 0)
+	WANT(4, b[4] == 0)
+	WANT(5, b[5] == 0)
+	WANT(6, b[6] == 0)
+	/* In a transaction or not, committing by itself or not; the session's state has changed or not. */
+	WANT(7, b[7] < 4)
+	WANT(8, b[8] == 0 || b[8] == 0x40)
+	WANT(9, b[9] == 0)
+	WANT(10, b[10] == 0)
+	return STETH_GUESSED(STETH_PROTOCOL_MYSQL, 0);
+}
 
 /*
  * A frame of the compressed protocol with number 0, `length` bytes long: it holds a packet as it is, whose length fits; or
@@ -106,8 +156,8 @@ STETH_INLINE __u32 steth_infer_mysql_frame(const __u8 *b, __u32 n, __u32 length)
 }
 
 /*
- * MySQL: the server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement behind
- * them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that
+ * MySQL: the server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement or a comment
+ * behind them, or COM_STMT_EXECUTE, compressed or not; or the server's shortest answer. All but that one are packets with number 0 and a length that fits: below 16 KiB, so that
  * the second byte of most text is none.
  */
 STETH_INLINE __u32 steth_infer_mysql(struct steth_walk *walk)
@@ -119,6 +169,8 @@ STETH_INLINE __u32 steth_infer_mysql(struct steth_walk *walk)
 	WANT(1, b[1] < 0x40)
 	WANT(2, b[2] == 0)
 	length = b[0] | (__u32)b[1] << 8;
+	if (n > 3 && b[3] == 1)
+		return steth_infer_mysql_fine(b, n);
 	WANT(3, b[3] == 0 && length >= 5)
 	WANT(4, 1)
 	if (b[4] != 0x0a && b[4] != 0x03 && b[4] != 0x16 && b[4] != 0x17)

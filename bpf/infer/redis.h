@@ -4,9 +4,13 @@
 
 #include "walk.h"
 
-/* 0: marker, 1: digits, 2: line feed; then the same once more. */
+/*
+ * 0: marker, 1: digits, 2: line feed; then the same once more. Then the first element: 3: its first byte; 4: behind the first letter of
+ * "pmessage" and "smessage"; 5: in "message", of which `digits` bytes were there.
+ */
 static long steth_resp_step(__u64 i, struct steth_walk **at)
 {
+	static const char message[8] = { 'm', 'e', 's', 's', 'a', 'g', 'e', '\r' };
 	struct steth_walk *walk = *at;
 	__u8 c;
 
@@ -17,7 +21,7 @@ static long steth_resp_step(__u64 i, struct steth_walk **at)
 	c = walk->b[walk->at++ & (STETH_PREFIX - 1)];
 	switch (walk->state) {
 	case 0:
-		if (c != (walk->line ? '$' : '*'))
+		if (walk->line ? c != '$' : c != '*' && c != '>')
 			return 1;
 		walk->state = 1;
 		walk->digits = 0;
@@ -29,20 +33,46 @@ static long steth_resp_step(__u64 i, struct steth_walk **at)
 			return 1;
 		walk->state = 2;
 		return 0;
-	default:
+	case 2:
 		if (c != '\n')
 			return 1;
-		if (walk->line) {
-			walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 1);
-			return 1;
-		}
+		walk->digits = 0;
+		walk->state = walk->line ? 3 : 0;
 		walk->line = 1;
-		walk->state = 0;
 		return 0;
+	case 3:
+		if (c != 'm' && c != 'p' && c != 's') {
+			if ((c | 0x20) < 'a' || (c | 0x20) > 'z')
+				return 1;
+			break;
+		}
+		walk->digits = c == 'm';
+		walk->state = c == 'm' ? 5 : 4;
+		return 0;
+	case 4:
+		if (c != 'm')
+			break;
+		walk->digits = 1;
+		walk->state = 5;
+		return 0;
+	default:
+		if (c != (__u8)message[walk->digits & 7])
+			break;
+		if (++walk->digits < 8)
+			return 0;
+		walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 0);
+		return 1;
 	}
+	/* It is none of these words. What a server pushes of itself is no command. */
+	if (walk->b[0] == '*')
+		walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 1);
+	return 1;
 }
 
-/* Redis: "*<count>\r\n$<length>\r\n", the head of every RESP command. Replies are not enough to tell. */
+/*
+ * Redis: "*<count>\r\n$<length>\r\n" and a letter, the head of every RESP command; or what a server sends to a subscriber. Other
+ * replies are not enough to tell.
+ */
 STETH_INLINE __u32 steth_infer_resp(struct steth_walk *walk)
 {
 	walk->at = walk->state = walk->digits = walk->line = 0;
@@ -121,7 +151,18 @@ STETH_INLINE __u32 steth_infer_inline(struct steth_walk *walk)
 
 STETH_INLINE __u32 steth_infer_redis(struct steth_walk *walk)
 {
-	return walk->n > 0 && walk->b[0] == '*' ? steth_infer_resp(walk) : steth_infer_inline(walk);
+	return walk->n > 0 && (walk->b[0] == '*' || walk->b[0] == '>') ? steth_infer_resp(walk) : steth_infer_inline(walk);
+}
+
+/* Of its commands, those that are arrays look like replies, and replies like them. */
+STETH_INLINE bool steth_is_ambiguous(__u32 guess)
+{
+	return STETH_GUESS_PROTOCOL(guess) == STETH_PROTOCOL_REDIS;
+}
+
+STETH_INLINE bool steth_is_either(const struct steth_walk *walk, __u32 guess)
+{
+	return steth_is_ambiguous(guess) && STETH_GUESS_REQUEST(guess) && walk->b[0] == '*';
 }
 
 #endif

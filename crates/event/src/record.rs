@@ -41,7 +41,7 @@ pub const ROLE_SERVER: u8 = 2;
 pub const ROLE_NETWORK: u8 = 3;
 
 /// `role_source`: how the role was learnt.
-pub const ROLE_SOURCE: [&str; 3] = ["unseen", "state", "request"];
+pub const ROLE_SOURCE: [&str; 4] = ["unseen", "state", "request", "bound"];
 
 /// [`Chunk::flags`]: first chunk of its direction since the other direction moved.
 pub const CHUNK_TURN: u8 = 1;

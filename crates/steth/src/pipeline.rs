@@ -245,6 +245,7 @@ impl<O: Observer> Pipeline<O> {
             hosts_evicted: self.parse.remotes.evicted() + self.parse.domains.unlearnt(),
             names_folded: self.parse.names.folded()
                 + self.parse.names.folded_within(ShareOf::Clients)
+                + self.parse.names.folded_within(ShareOf::Schemas)
                 + self.parse.names.folded_within(ShareOf::Commands),
             routes_folded: self.parse.names.folded_within(ShareOf::Routes),
             digests_folded: self.parse.statements.folded(),
@@ -341,6 +342,47 @@ mod tests {
             1,
             "the response without its request"
         );
+    }
+
+    /// memcached's text protocol begins like inline commands of Redis, so the kernel side says so each time it is asked.
+    #[test]
+    fn what_is_taken_for_another_protocol_is_given_up_after_three_times() {
+        use steth_event::ROLE_SERVER;
+        let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Keep::default());
+        let (mut at, mut time, mut demotions) = ([0u64; 2], 0, Vec::new());
+        let open = Open { kind: kind::OPEN, family: 2, transport: 6, role: ROLE_SERVER, connection: 1, ..Open::default() };
+        pipeline.record(open.as_bytes());
+        for _ in 0..40 {
+            for (direction, bytes) in [(RECEIVE, &b"get k\r\n"[..]), (SEND, b"VALUE k 0 5\r\nhello\r\nEND\r\n")] {
+                time += 1;
+                let chunk = Chunk {
+                    kind: kind::CHUNK,
+                    direction,
+                    protocol: Protocol::Redis as u8,
+                    flags: CHUNK_TURN,
+                    connection: 1,
+                    time,
+                    offset: at[usize::from(direction)],
+                    opposite: at[usize::from(1 - direction)],
+                    length: bytes.len() as u32,
+                    captured: bytes.len() as u16,
+                    role: ROLE_SERVER,
+                    ..Chunk::default()
+                };
+                at[usize::from(direction)] += bytes.len() as u64;
+                pipeline.record(&[chunk.as_bytes(), bytes].concat());
+                demotions.extend(pipeline.take_demotions());
+            }
+        }
+        pipeline.finish();
+        let [again, opaque] = [Demotion::InferAgain, Demotion::Opaque];
+        assert_eq!(demotions, [(1, again), (1, again), (1, opaque)]);
+        assert_eq!(pipeline.observer().0, []);
+        let account = pipeline.account();
+        // Every request was counted as what it was taken for, as long as it was; then bytes alone.
+        let redis = account.of(Protocol::Redis);
+        assert!(redis.reported == 0 && (3..=40).contains(&redis.lost()), "{redis:?}");
+        assert!(account.unparsed_bytes > 0 && account.open_connections <= 1);
     }
 
     /// A resolver that no process here is: its address is a service's, which the cluster says.

@@ -136,3 +136,113 @@ fn between_the_requests_of_one_pipeline() {
     assert_eq!((&lost["lost"], &lost["lost_by"]["orphan_response"]), (&4.into(), &2.into()), "{lost}");
     assert_eq!(lost["lost_by"]["joined_late"], 2, "{lost}");
 }
+
+/// A connection to a server, by hand.
+fn by_hand(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream
+}
+
+fn read(mut stream: &TcpStream, expected: &str) {
+    let mut got = vec![0; expected.len()];
+    stream.read_exact(&mut got).expect("the other end writes");
+    assert_eq!(String::from_utf8_lossy(&got), expected);
+}
+
+fn say(mut stream: &TcpStream, bytes: &str) {
+    stream.write_all(bytes.as_bytes()).expect("the other end reads");
+}
+
+/// `PING OK`, sorted.
+fn told<'a>(seen: &'a lab::Seen, side: &'a str) -> Vec<String> {
+    let of = |e: &Value| format!("{} {}", e["operation"].as_str().unwrap_or("?"), e["status"].as_str().unwrap_or("?"));
+    let mut told: Vec<_> = seen.side(side).map(of).collect();
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn a_subscriber_is_still_the_client() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let subscriber = by_hand(redis.port);
+    say(&subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nnews\r\n");
+    read(&subscriber, "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    let agent = Steth::watch(&["--port", &redis.port.to_string()]);
+    for _ in 0..10 {
+        assert_eq!(redis.ask(&["PUBLISH", "news", "hi"]), ":1");
+        read(&subscriber, "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+    }
+    for _ in 0..3 {
+        say(&subscriber, "*1\r\n$4\r\nPING\r\n");
+        read(&subscriber, "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    }
+    drop(subscriber);
+    agent.settle(Duration::from_millis(300));
+    let seen = agent.finish();
+    for side in ["client", "server"] {
+        let expected: Vec<_> = ["PING OK"; 3].into_iter().chain(["PUBLISH OK"; 10]).collect();
+        assert_eq!(told(&seen, side), expected, "{side}: {}", seen.ledger);
+    }
+    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}", seen.ledger);
+}
+
+#[test]
+fn an_array_that_answers_what_was_asked_before_is_no_command() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    assert_eq!(redis.ask(&["SET", "k", "v"]), "+OK");
+    let client = by_hand(redis.port);
+    say(&client, "*3\r\n$5\r\nBLPOP\r\n$1\r\nq\r\n$1\r\n0\r\n");
+    let agent = Steth::watch(&["--port", &redis.port.to_string()]);
+    assert_eq!(redis.ask(&["LPUSH", "q", "x"]), ":1");
+    read(&client, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    for _ in 0..3 {
+        say(&client, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+        read(&client, "$1\r\nv\r\n");
+    }
+    drop(client);
+    agent.settle(Duration::from_millis(300));
+    let seen = agent.finish();
+    for side in ["client", "server"] {
+        assert_eq!(told(&seen, side), ["GET OK", "GET OK", "GET OK", "LPUSH OK"], "{side}: {}", seen.ledger);
+    }
+    let lost = &seen.ledger["exchanges"]["protocols"]["redis"];
+    // BLPOP, at both ends: who asked is not known.
+    assert_eq!((&lost["lost"], &lost["lost_by"]["orphan_response"]), (&2.into(), &2.into()), "{lost}");
+}
+
+#[test]
+fn what_is_of_no_protocol_may_be_of_one_a_window_later() {
+    root_or_skip!();
+    let _alone = alone();
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, lab::free_port())).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let client = by_hand(port);
+    let (server, _) = listener.accept().expect("the client has connected");
+    let agent = Steth::watch(&["--port", &port.to_string()]);
+    let unknown = "\u{1}\u{2} nobody's protocol, and no short message";
+    for _ in 0..20 {
+        say(&client, unknown);
+        read(&server, unknown);
+        say(&server, unknown);
+        read(&client, unknown);
+    }
+    let (request, response) = ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n");
+    for _ in 0..30 {
+        say(&client, request);
+        read(&server, request);
+        say(&server, response);
+        read(&client, response);
+        std::thread::sleep(Duration::from_secs(1));
+        if !agent.exchanges().is_empty() {
+            break;
+        }
+    }
+    let seen = agent.finish();
+    assert!(seen.exchanges.iter().all(|e| e["operation"] == "GET /" && e["status"] == 204), "{}", seen.ledger);
+    assert!(seen.side("client").next().is_some() && seen.side("server").next().is_some(), "{}", seen.ledger);
+}

@@ -482,3 +482,75 @@ fn no_connection_has_a_hole_where_the_hooks_come_and_go() {
     }
     drop(load);
 }
+
+/// A client by hand, as one that a pool keeps.
+struct ByHand(std::net::TcpStream);
+
+impl ByHand {
+    fn login(server: &MariaDb) -> Self {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).expect("the server accepts");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        let mut client = Self(stream);
+        assert_eq!(client.packet()[4], 0x0a, "a greeting");
+        // LONG_PASSWORD, PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH; no password.
+        let flags = 0x0008_8201u32.to_le_bytes();
+        let name = b"root\0\0mysql_native_password\0";
+        client.say(1, &[&flags[..], &[0, 0, 0, 1, 45], &[0; 23], name].concat());
+        let mut answer = client.packet();
+        if answer[4] == 0xfe {
+            client.say(answer[3] + 1, b"");
+            answer = client.packet();
+        }
+        assert_eq!(answer[4], 0, "logged in: {}", answer.escape_ascii());
+        client
+    }
+
+    fn say(&mut self, number: u8, payload: &[u8]) {
+        let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
+        self.0.write_all(&[&[a, b, c, number], payload].concat()).expect("the server reads");
+    }
+
+    /// The next packet, with its header.
+    fn packet(&mut self) -> Vec<u8> {
+        let mut packet = vec![0; 4];
+        self.0.read_exact(&mut packet).expect("a header");
+        packet.resize(4 + (usize::from(packet[0]) | usize::from(packet[1]) << 8), 0);
+        self.0.read_exact(&mut packet[4..]).expect("a payload");
+        packet
+    }
+
+    fn ping(&mut self) {
+        self.say(0, b"\x0e");
+        assert_eq!(self.packet()[4], 0);
+    }
+
+    /// A statement that gives one row of one column.
+    fn select(&mut self, text: &str) {
+        self.say(0, &[b"\x03", text.as_bytes()].concat());
+        (0..5).for_each(|_| _ = self.packet());
+    }
+}
+
+#[test]
+fn a_connection_that_was_kept_alive_before_it_is_used_is_joined() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = MariaDb::start();
+    let mut clients = [ByHand::login(&server), ByHand::login(&server)];
+    let steth = watch(&server);
+    let [pings, comments] = &mut clients;
+    (0..40).for_each(|_| pings.ping());
+    for _ in 0..3 {
+        pings.select("/* app:shop */ SELECT 7");
+        comments.select("/* app:shop */ SELECT 8");
+    }
+    drop(clients);
+    // Of the first ping the answer told what this is.
+    let seen = finish(steth, 2 * (39 + 3 + 3));
+    for side in SIDES {
+        let words = words(&seen, side);
+        assert_eq!((words.get("PING \"OK\""), words.get("SELECT \"OK\"")), (Some(&39), Some(&6)), "{words:?}");
+    }
+    let lost = &seen.ledger["exchanges"];
+    assert_eq!((&lost["lost"], &lost["lost_by"]["orphan_response"]), (&2.into(), &2.into()), "{lost}");
+}

@@ -192,6 +192,14 @@ impl Exchange {
         }
     }
 
+    /// What the protocol calls this status, where it is a code and not that of success: `ER_PARSE_ERROR` of MySQL's 1064,
+    /// `undefined_table` of SQLSTATE 42P01, `Service Unavailable` of 503. `None` where the status is a word already, as with Redis
+    /// and DNS, or the protocol has no name for it.
+    #[must_use]
+    pub fn status_name(&self, names: &Names) -> Option<&'static str> {
+        self.attributes.status_name(self.status, names)
+    }
+
     /// What stands for the operation where its own name is too fine, as a digest of SQL is in metrics: `db.query.summary`.
     /// `None` if the operation's name serves for that too; an empty name if it is too fine and nothing can stand for it.
     #[must_use]
@@ -225,6 +233,9 @@ impl Exchange {
         self.attributes.each(self, side, names, each);
         if let Some(error) = self.error_type(side, names) {
             each("error.type", Value::Text(error));
+        }
+        if let Some(name) = self.status_name(names) {
+            each("steth.status.name", Value::Text(name.into()));
         }
     }
 }

@@ -47,6 +47,7 @@ mod protocol;
 pub mod redis;
 mod session;
 pub mod sql;
+mod status_names;
 
 pub use by_id::ById;
 pub use dns::Domains;

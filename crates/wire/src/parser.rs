@@ -10,7 +10,8 @@ pub(crate) trait Begin: Parser + Sized {
     /// A connection that is about to begin, or is joined under way.
     fn new(transport: Transport) -> Self;
 
-    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`.
+    /// The same of a connection to a service, which is known by these bytes: it has its share of `names`. Of a socket for DNS it is
+    /// the service that has the socket.
     fn to_service(transport: Transport, _service: &[u8], _routing: &Arc<Routing>, _names: &mut Names) -> Self {
         Self::new(transport)
     }
@@ -65,6 +66,11 @@ pub(crate) trait Detail {
 
     /// `error.type` of a response with this status, as seen from `side`; `None` if it is no error.
     fn error_type<'a>(&self, status: Status, side: Side, names: &'a Names) -> Option<Cow<'a, str>>;
+
+    /// See [`Exchange::status_name`].
+    fn status_name(&self, _status: Status, _names: &Names) -> Option<&'static str> {
+        None
+    }
 
     /// See [`Exchange::summary`].
     fn summary(&self) -> Option<Name> {

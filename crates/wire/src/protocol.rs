@@ -118,6 +118,10 @@ macro_rules! protocols {
                 match self { $(Attributes::$variant(detail) => detail.error_type(status, side, names),)* }
             }
 
+            pub(crate) fn status_name(&self, status: Status, names: &Names) -> Option<&'static str> {
+                match self { $(Attributes::$variant(detail) => detail.status_name(status, names),)* }
+            }
+
             pub(crate) fn each<'a>(
                 &self,
                 exchange: &Exchange,

@@ -164,7 +164,7 @@ impl<O: Observer> Parse<O> {
             Some(protocol) if self.protocols.has(protocol) => {
                 let transport = transport(connection, segment);
                 let Self { naming, names, routing, room, .. } = self;
-                let session = with_service(connection, naming, |service| {
+                let session = with_service(connection, protocol, naming, |service| {
                     Session::to_service(protocol, transport, service, routing, names)
                 });
                 let joined = connection.state.missed || connection.open.is_some_and(|open| open.joined != 0);
@@ -339,9 +339,16 @@ fn accept_wait(open: Option<&Open>, side: Side) -> Option<u64> {
     Some(open.accepted.saturating_sub(open.established))
 }
 
-/// Calls `act` with what tells the server's service from others: its name, or where it is.
-fn with_service<M, T>(connection: &Connection<Talk<M>>, naming: &Naming, act: impl FnOnce(&[u8]) -> T) -> T {
-    let server = if connection.role == ROLE_SERVER { connection.tgid } else { connection.peer_tgid };
+/// Calls `act` with what tells the server's service from others: its name, or where it is. All ask the same name server, so of DNS it
+/// is the service at this end.
+fn with_service<M, T>(
+    connection: &Connection<Talk<M>>,
+    protocol: Protocol,
+    naming: &Naming,
+    act: impl FnOnce(&[u8]) -> T,
+) -> T {
+    let here = connection.role == ROLE_SERVER || protocol == Protocol::Dns;
+    let server = if here { connection.tgid } else { connection.peer_tgid };
     if connection.role != ROLE_NETWORK
         && let Some(process) = naming.get(server)
     {

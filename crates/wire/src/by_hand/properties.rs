@@ -202,14 +202,20 @@ pub(crate) fn late_join<S: Subject>(conversation: &Conversation, turn: Index, sp
     Ok(())
 }
 
-/// Goes on to where a message of the protocol begins, as the kernel side does before it captures anything. False: there is none.
+/// Goes on to where a message of the protocol begins, as the kernel side does before it captures anything, and which knows who has
+/// called: what looks like a command of Redis there may be a reply, and begins the conversation too. False: there is none.
 fn recognised<S: Subject>(kit: &mut ByHand<S>, rest: &mut Vec<(Direction, Vec<u8>)>, cuts: &Cuts) -> bool {
     let mut sizes = cuts.iter().map(|(size, _)| *size).cycle();
     while let Some((direction, said)) = rest.first_mut() {
         while !said.is_empty() {
             let is_request = *direction == Direction::Request;
-            if infer(said) == (Guess::Is { protocol: S::PROTOCOL, request: is_request }) {
-                return true;
+            match infer(said) {
+                Guess::Is { protocol, request } if protocol == S::PROTOCOL => {
+                    if request == is_request || said.starts_with(b"*") {
+                        return true;
+                    }
+                }
+                _ => {}
             }
             let passed = said.drain(..said.len().min(sizes.next().unwrap_or(1))).count() as u64;
             kit.at[*direction as usize] += passed;

@@ -3,7 +3,7 @@
 use super::message::Question;
 use super::mnemonic::{self, RCODES};
 use super::name::Text;
-use crate::{Name, Names};
+use crate::{Name, Names, Share};
 use hashbrown::HashTable;
 use std::net::IpAddr;
 
@@ -18,6 +18,8 @@ pub struct Domains {
     learnt: Vec<Learnt>,
     learnt_names: String,
     unlearnt: u64,
+    /// Bytes of answers that wait for their query, of all sockets.
+    pub(super) early: usize,
 }
 
 /// A question and its names.
@@ -67,21 +69,23 @@ impl Domains {
     pub const MAX_LEARNT: usize = 256;
 
     /// How the question is called. The type and the name are as on the wire, but for case; class and further questions
-    /// have no part in it.
+    /// have no part in it. One that nobody has asked before counts against a share.
     #[inline]
-    pub(super) fn asked(&mut self, question: &Question, names: &mut Names) -> Asked {
+    pub(super) fn asked(&mut self, question: &Question, share: Share, names: &mut Names) -> Asked {
         match self.known.find(question.spelling(), |known| known.is(question)) {
             Some(known) => known.asked,
-            None => self.insert(question, names),
+            None => self.insert(question, share, names),
         }
     }
 
     #[cold]
-    fn insert(&mut self, question: &Question, names: &mut Names) -> Asked {
-        let full = self.known.len() >= Self::MAX || self.bytes >= Self::MAX_BYTES;
+    fn insert(&mut self, question: &Question, share: Share, names: &mut Names) -> Asked {
+        let domain = question.domain();
+        let full = self.known.len() >= Self::MAX
+            || self.bytes >= Self::MAX_BYTES
+            || (domain.is_some() && !names.charge(share));
         self.folded += u64::from(full);
         let mut text = Text::new();
-        let domain = question.domain();
         if question.opcode() != mnemonic::QUERY || domain.is_none() {
             text.push(mnemonic::opcode(question.opcode()).unwrap_or("OPCODE").as_bytes());
         }
@@ -219,6 +223,7 @@ impl Default for Domains {
             learnt: Vec::new(),
             learnt_names: String::new(),
             unlearnt: 0,
+            early: 0,
         }
     }
 }

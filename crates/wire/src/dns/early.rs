@@ -15,6 +15,9 @@ pub(super) const EARLY: u64 = 500_000_000;
 /// Most answers of one socket that wait for their query.
 const PLACES: usize = 16;
 
+/// Most bytes of answers that wait, of all sockets together: whoever is sent what nobody asked for keeps no more.
+pub(super) const ROOM: usize = 256 * 1024;
+
 /// An answer, kept as it came.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -50,10 +53,14 @@ pub(super) struct Early {
 }
 
 impl Early {
-    /// Keeps an answer. True if one that waited has made room for it.
+    /// Keeps an answer; `held` is what all sockets keep. True if one that waited has made room for it, or there is none.
     #[cold]
-    pub(super) fn keep(&mut self, key: Key, message: &Message<'_>) -> bool {
-        let full = self.answers.len() >= PLACES && self.answers.pop_front().is_some();
+    pub(super) fn keep(&mut self, key: Key, message: &Message<'_>, held: &mut usize) -> bool {
+        let full = self.answers.len() >= PLACES && self.drop_first(held);
+        if *held + message.bytes.len() > ROOM {
+            return true;
+        }
+        *held += message.bytes.len();
         self.answers.push_back(Answer {
             key,
             direction: message.direction,
@@ -68,18 +75,26 @@ impl Early {
 
     /// The answer to a query that was sent by `time`.
     #[inline]
-    pub(super) fn claim(&mut self, key: &Key, time: u64) -> Option<Answer> {
+    pub(super) fn claim(&mut self, key: &Key, time: u64, held: &mut usize) -> Option<Answer> {
         if self.answers.is_empty() {
             return None;
         }
         let is = |answer: &Answer| answer.key == *key && time.saturating_sub(answer.time) <= EARLY;
         let at = self.answers.iter().position(is)?;
-        self.answers.remove(at)
+        let answer = self.answers.remove(at)?;
+        *held = held.saturating_sub(answer.bytes.len());
+        Some(answer)
     }
 
     /// Whether the first of them has waited for too long; it is gone then.
-    pub(super) fn expired(&mut self, now: u64) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= now) && self.answers.pop_front().is_some()
+    pub(super) fn expired(&mut self, now: u64, held: &mut usize) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now) && self.drop_first(held)
+    }
+
+    fn drop_first(&mut self, held: &mut usize) -> bool {
+        let Some(answer) = self.answers.pop_front() else { return false };
+        *held = held.saturating_sub(answer.bytes.len());
+        true
     }
 
     /// When that will be.

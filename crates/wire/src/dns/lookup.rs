@@ -6,7 +6,7 @@ use super::domains::Asked;
 use super::frames::Message;
 use super::message::{Header, Question};
 use super::mnemonic::{AXFR, IXFR, QUERY};
-use crate::{Context, Direction, Exchange, Name, Outcome, Status};
+use crate::{Context, Direction, Exchange, Name, Outcome, Share, Status};
 use std::hash::{Hash, Hasher};
 
 /// What tells one lookup of a socket from another: the id, the question, and who asks.
@@ -72,11 +72,11 @@ struct Response {
 }
 
 impl Lookup {
-    pub(super) fn new(message: &Message<'_>, key: Key, question: Option<&Question>, cx: &mut Context<'_>) -> Self {
+    pub(super) fn new(message: &Message<'_>, key: Key, question: Option<&Question>, share: Share, cx: &mut Context<'_>) -> Self {
         let (asked, transfer) = match question {
             Some(question) => {
                 let transfer = matches!(question.kind(), AXFR | IXFR) && question.opcode() == QUERY;
-                (cx.domains.asked(question, cx.names), transfer)
+                (cx.domains.asked(question, share, cx.names), transfer)
             }
             None => (Asked { operation: Name::OTHER, name: Name::OTHER }, false),
         };

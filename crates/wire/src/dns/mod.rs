@@ -44,10 +44,12 @@ pub use answer::Addresses;
 pub use attributes::Attributes;
 pub use domains::Domains;
 
+use crate::http1::Routing;
 use crate::parser::{Begin, Parser};
-use crate::{Bytes, Context, Cut, Direction, End, Piece, State, Transport};
+use crate::{Bytes, Context, Cut, Direction, End, Names, Piece, ShareOf, State, Transport};
 use frames::{Crossed, Frames, Message, Next};
 pub(crate) use infer::{infer, infer_datagram};
+use std::sync::Arc;
 use steth_ledger::Lost;
 use talk::{Sense, Talk, reason};
 
@@ -55,6 +57,8 @@ use talk::{Sense, Talk, reason};
 const LIMIT: u64 = 5_000_000_000;
 /// When that is decided.
 const PATIENCE: u64 = 5_500_000_000;
+/// Questions of one service that have a name of their own.
+const QUESTIONS: u32 = 1000;
 /// Messages in a row that make no sense, after which this is not DNS.
 const STRIKES: u8 = 5;
 
@@ -79,6 +83,12 @@ impl Begin for Session {
             strikes: 0,
             state: if transport == Transport::Multicast { State::Opaque } else { State::Parsing },
         }
+    }
+    /// The same of a socket of somebody who is known by these bytes, and who has a share of `names` for what he asks.
+    fn to_service(transport: Transport, service: &[u8], _: &Arc<Routing>, names: &mut Names) -> Self {
+        let mut session = Self::new(transport);
+        session.talk.share = names.share(ShareOf::Questions, service, QUESTIONS);
+        session
     }
 }
 

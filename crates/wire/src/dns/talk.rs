@@ -13,7 +13,7 @@ use super::mnemonic;
 use super::{LIMIT, PATIENCE};
 use crate::by_id::Place;
 use crate::session::sooner;
-use crate::{ById, Context, Cut, Direction, End, Exchange, Outcome};
+use crate::{ById, Context, Cut, Direction, End, Exchange, Outcome, Share};
 use std::collections::VecDeque;
 use steth_ledger::Lost;
 
@@ -38,6 +38,8 @@ pub(super) enum Sense {
 pub(super) struct Talk {
     /// Messages travel in a stream.
     pub(super) stream: bool,
+    /// What names the questions may take.
+    pub(super) share: Share,
     pending: ById<Key, Lookup>,
     /// Lookups that are over, and how many answers are still to come: as many as were asked for.
     owed: VecDeque<(Key, u16)>,
@@ -109,7 +111,7 @@ impl Talk {
             return self.again(place, message);
         }
         self.begin();
-        let mut lookup = Lookup::new(message, key, question, cx);
+        let mut lookup = Lookup::new(message, key, question, self.share, cx);
         if header.opcode() == mnemonic::STATEFUL && header.id == 0 {
             // "Unidirectional messages" (RFC 8490, 5.4.1).
             let exchange = lookup.exchange(Outcome::OneWay, message.end, cx);
@@ -119,7 +121,7 @@ impl Talk {
         if key.question == Key::UNSEEN && self.pending.claim(&key).is_some() {
             cx.lose(Lost::Truncated);
         }
-        let early = self.early.claim(&key, message.end);
+        let early = self.early.claim(&key, message.end, &mut cx.domains.early);
         if let Some(answer) = &early {
             lookup.left_by(answer.time);
         }
@@ -250,7 +252,7 @@ impl Talk {
             Some(Cut::Skipped) => cx.lose(Lost::Truncated),
             None if self.stream || unasked => cx.lose(Lost::Orphan),
             None => {
-                if self.early.keep(key, message) {
+                if self.early.keep(key, message, &mut cx.domains.early) {
                     cx.lose(Lost::Orphan);
                 }
             }
@@ -340,7 +342,7 @@ impl Talk {
 
     /// Answers whose query has not come by `now`.
     fn nobodys(&mut self, now: u64, cx: &mut Context<'_>) {
-        while self.early.expired(now) {
+        while self.early.expired(now, &mut cx.domains.early) {
             cx.lose(Lost::Orphan);
         }
     }
@@ -360,7 +362,7 @@ impl Talk {
     pub(super) fn withdraw(&mut self, cx: &mut Context<'_>) {
         self.release(cx);
         // They were answers to lookups, if this had been DNS.
-        while self.early.expired(u64::MAX) {}
+        while self.early.expired(u64::MAX, &mut cx.domains.early) {}
         for _ in self.pending.drain() {
             cx.lose(Lost::Misinferred);
         }

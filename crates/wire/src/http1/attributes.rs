@@ -1,8 +1,12 @@
 //! What HTTP/1 knows of an exchange beyond the common fields, by its OpenTelemetry names.
 
 use crate::parser::Detail;
+use crate::status_names::name_in;
 use crate::{Exchange, Name, Names, Side, Status, Value};
 use std::borrow::Cow;
+
+/// Reason phrases ("HTTP Status Code Registry" of IANA).
+pub(crate) const REASONS: &str = include_str!("reasons.txt");
 
 /// The methods of RFC 9110 §9, PATCH (RFC 5789) and QUERY, which OpenTelemetry takes as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -149,6 +153,13 @@ impl Detail for Attributes {
         if let Some(traceparent) = self.traceparent {
             let value = String::from_utf8_lossy(&traceparent).into_owned();
             each("http.request.header.traceparent", Value::Text(Cow::Owned(value)));
+        }
+    }
+
+    fn status_name(&self, status: Status, _names: &Names) -> Option<&'static str> {
+        match status {
+            Status::Code(code @ 400..) => name_in(REASONS, &code.to_string()),
+            _ => None,
         }
     }
 

@@ -34,6 +34,8 @@ mod rules;
 mod tests;
 
 pub use attributes::{Attributes, Method};
+#[cfg(test)]
+pub(crate) use attributes::REASONS;
 pub use routing::Routing;
 pub use rules::{RuleError, Rules};
 

@@ -160,7 +160,7 @@ impl Session {
     pub(super) fn name_command(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> bool {
         // What is under way may change it.
         let escapes = self.replies.escapes.filter(|_| self.pending() == 0);
-        let Session { commands: Commands { packets, current, .. }, prepared, handshake, .. } = self;
+        let Session { commands: Commands { packets, current, .. }, prepared, handshake, own, .. } = self;
         let head = packets.head(bytes);
         if current.command == Command::CONNECT {
             current.operation = cx.names.intern(b"CONNECT");
@@ -171,7 +171,7 @@ impl Session {
                     return false;
                 }
                 Response::Login(schema) => {
-                    current.schema = schema.map_or(Schema::Same, |name| request::schema(name, cx));
+                    current.schema = schema.map_or(Schema::Same, |name| request::schema(name, *own, cx));
                 }
             }
             return true;
@@ -181,7 +181,7 @@ impl Session {
             return false;
         }
         let whole = head.len() as u64 == u64::from(packets.length);
-        current.name(head, whole, packets.cut, escapes, prepared, cx);
+        current.name(head, whole, packets.cut, (escapes, *own), prepared, cx);
         true
     }
 

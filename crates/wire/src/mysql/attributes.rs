@@ -5,8 +5,14 @@ use super::reply::{Replies, Seen, UNKNOWN};
 use super::request::Request;
 use crate::parser::Detail;
 use crate::sql::AFFECTED_ROWS;
+use crate::status_names::name_in;
 use crate::{Database, Exchange, Name, Names, Outcome, Side, Status, System, Value};
 use std::borrow::Cow;
+
+/// Names of errors ("Server Error Message Reference").
+pub(crate) const ERRORS: &str = include_str!("errors.txt");
+/// Those that only MariaDB has.
+pub(crate) const MARIADB_ERRORS: &str = include_str!("mariadb_errors.txt");
 
 /// What only MySQL and MariaDB have.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +80,13 @@ impl Detail for Attributes {
             Status::Code(code) => Some(code.to_string().into()),
             Status::Unknown | Status::Word(_) => None,
         }
+    }
+
+    fn status_name(&self, status: Status, _names: &Names) -> Option<&'static str> {
+        let Status::Code(code) = status else { return None };
+        let code = code.to_string();
+        let own = if self.mariadb { name_in(MARIADB_ERRORS, &code) } else { None };
+        own.or_else(|| name_in(ERRORS, &code))
     }
 
     /// `db.query.summary` of a query; `None` if the request is a command of the protocol.

@@ -9,6 +9,7 @@ use super::Session;
 use super::packet::Run;
 use crate::{Bytes, Context, Cut, Direction};
 use flate2::{Decompress, FlushDecompress, Status};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::Read;
 use steth_ledger::Lost;
 
@@ -17,6 +18,9 @@ const LIMIT: u32 = 256 * 1024;
 
 /// Most bytes kept of a frame that has to be whole before it can be unpacked.
 const WHOLE: usize = 64 * 1024;
+
+/// Largest window of a Zstandard frame, which is what unpacking it takes. That of the level servers take if nobody says otherwise.
+const WINDOW: u64 = 2 << 20;
 
 /// The first byte of a Zstandard stream, which no zlib stream of a server begins with.
 const ZSTD: u8 = 0x28;
@@ -243,7 +247,8 @@ impl Way {
         self.inflate = Some(inflate);
     }
 
-    /// Zstandard is unpacked when all of the frame is there.
+    /// Zstandard is unpacked when all of the frame is there. A few bytes of it can stand for gigabytes: so it is refused before
+    /// anything of it is unpacked if it wants a larger window, and given up once it is more than its header says.
     fn unzstd(&mut self, direction: Direction, part: &[u8], session: &mut Session, cx: &mut Context<'_>) {
         if self.kept.len() + part.len() + self.left as usize > WHOLE {
             self.cut = Some(Cut::Skipped);
@@ -254,7 +259,18 @@ impl Way {
             return;
         }
         let kept = std::mem::take(&mut self.kept);
-        let Ok(mut decoder) = ruzstd::decoding::StreamingDecoder::new(kept.as_slice()) else { return };
+        let mut packed = kept.as_slice();
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(WINDOW);
+        // Of what is not finished, a window's bytes are held back. A block is 128 KiB at most.
+        let most = if self.unpacked <= LIMIT { self.unpacked + 1 } else { LIMIT + WINDOW as u32 };
+        let whole = decoder
+            .init(&mut packed)
+            .and_then(|()| decoder.decode_blocks(&mut packed, BlockDecodingStrategy::UptoBytes(most as usize)));
+        if !whole.is_ok_and(|whole| whole || self.unpacked > LIMIT) {
+            self.cut = Some(Cut::Skipped);
+            return;
+        }
         let mut room = [0u8; 4096];
         let limit = self.unpacked.min(LIMIT);
         while self.passed < limit {

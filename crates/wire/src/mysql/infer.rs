@@ -4,14 +4,23 @@ use crate::Protocol;
 use crate::infer::{Guess, PREFIX};
 
 /// The first four letters of statements, in lower case.
-const VERBS: [&[u8; 4]; 26] = [
+const VERBS: [&[u8; 4]; 54] = [
     b"sele", b"inse", b"upda", b"dele", b"repl", b"with", b"call", b"set ", b"show", b"use ", b"begi", b"star",
     b"comm", b"roll", b"save", b"rele", b"lock", b"unlo", b"crea", b"alte", b"drop", b"trun", b"expl", b"desc",
     b"load", b"kill",
+    b"prep", b"exec", b"deal", b"flus", b"gran", b"revo", b"anal", b"opti", b"chec",
+    b"valu", b"tabl", b"hand", b"back", b"get ", b"rena", b"chan", b"rese", b"purg",
+    b"binl", b"inst", b"unin", b"sign", b"resi", b"repa", b"help", b"clon", b"shut", b"stop",
 ];
 
-/// The server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement behind
-/// them, or COM_STMT_EXECUTE, compressed or not. All are packets with number 0 and a length that fits: below 16 KiB, so that
+/// Those of three.
+const SHORT_VERBS: [&[u8; 3]; 2] = [b"xa ", b"do "];
+
+/// How comments begin.
+const COMMENTS: [&[u8]; 3] = [b"/*", b"--", b"#"];
+
+/// The server's greeting, which comes first; or, to join late, COM_QUERY and COM_STMT_PREPARE with a statement or a comment behind
+/// them, or COM_STMT_EXECUTE, compressed or not; or the server's shortest answer. All but that one are packets with number 0 and a length that fits: below 16 KiB, so that
 /// the second byte of most text is none.
 pub(crate) fn infer(bytes: &[u8]) -> Guess {
     let byte = |at: usize| bytes.get(at).copied();
@@ -20,9 +29,25 @@ pub(crate) fn infer(bytes: &[u8]) -> Guess {
     let is = |request| Guess::Is { protocol: Protocol::Mysql, request };
     let want = |conditions: &[Want<'_>]| want(bytes, conditions);
     let zero = |b: u8| b == 0;
-    let header =
-        want(&[(0, &|_| true), (1, &|b| b < 0x40), (2, &zero), (3, &|b| b == 0 && length >= 5), (4, &|_| true)]);
-    if let Some(guess) = header {
+    if let Some(guess) = want(&[(0, &|_| true), (1, &|b| b < 0x40), (2, &zero)]) {
+        return guess;
+    }
+    if byte(3) == Some(1) {
+        // OK: no row affected, no number inserted; in a transaction or not, committing by itself or not; the session's state has
+        // changed or not; no warning.
+        return want(&[
+            (3, &|_| length == 7),
+            (4, &zero),
+            (5, &zero),
+            (6, &zero),
+            (7, &|b| b < 4),
+            (8, &|b| matches!(b, 0 | 0x40)),
+            (9, &zero),
+            (10, &zero),
+        ])
+        .unwrap_or(is(false));
+    }
+    if let Some(guess) = want(&[(3, &|b| b == 0 && length >= 5), (4, &|_| true)]) {
         return guess;
     }
     match byte(4) {
@@ -115,8 +140,14 @@ pub(super) fn is_frame(bytes: &[u8]) -> Guess {
 fn verb(bytes: &[u8], at: usize, end: usize, is: Guess) -> Guess {
     let text = bytes.get(at..end.min(bytes.len())).unwrap_or_default();
     let blanks = text.iter().take_while(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | b'(')).count();
-    match text.get(blanks..blanks + 4) {
-        Some(letters) if VERBS.iter().any(|verb| letters.eq_ignore_ascii_case(*verb)) => is,
+    let rest = text.get(blanks..).unwrap_or_default();
+    if COMMENTS.iter().any(|comment| rest.starts_with(comment)) {
+        return is;
+    }
+    let begins = |letters: &[u8], verb: &[u8]| letters.get(..verb.len()).is_some_and(|l| l.eq_ignore_ascii_case(verb));
+    match rest.get(..4) {
+        Some(letters) if VERBS.iter().any(|verb| begins(letters, *verb)) => is,
+        Some(letters) if SHORT_VERBS.iter().any(|verb| begins(letters, *verb)) => is,
         Some(_) => Guess::No,
         None if bytes.len() < end.min(PREFIX) => Guess::More,
         None => Guess::No,

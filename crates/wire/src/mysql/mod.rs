@@ -45,9 +45,13 @@ mod request;
 mod tests;
 
 pub use attributes::Attributes;
+#[cfg(test)]
+pub(crate) use attributes::{ERRORS, MARIADB_ERRORS};
 
+use crate::http1::Routing;
 use crate::parser::{Begin, Parser};
-use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Outcome, Piece, State, Transport};
+use crate::sql::Own;
+use crate::{Bytes, Context, Cut, Direction, End, Fifo, Name, Names, Outcome, Piece, State, Transport};
 use attributes::{Answer, Place, exchange};
 use frames::Frames;
 use handshake::Handshake;
@@ -57,6 +61,7 @@ use packet::{Packets, Run};
 use prepared::Prepared;
 use reply::Replies;
 use request::{Commands, Request};
+use std::sync::Arc;
 
 /// Messages in a row that make no sense, after which this is not MySQL.
 const STRIKES: u8 = 5;
@@ -103,6 +108,8 @@ pub struct Session {
     held: Option<Box<Held>>,
     /// The compressed protocol, once it has begun.
     frames: Option<Box<Frames>>,
+    /// What names it may take.
+    own: Own,
     /// Schema, once it is known.
     namespace: Name,
     /// `OK`, once it was needed.
@@ -138,6 +145,7 @@ impl Default for Session {
             prepared: Prepared::default(),
             held: None,
             frames: None,
+            own: Own::default(),
             namespace: Name::EMPTY,
             ok: Name::EMPTY,
             overlaps: false,
@@ -151,6 +159,11 @@ impl Default for Session {
 impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
+    }
+
+    /// A connection to a server, which is known by these bytes: it has its share of `names`.
+    fn to_service(_: Transport, service: &[u8], _: &Arc<Routing>, names: &mut Names) -> Self {
+        Self { own: Own::of(service, names), ..Self::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use super::command::Command;
 use super::handshake;
 use super::packet::{Fields, Packets, Run};
 use super::prepared::Prepared;
-use crate::sql::{Dialect, Statement, Syntax};
+use crate::sql::{Dialect, Own, Reader, Statement, Syntax, statements};
 use crate::{Context, Cut, Name};
 
 /// What a command does to the schema in use, once it has succeeded.
@@ -76,13 +76,13 @@ impl Request {
     }
 
     /// Names the command out of its payload: all of it (`whole`), as much as is wanted, or less (`cut`). `escapes`: see
-    /// [`Syntax`].
+    /// [`Syntax`]; `own`: what names it may take.
     pub(super) fn name(
         &mut self,
         payload: &[u8],
         whole: bool,
         cut: bool,
-        escapes: Option<bool>,
+        (escapes, own): (Option<bool>, Own),
         prepared: &mut Prepared,
         cx: &mut Context<'_>,
     ) {
@@ -94,11 +94,11 @@ impl Request {
         self.command = Command(command);
         self.truncated = cut;
         match self.command {
-            Command::QUERY => self.query(rest, whole, escapes, cx),
+            Command::QUERY => self.query(rest, whole, escapes, own, cx),
             Command::STMT_PREPARE => {
                 let syntax = Syntax { dialect: Dialect::Mysql, escapes };
-                let statement = cx.statements.digest(rest, whole, syntax, cx.names);
-                self.prefixed(b"PREPARE ", Some(statement), cx);
+                let statement = cx.statements.digest_for(Reader { syntax, own }, rest, whole, cx.names);
+                self.prefixed(b"PREPARE ", Some(statement), own, cx);
                 self.truncated = statement.truncated;
                 prepared.announce(statement);
             }
@@ -115,7 +115,7 @@ impl Request {
             }
             Command::STMT_FETCH => {
                 let statement = statement_of(rest, prepared);
-                self.prefixed(b"FETCH ", statement, cx);
+                self.prefixed(b"FETCH ", statement, own, cx);
                 self.truncated = rest.len() < 4;
             }
             Command::STMT_CLOSE => {
@@ -127,10 +127,10 @@ impl Request {
             other => {
                 self.operation = cx.names.intern(other.name().as_bytes());
                 self.schema = match other {
-                    Command::INIT_DB if whole => schema(rest, cx),
+                    Command::INIT_DB if whole => schema(rest, own, cx),
                     Command::INIT_DB => Schema::Unknown,
                     Command::CHANGE_USER => {
-                        handshake::changed_schema(payload).map_or(Schema::Unknown, |name| schema(name, cx))
+                        handshake::changed_schema(payload).map_or(Schema::Unknown, |name| schema(name, own, cx))
                     }
                     _ => Schema::Same,
                 };
@@ -138,28 +138,29 @@ impl Request {
         }
     }
 
-    fn query(&mut self, rest: &[u8], whole: bool, escapes: Option<bool>, cx: &mut Context<'_>) {
+    fn query(&mut self, rest: &[u8], whole: bool, escapes: Option<bool>, own: Own, cx: &mut Context<'_>) {
         let text = behind_attributes(rest).unwrap_or_default();
         let syntax = Syntax { dialect: Dialect::Mysql, escapes: escapes.filter(|_| is_single(text)) };
-        let statement = cx.statements.digest(text, whole, syntax, cx.names);
+        let statement = cx.statements.digest_for(Reader { syntax, own }, text, whole, cx.names);
         self.truncated = statement.truncated;
         self.operation = if statement.digest == Name::EMPTY { cx.names.intern(b"QUERY") } else { statement.digest };
         (self.statement, self.summary) = (Some(statement), statement.summary);
-        self.schema = match used_schema(text) {
+        self.schema = match used(text, syntax) {
             None => Schema::Same,
             Some(_) if !whole => Schema::Unknown,
-            Some(name) => name.map_or(Schema::Unknown, |name| schema(name, cx)),
+            Some(name) => name.map_or(Schema::Unknown, |name| schema(name, own, cx)),
         };
     }
 
     /// An operation that is a word and a digest.
-    fn prefixed(&mut self, word: &[u8], statement: Option<Statement>, cx: &mut Context<'_>) {
+    fn prefixed(&mut self, word: &[u8], statement: Option<Statement>, own: Own, cx: &mut Context<'_>) {
         self.statement = statement;
         let Some(Statement { digest, summary, .. }) = statement else {
             self.operation = cx.names.intern(&[word, b"(unseen)"].concat());
             return;
         };
-        (self.operation, self.summary) = (joined(word, digest, cx), joined(word, summary, cx));
+        let mut joined = |name| cx.statements.prefixed(own, word, name, cx.names);
+        (self.operation, self.summary) = (joined(digest), joined(summary));
     }
 }
 
@@ -170,25 +171,25 @@ fn is_single(text: &[u8]) -> bool {
         .is_none_or(|rest| rest.iter().all(|&byte| byte == b';' || byte.is_ascii_whitespace()))
 }
 
-/// A word and a name.
-fn joined(word: &[u8], name: Name, cx: &mut Context<'_>) -> Name {
-    let mut both = [0u8; crate::Names::MAX_LENGTH];
-    let mut len = 0;
-    for (to, from) in both.iter_mut().zip(word.iter().chain(cx.names.get(name).as_bytes())) {
-        *to = *from;
-        len += 1;
-    }
-    cx.names.intern(both.get(..len).unwrap_or_default().trim_ascii_end())
-}
-
 /// The statement that a payload begins with the number of.
 fn statement_of(rest: &[u8], prepared: &Prepared) -> Option<Statement> {
     Fields(rest).int(4).and_then(|number| prepared.get(number as u32))
 }
 
 /// A schema's name. Longer than the 64 characters that a server allows is none.
-pub(super) fn schema(name: &[u8], cx: &mut Context<'_>) -> Schema {
-    if name.is_empty() || name.len() > 64 * 4 { Schema::Unknown } else { Schema::Named(cx.names.intern(name)) }
+pub(super) fn schema(name: &[u8], own: Own, cx: &mut Context<'_>) -> Schema {
+    if name.is_empty() || name.len() > 64 * 4 {
+        return Schema::Unknown;
+    }
+    Schema::Named(own.schema(name, cx.names))
+}
+
+/// The schema that is in use behind a text, if it changes that: of several statements the last one counts.
+fn used(text: &[u8], syntax: Syntax) -> Option<Option<&[u8]>> {
+    if is_single(text) {
+        return used_schema(text);
+    }
+    statements(text, syntax).filter_map(used_schema).last()
 }
 
 /// `USE name`: the name if it is a plain one. `None` if it is another statement.

@@ -18,7 +18,16 @@ pub enum ShareOf {
     Clients,
     /// Commands, and the words of errors.
     Commands,
+    /// Schemas and databases, as clients name them before a server has checked anything.
+    Schemas,
+    /// Digests of SQL, and their summaries.
+    Statements,
+    /// What is asked of DNS: the share of whoever asks.
+    Questions,
 }
+
+/// How many kinds there are.
+const KINDS: usize = 6;
 
 /// A service's share of a [`Names`] table; by default one without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +51,7 @@ pub(super) struct Shares {
     accounts: Vec<Account>,
     /// Share and name, for all names of all shares.
     has: HashSet<u64, FixedState>,
-    folded: [u64; 3],
+    folded: [u64; KINDS],
 }
 
 impl Shares {
@@ -56,7 +65,7 @@ impl Shares {
             owners: HashMap::with_hasher(hasher.clone()),
             accounts: vec![Account::default()],
             has: HashSet::with_hasher(hasher.clone()),
-            folded: [0; 3],
+            folded: [0; KINDS],
         }
     }
 
@@ -92,6 +101,20 @@ impl Names {
             shares.accounts.push(Account { used: 0, most });
         }
         Share { number, kind }
+    }
+
+    /// Whether there is room in a share for one more name, which counts from now on. For tables that know by themselves what is new.
+    pub fn charge(&mut self, share: Share) -> bool {
+        if share.number == 0 {
+            return true;
+        }
+        let Some(account) = self.shares.accounts.get_mut(share.number as usize) else { return false };
+        if account.used >= account.most {
+            self.shares.folded[share.kind as usize] += 1;
+            return false;
+        }
+        account.used += 1;
+        true
     }
 
     /// The number of a string that counts against a share; `None` if that is used up, or the table is.

@@ -4,8 +4,12 @@ use super::request::{Kind, Request};
 use super::said::{Rows, Seen};
 use crate::parser::Detail;
 use crate::sql::{AFFECTED_ROWS, Statement};
+use crate::status_names::name_in;
 use crate::{Database, Exchange, Name, Names, Outcome, Side, Status, System, Value};
 use std::borrow::Cow;
+
+/// Names of conditions ("PostgreSQL Error Codes").
+pub(crate) const CONDITIONS: &str = include_str!("conditions.txt");
 
 /// The transaction's state behind an exchange ("ReadyForQuery"), where it came next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,11 @@ impl Detail for Attributes {
         let word = names.get(word);
         let fine = word == "OK" || word.starts_with("00") || word.starts_with("01");
         (!fine).then_some(Cow::Borrowed(word))
+    }
+
+    fn status_name(&self, status: Status, names: &Names) -> Option<&'static str> {
+        let Status::Word(code) = status else { return None };
+        name_in(CONDITIONS, names.get(code))
     }
 
     /// `db.query.summary` of a statement; `None` if there is none, or its text was not seen.

@@ -5,7 +5,7 @@
 
 use super::frame::string;
 use super::prepared::Key;
-use crate::sql::{Dialect, Statement, Syntax, statements};
+use crate::sql::{Reader, Statement, statements};
 use crate::{Context, Name};
 
 /// Most bytes of a statement that are looked at.
@@ -67,16 +67,15 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Reads the wanted part of a body. `whole`: it is all of it. `escapes`: see [`Syntax`].
+    /// Reads the wanted part of a body. `whole`: it is all of it.
     #[inline]
-    pub(super) fn read(kind: u8, body: &[u8], whole: bool, escapes: Option<bool>, cx: &mut Context<'_>) -> Self {
-        let syntax = Syntax { dialect: Dialect::Postgresql, escapes };
+    pub(super) fn read(kind: u8, body: &[u8], whole: bool, reader: Reader, cx: &mut Context<'_>) -> Self {
         match kind {
-            b'Q' => Self::query(body, whole, syntax, cx),
+            b'Q' => Self::query(body, whole, reader, cx),
             b'P' => {
                 let Some((key, text)) = name(body) else { return Self::unknown() };
                 let (text, whole) = text_of(text, whole);
-                Message { key, statement: Some(digest(text, whole, syntax, cx)), ..Message::default() }
+                Message { key, statement: Some(digest(text, whole, reader, cx)), ..Message::default() }
             }
             b'B' => {
                 let Some((portal, rest)) = name(body) else { return Self::unknown() };
@@ -92,7 +91,7 @@ impl Message {
                 let key = name(rest).map_or(Key::UNKNOWN, |(key, _)| key);
                 Message { key, portal: key, of_portal: *kind == b'P', ..Message::default() }
             }
-            0 => Self::opening(body, cx),
+            0 => Self::opening(body, reader, cx),
             _ => Message::default(),
         }
     }
@@ -104,32 +103,32 @@ impl Message {
 
     /// "Query": one or more statements.
     #[inline]
-    fn query(body: &[u8], whole: bool, syntax: Syntax, cx: &mut Context<'_>) -> Self {
+    fn query(body: &[u8], whole: bool, reader: Reader, cx: &mut Context<'_>) -> Self {
         let (text, whole) = text_of(body, whole);
         let semicolon = memchr::memchr(b';', text).unwrap_or(text.len());
         // One statement, perhaps with a semicolon at its end, as nearly always.
         if text.get(semicolon..).is_none_or(|rest| rest.iter().all(|&b| b == b';' || b.is_ascii_whitespace())) {
             let text = text.get(..semicolon).unwrap_or(text);
-            return Message { statement: Some(digest(text, whole, syntax, cx)), ..Message::default() };
+            return Message { statement: Some(digest(text, whole, reader, cx)), ..Message::default() };
         }
-        Self::several(text, whole, syntax, cx)
+        Self::several(text, whole, reader, cx)
     }
 
     #[cold]
-    fn several(text: &[u8], whole: bool, syntax: Syntax, cx: &mut Context<'_>) -> Self {
-        let mut parts = statements(text, syntax).take(SEVERAL + 1).peekable();
+    fn several(text: &[u8], whole: bool, reader: Reader, cx: &mut Context<'_>) -> Self {
+        let mut parts = statements(text, reader.syntax).take(SEVERAL + 1).peekable();
         let (mut several, mut first) = (Vec::new(), None);
         while let Some(part) = parts.next() {
             // Only the last one can be the one that is cut.
             let complete = whole || parts.peek().is_some();
             first.get_or_insert((part, complete));
             if several.len() < SEVERAL {
-                several.push(digest(part, complete, syntax, cx));
+                several.push(digest(part, complete, reader, cx));
             }
         }
         let statement = match (first, several.len()) {
-            (Some((part, complete)), 1) => digest(part, complete, syntax, cx),
-            _ => digest(text, whole, syntax, cx),
+            (Some((part, complete)), 1) => digest(part, complete, reader, cx),
+            _ => digest(text, whole, reader, cx),
         };
         let several = (several.len() > 1).then(|| several.into_boxed_slice());
         Message { statement: Some(statement), several, ..Message::default() }
@@ -137,7 +136,7 @@ impl Message {
 
     /// "StartupMessage" and the requests that stand in its place. The database's name is the user's unless it is given.
     #[cold]
-    fn opening(body: &[u8], cx: &mut Context<'_>) -> Self {
+    fn opening(body: &[u8], reader: Reader, cx: &mut Context<'_>) -> Self {
         let Some((code, rest)) = body.split_first_chunk::<4>() else { return Self::unknown() };
         let code = u32::from_be_bytes(*code);
         let mut message = Message {
@@ -162,7 +161,7 @@ impl Message {
                 }
                 rest = behind;
             }
-            message.database = database.or(user).map_or(Name::EMPTY, |name| cx.names.intern(name));
+            message.database = database.or(user).map_or(Name::EMPTY, |name| reader.own.schema(name, cx.names));
         }
         message
     }
@@ -183,6 +182,6 @@ fn text_of(body: &[u8], whole: bool) -> (&[u8], bool) {
 }
 
 #[inline]
-fn digest(text: &[u8], complete: bool, syntax: Syntax, cx: &mut Context<'_>) -> Statement {
-    cx.statements.digest(text, complete, syntax, cx.names)
+fn digest(text: &[u8], complete: bool, reader: Reader, cx: &mut Context<'_>) -> Statement {
+    cx.statements.digest_for(reader, text, complete, cx.names)
 }

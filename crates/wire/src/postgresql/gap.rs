@@ -351,7 +351,7 @@ impl Session {
         let text = self.message.statement.take();
         let statement = match kind {
             Kind::Query if text.is_none() && !kept.is_empty() => {
-                client::Message::read(b'Q', &kept, false, None, cx).statement
+                client::Message::read(b'Q', &kept, false, self.reader(None), cx).statement
             }
             _ => text,
         };

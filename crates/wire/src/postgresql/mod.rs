@@ -42,9 +42,13 @@ mod server;
 mod tests;
 
 pub use attributes::Attributes;
+#[cfg(test)]
+pub(crate) use attributes::CONDITIONS;
 
+use crate::http1::Routing;
 use crate::parser::{Begin, Parser};
-use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Piece, State, Transport};
+use crate::sql::{Dialect, Own, Reader, Syntax};
+use crate::{Bytes, Context, Cut, Direction, End, Exchange, Fifo, Name, Names, Piece, State, Transport};
 use asking::Open;
 use attributes::{Answer, Naming};
 use client::Message;
@@ -54,6 +58,7 @@ pub(crate) use infer::infer;
 use prepared::Prepared;
 use request::Request;
 use said::Said;
+use std::sync::Arc;
 
 /// Messages in a row that make no sense, after which this is not PostgreSQL.
 const STRIKES: u8 = 5;
@@ -111,6 +116,8 @@ pub struct Session {
     passed: (u64, u64),
     state: State,
     strikes: [u8; 2],
+    /// What names it may take.
+    own: Own,
     /// Database, once it is known.
     namespace: Name,
     /// Whether backslashes escape in strings, once the server has told.
@@ -155,6 +162,7 @@ impl Default for Session {
             passed: (0, 0),
             state: State::Parsing,
             strikes: [0; 2],
+            own: Own::default(),
             namespace: Name::EMPTY,
             escapes: None,
             ok: Name::EMPTY,
@@ -169,6 +177,11 @@ impl Default for Session {
 impl Begin for Session {
     fn new(_: Transport) -> Self {
         Self::default()
+    }
+
+    /// A connection to a server, which is known by these bytes: it has its share of `names`.
+    fn to_service(_: Transport, service: &[u8], _: &Arc<Routing>, names: &mut Names) -> Self {
+        Self { own: Own::of(service, names), ..Self::default() }
     }
 }
 
@@ -263,7 +276,13 @@ impl Session {
     fn look(&mut self, body: &[u8], cx: &mut Context<'_>) -> Message {
         // What is under way may change it.
         let escapes = self.escapes.filter(|_| self.fifo.is_empty() && !self.deaf);
-        Message::read(self.client.kind, body, self.client.is_whole(body), escapes, cx)
+        Message::read(self.client.kind, body, self.client.is_whole(body), self.reader(escapes), cx)
+    }
+
+    /// How texts are read. `escapes`: see [`Syntax`].
+    #[inline]
+    fn reader(&self, escapes: Option<bool>) -> Reader {
+        Reader { syntax: Syntax { dialect: Dialect::Postgresql, escapes }, own: self.own }
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What leaves the parser: OpenTelemetry attributes, and the exchange made of a request and its reply.
 
+use super::kind::Kind;
 use super::reply::Replies;
 use super::request::Request;
 use super::said::Seen;
@@ -16,6 +17,8 @@ pub struct Attributes {
     namespace: Name,
     /// Script or function; empty if there is none.
     procedure: Name,
+    /// Of EXEC, how many of the commands that it ran have failed.
+    failed: u32,
 }
 
 impl Detail for Attributes {
@@ -36,6 +39,9 @@ impl Detail for Attributes {
                 each(key, Value::Text(names.get(name).into()));
             }
         }
+        if self.failed > 0 {
+            each("redis.exec.errors", Value::Number(self.failed.into()));
+        }
         if let Some(code) = self.error_type(exchange.status, side, names) {
             each("db.response.status_code", Value::Text(code));
         }
@@ -44,7 +50,7 @@ impl Detail for Attributes {
     /// `error.type`: the first word of an error reply (`ERR`, `WRONGTYPE`, `MOVED`); none if the reply was not an error.
     fn error_type<'a>(&self, status: Status, _side: Side, names: &'a Names) -> Option<Cow<'a, str>> {
         match status {
-            Status::Word(word) => Some(names.get(word)).filter(|word| *word != "OK").map(Cow::Borrowed),
+            Status::Word(word) => Some(names.get(word)).filter(|word| !matches!(*word, "OK" | "QUEUED")).map(Cow::Borrowed),
             Status::Unknown | Status::Code(_) => None,
         }
     }
@@ -58,6 +64,7 @@ impl Detail for Attributes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     seen: Seen,
+    failed: u32,
     first_byte: u64,
     /// Time of its last byte, or of what ended the exchange instead.
     pub(super) end: u64,
@@ -68,14 +75,24 @@ pub(super) struct Answer {
 impl Answer {
     /// None.
     pub(super) fn none(end: u64) -> Self {
-        Answer { seen: Seen::Nothing, first_byte: 0, end, offset: 0, bytes: 0 }
+        Answer { seen: Seen::Nothing, failed: 0, first_byte: 0, end, offset: 0, bytes: 0 }
     }
 
     /// A complete reply.
     #[inline]
     pub(super) fn whole(reply: &Replies) -> Self {
         let Replies { seen, first_byte, end, start: offset, bytes, .. } = *reply;
-        Answer { seen, first_byte, end, offset, bytes }
+        Answer { seen, failed: 0, first_byte, end, offset, bytes }
+    }
+
+    /// What the commands between MULTI and EXEC have said, EXEC says: the first error among it is what became of the transaction.
+    #[inline]
+    pub(super) fn of(request: &Request, reply: &Replies) -> Self {
+        let answer = Answer::whole(reply);
+        if request.named.kind == Kind::Exec && reply.failed > 0 {
+            return Answer { seen: reply.first_error, failed: reply.failed, ..answer };
+        }
+        answer
     }
 
     /// A reply that ended at the position `until`, before it was complete.
@@ -91,10 +108,12 @@ pub(super) fn exchange(request: &Request, namespace: Name, answer: &Answer, outc
         Seen::Nothing => Status::Unknown,
         Seen::Error(word) => Status::Word(word),
         // In a full table success has no name, and must not look like an error.
-        Seen::Fine | Seen::Ok | Seen::Queued if ok == Name::OTHER => Status::Unknown,
-        Seen::Fine | Seen::Ok | Seen::Queued => Status::Word(ok),
+        Seen::Queued(Name::OTHER) => Status::Unknown,
+        Seen::Queued(word) => Status::Word(word),
+        Seen::Fine | Seen::Ok if ok == Name::OTHER => Status::Unknown,
+        Seen::Fine | Seen::Ok => Status::Word(ok),
     };
-    let attributes = Attributes { sent: request.named.sent, namespace, procedure: request.procedure };
+    let attributes = Attributes { sent: request.named.sent, namespace, procedure: request.procedure, failed: answer.failed };
     Exchange {
         operation: request.named.operation,
         status,

@@ -6,15 +6,22 @@ use crate::infer::{Guess, PREFIX};
 /// Inline commands that are told from their first word; the rest of the line must be printable.
 const INLINE: [&[u8]; 8] = [b"PING", b"ECHO", b"INFO", b"QUIT", b"AUTH", b"INCR", b"GET", b"SET"];
 
-/// `*<count>\r\n$<length>\r\n`, the head of every RESP command; or an inline command line. Replies are not enough to
-/// tell: a `+` or a `-` at the start of a line is in half of all text protocols.
+/// What a subscriber is sent, and the end of its line.
+const PUSH: &[u8] = b"message\r";
+
+/// `*<count>\r\n$<length>\r\n` and a letter, the head of every RESP command; an inline command line; or what a server sends to
+/// a subscriber. Other replies are not enough to tell: a `+` or a `-` at the start of a line is in half of all text protocols, and
+/// an array may be a command.
 pub(crate) fn infer(bytes: &[u8]) -> Guess {
-    if bytes.first() == Some(&b'*') { resp(bytes) } else { inline(bytes) }
+    match bytes.first() {
+        Some(&first @ (b'*' | b'>')) => resp(first, bytes),
+        _ => inline(bytes),
+    }
 }
 
-fn resp(bytes: &[u8]) -> Guess {
+fn resp(first: u8, bytes: &[u8]) -> Guess {
     let mut at = 0;
-    for marker in [b'*', b'$'] {
+    for marker in [first, b'$'] {
         match bytes.get(at) {
             None => return Guess::More,
             Some(&byte) if byte == marker => at += 1,
@@ -33,7 +40,22 @@ fn resp(bytes: &[u8]) -> Guess {
             }
         }
     }
-    Guess::Is { protocol: Protocol::Redis, request: true }
+    let is = |request| Guess::Is { protocol: Protocol::Redis, request };
+    let word = &bytes[at..];
+    let word = match word.first() {
+        None => return Guess::More,
+        Some(letter) if !letter.is_ascii_alphabetic() => return Guess::No,
+        // `pmessage`, `smessage`
+        Some(b'p' | b's') => &word[1..],
+        Some(_) => word,
+    };
+    let both = word.len().min(PUSH.len());
+    match (word[..both] == PUSH[..both], first) {
+        (true, _) if both < PUSH.len() => Guess::More,
+        (true, _) => is(false),
+        (false, b'*') => is(true),
+        (false, _) => Guess::No,
+    }
 }
 
 fn inline(bytes: &[u8]) -> Guess {

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Sync,
     /// RESET: the connection as if it were new.
     Reset,
+    /// EXEC: answers for all commands since MULTI.
+    Exec,
 }
 
 /// The pub/sub commands, and the first word of their confirmations.
@@ -79,6 +81,7 @@ impl Kind {
             b"MONITOR" => Kind::Monitor,
             b"PSYNC" | b"SYNC" => Kind::Sync,
             b"RESET" => Kind::Reset,
+            b"EXEC" => Kind::Exec,
             _ => Kind::Plain,
         }
     }

@@ -12,7 +12,8 @@
 //!
 //! A command has one reply, in order, with these exceptions: pushes and pub/sub messages answer nobody; SUBSCRIBE and
 //! its like are answered by the first of their confirmations; what MONITOR shows are pushes; CLIENT REPLY OFF and SKIP
-//! suppress replies; behind PSYNC the connection is a replication stream.
+//! suppress replies; behind PSYNC the connection is a replication stream. A command between MULTI and EXEC is `QUEUED`, which is
+//! no error and no success; EXEC has the first error among what they said, and how many there were.
 //!
 //! Values are never looked at, and arguments only where listed in `command`: passwords and keys stay on the wire.
 
@@ -342,13 +343,14 @@ impl Session {
                 // No confirmation: it answers a command that was not seen.
                 return self.bad_reply(cx);
             }
-            let answer = Answer::whole(&self.replies);
+            let end = self.replies.end;
             if let Some(request) = self.claim(cx) {
                 let outcome = self.apply(&request, self.replies.seen, cx);
                 if !request.blocking {
-                    self.slowest = (self.slowest - self.slowest / 64).max(answer.end.saturating_sub(request.start));
+                    self.slowest = (self.slowest - self.slowest / 64).max(end.saturating_sub(request.start));
                 }
                 self.make_name(cx);
+                let answer = Answer::of(&request, &self.replies);
                 cx.report(exchange(&request, self.namespace, &answer, outcome, self.ok));
             }
         }

@@ -50,6 +50,9 @@ pub(super) struct Replies {
     /// A simple string that begins with a digit, as MONITOR's lines do.
     pub(super) digit: bool,
     pub(super) first: First,
+    /// Errors among the elements of the outermost array, and the first of them.
+    pub(super) failed: u32,
+    pub(super) first_error: Seen,
     /// The last number in the outermost array is 0: no subscription is left.
     pub(super) zero: bool,
     pub(super) start: u64,
@@ -80,6 +83,8 @@ impl Default for Replies {
             unknown: false,
             digit: false,
             first: First::Other,
+            failed: 0,
+            first_error: Seen::Nothing,
             zero: false,
             start: 0,
             bytes: 0,
@@ -189,6 +194,7 @@ impl Replies {
         self.active = true;
         (self.kind, self.seen, self.first) = (0, Seen::Nothing, First::Other);
         (self.unknown, self.digit, self.zero, self.first_next) = (false, false, false, false);
+        self.failed = 0;
         (self.start, self.first_byte) = (piece.offset + at as u64, piece.time);
     }
 
@@ -346,11 +352,17 @@ impl Replies {
                         Seen::error(line, self.words, names)
                     }
                     (b'+', b"OK") => Seen::Ok,
-                    (b'+', b"QUEUED") => Seen::Queued,
+                    (b'+', b"QUEUED") => Seen::Queued(names.intern(b"QUEUED")),
                     _ => Seen::Fine,
                 };
             }
             1 if kind == b':' => self.zero = line == b"0",
+            1 if kind == b'-' => {
+                if self.failed == 0 {
+                    self.first_error = Seen::error(line, self.words, names);
+                }
+                self.failed += 1;
+            }
             _ => {}
         }
         Ok(self.element())

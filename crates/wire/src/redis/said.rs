@@ -11,8 +11,8 @@ pub(super) enum Seen {
     Fine,
     /// `+OK`, and nothing else.
     Ok,
-    /// `+QUEUED`: what the command does it does at EXEC.
-    Queued,
+    /// `+QUEUED`, by its name: what the command does it does at EXEC.
+    Queued(Name),
     /// An error's first word.
     Error(Name),
 }
@@ -34,9 +34,9 @@ impl Seen {
     pub(super) fn error(line: &[u8], share: Share, names: &mut Names) -> Self {
         let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
         let ok = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-        // "OK" is how success is told from an error.
-        let word =
-            if word.is_empty() || word.len() > 32 || word == b"OK" || !word.iter().all(ok) { b"ERR" } else { word };
+        // These two are told from errors by their names.
+        let fine = word == b"OK" || word == b"QUEUED";
+        let word = if word.is_empty() || word.len() > 32 || fine || !word.iter().all(ok) { b"ERR" } else { word };
         Seen::Error(names.intern_within(share, word).unwrap_or(Name::OTHER))
     }
 }

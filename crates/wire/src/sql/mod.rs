@@ -20,7 +20,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use crate::{Name, Names};
+use crate::{Name, Names, Share, ShareOf};
 use cache::Cache;
 use digest::Form;
 use summary::Summary;
@@ -64,6 +64,40 @@ impl From<Dialect> for Syntax {
     fn from(dialect: Dialect) -> Self {
         Syntax { dialect, escapes: None }
     }
+}
+
+/// What a database may take of the table of names: whoever asks it can invent as many texts and schemas as he likes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Own {
+    pub(crate) texts: Share,
+    pub(crate) schemas: Share,
+}
+
+impl Own {
+    /// Digests and summaries of one database.
+    const TEXTS: u32 = 2000;
+    /// Schemas of one database.
+    const SCHEMAS: u32 = 200;
+
+    /// The shares of the service that is known by these bytes.
+    pub(crate) fn of(service: &[u8], names: &mut Names) -> Self {
+        Self {
+            texts: names.share(ShareOf::Statements, service, Self::TEXTS),
+            schemas: names.share(ShareOf::Schemas, service, Self::SCHEMAS),
+        }
+    }
+
+    /// A schema's name.
+    pub(crate) fn schema(&self, name: &[u8], names: &mut Names) -> Name {
+        names.intern_within(self.schemas, name).unwrap_or(Name::OTHER)
+    }
+}
+
+/// How a session's texts are read, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader {
+    pub(crate) syntax: Syntax,
+    pub(crate) own: Own,
 }
 
 /// What is kept of a statement's text. Nothing of its literals is in it.
@@ -135,14 +169,21 @@ impl Statements {
     /// Digest and summary of one statement. `complete`: the text is whole.
     #[inline]
     pub fn digest(&mut self, text: &[u8], complete: bool, syntax: impl Into<Syntax>, names: &mut Names) -> Statement {
-        let syntax = syntax.into();
+        let reader = Reader { syntax: syntax.into(), own: Own::default() };
+        self.digest_for(reader, text, complete, names)
+    }
+
+    /// The same of a text whose digest, if it is a new one, counts against a share.
+    #[inline]
+    pub(crate) fn digest_for(&mut self, reader: Reader, text: &[u8], complete: bool, names: &mut Names) -> Statement {
+        let syntax = reader.syntax;
         let (text, complete) = bounded(text, complete);
         let key = (text.len() <= Cache::LONGEST).then(|| {
             skeleton::write(text, &mut self.skeleton);
             Cache::key(&self.skeleton, complete, syntax)
         });
         let known = key.and_then(|key| self.cache.get(key, &self.skeleton, complete, syntax));
-        let statement = known.unwrap_or_else(|| self.read(text, complete, syntax, key, names));
+        let statement = known.unwrap_or_else(|| self.read(text, complete, reader, key, names));
         self.folded += u64::from(statement.digest == Name::OTHER);
         statement
     }
@@ -153,20 +194,34 @@ impl Statements {
         self.folded
     }
 
-    fn read(&mut self, text: &[u8], complete: bool, syntax: Syntax, key: Option<u64>, names: &mut Names) -> Statement {
+    /// A word and the name of a digest or a summary, as one name. It takes a place as a digest does.
+    pub(crate) fn prefixed(&mut self, own: Own, word: &[u8], name: Name, names: &mut Names) -> Name {
+        let mut both = [0u8; Names::MAX_LENGTH];
+        let mut len = 0;
+        for (to, from) in both.iter_mut().zip(word.iter().chain(names.get(name).as_bytes())) {
+            *to = *from;
+            len += 1;
+        }
+        self.name(both.get(..len).unwrap_or_default().trim_ascii_end(), own.texts, names)
+    }
+
+    fn read(&mut self, text: &[u8], complete: bool, reader: Reader, key: Option<u64>, names: &mut Names) -> Statement {
+        let Reader { syntax, own } = reader;
         let mut out = std::mem::take(&mut self.out);
         let mut summary = Summary::new(text);
         let truncated = digest::write(text, complete, syntax, Form::Digest, &mut out, &mut summary);
         let statement =
-            Statement { digest: self.name(&out, names), summary: self.name(summary.get(), names), truncated };
+            Statement { digest: self.name(&out, own.texts, names), summary: self.name(summary.get(), own.texts, names), truncated };
         self.out = out;
-        if let Some(key) = key {
+        // Somebody else may have room for it.
+        let named = statement.digest != Name::OTHER && statement.summary != Name::OTHER;
+        if let Some(key) = key.filter(|_| named) {
             self.cache.put(key, &self.skeleton, complete, syntax, statement);
         }
         statement
     }
 
-    fn name(&mut self, text: &[u8], names: &mut Names) -> Name {
+    fn name(&mut self, text: &[u8], share: Share, names: &mut Names) -> Name {
         if let Some(name) = names.find_long(text) {
             return name;
         }
@@ -176,7 +231,7 @@ impl Statements {
         if let Some(name) = names.find_long(clean) {
             return name;
         }
-        if self.named >= Self::MAX || self.bytes + clean.len() > Self::MAX_TEXT {
+        if self.named >= Self::MAX || self.bytes + clean.len() > Self::MAX_TEXT || !names.charge(share) {
             return Name::OTHER;
         }
         self.named += 1;

@@ -1,8 +1,11 @@
 //! What stays bounded, and what is folded or counted for it.
 
 use super::kit::{A, Kit, address, answer, header, query, question};
-use crate::parser::Parser as _;
-use crate::{ById, Domains};
+use crate::dns::Session;
+use crate::http1::Routing;
+use crate::parser::{Begin as _, Parser as _};
+use crate::{ById, Domains, Transport};
+use std::sync::Arc;
 use steth_ledger::Lost;
 
 #[test]
@@ -89,4 +92,46 @@ fn hostile_answers_come_to_an_end() {
     kit.response(&cut);
     kit.tick();
     assert_eq!((kit.count.reported, kit.count.lost()), (2, 0));
+}
+
+#[test]
+fn one_who_asks_for_too_many_names_leaves_the_others_theirs() {
+    let mut kit = Kit::udp();
+    let session = |kit: &mut Kit, who: &[u8]| {
+        let routing = Arc::new(Routing::default());
+        kit.session = Session::to_service(Transport::Datagrams, who, &routing, &mut kit.names);
+    };
+    let ask = |kit: &mut Kit, name: &str| {
+        kit.request(query(1, name, A));
+        kit.response(answer(1, name, A, 0, &[]));
+        kit.names.get(kit.out[kit.out.len() - 1].operation).to_owned()
+    };
+    session(&mut kit, b"busy");
+    let named = (0..Domains::MAX).filter(|n| ask(&mut kit, &format!("n{n}.example")) != "A *").count();
+    assert_eq!(named, 1000);
+    session(&mut kit, b"quiet");
+    assert_eq!(ask(&mut kit, "quiet.example"), "A quiet.example");
+    session(&mut kit, b"busy");
+    assert_eq!((ask(&mut kit, "more.example").as_str(), ask(&mut kit, "n1.example").as_str()), ("A *", "A n1.example"));
+}
+
+#[test]
+fn answers_that_nobody_asked_for_take_one_room_on_all_sockets_together() {
+    use crate::dns::early::ROOM;
+    let mut kit = Kit::udp();
+    let long = [answer(7, "a", A, 0, &[address("192.0.2.1", 1)]), vec![0; 4000]].concat();
+    let mut sockets = Vec::new();
+    for _ in 0..100 {
+        (0..4).for_each(|_| _ = kit.response(&long[..]));
+        assert!(kit.domains.early <= ROOM);
+        sockets.push(std::mem::replace(&mut kit.session, Kit::udp().session));
+    }
+    assert!(kit.domains.early > ROOM - long.len(), "{}", kit.domains.early);
+    let refused = kit.count.lost_by(Lost::Orphan);
+    assert_eq!(refused, 400 - (ROOM / long.len()) as u64);
+    for session in sockets {
+        kit.session = session;
+        kit.close(crate::End::Closed);
+    }
+    assert_eq!((kit.domains.early, kit.count.lost_by(Lost::Orphan)), (0, 400));
 }

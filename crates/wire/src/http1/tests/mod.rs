@@ -37,6 +37,7 @@ fn a_request_and_its_response_are_one_exchange() {
         "http.request.body.size=0",
         "http.response.body.size=4",
         "http.request.header.traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "steth.status.name=Not Found",
     ];
     assert_eq!(t.attributes(0, Side::Server), attributes);
     let client = t.attributes(0, Side::Client);

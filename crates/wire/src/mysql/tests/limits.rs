@@ -132,3 +132,22 @@ fn what_is_kept_of_a_text_is_bounded() {
     assert!(kit.session.commands.packets.room() <= 1024);
     assert_eq!((kit.out.len(), kit.out[0].truncated), (1, true));
 }
+
+/// Whoever logs in names a schema before the server has checked anything.
+#[test]
+fn schemas_that_a_client_invents_leave_the_others_theirs() {
+    let mut kit = Kit::default();
+    let (names, routing) = (&mut kit.names, std::sync::Arc::default());
+    let mut to = |who: &[u8]| Session::to_service(crate::Transport::Stream, who, &routing, names);
+    let (busy, quiet): (Vec<_>, _) = ((0..1000).map(|_| to(b"busy")).collect(), to(b"quiet"));
+    for (n, session) in busy.into_iter().enumerate() {
+        kit.session = session;
+        kit.response(greeting("8.0.36"));
+        kit.ask(login(0, &format!("invented_{n}")), packet(2, &error(1045, "28000", "Access denied")));
+    }
+    assert_eq!((kit.names.folded(), kit.names.folded_within(crate::ShareOf::Schemas)), (0, 800));
+    kit.session = quiet;
+    kit.response(greeting("8.0.36"));
+    kit.ask(login(0, "invented_999"), packet(2, OK));
+    assert_eq!(kit.attribute(kit.out.len() - 1, "db.namespace").as_deref(), Some("invented_999"));
+}

@@ -238,3 +238,46 @@ fn a_frame_that_is_not_what_it_says_is_survived() {
         assert!(kit.out[1..4].iter().all(|e| e.truncated && e.outcome == Outcome::Answered && e.end == e.start + 1));
     }
 }
+
+/// What this process has had in memory at most, in KiB.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Zstandard: `blocks` of 128 KiB of one byte each, four bytes long, in a frame that asks for a window of 2 GiB.
+fn repeated(blocks: usize) -> Vec<u8> {
+    let mut frame = b"\x28\xb5\x2f\xfd\x00\xa8".to_vec();
+    (0..blocks).for_each(|_| frame.extend(b"\x02\x00\x10x"));
+    frame.extend(b"\x01\x00\x00");
+    frame
+}
+
+/// Zstandard: a block with `sequences` that repeat 65,539 bytes each, and of which each is two bytes long. A window of 1 MiB.
+fn copied(sequences: u16) -> Vec<u8> {
+    let mut block = b"\x20abcd".to_vec();
+    block.extend((sequences | 0x8000).to_be_bytes());
+    block.extend(b"\x54\x00\x00\x34");
+    block.extend(vec![0; 2 * usize::from(sequences)]);
+    block.push(1);
+    let mut frame = b"\x28\xb5\x2f\xfd\x00\x50\x82\x00\x00x".to_vec();
+    frame.extend(&((block.len() as u32) << 3 | 5).to_le_bytes()[..3]);
+    frame.extend(block);
+    frame
+}
+
+#[test]
+fn a_small_frame_cannot_be_unpacked_to_more_than_the_limit() {
+    let before = most_memory();
+    for packed in [repeated(1000), copied(2000)] {
+        for says in [100, 200_000, 1 << 20] {
+            let mut kit = compressed(ZSTD);
+            kit.ask(frame(0, &packed, says), frame(1, &packet(1, OK), 0));
+            kit.ask(frame(0, PING, 0), frame(1, &packet(1, OK), 0));
+            assert_eq!((kit.brief().as_str(), kit.count.lost()), ("CONNECT OK, * -, PING OK", 0));
+        }
+    }
+    let more = most_memory() - before;
+    assert!(more < 32 * 1024, "{more} KiB for frames of 4 KiB");
+}

@@ -272,3 +272,40 @@ fn rows_are_counted_in_one_piece_and_in_many() {
         assert_eq!(kit.out[0].response_bytes, answer.len() as u64, "{size}");
     }
 }
+
+#[test]
+fn an_error_has_the_name_that_its_server_gives_it() {
+    for (version, code, name) in [
+        ("8.0.36", 1064, Some("ER_PARSE_ERROR")),
+        ("11.4.2-MariaDB", 1064, Some("ER_PARSE_ERROR")),
+        ("8.0.36", 3819, Some("ER_CHECK_CONSTRAINT_VIOLATED")),
+        ("8.0.36", 4025, None),
+        ("11.4.2-MariaDB", 4025, Some("ER_CONSTRAINT_FAILED")),
+        ("8.0.36", 65000, None),
+    ] {
+        let mut kit = Kit::default();
+        kit.response(greeting(version));
+        kit.ask(login(0, "shop"), packet(2, OK));
+        kit.ask(query("SELECT 1"), packet(1, &error(code, "HY000", "why")));
+        assert_eq!(kit.attribute(1, "steth.status.name").as_deref(), name, "{version} {code}");
+        assert_eq!(kit.attribute(0, "steth.status.name"), None);
+    }
+}
+
+#[test]
+fn a_schema_that_is_chosen_among_other_statements_is_in_use_behind_them() {
+    for (text, schema) in [
+        ("SELECT 1; USE x", Some("x")),
+        ("USE x; SELECT 1", Some("x")),
+        ("use x; use y;", Some("y")),
+        ("SELECT 'a; USE x'; SELECT 1", Some("shop")),
+        ("SELECT 1; USE `a``b`", None),
+    ] {
+        let mut kit = Kit::default();
+        kit.response(greeting("8.0.36"));
+        kit.ask(login(0, "shop"), packet(2, OK));
+        kit.ask(query(text), packet(1, OK));
+        kit.ask(PING, packet(1, OK));
+        assert_eq!(kit.attribute(2, "db.namespace").as_deref(), schema, "{text}");
+    }
+}

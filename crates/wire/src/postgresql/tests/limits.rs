@@ -93,3 +93,16 @@ fn what_is_no_postgresql_is_given_up() {
     }
     assert_eq!((kit.session.state(), kit.out.len()), (State::Misinferred, 0));
 }
+
+/// Whoever says hello names a database, or himself, before the server has checked anything.
+#[test]
+fn databases_that_a_client_invents_leave_the_others_theirs() {
+    use crate::parser::Begin as _;
+    let mut kit = Kit::default();
+    let routing = std::sync::Arc::default();
+    for n in 0..1000 {
+        kit.session = super::super::Session::to_service(crate::Transport::Stream, b"busy", &routing, &mut kit.names);
+        kit.request(startup(&["user", &format!("invented_{n}")])).response(fatal("28P01"));
+    }
+    assert_eq!((kit.names.folded(), kit.names.folded_within(crate::ShareOf::Schemas)), (0, 800));
+}

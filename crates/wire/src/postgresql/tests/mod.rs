@@ -310,9 +310,12 @@ fn attributes() {
         "postgresql.command_tag=DELETE steth.db.response.affected_rows=7 postgresql.transaction_status=open "
     );
     assert_eq!(all(2), "postgresql.command_tag=INSERT db.response.returned_rows=2 postgresql.transaction_status=open ");
-    assert_eq!(all(3), "postgresql.transaction_status=failed db.response.status_code=42703 error.type=42703 ");
+    assert_eq!(
+        all(3),
+        "postgresql.transaction_status=failed db.response.status_code=42703 error.type=42703 steth.status.name=undefined_column "
+    );
     assert_eq!(all(4), "postgresql.command_tag=ROLLBACK postgresql.transaction_status=idle ");
-    assert_eq!(all(5), "postgresql.transaction_status=idle ", "a warning is no error");
+    assert_eq!(all(5), "postgresql.transaction_status=idle steth.status.name=warning ", "a warning is no error");
     for (key, value) in
         [("db.system.name", "postgresql"), ("db.namespace", "shop"), ("db.query.text", "SELECT a FROM t")]
     {
@@ -384,4 +387,16 @@ fn replication_is_a_stream_of_its_own() {
     assert_eq!((kit.out.len(), kit.out[0].outcome, kit.session.pending()), (1, Outcome::Upgraded, 0));
     kit.feed(Direction::Response, crate::Bytes::Captured(b"\xff\xff\xff\xff\xff"));
     assert_eq!(kit.count.lost(), 0);
+}
+
+#[test]
+fn an_error_has_the_name_of_its_condition() {
+    for (code, name) in [("42P01", Some("undefined_table")), ("40001", Some("serialization_failure")), ("XY123", None)] {
+        let mut kit = Kit::started();
+        kit.request(query("SELECT a FROM t")).response([error(code), ready()].concat());
+        kit.request(query("SELECT a FROM t")).response([complete("SELECT 1"), ready()].concat());
+        assert_eq!(kit.brief(), format!("SELECT a FROM t {code}, SELECT a FROM t OK"));
+        assert_eq!(kit.attribute(0, "steth.status.name").as_deref(), name);
+        assert_eq!(kit.attribute(1, "steth.status.name"), None);
+    }
 }

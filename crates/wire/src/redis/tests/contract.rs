@@ -62,14 +62,23 @@ fn a_transaction_that_is_aborted_or_discarded_pairs_like_any_other() {
     );
     assert_eq!(
         kit.brief(),
-        "WATCH OK, MULTI OK, INCR OK, EXEC OK, MULTI OK, GET OK, EXEC OK, MULTI OK, DISCARD OK, PING OK"
+        "WATCH OK, MULTI OK, INCR QUEUED, EXEC OK, MULTI OK, GET QUEUED, EXEC OK, MULTI OK, DISCARD OK, PING OK"
     );
-    // An error inside of EXEC's array is no error of EXEC.
+    // What went wrong inside shows at EXEC, which says it; what was queued is neither well nor ill.
     let kit = talk(
         &commands(&["MULTI", "INCR", "BLPOP", "EXEC", "PING"]),
         b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-WRONGTYPE no\r\n*2\r\n$1\r\nk\r\n$1\r\nv\r\n+PONG\r\n",
     );
-    assert_eq!((kit.brief().as_str(), kit.count.lost()), ("MULTI OK, INCR OK, BLPOP OK, EXEC OK, PING OK", 0));
+    assert_eq!((kit.brief().as_str(), kit.count.lost()), ("MULTI OK, INCR QUEUED, BLPOP QUEUED, EXEC WRONGTYPE, PING OK", 0));
+    let errors = |n| kit.attribute(n, "error.type");
+    assert_eq!((errors(1), errors(3).as_deref()), (None, Some("WRONGTYPE")));
+    assert_eq!(kit.attribute(3, "redis.exec.errors").as_deref(), Some("1"));
+    // An array with an error in it is no error of another command, and what is deeper is none of EXEC's.
+    let kit = talk(
+        &commands(&["FCALL", "MULTI", "EXEC"]),
+        b"*1\r\n-ERR in a value\r\n+OK\r\n*1\r\n*1\r\n-ERR deeper\r\n",
+    );
+    assert_eq!(kit.brief(), "FCALL OK, MULTI OK, EXEC OK");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn times_are_those_of_the_pieces() {
 fn transactions_are_one_exchange_for_each_command() {
     let requests = [command(&["MULTI"]), command(&["INCR", "a"]), command(&["EXEC"])].concat();
     let kit = talk(&requests, b"+OK\r\n+QUEUED\r\n*1\r\n-WRONGTYPE no\r\n");
-    assert_eq!(kit.brief(), "MULTI OK, INCR OK, EXEC OK");
+    assert_eq!(kit.brief(), "MULTI OK, INCR QUEUED, EXEC WRONGTYPE");
     let kit = talk(&requests, b"+OK\r\n-ERR syntax\r\n-EXECABORT Transaction discarded\r\n");
     assert_eq!(kit.brief(), "MULTI OK, INCR ERR, EXEC EXECABORT");
 }

@@ -1,7 +1,7 @@
 //! The table of digests.
 
 use super::{Dialect, Statements};
-use crate::sql::Statement;
+use crate::sql::{Own, Reader, Statement};
 use crate::{Name, Names};
 
 #[test]
@@ -85,5 +85,26 @@ fn a_text_that_is_not_utf8_takes_one_place() {
         let text = [b"SELECT caf\xe9 FROM t WHERE a = ", n.to_string().as_bytes()].concat();
         let statement = statements.digest(&text, true, Dialect::Mysql, &mut names);
         assert_eq!(names.get(statement.digest), "SELECT caf\u{fffd} FROM t WHERE a = ?");
+    }
+}
+
+#[test]
+fn one_database_that_is_asked_too_much_leaves_the_others_theirs() {
+    let (mut names, mut statements) = (Names::default(), Statements::default());
+    let mut reader = |who: &[u8]| Reader { syntax: Dialect::Mysql.into(), own: Own::of(who, &mut names) };
+    let (busy, quiet) = (reader(b"busy"), reader(b"quiet"));
+    for n in 0..50_000 {
+        let text = format!("CREATE TEMPORARY TABLE t_{n} (a int)");
+        let statement = statements.digest_for(busy, text.as_bytes(), true, &mut names);
+        statements.prefixed(busy.own, b"PREPARE ", statement.digest, &mut names);
+    }
+    assert!(statements.folded() > 48_000, "{}", statements.folded());
+    for text in [&b"SELECT a FROM t"[..], b"CREATE TEMPORARY TABLE t_49999(a int)"] {
+        // Nor does it spoil a text for them.
+        for _ in 0..3 {
+            assert_eq!(statements.digest_for(busy, text, true, &mut names).digest, Name::OTHER);
+        }
+        let statement = statements.digest_for(quiet, text, true, &mut names);
+        assert_eq!(names.get(statement.digest).as_bytes(), text);
     }
 }
