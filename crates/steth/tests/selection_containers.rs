@@ -326,7 +326,11 @@ fn an_agent_that_knows_no_names_observes_no_container() {
     let cgroup = Cgroup::make(&hierarchies(), &format!("docker-{}.scope", digits(&id(7))));
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());
     let file = dir.path().join("steth.yaml");
-    let rows = "selection:\n  executable: {include: [python]}\n  namespace: {exclude: [secret]}\n";
+    // Of this test alone: others may run beside it.
+    let mark = format!("x-{}", std::process::id());
+    let rows = format!(
+        "selection:\n  environment: {{include: ['STETH_MARK=^{mark}$']}}\n  namespace: {{exclude: [secret]}}\n"
+    );
     std::fs::write(&file, rows).expect("it can be written");
     let mut agent = command(env!("CARGO_BIN_EXE_steth"));
     agent.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&file);
@@ -337,17 +341,17 @@ fn an_agent_that_knows_no_names_observes_no_container() {
         let health: serde_json::Value = serde_json::from_slice(&health).expect("JSON");
         health["exchanges"]["redis"]["reported"].as_u64().expect("a number")
     };
-    let mut contained = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
-    let mut outside = Talker::start(&redis, "x");
-    lab::wait_until("the one outside", Duration::from_secs(5), || reported() == 1);
+    let mut contained = Talker::start_to(&redis, &mark, "127.0.0.1", Some(&cgroup));
+    let mut outside = Talker::start(&redis, &mark);
+    lab::wait_until("the one outside", Duration::from_secs(20), || reported() == 1);
     contained.tell("ping");
     outside.tell("ping");
-    lab::wait_until("the one outside, again", Duration::from_secs(5), || reported() == 2);
+    lab::wait_until("the one outside, again", Duration::from_secs(20), || reported() == 2);
     // Moved, with a row for processes: the agent is asked, and looks.
     cgroup.take(outside.pid());
     outside.tell("ping");
     cgroup.release(outside.pid());
-    lab::wait_until("it is seen again", Duration::from_secs(5), || {
+    lab::wait_until("it is seen again", Duration::from_secs(20), || {
         outside.tell("ping");
         std::thread::sleep(Duration::from_millis(1500));
         reported() > 2

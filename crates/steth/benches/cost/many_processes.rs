@@ -152,12 +152,12 @@ pub(crate) fn turnover(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
             let (stop, lives) = (AtomicBool::new(false), AtomicU64::new(0));
             let begun = Instant::now();
             std::thread::scope(|scope| -> anyhow::Result<()> {
+                let (short, stop, lives, port) = (&*short, &stop, &lives, redis.port);
                 let work: Vec<_> = if connect {
                     let cpus = 0..=server_cpu();
-                    let (short, port, stop, lives) = (&short, redis.port, &stop, &lives);
                     cpus.map(|cpu| scope.spawn(move || talkers(cpu, short, port, stop, lives))).collect()
                 } else {
-                    vec![scope.spawn(|| churn(&stop, &lives))]
+                    vec![scope.spawn(move || churn(stop, lives))]
                 };
                 let load = load::run(&http, Pace::Fixed(1_000), plan.seconds);
                 stop.store(true, Ordering::Relaxed);
