@@ -80,7 +80,7 @@ fn round(directory: &Path, first: u64, windows: u64, moment: Duration) -> u64 {
     let mut child = Killed(child);
     let pid = Pid::from_raw(child.0.id() as i32);
     let out = BufReader::new(child.0.stdout.take().unwrap());
-    let (begin, begun) = mpsc::channel();
+    let (begin, begun) = mpsc::sync_channel(1);
     let killer = std::thread::spawn(move || {
         // Without a word it has ended by itself.
         let _ = if windows > 0 { begun.recv() } else { Ok(()) };
