@@ -10,8 +10,9 @@ const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 /// Up to so long a range is read in ten-second windows: 720 of them.
 const LONGEST_OF_10S: u64 = 2 * HOUR;
-/// Up to so long in minutes: a day, and what it grows when it is aligned.
-const LONGEST_OF_1M: u64 = 25 * HOUR;
+/// Up to so long in minutes: 360 of them. Beyond, what a range grows by when it is aligned to ten minutes is less than 3 % of it, and a
+/// day of minutes would be ten times the work.
+const LONGEST_OF_1M: u64 = 6 * HOUR;
 /// Steps that people like to read, milliseconds; beyond them, whole days.
 const STEPS: [u64; 15] = [
     10_000,
@@ -214,11 +215,13 @@ mod tests {
     fn the_tier_is_as_fine_as_the_range_and_its_points_allow() {
         for (hours, points, tier, step_ms) in [
             (1, None, Tier::Seconds10, 10_000),
-            (24, None, Tier::Minute, MINUTE),
+            (5, None, Tier::Minute, MINUTE),
+            (24, None, Tier::Minutes10, 10 * MINUTE),
             (100, None, Tier::Minutes10, 10 * MINUTE),
             (1, Some(60), Tier::Seconds10, 2 * MINUTE),
             (1, Some(2000), Tier::Seconds10, 10_000),
-            (24, Some(120), Tier::Minute, 20 * MINUTE),
+            (24, Some(120), Tier::Minutes10, 20 * MINUTE),
+            (24, Some(180), Tier::Minute, 10 * MINUTE),
             (40, Some(2000), Tier::Minute, 2 * MINUTE),
             (700, Some(100), Tier::Minutes10, 12 * HOUR),
         ] {
@@ -294,7 +297,8 @@ mod tests {
             let parts = parts(groups);
             let steps = |range: &Range| range.length_ms().div_ceil(plan.step_ms) as usize;
             assert!(parts.iter().all(|part| steps(part) * groups <= 50_000 || steps(part) == 1), "{groups}: {parts:?}");
-            assert!(parts.iter().all(|part| (part.from_ms - plan.range.from_ms) % plan.step_ms == 0));
+            let begins = |part: &Range| (part.from_ms - plan.range.from_ms).is_multiple_of(plan.step_ms);
+            assert!(parts.iter().all(begins));
             assert!(parts.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "{parts:?}");
             assert_eq!(parts.iter().map(|part| part.length_ms()).sum::<u64>(), plan.range.length_ms());
         }

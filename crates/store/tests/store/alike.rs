@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use steth_query::ask::{self, Question};
-use steth_query::{Answer, Answers, Api, Engine, Error, Recent, Tier};
+use steth_query::{Answer, Answers, Api, Both, Engine, Error, Recent, Tier, Unkept};
 use steth_store::Store;
 use steth_window::Window;
 
@@ -85,6 +85,28 @@ fn the_store_answers_as_memory_does() {
     feed.close(None, None);
     for (from, to) in [(T, T + 410), (T + 100, T + 200), (T + 35, T + 46)] {
         alike(&store, &windows, from, to);
+    }
+}
+
+#[test]
+fn what_the_store_could_not_keep_is_answered_from_memory_as_if_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let windows: Vec<_> = (1..=40).map(|n| window(n, T + 10 * n)).collect();
+    let is_unkept = |window: &&Arc<Window>| window.sequence % 3 == 0 || window.sequence > 35;
+    let (store, feed) = open(dir.path());
+    windows.iter().filter(|window| !is_unkept(window)).for_each(|window| feed.window_in_time(window.clone()));
+    feed.close(None, Some((T + 410) * 1_000_000_000));
+    let unkept = Unkept {
+        windows: windows.iter().filter(is_unkept).map(|window| window.sequence).collect(),
+        ..Unkept::default()
+    };
+    let both = Answers::new(Both::new(store, windows.clone(), &[], &unkept));
+    let recent = Answers::new(Recent::new(windows, Arc::default(), range(T + 10, T + 410)));
+    for (from, to) in [(T, T + 410), (T + 100, T + 200), (T + 345, T + 410)] {
+        let pairs = asked(&both, from, to).into_iter().zip(asked(&recent, from, to));
+        for ((query, both), (_, remembered)) in pairs {
+            assert_eq!(both, remembered, "{query}");
+        }
     }
 }
 
