@@ -93,7 +93,7 @@ impl Fault {
     /// It may be the file or whoever has asked: a table, a column or a row that should be there is not (SQLITE_ERROR).
     pub(crate) fn doubtful(&self) -> bool {
         match self {
-            Self::Sqlite(rusqlite::Error::QueryReturnedNoRows) => true,
+            Self::Sqlite(rusqlite::Error::QueryReturnedNoRows | rusqlite::Error::SqlInputError { .. }) => true,
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::Unknown),
             Self::Io(_) | Self::Damaged(_) => false,
         }

@@ -175,7 +175,7 @@ mod tests {
         let path = dir.path().join("10s-0-1.db");
         std::fs::write(&path, "").unwrap();
         let file = open(&path, Contents::Windows).unwrap();
-        for sql in ["SELECT nothing FROM steps", "SELECT 1 FROM nowhere", "nonsense", "SELECT at FROM steps"] {
+        for sql in ["SELECT none FROM steps", "SELECT 1 FROM nowhere", "nonsense", "SELECT at FROM steps"] {
             let fault = Fault::from(file.query_row(sql, [], |_| Ok(())).unwrap_err());
             assert!(fault.doubtful() && !fault.damaged(), "{sql}: {fault}");
         }

@@ -294,7 +294,8 @@ mod tests {
             let parts = parts(groups);
             let steps = |range: &Range| range.length_ms().div_ceil(plan.step_ms) as usize;
             assert!(parts.iter().all(|part| steps(part) * groups <= 50_000 || steps(part) == 1), "{groups}: {parts:?}");
-            assert!(parts.iter().all(|part| (part.from_ms - plan.range.from_ms) % plan.step_ms == 0));
+            let begins = |part: &Range| (part.from_ms - plan.range.from_ms).is_multiple_of(plan.step_ms);
+            assert!(parts.iter().all(begins));
             assert!(parts.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "{parts:?}");
             assert_eq!(parts.iter().map(|part| part.length_ms()).sum::<u64>(), plan.range.length_ms());
         }

@@ -24,7 +24,7 @@ fn two_hours_are_answered_as_they_were_at_every_tier() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Roll-up and merge: whatever the order in which windows come, and wherever the agent is started anew in between.
     #[test]
