@@ -151,7 +151,7 @@ function Row({ way, id, name, edge, seconds }: { way: "in" | "out"; id: string; 
         <tr>
             <td class="dim">{way}</td>
             <td>
-                <button type="button" class="plain entity" onClick={() => change({ sel: id })}>
+                <button type="button" class="plain entity" title={name} onClick={() => change({ sel: id })}>
                     {name}
                 </button>
             </td>

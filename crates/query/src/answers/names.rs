@@ -48,8 +48,8 @@ pub(super) fn kind(record: &EntityRecord) -> NodeKind {
 /// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]:80`.
 fn is_loopback(name: &str) -> bool {
     let address = name.parse::<SocketAddr>().map(|end| end.ip()).or_else(|_| name.parse::<IpAddr>());
-    // The agent writes the port of an IPv6 address behind it as it stands.
-    address.map_or(name.starts_with("::1:"), |address| address.to_canonical().is_loopback())
+    // The agent writes a port behind an IPv6 address as it stands, which makes another address of it.
+    name.starts_with("::1:") || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl From<&EntityRecord> for Named {
