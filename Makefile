@@ -10,13 +10,13 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 1000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
 # What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
 BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test test-unit test-ui test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui ui
+.PHONY: help run demo build test test-unit test-ui test-oracle bench bench-ui lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui ui
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
+
+bench-ui: setup-build setup-test setup-ui ## how fast the page is, on maps of 150 and 500 services (root; the rows of docs/performance.md)
+	$(CARGO) build --release
+	$(SUDO) ui/test/run-bench
 
 lint: setup-build setup-ui ## formatting, clippy, documentation, scripts, dependency policy
 	$(CARGO) fmt --all -- --check

@@ -26,11 +26,45 @@ static __always_inline __u32 verdict_of(__u32 tgid)
 	return known ? *known : control.default_verdict;
 }
 
-/* Whether both ends are on this host, in one network namespace. An unconnected socket has no other end. */
+/* An address of 127.0.0.0/8 below ::ffff:0:0, or ::1. By value: the callers' stacks are nearly full. */
+static __always_inline bool is_loopback6(__u32 a, __u32 b, __u32 c, __u32 d)
+{
+	if (a | b)
+		return false;
+	return c ? c == bpf_htonl(0xffff) && (d & 0xff) == 127 : d == bpf_htonl(1);
+}
+
+/*
+ * Whether both ends are on this host, in one network namespace. An unconnected socket has no other end; but what is bound to a
+ * loopback address talks to nobody else. To an address of its own a host talks from that address, whatever the route says, which the
+ * socket need not remember.
+ */
 static __always_inline bool is_local(struct sock *sk, __u8 family)
 {
-	if (family == AF_INET && (sk->__sk_common.skc_daddr & 0xff) == 127)
-		return true;
+	__be32 here = READ(sk, __sk_common.skc_rcv_saddr), there = READ(sk, __sk_common.skc_daddr);
+	__u32 a, b, c, d;
+
+	if (family == AF_INET) {
+		if ((there & 0xff) == 127 || (here & 0xff) == 127 || (there && there == here))
+			return true;
+	} else {
+		a = READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[0]);
+		b = READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[1]);
+		c = READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[2]);
+		d = READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+		if (is_loopback6(a, b, c, d))
+			return true;
+		if ((a | b | c | d) && a == READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0]) &&
+		    b == READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1]) &&
+		    c == READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2]) &&
+		    d == READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]))
+			return true;
+		if (is_loopback6(READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[0]),
+				 READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[1]),
+				 READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[2]),
+				 READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3])))
+			return true;
+	}
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & IFF_LOOPBACK;
 }
 
@@ -43,7 +77,7 @@ static __always_inline bool socket_wanted(struct sock *sk, __u8 family)
 		return !port && !control.skip_unix && rows_agree(sk, family);
 	if (control.skip_local && is_local(sk, family))
 		return false;
-	if (port && sk->__sk_common.skc_num != port && bpf_ntohs(sk->__sk_common.skc_dport) != port)
+	if (port && READ(sk, __sk_common.skc_num) != port && bpf_ntohs(READ(sk, __sk_common.skc_dport)) != port)
 		return false;
 	return rows_agree(sk, family);
 }
@@ -64,8 +98,8 @@ static __always_inline void end_direction(struct connection *c, __u8 direction, 
 /* Where the two directions are, by the kernel's books. */
 static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 {
-	c->offset[STETH_SEND] = tp->write_seq;
-	c->offset[STETH_RECEIVE] = tp->copied_seq;
+	c->offset[STETH_SEND] = READ(tp, write_seq);
+	c->offset[STETH_RECEIVE] = READ(tp, copied_seq);
 	c->frame_end = 0;
 	c->prefix_length[0] = c->prefix_length[1] = 0;
 	c->flags |= CONNECTION_PLACED;
@@ -76,7 +110,7 @@ static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 /* `transport` of struct steth_open, or TRANSPORT_OTHER where there is no connection to follow. */
 static __always_inline __u8 transport_of(struct sock *sk)
 {
-	__u16 family = sk->__sk_common.skc_family, type = sk->sk_type, protocol = sk->sk_protocol;
+	__u16 family = READ(sk, __sk_common.skc_family), type = READ(sk, sk_type), protocol = READ(sk, sk_protocol);
 
 	if (family == AF_UNIX)
 		return type == SOCK_STREAM ? 0 : 1;
@@ -196,15 +230,12 @@ static __always_inline __u8 bound_role(struct sock *sk)
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 {
-	__u8 transport = transport_of(sk), family = sk->__sk_common.skc_family;
+	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family);
 	struct connection *c;
 
 	if (transport == TRANSPORT_OTHER)
 		return NULL;
-	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	/* Of two CPUs that make a socket's first storage at once, the kernel lets one fail (EAGAIN); by now the other's is there. */
-	if (!c)
-		c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = connection_make(sk);
 	if (!c)
 		return NULL;
 	c->family = family;
@@ -222,18 +253,18 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	}
 	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
 	barrier();
-	c->id = bpf_get_socket_cookie(sk);
+	c->id = number_of(sk);
 	return c;
 }
 
 /* A task uses the socket: its state, with a verdict that holds for this task and these rules. */
 static __always_inline struct connection *connection_in_task(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	__u32 tgid = current_tgid();
 
 	/* Without an id: being made by another CPU at this moment, with just these values. */
-	if (!c || !*(volatile __u64 *)&c->id)
+	if (!c || !*(volatile __u64 *)&c->id || !is_current(sk, c))
 		return connection_new(sk, tgid);
 	if (c->epoch != control.epoch || c->tgid != tgid)
 		judge_socket(c, sk, tgid);
@@ -255,7 +286,7 @@ static __always_inline bool is_joined(struct connection *c, __u64 now)
 /* Its own port, in host order. At a socket's end it is given back (inet_put_port()), and stands here still. */
 static __always_inline __u16 local_port(struct sock *sk)
 {
-	__u16 port = sk->__sk_common.skc_num;
+	__u16 port = READ(sk, __sk_common.skc_num);
 
 	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
@@ -301,16 +332,16 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.counted = how == ANNOUNCE_COUNTED,
 	};
 
-	open.netns = sk->__sk_common.skc_net.net->ns.inum;
+	open.netns = netns_of(sk);
 	if (c->family == AF_INET) {
-		__builtin_memcpy(open.local_address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);
-		__builtin_memcpy(open.remote_address, (void *)&(__be32){sk->__sk_common.skc_daddr}, 4);
+		__builtin_memcpy(open.local_address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
+		__builtin_memcpy(open.remote_address, (void *)&(__be32){READ(sk, __sk_common.skc_daddr)}, 4);
 	} else if (c->family == AF_INET6) {
 		BPF_CORE_READ_INTO(&open.local_address, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&open.remote_address, sk, __sk_common.skc_v6_daddr);
 	}
 	if (c->family == AF_UNIX) {
-		struct pid *peer = sk->sk_peer_pid;
+		struct pid *peer = READ(sk, sk_peer_pid);
 
 		if (peer)
 			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
@@ -318,7 +349,7 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 			open.role = unix_role(sk);
 	} else {
 		open.local_port = local_port(sk);
-		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+		open.remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	}
 	/* Datagrams before the first of a protocol take no position; another thread's may have taken one by now. */
 	if (c->transport == IPPROTO_UDP)

@@ -4,12 +4,13 @@
  * called elsewhere user space finds out, and puts the verdict into a map.
  *
  * The forms are those of crates/identity/src/cgroup.rs: 64 hexadecimal digits, bare or behind a dash or a colon, perhaps with
- * ".scope" behind them; the innermost one counts. All hierarchies are looked at, of version 1 and 2.
+ * ".scope" behind them; the innermost one counts. What is dressed as "-conmon-" is the process that watches over a container,
+ * not the container. All hierarchies are looked at, of version 1 and 2.
  */
 #ifndef STETH_CONTAINER_H
 #define STETH_CONTAINER_H
 
-#include "state.h"
+#include "reach.h"
 
 /* Hierarchies and directories that are looked at together: each is a step. */
 #define CGROUPS_MAX 512
@@ -33,6 +34,14 @@ static long digit_step(__u64 i, struct scratch **at)
 	return 0;
 }
 
+/* Whether what stands before the id is "-conmon-": podman and CRI-O call the monitor's cgroup so, with the container's id. */
+static __always_inline bool is_conmon(struct scratch *s, __u32 from)
+{
+	return s->data[(from - 8) & 255] == '-' && s->data[(from - 7) & 255] == 'c' && s->data[(from - 6) & 255] == 'o' &&
+	       s->data[(from - 5) & 255] == 'n' && s->data[(from - 4) & 255] == 'm' && s->data[(from - 3) & 255] == 'o' &&
+	       s->data[(from - 2) & 255] == 'n' && s->data[(from - 1) & 255] == '-';
+}
+
 /* Whether this cgroup is a container's; then s->container is its id. */
 static __always_inline bool is_container(struct scratch *s, struct cgroup *cgroup)
 {
@@ -52,9 +61,11 @@ static __always_inline bool is_container(struct scratch *s, struct cgroup *cgrou
 	before = s->data[(from - 1) & (CGROUP_NAME_MAX - 1)];
 	if (from && before != '-' && before != ':')
 		return false;
+	if (from >= 8 && is_conmon(s, from))
+		return false;
 	s->digits = 0;
 	s->digits_from = from;
-	bpf_loop(ID_DIGITS, digit_step, &s, 0);
+	STETH_LOOP(ID_DIGITS, digit_step, &s);
 	return s->digits == ID_DIGITS;
 }
 
@@ -92,7 +103,7 @@ static long cgroup_step(__u64 i, struct cgroup_walk *walk)
 }
 
 /* Whether a task with this set of cgroups is in a container; then s->container is its id. Takes an address, as of a task. */
-__attribute__((noinline)) int find_container(struct scratch *s, __u64 cgroups)
+OF_SCRATCH(find_container, (__u64 cgroups), (cgroups))
 {
 	struct cgroup_walk walk = {};
 
@@ -101,7 +112,7 @@ __attribute__((noinline)) int find_container(struct scratch *s, __u64 cgroups)
 	walk.s = s;
 	walk.head = cgroups + bpf_core_field_offset(struct css_set, cgrp_links);
 	walk.link = walk.head;
-	bpf_loop(CGROUPS_MAX, cgroup_step, &walk, 0);
+	STETH_LOOP(CGROUPS_MAX, cgroup_step, &walk);
 	return walk.found;
 }
 

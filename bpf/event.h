@@ -209,7 +209,7 @@ struct steth_exec {
 	__u32 tgid;
 	__u64 time;
 	__u64 started; /* start of the process, CLOCK_BOOTTIME nanoseconds */
-	__u16 executable_length;
+	__u16 executable_length;   /* 0: the process is not selected, or it could not be read; likewise of the next */
 	__u16 command_line_length; /* arguments separated by NUL */
 	__u32 parent;
 	/* executable, then command line, then the container's id */

@@ -2,10 +2,14 @@
 /*
  * Processes: a new image is reported with its arguments, because a short process is gone before user space can look; a
  * child inherits its parent's verdict before it can send anything; an end frees the verdict.
+ *
+ * Of whoever is not selected the ring says that there is a child, another image, an end, so that nobody is taken for who had
+ * the id before; and nothing of what that image is.
  */
 #ifndef STETH_PROCESS_H
 #define STETH_PROCESS_H
 
+#include "connection.h"
 #include "selection.h"
 
 #define EXECUTABLE_MAX 256
@@ -21,7 +25,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	struct scratch *s = scratch_of(IN_TASK);
 	struct exec_record *record;
 	unsigned long start, end;
-	bool contained;
+	bool contained, selected;
 	__u32 text = 0;
 	long length;
 
@@ -32,18 +36,19 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;
-	record->exec.tgid = task->tgid;
+	record->exec.tgid = READ(task, tgid);
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
+	selected = verdict_of(task->tgid) == VERDICT_CAPTURE;
 	/* Of a script, what runs it: that is what /proc/PID/exe says, too. */
-	length = bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp));
+	length = selected ? bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp)) : 0;
 	if (length > 1 && length <= EXECUTABLE_MAX)
 		text = length - 1;
 	record->exec.executable_length = text;
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
-	if (end > start) {
+	if (selected && end > start) {
 		__u64 size = end - start;
 		__u32 at = text & (EXECUTABLE_MAX - 1);
 
@@ -69,9 +74,9 @@ static __always_inline void report_fork(struct scratch *s, __u32 parent, struct 
 {
 	struct steth_fork record = {
 		.kind = STETH_FORK,
-		.tgid = child->tgid,
+		.tgid = READ(child, tgid),
 		.time = bpf_ktime_get_ns(),
-		.started = child->start_boottime,
+		.started = READ(child, start_boottime),
 		.parent = parent,
 	};
 
@@ -80,10 +85,10 @@ static __always_inline void report_fork(struct scratch *s, __u32 parent, struct 
 
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
 {
-	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known, rules = control.rules;
+	__u32 parent_tgid = READ(parent, tgid), tgid = READ(child, tgid), verdict = VERDICT_CAPTURE, *known, rules = control.rules;
 	struct scratch *s = scratch_of(IN_TASK);
 
-	if (child->pid != child->tgid || !s)
+	if (READ(child, pid) != READ(child, tgid) || !s)
 		return;
 	report_fork(s, parent_tgid, child);
 	/* clone3() can put a child into another cgroup at once. */
@@ -107,16 +112,16 @@ static __always_inline void on_attach(struct task_struct *task)
 	struct scratch *s = scratch_of(IN_TASK);
 	__u32 rules = control.rules;
 
-	if (s && rules & RULES_CONTAINER && task->pid == task->tgid && task->tgid != self_tgid)
+	if (s && rules & RULES_CONTAINER && READ(task, pid) == READ(task, tgid) && READ(task, tgid) != self_tgid)
 		judge_moved(task, s, rules);
 }
 
 static __always_inline void on_exit(struct task_struct *task)
 {
-	struct steth_exit record = { .kind = STETH_EXIT, .tgid = task->tgid };
+	struct steth_exit record = { .kind = STETH_EXIT, .tgid = READ(task, tgid) };
 	struct scratch *s = scratch_of(IN_TASK);
 
-	if (task->pid != task->tgid || !s)
+	if (READ(task, pid) != READ(task, tgid) || !s)
 		return;
 	record.time = bpf_ktime_get_ns();
 	bpf_map_delete_elem(&verdicts, &record.tgid);

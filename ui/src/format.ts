@@ -23,7 +23,7 @@ export function rate(perSecond: number | undefined): string {
     if (perSecond === undefined) return DASH;
     if (perSecond === 0) return "0/s";
     if (perSecond >= 9.95) return `${count(Math.round(perSecond))}/s`;
-    if (perSecond >= 0.095) return `${perSecond.toFixed(1)}/s`;
+    if (perSecond >= 0.095) return `${perSecond.toFixed(perSecond >= 0.995 ? 1 : 2)}/s`;
     if (perSecond >= 1 / 60) return `${(perSecond * 60).toFixed(1)}/min`;
     return `${(perSecond * 3600).toFixed(0)}/h`;
 }

@@ -41,6 +41,8 @@ counters! {
     evicted,
     /// Sockets beyond those that are watched.
     ignored,
+    /// Places where a socket may be, at the last look, that the agent has no permission to look at.
+    out_of_reach,
 }
 
 pub(crate) fn add(counter: &AtomicU64) {

@@ -2,7 +2,7 @@
 
 use crate::container::Container;
 use crate::counters::{Count, add};
-use crate::discovery::{Found, look};
+use crate::discovery::{Found, Sockets, look};
 use crate::memory::{Entry, Memory};
 use crate::runtimes::{Answer, EndpointState, Mailbox};
 use crate::settings::Settings;
@@ -104,8 +104,9 @@ impl Desk {
     }
 
     fn look(&mut self) {
-        let (found, ignored) = look(&self.settings);
+        let Sockets { found, ignored, out_of_reach } = look(&self.settings);
         self.count.ignored.store(ignored as u64, Ordering::Relaxed);
+        self.count.out_of_reach.store(out_of_reach as u64, Ordering::Relaxed);
         // A worker whose questions end finishes those that it has, and then itself.
         self.runtimes.retain(|runtime| found.iter().any(|found| found.endpoint == runtime.found.endpoint));
         for found in found {

@@ -2,6 +2,7 @@
 
 use crate::settings::{Api, Endpoint, Settings};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -36,15 +37,32 @@ pub(crate) struct Found {
     file: (u64, u64),
 }
 
-/// The sockets that are there now, each once, and how many there are beyond those.
-pub(crate) fn look(settings: &Settings) -> (Vec<Found>, usize) {
+/// What a look has found.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// The sockets that are there, each once.
+    pub(crate) found: Vec<Found>,
+    /// How many there are beyond those.
+    pub(crate) ignored: usize,
+    /// Places that may not be looked at.
+    pub(crate) out_of_reach: usize,
+}
+
+/// The sockets that are there now.
+pub(crate) fn look(settings: &Settings) -> Sockets {
     let candidates =
         if settings.endpoints.is_empty() { known_places(&settings.root) } else { settings.endpoints.clone() };
-    let mut all: Vec<Found> = Vec::new();
-    let mut ignored = 0;
+    let (mut all, mut ignored, mut out_of_reach) = (Vec::<Found>::new(), 0, 0);
     for endpoint in candidates {
         let path = below(&settings.root, &endpoint.path);
-        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // A user's own directory is that user's alone, and whether there is a socket in it is not known.
+                out_of_reach += usize::from(error.kind() == ErrorKind::PermissionDenied);
+                continue;
+            }
+        };
         let file = (metadata.dev(), metadata.ino());
         if !metadata.file_type().is_socket() || all.iter().any(|found| found.file == file) {
             continue;
@@ -55,7 +73,7 @@ pub(crate) fn look(settings: &Settings) -> (Vec<Found>, usize) {
             ignored += 1;
         }
     }
-    (all, ignored)
+    Sockets { found: all, ignored, out_of_reach }
 }
 
 fn known_places(root: &Path) -> Vec<Endpoint> {
@@ -98,16 +116,36 @@ mod tests {
         fs::create_dir_all(place("run/user/nobody/podman")).unwrap();
         symlink("podman/podman.sock", place("run/docker.sock")).unwrap();
         let settings = Settings { root: root.path().into(), ..Settings::default() };
-        let (found, ignored) = look(&settings);
+        let Sockets { found, ignored, out_of_reach } = look(&settings);
         let paths: Vec<_> = found.iter().map(|found| found.endpoint.path.to_str().unwrap()).collect();
         let expected = ["/run/containerd/containerd.sock", "/run/docker.sock", "/run/user/1000/podman/podman.sock"];
         assert_eq!(paths, expected);
         assert_eq!(found[0].path, root.path().join("run/containerd/containerd.sock"));
-        assert_eq!(ignored, 0);
+        assert_eq!((ignored, out_of_reach), (0, 0));
 
         let endpoints = vec!["docker:/run/user/1000/podman/podman.sock".parse().unwrap()];
-        let (found, _) = look(&Settings { endpoints, ..settings });
+        let found = look(&Settings { endpoints, ..settings }).found;
         assert_eq!(found.len(), 1, "if told where, only there");
+    }
+
+    #[test]
+    fn places_that_may_not_be_looked_at_are_counted() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let private = root.path().join("run/user/1000");
+        fs::create_dir_all(&private).unwrap();
+        let _socket = UnixListener::bind(private.join("docker.sock")).unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o000)).unwrap();
+        let settings = Settings { root: root.path().into(), ..Settings::default() };
+        // As the agent, which has given up what lets root look anywhere; of this thread alone.
+        let looks = move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            look(&settings)
+        };
+        let Sockets { found, out_of_reach, .. } = std::thread::spawn(looks).join().unwrap();
+        assert_eq!((found.len(), out_of_reach), (0, OF_USERS.len()));
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]
@@ -119,7 +157,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             sockets.push(UnixListener::bind(folder.join("docker.sock")).unwrap());
         }
-        let (found, ignored) = look(&Settings { root: root.path().into(), ..Settings::default() });
+        let Sockets { found, ignored, .. } = look(&Settings { root: root.path().into(), ..Settings::default() });
         assert_eq!((found.len(), ignored), (ENDPOINTS, 4));
     }
 }

@@ -4,7 +4,8 @@ use steth_event::CONTAINER_ID;
 
 /// The container id in the text of `/proc/PID/cgroup`: 64 hexadecimal digits in the last part of a path, bare (cgroupfs
 /// driver: `/docker/ID`, `/kubepods/…/podUID/ID`) or dressed (systemd driver: `docker-ID.scope`, `cri-containerd-ID.scope`,
-/// `crio-ID.scope`, `libpod-ID.scope`; `libpod-payload-ID` below one of these). The same on cgroup v1, v2 and hybrid.
+/// `crio-ID.scope`, `libpod-ID.scope`; `libpod-payload-ID` below one of these). Not the process that watches over a container:
+/// `libpod-conmon-ID.scope`, `crio-conmon-ID.scope`. The same on cgroup v1, v2 and hybrid.
 #[must_use]
 pub fn container_id(cgroup: &str) -> Option<&str> {
     cgroup.lines().find_map(|line| {
@@ -12,7 +13,8 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
         path.rsplit('/').find_map(|part| {
             let part = part.strip_suffix(".scope").unwrap_or(part);
             let id = part.rsplit(['-', ':']).next()?;
-            (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
+            let monitor = part.strip_suffix(id).is_some_and(|dress| dress.ends_with("-conmon-"));
+            (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !monitor).then_some(id)
         })
     })
 }
@@ -95,5 +97,10 @@ mod tests {
         for path in ["0::/", "0::/user.slice/user-0.slice/session-1.scope", "", "nonsense", "0::/docker/0123"] {
             assert_eq!(container_id(path), None, "{path}");
         }
+        for monitor in ["libpod", "crio"] {
+            let path = format!("0::/machine.slice/{monitor}-conmon-{id}.scope");
+            assert_eq!(container_id(&path), None, "{path}");
+        }
+        assert_eq!(container_id(&format!("0::/machine.slice/my-conmon:{id}.scope")), Some(id));
     }
 }

@@ -27,6 +27,7 @@
 mod cgroup;
 mod hosts;
 mod hosts_file;
+mod image;
 mod locality;
 mod party;
 mod procfs;
@@ -43,6 +44,7 @@ mod workload;
 pub use cgroup::{container_bytes, container_bytes_of, container_id, container_text, unit};
 pub use hosts::Hosts;
 pub use hosts_file::HostsFile;
+pub use image::{Image, Parts, Unseen, started};
 pub use locality::Locality;
 pub use party::Party;
 pub use remotes::{Beyond, Remotes};

@@ -6,7 +6,8 @@ use crate::{container_id, unit};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use std::fs;
-use std::io::{ErrorKind, IoSliceMut, Read};
+use std::io::{self, ErrorKind, IoSliceMut, Read};
+use std::path::Path;
 use steth_event::Process;
 
 /// The processes that there are.
@@ -23,17 +24,15 @@ pub(crate) fn read(pid: u32) -> Option<Process> {
         .map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
         .unwrap_or_default();
     // A class path alone may be longer than what is kept of the line.
-    let arguments = head(&format!("/proc/{pid}/cmdline"), ARGUMENTS);
+    let arguments = head(format!("/proc/{pid}/cmdline").as_ref(), ARGUMENTS).unwrap_or_default();
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let container = container_id(&cgroup).map(str::to_owned);
     // In a container the unit is the runtime's.
     let unit = unit(&cgroup).filter(|_| container.is_none()).map(str::to_owned);
     let name = name(&executable, &arguments, &comm);
-    let mut environment = environment(pid, &stat);
+    let mut environment = environment(pid, ENVIRONMENT).unwrap_or_default();
     let declared = declared(&environment);
-    // There are secrets in it.
-    environment.fill(0);
-    std::hint::black_box(&environment);
+    wipe(&mut environment);
     Some(Process {
         pid,
         started,
@@ -80,43 +79,56 @@ pub(crate) fn join(arguments: &[u8]) -> String {
     text.split('\0').filter(|argument| !argument.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn head(path: &str, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Ok(file) = fs::File::open(path) {
-        let _ = file.take(length as u64).read_to_end(&mut bytes);
-    }
-    bytes
+/// The first bytes of a file. The buffer is as large as it will ever be: one that grew would leave copies behind.
+pub(crate) fn head(path: &Path, length: usize) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    // Beyond the limit, so that nothing is made larger only to find out that the file has ended.
+    let mut bytes = Vec::with_capacity(length + 64);
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-/// Of other users' processes the file cannot be opened: it is theirs alone (0400), and the agent has given up CAP_DAC_OVERRIDE. What it
-/// has kept, CAP_SYS_PTRACE, reads the same bytes where the kernel says that they are.
-fn environment(pid: u32, stat: &[u8]) -> Vec<u8> {
-    let path = format!("/proc/{pid}/environ");
-    match fs::File::open(&path) {
+/// Overwrites an environment: there are secrets in it.
+pub(crate) fn wipe(environment: &mut [u8]) {
+    environment.fill(0);
+    std::hint::black_box(environment);
+}
+
+/// So many bytes of an environment. Of other users' processes the file cannot be opened: it is theirs alone (0400), and the agent has
+/// given up CAP_DAC_OVERRIDE. What it has kept, CAP_SYS_PTRACE, reads the same bytes where the kernel says that they are.
+pub(crate) fn environment(pid: u32, limit: usize) -> io::Result<Vec<u8>> {
+    match head(format!("/proc/{pid}/environ").as_ref(), limit) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            environment_in_memory(pid, stat).unwrap_or_default()
+            environment_in_memory(pid, &fs::read(format!("/proc/{pid}/stat"))?, limit)
         }
-        _ => head(&path, ENVIRONMENT),
+        read => read,
     }
 }
 
-fn environment_in_memory(pid: u32, stat: &[u8]) -> Option<Vec<u8>> {
-    let (base, end) = (usize::try_from(field(stat, 50)?).ok()?, usize::try_from(field(stat, 51)?).ok()?);
-    let len = end.checked_sub(base)?.min(ENVIRONMENT);
+fn environment_in_memory(pid: u32, stat: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    // The kernel says 0 to whoever may not know.
+    let place = |number| field(stat, number).and_then(|at| usize::try_from(at).ok()).filter(|at| *at > 0);
+    let refused = || io::Error::from(ErrorKind::PermissionDenied);
+    let (base, end) = (place(50).ok_or_else(refused)?, place(51).ok_or_else(refused)?);
+    let len = end.saturating_sub(base).min(limit);
     let mut bytes = vec![0; len];
     let there = [RemoteIoVec { base, len }];
-    let read = process_vm_readv(Pid::from_raw(i32::try_from(pid).ok()?), &mut [IoSliceMut::new(&mut bytes)], &there);
-    bytes.truncate(read.ok()?);
-    Some(bytes)
+    let pid = Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
+    let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut bytes)], &there)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// Fields 2 and 22. The name may contain spaces and parentheses, so fields are counted from the last parenthesis.
 fn comm_and_start(stat: &[u8]) -> Option<(String, u64)> {
     let (open, close) = (stat.iter().position(|b| *b == b'(')?, stat.iter().rposition(|b| *b == b')')?);
     let comm = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
-    let ticks = field(stat, 22)?;
-    // USER_HZ is 100 on every architecture Linux has left; the kernel's own record is exact where there is one.
-    Some((comm, ticks.saturating_mul(10_000_000)))
+    Some((comm, started(stat)?))
+}
+
+/// Start of the process. USER_HZ is 100 on every architecture Linux has left; the kernel's own record is exact where there is one.
+pub(crate) fn started(stat: &[u8]) -> Option<u64> {
+    Some(field(stat, 22)?.saturating_mul(10_000_000))
 }
 
 /// A number behind the name, counted from 1 as in proc(5).
@@ -141,10 +153,15 @@ mod tests {
     #[test]
     fn memory_holds_the_environment_that_the_file_shows() {
         let stat = fs::read("/proc/self/stat").unwrap();
-        let shown = head("/proc/self/environ", ENVIRONMENT);
-        assert_eq!(environment_in_memory(std::process::id(), &stat), Some(shown));
-        assert_eq!(environment_in_memory(u32::MAX, &stat), None);
-        assert_eq!(environment_in_memory(std::process::id(), b"7 (a) S 1"), None);
+        let shown = head("/proc/self/environ".as_ref(), ENVIRONMENT).unwrap();
+        assert_eq!(environment_in_memory(std::process::id(), &stat, ENVIRONMENT).unwrap(), shown);
+        assert_eq!(environment_in_memory(std::process::id(), &stat, 10).unwrap(), shown[..10]);
+        // What is not known is no empty environment.
+        for (pid, stat) in [(u32::MAX, &*stat), (u32::MAX >> 1, &stat), (std::process::id(), b"7 (a) S 1")] {
+            assert!(environment_in_memory(pid, stat, ENVIRONMENT).is_err());
+        }
+        let hidden = [&b"7 (a)"[..], &b" 0".repeat(50)].concat();
+        assert!(environment_in_memory(std::process::id(), &hidden, ENVIRONMENT).is_err());
     }
 
     #[test]

@@ -182,13 +182,17 @@ impl Resolver {
         if let Some(process) = self.scan.take(tgid) {
             return process;
         }
-        let process = self.images.remove(&tgid).unwrap_or_else(|| {
+        let mut process = self.images.remove(&tgid).unwrap_or_else(|| {
+            let started = self.children.get(&tgid).map_or(0, |(_, started)| *started);
+            Process { pid: tgid, started, ..Process::default() }
+        });
+        // Of the image of a process that was not selected then, the kernel side says nothing else.
+        if process.name.is_empty() {
             let comm = comm.unwrap_or_default();
             let end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
-            let name = String::from_utf8_lossy(&comm[..end]).into_owned();
-            let started = self.children.get(&tgid).map_or(0, |(_, started)| *started);
-            Process { pid: tgid, started, service: name.clone(), name, ..Process::default() }
-        });
+            process.name = String::from_utf8_lossy(&comm[..end]).into_owned();
+            process.service.clone_from(&process.name);
+        }
         self.ask(process)
     }
 
@@ -262,6 +266,16 @@ mod tests {
         assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 2, "worker"));
         assert_eq!(resolver.first_sight(u32::MAX - 3, None).unwrap().name, "");
         assert_eq!(resolver.answer(LONG).unwrap(), named(u32::MAX - 3, ""), "whoever waits for it need not wait on");
+    }
+
+    #[test]
+    fn an_image_of_which_nothing_was_told_is_known_by_its_tasks_name() {
+        let mut resolver = Resolver::start(10).unwrap();
+        let exec = Exec { tgid: u32::MAX - 1, started: 5, ..Exec::default() };
+        resolver.exec(&exec, b"", b"", Some(&[0xa5; CONTAINER_ID]));
+        let first = resolver.first_sight(u32::MAX - 1, Some(b"postgres\0\0")).unwrap();
+        assert_eq!((first.name.as_str(), first.service.as_str(), first.started), ("postgres", "postgres", 5));
+        assert_eq!(resolver.answer(LONG).unwrap().container, Some("a5".repeat(32)));
     }
 
     #[test]

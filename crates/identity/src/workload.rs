@@ -65,11 +65,124 @@ pub fn workload_of_container<'a>(name: &str, label: impl Fn(&str) -> Option<&'a 
     (!name.is_empty() && !is_generated(name)).then(|| Workload { kind: "Container".to_owned(), name: name.to_owned() })
 }
 
+/// The adjectives with which Docker and podman begin the names that they make up, in order.
+const ADJECTIVES: [&str; 108] = [
+    "admiring",
+    "adoring",
+    "affectionate",
+    "agitated",
+    "amazing",
+    "angry",
+    "awesome",
+    "beautiful",
+    "blissful",
+    "bold",
+    "boring",
+    "brave",
+    "busy",
+    "charming",
+    "clever",
+    "compassionate",
+    "competent",
+    "condescending",
+    "confident",
+    "cool",
+    "cranky",
+    "crazy",
+    "dazzling",
+    "determined",
+    "distracted",
+    "dreamy",
+    "eager",
+    "ecstatic",
+    "elastic",
+    "elated",
+    "elegant",
+    "eloquent",
+    "epic",
+    "exciting",
+    "fervent",
+    "festive",
+    "flamboyant",
+    "focused",
+    "friendly",
+    "frosty",
+    "funny",
+    "gallant",
+    "gifted",
+    "goofy",
+    "gracious",
+    "great",
+    "happy",
+    "hardcore",
+    "heuristic",
+    "hopeful",
+    "hungry",
+    "infallible",
+    "inspiring",
+    "intelligent",
+    "interesting",
+    "jolly",
+    "jovial",
+    "keen",
+    "kind",
+    "laughing",
+    "loving",
+    "lucid",
+    "magical",
+    "modest",
+    "musing",
+    "mystifying",
+    "naughty",
+    "nervous",
+    "nice",
+    "nifty",
+    "nostalgic",
+    "objective",
+    "optimistic",
+    "peaceful",
+    "pedantic",
+    "pensive",
+    "practical",
+    "priceless",
+    "quirky",
+    "quizzical",
+    "recursing",
+    "relaxed",
+    "reverent",
+    "romantic",
+    "sad",
+    "serene",
+    "sharp",
+    "silly",
+    "sleepy",
+    "stoic",
+    "strange",
+    "stupefied",
+    "suspicious",
+    "sweet",
+    "tender",
+    "thirsty",
+    "trusting",
+    "unruffled",
+    "upbeat",
+    "vibrant",
+    "vigilant",
+    "vigorous",
+    "wizardly",
+    "wonderful",
+    "xenodochial",
+    "youthful",
+    "zealous",
+    "zen",
+];
+
 /// Docker and podman call what has no name `adjective_surname`, with a digit if that is taken; containerd takes the id.
 fn is_generated(name: &str) -> bool {
     let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     let pair = |(adjective, surname): (&str, &str)| {
-        letters(adjective) && letters(surname.strip_suffix(|c: char| c.is_ascii_digit()).unwrap_or(surname))
+        ADJECTIVES.binary_search(&adjective).is_ok()
+            && letters(surname.strip_suffix(|c: char| c.is_ascii_digit()).unwrap_or(surname))
     };
     name.split_once('_').is_some_and(pair) || (name.len() >= 12 && name.bytes().all(|b| b.is_ascii_hexdigit()))
 }
@@ -109,8 +222,11 @@ mod tests {
         };
         assert_eq!(of("shop-cart-1", Some("cart")).as_deref(), Some("cart"));
         assert_eq!(of("cart", None).as_deref(), Some("cart"));
-        assert_eq!(of("my_cart_1", None).as_deref(), Some("my_cart_1"));
-        for name in ["eager_knuth", "eager_knuth3", "0123456789abcdef", ""] {
+        for name in ["my_cart_1", "order_service", "my_db", "redis_cache", "great_Idea", "happy_path_api"] {
+            assert_eq!(of(name, None).as_deref(), Some(name));
+        }
+        assert!(ADJECTIVES.is_sorted());
+        for name in ["eager_knuth", "eager_knuth3", "admiring_bell", "zen_hopper", "0123456789abcdef", ""] {
             assert_eq!(of(name, None), None, "{name}");
         }
     }

@@ -147,7 +147,7 @@ impl Drop for Ring {
     }
 }
 
-fn mmap(fd: &OwnedFd, length: usize, protection: i32, offset: usize) -> io::Result<NonNull<u8>> {
+pub(crate) fn mmap(fd: &OwnedFd, length: usize, protection: i32, offset: usize) -> io::Result<NonNull<u8>> {
     let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: a fresh shared mapping at an address of the kernel's choice.
     let at = unsafe { libc::mmap(ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset) };

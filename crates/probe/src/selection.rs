@@ -1,11 +1,11 @@
 //! Who is observed: the rules' tables, and the verdicts of single processes.
 
-use crate::attach::{CAPTURE, IGNORE, Probe, ProbeError};
+use crate::attach::{CAPTURE, IGNORE, Probe};
+use crate::error::ProbeError;
 use crate::rows;
-use crate::skeleton::SockTracepointsSkel;
-use libbpf_rs::{MapCore, MapFlags};
-use std::sync::atomic::{AtomicU32, Ordering};
-use steth_event::CONTAINER_ID;
+use crate::side::{Mapped, Side};
+use crate::verdicts::{Verdicts, raise};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use steth_verdict::{Connections, ROWS, Rules};
 
 /// What is observed, as it can change while the agent runs.
@@ -43,56 +43,28 @@ impl Probe {
     /// # Errors
     /// When the kernel's table is full.
     pub fn select(&mut self, pid: u32) -> Result<(), ProbeError> {
-        self.judge(pid, true)?;
-        raise_epoch(&mut self.skel);
+        let set = self.side.verdicts.update(&pid.to_ne_bytes(), &CAPTURE.to_ne_bytes(), MapFlags::ANY);
+        set.map_err(|error| ProbeError::refused("another selected process", &error))?;
+        self.judged();
         Ok(())
-    }
-
-    /// The verdict of a process that was running before the rules came, or that they say something else of now. It holds for
-    /// sockets that are in use after the next [`Probe::judged`].
-    ///
-    /// # Errors
-    /// When the kernel's table is full.
-    pub fn judge(&mut self, pid: u32, selected: bool) -> Result<(), ProbeError> {
-        let (verdicts, key) = (&self.skel.maps.verdicts, pid.to_ne_bytes());
-        if selected {
-            let set = verdicts.update(&key, &CAPTURE.to_ne_bytes(), MapFlags::ANY);
-            set.map_err(|error| Self::refused("another selected process", &error))
-        } else {
-            // It may not have been there.
-            let _ = verdicts.delete(&key);
-            Ok(())
-        }
-    }
-
-    /// Processes that are selected one by one, or by rules.
-    #[must_use]
-    pub fn selected(&self) -> Vec<u32> {
-        let keys = self.skel.maps.verdicts.keys();
-        keys.filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?))).collect()
     }
 
     /// Verdicts that sockets remember are looked up anew.
     pub fn judged(&mut self) {
-        raise_epoch(&mut self.skel);
+        raise(self.side.epoch());
     }
 
-    /// The verdict of a container, by the rows of containers: it holds for images that processes in it become from now on, and for
-    /// processes that are put into it. Those that are in it are to be judged by the caller. Until this was said, no process of a
-    /// container is observed if there are such rows. It is forgotten with the container's cgroup.
+    /// The tables of verdicts, for whoever judges: they may be written from any thread, and go on being the kernel side's.
     ///
     /// # Errors
-    /// When the kernel's table is full: then it stays undecided.
-    pub fn judge_container(&mut self, id: &[u8; CONTAINER_ID], selected: bool) -> Result<(), ProbeError> {
-        let verdict = if selected { CAPTURE } else { IGNORE };
-        let set = self.skel.maps.containers.update(&id[..CONTAINER_ID / 2], &verdict.to_ne_bytes(), MapFlags::ANY);
-        set.map_err(|error| Self::refused("another container's verdict", &error))
-    }
-
-    /// The container is undecided again.
-    pub fn forget_container(&mut self, id: &[u8; CONTAINER_ID]) {
-        // It may not have been there.
-        let _ = self.skel.maps.containers.delete(&id[..CONTAINER_ID / 2]);
+    /// When the process has no descriptor or no memory left for them.
+    pub fn verdicts(&self) -> Result<Verdicts, ProbeError> {
+        let handle = |map: &MapHandle| {
+            MapHandle::try_from(map).map_err(|error| ProbeError::refused("another handle of a table", &error))
+        };
+        let control = Mapped::map(&self.side.map(".data.control")?);
+        let control = control.map_err(|error| ProbeError::broken(&format!("mapping the settings: {error}")))?;
+        Ok(Verdicts { processes: handle(&self.side.verdicts)?, containers: handle(&self.side.containers)?, control })
     }
 
     /// From now on new images and connections are judged by these rules, those that are open once [`Probe::judged`] was called.
@@ -101,10 +73,8 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses a table; the old rules stay in force.
     pub fn apply(&mut self, selection: &Selection) -> Result<(), ProbeError> {
-        put(&mut self.skel, selection)?;
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
-        }
+        put(&mut self.side, selection)?;
+        self.side.control().control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
         Ok(())
     }
 }
@@ -114,28 +84,22 @@ const CONTAINER: u32 = 1 << 16;
 const CONTAINER_INCLUDES: u32 = 1 << 17;
 
 /// Writes the tables into the half that is not in use, then makes it the one that is.
-pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> Result<(), ProbeError> {
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
-    let generation = (control.control.rules >> 31) ^ 1;
+pub(crate) fn put(side: &mut Side, selection: &Selection) -> Result<(), ProbeError> {
+    let generation = (side.control().control.rules >> 31) ^ 1;
     let mut rules = generation << 31;
-    rules |= rows::put(skel, generation, &selection.connections)?;
+    rules |= rows::put(side, generation, &selection.connections)?;
     if selection.rules.have_containers() {
         rules |= CONTAINER | if selection.rules.judge_outside().selected { 0 } else { CONTAINER_INCLUDES };
     }
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
     for (n, table) in selection.rules.tables().enumerate() {
         let Some(table) = table else { continue };
         let index = generation * 2 * ROWS as u32 + n as u32;
-        skel.maps
-            .automata
+        side.automata
             .update(&index.to_ne_bytes(), &table.to_bytes(), MapFlags::ANY)
-            .map_err(|error| Probe::refused("the table of a rule", &error))?;
+            .map_err(|error| ProbeError::refused("the table of a rule", &error))?;
         rules |= 1 << n;
     }
+    let control = side.control();
     control.control.skip_unix = selection.skip_unix.into();
     control.control.skip_local = selection.skip_local.into();
     control.control.sampling = selection.connections.sampling;
@@ -143,14 +107,4 @@ pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> 
     // Rows and half in one store: a program that is judging goes on with what it has read.
     control.control.rules = rules;
     Ok(())
-}
-
-/// The kernel side raises it too, when the verdict of a process changes with its image.
-fn raise_epoch(skel: &mut SockTracepointsSkel<'_>) {
-    if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
-        let epoch = &raw mut control.control.epoch;
-        // SAFETY: an aligned 32-bit integer in a mapping that lives as long as the skeleton; the kernel side changes it by an
-        // atomic addition, so it must be an atomic one here too.
-        unsafe { AtomicU32::from_ptr(epoch) }.fetch_add(1, Ordering::Relaxed);
-    }
 }

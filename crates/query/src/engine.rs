@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::meta::{Folded, Missing};
 use crate::range::{Range, Tier};
+use crate::text::Text;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 use steth_window::{EdgeTotals, EntityId, Kind, Protocol, Row, Side, Sketch, Transport};
@@ -35,7 +37,7 @@ pub trait Engine: Send + Sync {
     /// [`Error::TooLong`], [`Error::Store`].
     fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error>;
 
-    /// Requests that were kept one by one, newest end first.
+    /// Requests that were kept one by one.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Store`].
@@ -78,6 +80,8 @@ pub struct Coverage {
     pub tiers: Vec<Stretch>,
     /// What is missing between the oldest and the newest, oldest first.
     pub missing: Vec<Missing>,
+    /// Nothing has been removed: before the oldest there was nobody who would have kept it.
+    pub began: bool,
 }
 
 /// What is kept of a tier.
@@ -116,6 +120,10 @@ pub struct Filter<'a> {
     pub client: Option<EntityId>,
     /// Is the server.
     pub server: Option<EntityId>,
+    /// One of these is the client or the server; ascending.
+    pub among: Option<&'a [EntityId]>,
+    /// One of these is the server; ascending.
+    pub servers: Option<&'a [EntityId]>,
     /// The server's port.
     pub port: Option<u16>,
     /// Observed there.
@@ -130,6 +138,25 @@ pub struct Filter<'a> {
     pub failed: Option<bool>,
     /// Of books only.
     pub transport: Option<Transport>,
+}
+
+impl Filter<'_> {
+    /// Whether these ends are wanted: all that the filter says of client and server.
+    #[must_use]
+    pub fn has_ends(&self, client: EntityId, server: EntityId) -> bool {
+        self.entity.is_none_or(|entity| entity == client || entity == server)
+            && self.client.is_none_or(|wanted| wanted == client)
+            && self.server.is_none_or(|wanted| wanted == server)
+            && self.lists_ends(client, server)
+    }
+
+    /// The same of its lists alone, for an engine that has chosen by the rest.
+    #[must_use]
+    pub fn lists_ends(&self, client: EntityId, server: EntityId) -> bool {
+        let is_one = |ids: &[EntityId], id: &EntityId| ids.binary_search(id).is_ok();
+        self.among.is_none_or(|ids| is_one(ids, &client) || is_one(ids, &server))
+            && self.servers.is_none_or(|ids| is_one(ids, &server))
+    }
 }
 
 /// A question about exchanges.
@@ -285,6 +312,8 @@ pub struct EdgeGroup {
     pub transport: Option<Transport>,
     /// Of some of it nobody has seen who connected to whom.
     pub guessed: bool,
+    /// The beginning of the newest step in it, milliseconds since 1970.
+    pub newest_ms: u64,
     /// What it adds up to.
     pub totals: EdgeTotals,
 }
@@ -309,16 +338,32 @@ pub struct SampleScan<'a> {
     pub filter: Filter<'a>,
     /// The server's name, with or without its namespace.
     pub service: Option<&'a str>,
+    /// The server's namespace.
+    pub namespace: Option<&'a str>,
+    /// This is in it, see [`Text::is_in_request`].
+    pub text: Option<&'a Text>,
     /// Kept for this reason: `slowest`, `error`, `random`.
     pub why: Option<&'a str>,
     /// Took at least that long, nanoseconds.
     pub least_ns: u64,
     /// Took less than that, nanoseconds.
     pub below_ns: u64,
+    /// Which come first.
+    pub order: Order,
     /// Most samples.
     pub limit: usize,
     /// Not later than this.
     pub deadline: Instant,
+}
+
+/// Which requests come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Those that ended last.
+    #[default]
+    Newest,
+    /// Those that took longest; of equal ones the newest.
+    Duration,
 }
 
 /// Requests that were kept one by one.
@@ -326,8 +371,18 @@ pub struct SampleScan<'a> {
 pub struct Samples {
     /// How many match, shown or not.
     pub matching: u64,
-    /// Newest end first.
+    /// As they were asked for.
     pub samples: Vec<Kept>,
+}
+
+impl Samples {
+    /// Adds those of somewhere else, and keeps so many of both.
+    pub fn add(&mut self, others: Self, order: Order, limit: usize) {
+        self.matching += others.matching;
+        self.samples.extend(others.samples);
+        self.samples.sort_by_key(|kept| Reverse(kept.place(order)));
+        self.samples.truncate(limit);
+    }
 }
 
 /// One of them.
@@ -337,8 +392,19 @@ pub struct Kept {
     pub why: Vec<&'static str>,
     /// When it ended, nanoseconds since 1970.
     pub end_ns: u64,
+    /// How long it took, nanoseconds.
+    pub duration_ns: u64,
     /// Everything else, members of a JSON object without its braces: `"instants":{…},"exchange":{…}`.
     pub json: Arc<str>,
+}
+
+impl Kept {
+    fn place(&self, order: Order) -> (u64, u64) {
+        match order {
+            Order::Newest => (self.end_ns, 0),
+            Order::Duration => (self.duration_ns, self.end_ns),
+        }
+    }
 }
 
 /// Which entities.
@@ -348,6 +414,8 @@ pub struct EntityScan<'a> {
     pub ids: &'a [EntityId],
     /// With this in its name, whatever the case.
     pub text: Option<&'a str>,
+    /// Of this namespace.
+    pub namespace: Option<&'a str>,
     /// Most of them; the ones seen last come first.
     pub limit: usize,
 }

@@ -18,12 +18,14 @@
 
 mod answers;
 mod books;
+mod both;
 mod engine;
 mod error;
 mod meta;
 mod range;
 mod recent;
 mod signals;
+mod text;
 
 pub mod ask;
 pub mod finding;
@@ -32,12 +34,14 @@ pub mod tell;
 
 pub use answers::{Answers, Api, Processes};
 pub use books::{Books, BooksBySide};
+pub use both::{Both, Unkept};
 pub use engine::{
     Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, Listener,
-    SampleScan, Samples, Scan, Stretch, Sums,
+    Order, SampleScan, Samples, Scan, Stretch, Sums,
 };
 pub use error::Error;
 pub use meta::{Answer, Folded, Meta, Missing};
 pub use range::{Range, Tier};
 pub use recent::Recent;
 pub use signals::{BySide, Quantiles, SideName, Signals};
+pub use text::Text;

@@ -29,6 +29,10 @@ pub struct Meta {
     pub complete: bool,
     /// Parts of the range of which nothing was kept, and why; at most 100, oldest first.
     pub missing: Vec<Missing>,
+    /// When the first window begins that was ever kept, milliseconds since 1970, if nothing has been removed since: what is missing
+    /// before that is no loss, the agent had not started. `None` if older windows had to go.
+    #[serde(default)]
+    pub started_ms: Option<u64>,
     /// What was counted under another name.
     pub folded: Folded,
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The document, JSON.
+/// The document, JSON. `H` is what health answers with, which is the server's.
 #[must_use]
-pub fn document() -> String {
+pub fn document<H: ToSchema>() -> String {
     let mut all = Document::default();
     all.question::<ask::Map, tell::Map>("Who talks to whom.");
     all.question::<ask::Series, tell::Series>("What is counted over time.");
@@ -20,7 +20,8 @@ pub fn document() -> String {
     all.question::<ask::Entities, tell::Entities>("Who is there.");
     all.question::<ask::Dns, tell::Dns>("Which names are looked up, and what comes of it.");
     all.schemas::<Meta>();
-    all.finish()
+    all.schemas::<H>();
+    all.finish(&H::name())
 }
 
 #[derive(Default)]
@@ -52,7 +53,7 @@ impl Document {
             "400": why("A parameter is unknown, there twice, or not what it must be; or the answer would be too large."),
             "401": why("A token is asked for."),
             "403": why("Asked under another name, or by a page of a stranger."),
-            "429": why("Too many wrong tokens."),
+            "429": why("Too many wrong tokens, or too many questions, from this address."),
             "503": why("Too many questions at once, or no answer in time, or the store does not answer."),
         });
         if Q::PATH == <ask::Entity as Question>::PATH {
@@ -63,15 +64,20 @@ impl Document {
         self.paths.insert(format!("/api/v1/{}", Q::PATH), json!({"get": operation}));
     }
 
-    fn finish(mut self) -> String {
-        let any = |summary: &str, kind: &str, id: &str| {
-            let schema = json!({"type": if kind == "application/json" { "object" } else { "string" }});
+    fn finish(mut self, health: &str) -> String {
+        let any = |summary: &str, kind: &str, id: &str, schema: Value| {
             json!({"get": {"operationId": id, "summary": summary, "parameters": [],
                 "responses": {"200": {"description": "So it is.", "content": {(kind): {"schema": schema}}}}}})
         };
-        let health = any("Hooks, own cost, the ledger, all counters.", "application/json", "health");
+        let health = any(
+            "Hooks, own cost, the ledger, all counters.",
+            "application/json",
+            "health",
+            json!({"$ref": format!("#/components/schemas/{health}")}),
+        );
         self.paths.insert("/api/v1/health".to_owned(), health);
-        self.paths.insert("/metrics".to_owned(), any("The same as Prometheus text.", "text/plain", "metrics"));
+        let text = json!({"type": "string"});
+        self.paths.insert("/metrics".to_owned(), any("The same as Prometheus text.", "text/plain", "metrics", text));
         let session = json!({"post": {"operationId": "session", "summary": "A session for the token, as a cookie.",
             "requestBody": {"required": true, "content": {"application/x-www-form-urlencoded": {"schema":
                 {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}}}},
@@ -86,7 +92,8 @@ impl Document {
             "paths": self.paths,
             "components": {"schemas": self.schemas, "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "steth"}}},
+                "session": {"type": "apiKey", "in": "cookie", "name": "steth-{agent}",
+                    "description": "The session's cookie; its name has eight digits of the agent in it."}}},
             "security": [{}, {"token": []}, {"session": []}],
         });
         serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"

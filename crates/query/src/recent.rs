@@ -2,12 +2,13 @@
 
 use crate::engine::{
     Coverage, Dimension, EdgeGroup, EdgeScan, Engine, EntityRecord, EntityScan, Filter, Group, Kept, Key, Listener,
-    SampleScan, Samples, Scan, Stretch, Sums,
+    Order, SampleScan, Samples, Scan, Stretch, Sums,
 };
 use crate::error::Error;
 use crate::meta::Folded;
 use crate::range::{Range, Tier};
 use hashbrown::{HashMap, HashSet};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 use steth_samples::Why;
@@ -23,6 +24,8 @@ pub struct Recent {
     windows: Vec<Arc<Window>>,
     samples: Arc<Vec<steth_samples::Kept>>,
     known: Range,
+    all_tiers: bool,
+    began: bool,
 }
 
 impl Recent {
@@ -31,11 +34,26 @@ impl Recent {
     #[must_use]
     pub fn new(mut windows: Vec<Arc<Window>>, samples: Arc<Vec<steth_samples::Kept>>, known: Range) -> Self {
         windows.sort_by_key(|window| (window.start, window.sequence));
-        Self { windows, samples, known }
+        Self { windows, samples, known, all_tiers: false, began: false }
+    }
+
+    /// These are all that there ever were.
+    #[must_use]
+    pub fn from_the_start(self, began: bool) -> Self {
+        Self { began, ..self }
+    }
+
+    /// They are a part of whatever tier is asked for: of another engine's, which has them in none.
+    pub(crate) fn at_all_tiers(self) -> Self {
+        Self { all_tiers: true, ..self }
+    }
+
+    pub(crate) fn windows(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().map(|window| &**window)
     }
 
     fn within(&self, tier: Tier, range: Range) -> impl Iterator<Item = &Window> {
-        let windows = if tier == Tier::Seconds10 { &self.windows[..] } else { &[] };
+        let windows = if tier == Tier::Seconds10 || self.all_tiers { &self.windows[..] } else { &[] };
         let inside = move |window: &&Window| (range.from_ms..range.to_ms).contains(&(window.start / MS));
         windows.iter().map(|window| &**window).filter(inside)
     }
@@ -138,15 +156,9 @@ fn is<T: PartialEq>(wanted: Option<T>, there: T) -> bool {
 }
 
 impl Filter<'_> {
-    fn ends(&self, client: EntityId, server: EntityId) -> bool {
-        self.entity.is_none_or(|entity| entity == client || entity == server)
-            && is(self.client, client)
-            && is(self.server, server)
-    }
-
     fn has_row(&self, row: &Row) -> bool {
         let (labels, key) = (&*row.labels, &row.labels.key);
-        self.ends(key.client, key.server)
+        self.has_ends(key.client, key.server)
             && is(self.port, key.server_port)
             && is(self.side, key.side)
             && is(self.protocol.map(Protocol::name), key.protocol.name())
@@ -156,7 +168,7 @@ impl Filter<'_> {
     }
 
     fn has_edge(&self, row: &EdgeRow) -> bool {
-        self.ends(row.key.client, row.key.server)
+        self.has_ends(row.key.client, row.key.server)
             && is(self.port, row.key.server_port)
             && is(self.side, row.key.side)
             && is(self.transport, row.key.transport)
@@ -179,7 +191,7 @@ impl Engine for Recent {
         let to_ms = last.map_or(self.known.to_ms, |window| self.known.to_ms.max(window.end / MS));
         let range = Range { from_ms, to_ms };
         let tiers = if range.length_ms() > 0 { vec![Stretch { tier: Tier::Seconds10, range }] } else { vec![] };
-        Ok(Coverage { tiers, missing: vec![] })
+        Ok(Coverage { tiers, missing: vec![], began: self.began })
     }
 
     fn exchanges(&self, scan: &Scan<'_>) -> Result<Vec<Group>, Error> {
@@ -215,7 +227,8 @@ impl Engine for Recent {
                 return Err(Error::TooMany { limit: scan.limit });
             }
         }
-        let group = |(place, (_, guessed, totals)): (Place<'_>, _)| EdgeGroup {
+        let length = scan.tier.step_ms();
+        let group = |(place, (newest, guessed, totals)): (Place<'_>, (u64, bool, EdgeTotals))| EdgeGroup {
             at_ms: place.at_ms,
             client: place.client,
             server: place.server,
@@ -223,6 +236,7 @@ impl Engine for Recent {
             side: place.side,
             transport: place.transport,
             guessed,
+            newest_ms: newest / MS / length * length,
             totals,
         };
         Ok(groups.into_iter().map(group).collect())
@@ -242,19 +256,25 @@ impl Engine for Recent {
             let (sample, filter) = (&kept.sample, &scan.filter);
             (scan.range.from_ms..scan.range.to_ms).contains(&(sample.end / MS))
                 && scan.service.is_none_or(|service| sample.is_of(service))
+                && is(scan.namespace, sample.server.get(..sample.server_namespace).unwrap_or_default())
                 && filter.server.is_none_or(|server| server == EntityId::of(&sample.server))
                 && is(filter.operation, &*sample.operation)
                 && is(filter.side, sample.side)
                 && is(filter.failed, sample.failed)
                 && why.is_none_or(|why| kept.why.has(why))
                 && (scan.least_ns..scan.below_ns).contains(&sample.duration_ns)
+                && scan.text.is_none_or(|text| text.is_in_request(&sample.server, &sample.operation, &sample.json))
         };
         let mut matching: Vec<_> = self.samples.iter().filter(matches).collect();
         // They were kept in the order in which they were heard of; what was read late ended earlier.
-        matching.sort_by_key(|kept| std::cmp::Reverse(kept.sample.end));
+        matching.sort_by_key(|kept| match scan.order {
+            Order::Newest => Reverse((kept.sample.end, 0)),
+            Order::Duration => Reverse((kept.sample.duration_ns, kept.sample.end)),
+        });
         let kept = |kept: &&steth_samples::Kept| Kept {
             why: kept.why.names().collect(),
             end_ns: kept.sample.end,
+            duration_ns: kept.sample.duration_ns,
             json: (*kept.sample.json).into(),
         };
         let samples = matching.iter().take(scan.limit).map(kept).collect();
@@ -273,10 +293,11 @@ impl Engine for Recent {
         let text = scan.text.map(str::to_lowercase);
         let matches = |record: &EntityRecord| {
             (ids.is_empty() || ids.contains(&record.id))
+                && is(scan.namespace, &*record.namespace)
                 && text.as_deref().is_none_or(|text| record.full_name().to_lowercase().contains(text))
         };
         let mut found: Vec<_> = self.everybody().into_values().filter(matches).collect();
-        found.sort_by_key(|record| (std::cmp::Reverse(record.seen.to_ms), record.id));
+        found.sort_by_key(|record| (Reverse(record.seen.to_ms), record.id));
         found.truncate(scan.limit);
         Ok(found)
     }

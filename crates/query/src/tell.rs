@@ -58,7 +58,7 @@ pub enum NodeKind {
     Database,
     /// An address or a host's name with nobody known behind it.
     External,
-    /// Several that did not fit a limit, or nobody knows who.
+    /// Several that did not fit a limit, or nobody knows who: also an address of this host's loopback at which nobody is known.
     Other,
 }
 
@@ -271,7 +271,7 @@ pub struct Heatmap {
 pub struct Requests {
     /// How many match, shown or not.
     pub matching: u64,
-    /// Newest end first.
+    /// As they were asked for: newest end first, or the longest.
     pub requests: Vec<Request>,
 }
 
@@ -299,14 +299,23 @@ pub struct Entity {
     pub node: Node,
     /// The beginning of the first and the end of the last window that it was in.
     pub seen: Range,
+    /// How many edges ask it, shown or not.
+    #[serde(default)]
+    pub callers_total: usize,
     /// Who asks it; the busiest first, at most 500.
     pub callers: Vec<Edge>,
+    /// How many edges it asks over, shown or not.
+    #[serde(default)]
+    pub dependencies_total: usize,
     /// Whom it asks; the busiest first, at most 500.
     pub dependencies: Vec<Edge>,
     /// What its kernel says of all its connections as a server, and as a client.
     pub answering: Option<Books>,
     /// The same as a client.
     pub asking: Option<Books>,
+    /// How many processes of it are known to be alive, shown or not.
+    #[serde(default)]
+    pub processes_total: usize,
     /// Its processes that are alive, by pid; at most 100. Empty where the agent is not the one that watches it.
     pub processes: Vec<Process>,
     /// The same exchanges in the range before this one, as long: what it was.
@@ -373,6 +382,9 @@ pub struct Dns {
     pub total: usize,
     /// What is asked, the most first.
     pub questions: Vec<Question>,
+    /// How many edges there are, shown or not.
+    #[serde(default)]
+    pub resolvers_total: usize,
     /// Who asks whom, the busiest first, at most 100.
     pub resolvers: Vec<Edge>,
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use steth_query::ask::{self, Form, Question, parameters};
-use steth_query::{Error, Range};
+use steth_query::{Error, Order, Range};
 use steth_window::EntityId;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -20,7 +20,8 @@ proptest! {
     ) {
         let range = Range { from_ms, to_ms: from_ms + length };
         let of = ask::Of {
-            entity: Some(EntityId(id)), port: Some(port), operation: Some(text.clone()), failed: Some(failed), ..ask::Of::default()
+            entity: Some(EntityId(id)), port: Some(port), operation: Some(text.clone()), failed: Some(failed),
+            namespace: Some(text.clone()), ..ask::Of::default()
         };
         back(&ask::Map { range, entity: Some(EntityId(id)), namespace: Some(text.clone()), limit });
         back(&ask::Series { range, of: of.clone(), by: ask::SeriesBy::ErrorType, what: ask::What::Books, points: limit, limit });
@@ -31,7 +32,8 @@ proptest! {
         back(&ask::Heatmap { range, of: of.clone(), columns: limit });
         let asked = ask::Of { server: Some(EntityId(id)), operation: Some(text.clone()), failed: Some(failed), ..ask::Of::default() };
         back(&ask::Requests {
-            range, of: asked, service: Some(text.clone()), why: Some("error".to_owned()), least_ns, below_ns: u64::MAX, limit,
+            range, of: asked, service: Some(text.clone()), why: Some("error".to_owned()), least_ns, below_ns: u64::MAX,
+            text: Some(text.clone()), sort: Order::Duration, limit,
         });
         back(&ask::Entity { range, id: EntityId(id) });
         back(&ask::Entities { text: text.clone(), limit });
@@ -39,10 +41,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(query in ".{0,200}", names in prop::collection::vec((0..20usize, ".{0,20}"), 0..6)) {
+    fn no_text_makes_it_panic(query in ".{0,200}", names in prop::collection::vec((0..22usize, ".{0,20}"), 0..6)) {
         let mut known = String::new();
         let all = ["from", "to", "last", "limit", "points", "curve", "columns", "id", "entity", "port", "side", "protocol",
-            "operation", "failed", "by", "what", "sort", "min_ms", "max_ms", "why"];
+            "operation", "failed", "by", "what", "sort", "min_ms", "max_ms", "why", "namespace", "text"];
         for (name, value) in names {
             known += &format!("{}={value}&", all[name]);
         }

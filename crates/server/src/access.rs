@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use steth_window::EntityId;
 use subtle::ConstantTimeEq as _;
 
 /// Sessions at a time; the oldest goes first.
@@ -20,8 +21,6 @@ const MOST_FAILURES: usize = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Wrong tokens that are remembered, of all addresses together; the oldest go first.
 const MOST_REMEMBERED: usize = 1024;
-/// The name of the cookie.
-pub(crate) const COOKIE: &str = "steth";
 
 /// What whoever asks has to know. Shorter than 16 bytes it could be guessed.
 #[derive(Clone)]
@@ -114,6 +113,9 @@ pub(crate) struct Access {
     pub(crate) insecure: bool,
     pub(crate) token: Option<Token>,
     pub(crate) audit: Option<Audit>,
+    /// The name of the cookie: this agent's own. Browsers do not tell ports of a host apart, and two agents behind `ssh -L` would
+    /// end each other's sessions.
+    pub(crate) cookie: String,
     memory: Mutex<Memory>,
     pub(crate) counts: Counts,
 }
@@ -131,6 +133,7 @@ pub(crate) struct Counts {
     pub(crate) refused_hosts: AtomicU64,
     pub(crate) refused_tokens: AtomicU64,
     pub(crate) sessions: AtomicU64,
+    pub(crate) sessions_evicted: AtomicU64,
 }
 
 #[derive(Default)]
@@ -148,6 +151,7 @@ impl Access {
             insecure: settings.is_insecure(),
             token: settings.token.clone(),
             audit: settings.audit.clone(),
+            cookie: cookie(settings.listen),
             memory: Mutex::default(),
             counts: Counts::default(),
         }
@@ -210,6 +214,7 @@ impl Access {
         memory.sessions.retain(|(begun, _)| now.duration_since(*begun) < SESSION);
         if memory.sessions.len() >= MOST_SESSIONS {
             memory.sessions.pop_front();
+            self.counts.sessions_evicted.fetch_add(1, Ordering::Relaxed);
         }
         memory.sessions.push_back((now, id));
         self.counts.sessions.fetch_add(1, Ordering::Relaxed);
@@ -237,6 +242,14 @@ impl Access {
     }
 }
 
+/// Of this machine and this address.
+fn cookie(listen: SocketAddr) -> String {
+    let [host, machine] =
+        ["/proc/sys/kernel/hostname", "/etc/machine-id"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let id = EntityId::of(&format!("{}\n{}\n{listen}", host.trim(), machine.trim()));
+    format!("steth-{:.8}", id.to_string())
+}
+
 /// A `Host` without its port, which may be any: ssh -L and containers change it.
 fn name_of(host: &str) -> Option<&str> {
     let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -251,7 +264,7 @@ fn name_of(host: &str) -> Option<&str> {
 }
 
 /// An address of IPv6 stands for its network: whoever has one has all of it.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !0 << 64).into()),
         address => address,

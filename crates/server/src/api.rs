@@ -3,15 +3,17 @@
 //! An answer may read a lot and take seconds. So it is never made by the thread that serves, and never by one of the data path:
 //! a few threads make answers, a few more questions wait for one, and whoever comes then is told to come again.
 
+use crate::rate::Rates;
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use steth_query::ask::{self, Question};
 use steth_query::{Answer, Answers, Api, Engine, Error, tell};
 use tokio::sync::Semaphore;
@@ -31,12 +33,9 @@ pub(crate) struct Desk {
     places: Arc<Semaphore>,
     /// Questions that were sent away.
     pub(crate) refused: AtomicU64,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST_AT_ONCE)), refused: AtomicU64::new(0) }
-    }
+    /// Questions that took too long, or had too long an answer.
+    pub(crate) unanswered: AtomicU64,
+    pub(crate) rates: Arc<Rates>,
 }
 
 /// A question with the method that answers it.
@@ -58,8 +57,22 @@ macro_rules! asked {
 asked!(Map map, Series series, Top top, Heatmap heatmap, Requests requests, Entity entity, Entities entities, Dns dns);
 
 impl Desk {
+    pub(crate) fn new(questions_per_second: u32) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            refused: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
+            rates: Arc::new(Rates::new(questions_per_second)),
+        }
+    }
+
     /// The answer to a question, or why there is none.
-    pub(crate) async fn answer<Q: Asked>(&self, shared: &Arc<Shared>, query: &str) -> Response {
+    pub(crate) async fn answer<Q: Asked>(&self, shared: &Arc<Shared>, peer: IpAddr, query: &str) -> Response {
+        if let Err(seconds) = self.rates.ask(peer, Instant::now()) {
+            let text = "too many questions from this address; ask again later, or less often\n";
+            let later = [(header::RETRY_AFTER, seconds.to_string())];
+            return (StatusCode::TOO_MANY_REQUESTS, later, text).into_response();
+        }
         let question = match Q::parse(query, now_ms()) {
             Ok(question) => question,
             Err(error) => return refused(&error),
@@ -69,15 +82,21 @@ impl Desk {
             let text = "too many questions at once; ask again in a second\n";
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY)], text).into_response();
         };
-        let answers = answers(shared);
+        let (shared, rates) = (shared.clone(), self.rates.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let text = question.answer(&answers).and_then(|answer| written(&answer));
+            let since = Instant::now();
+            let text = question.answer(&answers(&shared)).and_then(|answer| written(&answer));
+            rates.took(peer, since.elapsed());
             drop(place);
             text
         });
         match made.await {
             Ok(Ok(text)) => ([(header::CONTENT_TYPE, "application/json")], Body::from(text)).into_response(),
-            Ok(Err(error)) => refused(&error),
+            Ok(Err(error)) => {
+                let too_long = matches!(error, Error::TooLong { .. } | Error::TooMany { .. } | Error::Question(_));
+                self.unanswered.fetch_add(u64::from(too_long), Ordering::Relaxed);
+                refused(&error)
+            }
             // The thread has panicked, or the server stops.
             Err(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "no answer; this is a mistake of the agent\n").into_response()

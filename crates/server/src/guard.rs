@@ -1,6 +1,6 @@
 //! What every request has to pass and every answer carries.
 
-use crate::access::{Access, COOKIE, Caller, Refusal};
+use crate::access::{Access, Caller, Refusal};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -47,9 +47,7 @@ pub(crate) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
     }
     // What has its hash in its name says so itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if access.tls {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
+    // No Strict-Transport-Security: it would be for all ports of this host's name, and shut out what else serves http there.
     response
 }
 
@@ -83,19 +81,40 @@ fn admitted(access: &Access, request: &Request) -> Result<Caller, Box<Response>>
     let peer = request.extensions().get::<Peer>().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0);
     let headers = request.headers();
     let bearer = text(headers, header::AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
-    let session = text(headers, header::COOKIE).and_then(cookie);
+    let session = text(headers, header::COOKIE).and_then(|cookies| cookie(cookies, &access.cookie));
     match access.caller(peer.ip(), bearer, session, Instant::now()) {
         Ok(caller) => Ok(caller),
         Err(Refusal::Unknown) if request.uri().path() == "/" => {
-            let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-            Err(Box::new((StatusCode::UNAUTHORIZED, headers, LOGIN).into_response()))
+            Err(Box::new(login(StatusCode::UNAUTHORIZED, "api/v1/session", "")))
         }
         Err(refusal) => Err(Box::new(denied(refusal))),
     }
 }
 
 /// Asks for the token. No script, no style: it is shown before anybody is let in.
-const LOGIN: &str = include_str!("page/login.html");
+fn login(status: StatusCode, action: &str, wrong: &str) -> Response {
+    const PAGE: &str = include_str!("page/login.html");
+    let page = PAGE.replace("{action}", action).replace("{wrong}", wrong);
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+/// The same again for a browser that has sent a form with another token; others are told in a line of text.
+pub(crate) fn denied_to(refusal: Refusal, headers: &HeaderMap) -> Response {
+    let mut denied = denied(refusal);
+    if text(headers, HeaderName::from_static("sec-fetch-mode")) == Some("navigate") {
+        let wrong = match refusal {
+            Refusal::Unknown => "<p role=\"alert\">That is another token.</p>",
+            Refusal::TooMany => "<p role=\"alert\">Too many wrong tokens from this address; try again in a minute.</p>",
+        };
+        let status = denied.status();
+        let page = login(status, "session", wrong);
+        for (name, value) in page.headers() {
+            denied.headers_mut().insert(name, value.clone());
+        }
+        *denied.body_mut() = page.into_body();
+    }
+    denied
+}
 
 /// Why somebody is not let in.
 pub(crate) fn denied(refusal: Refusal) -> Response {
@@ -132,6 +151,6 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// The session's cookie among others.
-fn cookie(cookies: &str) -> Option<&str> {
-    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+fn cookie<'a>(cookies: &'a str, name: &str) -> Option<&'a str> {
+    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -44,6 +44,7 @@ mod health;
 mod listener;
 mod metrics;
 mod page;
+mod rate;
 mod routes;
 mod session;
 mod settings;
@@ -51,8 +52,8 @@ mod shared;
 mod tls;
 
 pub use access::{Audit, Look, Token, TokenError};
-pub use health::{Counter, Cpu, Health, Hook, Kind};
+pub use health::{Counter, Cpu, Health, Hook, Kind, openapi};
 pub use listener::{Handle, Server, ServerError};
 pub use settings::Settings;
-pub use shared::{Retention, Shared};
+pub use shared::{Retention, Shared, TellUnkept};
 pub use tls::{Tls, TlsError};

@@ -67,7 +67,7 @@ pub struct Server {
 impl Server {
     /// Takes an address, without serving yet: what fails here a person can mend at once.
     pub fn bind(settings: impl Into<Settings>) -> Result<Self, ServerError> {
-        let settings = settings.into();
+        let mut settings = settings.into();
         let listen = settings.listen;
         if settings.is_insecure() && !settings.insecure {
             return Err(ServerError::NotLoopback(listen));
@@ -76,6 +76,7 @@ impl Server {
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        settings.listen = address;
         Ok(Self { listener, address, settings })
     }
 
@@ -148,7 +149,7 @@ impl Drop for Handle {
 
 async fn serve(listener: TcpListener, settings: &Settings, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let app = Arc::new(App::new(shared, Access::new(settings)));
+    let app = Arc::new(App::new(shared, Access::new(settings), settings.questions_per_second));
     let router = router(app.clone());
     let tls = settings.tls.as_ref().map(|Tls(config)| TlsAcceptor::from(config.clone()));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

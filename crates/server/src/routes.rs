@@ -42,9 +42,15 @@ struct Answer {
 impl App {
     const ANSWERS: usize = 2;
 
-    pub(crate) fn new(shared: Arc<Shared>, access: Access) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, access: Access, questions_per_second: u32) -> Self {
         let cumulative = Mutex::new(Cumulative::new(shared.retention.series));
-        Self { shared, cumulative, answers: Mutex::default(), desk: Desk::default(), access: Arc::new(access) }
+        Self {
+            shared,
+            cumulative,
+            answers: Mutex::default(),
+            desk: Desk::new(questions_per_second),
+            access: Arc::new(access),
+        }
     }
 
     /// Adds the windows that have finished to the counters. Called every second, so that none is missed.
@@ -81,6 +87,21 @@ impl App {
                 "steth_questions_refused_total",
                 "Questions that were sent away because too many were waiting.",
                 &self.desk.refused,
+            ),
+            (
+                "steth_questions_over_rate_total",
+                "Questions that were sent away because their address had asked too much (server.questions_per_second).",
+                &self.desk.rates.refused,
+            ),
+            (
+                "steth_questions_too_long_total",
+                "Questions without an answer because it would have taken too long or been too long.",
+                &self.desk.unanswered,
+            ),
+            (
+                "steth_sessions_evicted_total",
+                "Sessions that were ended because there were too many.",
+                &counts.sessions_evicted,
             ),
         ] {
             let value = count.load(Ordering::Relaxed) as f64;
@@ -123,7 +144,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// What can be asked, and how.
 async fn openapi() -> Response {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(steth_query::openapi::document);
+    static DOCUMENT: LazyLock<String> = LazyLock::new(health::openapi);
     ([(header::CONTENT_TYPE, JSON)], DOCUMENT.as_str()).into_response()
 }
 
@@ -135,24 +156,7 @@ async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        status: &'static str,
-        #[serde(flatten)]
-        health: &'a crate::Health,
-        ledger: steth_ledger::Exchanges,
-        /// Anyone who reaches the address may read what it shows, or listen to it.
-        insecure: bool,
-        reasons: std::collections::BTreeMap<&'static str, &'static str>,
-    }
-    let health = &*app.shared.health();
-    json(&Answer {
-        status: health.status(),
-        health,
-        ledger: health.ledger(),
-        insecure: app.access.insecure,
-        reasons: health::reasons(),
-    })
+    json(&health::AgentHealth::of(app.with_access(), app.access.insecure))
 }
 
 /// The questions of `steth_query`.
@@ -175,7 +179,7 @@ async fn question<Q: Asked>(
     if Q::PATH == <ask::Requests as ask::Question>::PATH {
         app.access.look(peer, &caller, uri.query().unwrap_or_default());
     }
-    app.desk.answer::<Q>(&app.shared, uri.query().unwrap_or_default()).await
+    app.desk.answer::<Q>(&app.shared, peer.ip(), uri.query().unwrap_or_default()).await
 }
 
 fn json(value: &impl Serialize) -> Response {

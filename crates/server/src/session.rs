@@ -1,12 +1,12 @@
 //! A session for a token: `POST /api/v1/session`.
 
-use crate::access::{COOKIE, SESSION};
-use crate::guard::{Peer, denied};
+use crate::access::SESSION;
+use crate::guard::{Peer, denied_to};
 use crate::routes::App;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +18,7 @@ pub(crate) const LONGEST: usize = 4096;
 pub(crate) async fn begin(
     State(app): State<Arc<App>>,
     Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let access = &app.access;
@@ -26,11 +27,12 @@ pub(crate) async fn begin(
         Ok(session) => {
             let secure = if access.tls { "; Secure" } else { "" };
             let seconds = SESSION.as_secs();
-            let cookie = format!("{COOKIE}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
+            let name = &access.cookie;
+            let cookie = format!("{name}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
             // From api/v1/session to the page, whatever stands in front of both.
             let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, "../../".to_owned())];
             (StatusCode::SEE_OTHER, headers).into_response()
         }
-        Err(refusal) => denied(refusal),
+        Err(refusal) => denied_to(refusal, &headers),
     }
 }

@@ -5,6 +5,9 @@ use crate::tls::Tls;
 use std::fmt;
 use std::net::SocketAddr;
 
+/// What is enough for some pages that are open and a person who clicks.
+const QUESTIONS: u32 = 50;
+
 /// Where to listen, and for whom. From an address alone: on loopback, for everybody on this machine.
 #[derive(Clone)]
 pub struct Settings {
@@ -18,13 +21,23 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Listen also beyond loopback without the two. Health says so.
     pub insecure: bool,
+    /// Questions that each address may ask a second, on the average of ten; one whose answer takes long counts as several.
+    pub questions_per_second: u32,
     /// Is told of each look at request records.
     pub audit: Option<Audit>,
 }
 
 impl From<SocketAddr> for Settings {
     fn from(listen: SocketAddr) -> Self {
-        Self { listen, names: Vec::new(), token: None, tls: None, insecure: false, audit: None }
+        Self {
+            listen,
+            names: Vec::new(),
+            token: None,
+            tls: None,
+            insecure: false,
+            questions_per_second: QUESTIONS,
+            audit: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use steth_query::{Engine, Processes, Range, Recent};
+use steth_query::{Both, Engine, Processes, Range, Recent, Unkept};
 use steth_samples::Kept;
 use steth_window::Window;
 
@@ -72,8 +72,11 @@ impl fmt::Debug for Asked {
     }
 }
 
+/// Tells what an engine could not keep.
+pub type TellUnkept = Arc<dyn Fn() -> Unkept + Send + Sync>;
+
 /// An engine that keeps more than the newest windows.
-struct Store(Arc<dyn Engine>);
+struct Store(Arc<dyn Engine>, TellUnkept);
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,17 +131,27 @@ impl Shared {
         let _ = self.asked.set(Asked(processes));
     }
 
-    /// Questions are answered from this engine from now on, instead of from the newest windows. Only the first one counts.
-    pub fn answer_from(&self, engine: Arc<dyn Engine>) {
-        let _ = self.store.set(Store(engine));
+    /// Questions are answered from this engine from now on, instead of from the newest windows; from these only what it could not
+    /// keep. Only the first one counts.
+    pub fn answer_from(&self, engine: Arc<dyn Engine>, unkept: TellUnkept) {
+        let _ = self.store.set(Store(engine, unkept));
     }
 
-    /// What questions are answered from.
+    /// What questions are answered from. It may look at the store, which takes time.
     pub(crate) fn engine(&self) -> Arc<dyn Engine> {
-        match self.store.get() {
-            Some(Store(engine)) => engine.clone(),
-            None => Arc::new(self.recent()),
+        let Some(Store(engine, unkept)) = self.store.get() else { return Arc::new(self.recent()) };
+        // In this order: what is not kept is in memory by now.
+        let unkept = unkept();
+        if unkept.is_empty() {
+            return engine.clone();
         }
+        if engine.coverage().is_err() {
+            // A disk so full, or so broken, that nothing can be read either.
+            return Arc::new(self.recent());
+        }
+        let (history, _) = self.windows();
+        let windows = history.windows.iter().map(|(window, _)| window.clone());
+        Arc::new(Both::new(engine.clone(), windows, &self.samples(), &unkept))
     }
 
     /// The finished windows in memory.
@@ -156,7 +169,8 @@ impl Shared {
             to_ms: ms(current.map_or(0, |current| current.start)),
         };
         let windows = history.windows.iter().map(|(window, _)| window.clone()).collect();
-        Recent::new(windows, self.samples(), known)
+        let began = oldest.is_none_or(|oldest| oldest.sequence <= 1);
+        Recent::new(windows, self.samples(), known).from_the_start(began)
     }
 
     pub(crate) fn processes(&self) -> Option<Processes> {

@@ -114,6 +114,61 @@ fn the_token_gives_a_session_for_this_hosts_own_pages_only() {
 }
 
 #[test]
+fn two_agents_at_one_name_do_not_end_each_others_sessions() {
+    let [one, two] = [(); 2].map(|()| Guarded::start(|settings| settings));
+    // As a browser: one jar for all ports of a host.
+    let cookies: Vec<String> = [&one, &two]
+        .map(|guarded| guarded.send("POST", "/api/v1/session", &[], &format!("token={SECRET}")))
+        .iter()
+        .map(|answer| {
+            let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+            cookie.split(';').next().expect("its value").to_owned()
+        })
+        .collect();
+    let names: Vec<_> = cookies.iter().filter_map(|cookie| cookie.split_once('=')).map(|(name, _)| name).collect();
+    assert!(names[0] != names[1] && names[0].starts_with("steth-"), "{names:?}");
+    let jar = cookies.join("; ");
+    for guarded in [&one, &two] {
+        assert_eq!(guarded.status("/api/v1/map", &[("Cookie", &jar)]), 200);
+    }
+}
+
+#[test]
+fn a_browser_with_a_wrong_token_is_asked_again() {
+    let guarded = Guarded::start(|settings| settings);
+    let navigates = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
+    let answer = guarded.send("POST", "/api/v1/session", &navigates, "token=guess");
+    assert!(code(&answer) == 401 && answer.contains("content-type: text/html"), "{answer}");
+    assert!(answer.contains("That is another token.") && answer.contains("action=\"session\""), "{answer}");
+    for _ in 0..9 {
+        guarded.send("POST", "/api/v1/session", &navigates, "token=guess");
+    }
+    let answer = guarded.send("POST", "/api/v1/session", &navigates, "token=guess");
+    assert!(code(&answer) == 429 && answer.contains("retry-after: 60") && answer.contains("in a minute"), "{answer}");
+    let page = guarded.send("GET", "/", &[], "");
+    assert!(page.contains("action=\"api/v1/session\"") && !page.contains("another token"), "{page}");
+    let script = Guarded::start(|settings| settings).send("POST", "/api/v1/session", &[], "token=guess");
+    assert!(script.contains("content-type: text/plain"), "{script}");
+}
+
+#[test]
+fn who_asks_too_much_is_told_to_wait_and_counted() {
+    let guarded = Guarded::start(|settings| Settings { token: None, questions_per_second: 1, ..settings });
+    let statuses: Vec<u16> = (0..30).map(|_| guarded.status("/api/v1/map", &[])).collect();
+    // How many are answered depends on how long that takes.
+    assert!(statuses[0] == 200 && statuses.ends_with(&[429]), "{statuses:?}");
+    let answer = guarded.send("GET", "/api/v1/map", &[], "");
+    assert!(code(&answer) == 429 && answer.contains("\r\nretry-after: "), "{answer}");
+    // What costs nothing is not counted.
+    assert_eq!([guarded.status("/", &[]), guarded.status("/metrics", &[])], [200, 200]);
+    let health = guarded.send("GET", "/api/v1/health", &[], "");
+    assert!(health.contains("steth_questions_over_rate_total"), "{health}");
+    let metrics = guarded.send("GET", "/metrics", &[], "");
+    let refused = metrics.lines().find_map(|line| line.strip_prefix("steth_questions_over_rate_total "));
+    assert!(refused.and_then(|count| count.parse::<f64>().ok()) >= Some(1.0), "{metrics}");
+}
+
+#[test]
 fn other_names_and_pages_of_strangers_are_refused() {
     let guarded =
         Guarded::start(|settings| Settings { token: None, names: vec!["steth.example".to_owned()], ..settings });
@@ -195,7 +250,10 @@ fn over_tls_all_is_the_same_and_cookies_are_for_tls_only() {
     };
     let answer = curl(&["--header", &format!("Authorization: Bearer {SECRET}"), &url("/api/v1/health")]);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"insecure\":false"), "{answer}");
-    assert!(answer.contains("strict-transport-security"), "{answer}");
+    assert!(
+        !answer.to_lowercase().contains("strict-transport-security"),
+        "other ports of this name are not ours: {answer}"
+    );
     let answer = curl(&["--data", &format!("token={SECRET}"), &url("/api/v1/session")]);
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("; Secure"), "{answer}");
     assert!(curl(&["--tls-max", "1.1", &url("/")]).contains("curl:"), "nobody speaks that any more");
@@ -217,6 +275,18 @@ fn a_certificate_with_another_key_is_refused() {
     assert!(error.to_string().contains("cannot be used"), "{error}");
     let error = Tls::read(&one.path().join("none.pem"), &other.path().join("key.pem")).expect_err("refused");
     assert!(error.to_string().contains("cannot read the certificate"), "{error}");
+}
+
+#[test]
+fn a_head_is_bounded_in_lines_and_in_bytes() {
+    let guarded = Guarded::start(|settings| Settings { token: None, ..settings });
+    let lines = |count: usize, length: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("X-{n}")).collect();
+        let value = "v".repeat(length);
+        let headers: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*value)).collect();
+        guarded.status("/", &headers)
+    };
+    assert_eq!((lines(60, 1), lines(80, 1), lines(3, 10_000)), (200, 431, 431));
 }
 
 #[test]

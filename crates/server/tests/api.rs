@@ -226,6 +226,10 @@ fn requests_are_newest_first_and_chosen_by_what_was_asked() {
         ("&min_ms=30.5", vec![5, 4]),
         ("&min_ms=10&max_ms=30", vec![2, 1]),
         ("&service=nobody", vec![]),
+        ("&namespace=shop", vec![2, 1, 0]),
+        ("&sort=duration&limit=2", vec![5, 4]),
+        ("&text=%2F4", vec![4]),
+        ("&text=SHOP&sort=newest", vec![2, 1, 0]),
     ] {
         assert_eq!(numbers(&format!("{range}{query}")), expected, "{query}");
     }
@@ -238,6 +242,7 @@ fn requests_are_newest_first_and_chosen_by_what_was_asked() {
         ("limit=9999", "1 to 1000"),
         ("side=middle", "client, server, network"),
         ("why=chance", "slowest, error, random"),
+        ("sort=rate", "newest, duration"),
         ("min_ms=-1", "milliseconds, 0 or more"),
         ("min_ms=NaN", "milliseconds, 0 or more"),
         ("from=yesterday", "milliseconds since 1970"),
@@ -302,6 +307,14 @@ fn every_question_has_an_answer() {
     let (head, body) = bench.get(&format!("/api/v1/entity?{minute}&id=0123456789abcdef"));
     assert!(head.starts_with("HTTP/1.1 404") && body.contains("nobody with the id"), "{head}\n{body}");
     assert!(bench.get("/api/v1/entity").1.contains("id is missing"));
+
+    for (query, names) in [("", 2), ("&namespace=shop", 1), ("&namespace=sho", 0)] {
+        let top = data(&format!("top?{minute}&by=services{query}"));
+        assert_eq!(top["total"], names, "{query}: {top:#}");
+        let edges = data(&format!("top?{minute}&by=edges{query}"));
+        assert_eq!(edges["total"], if names > 0 { 2 } else { 0 }, "at an end: {query}: {edges:#}");
+    }
+    assert_eq!((&entity["callers_total"], &entity["dependencies_total"]), (&json!(0), &json!(2)));
 
     let entities = data("entities?text=SHOP&limit=1");
     assert_eq!((&entities["total"], &entities["entities"][0]["name"]), (&json!(2), &json!("cart")));

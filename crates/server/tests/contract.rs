@@ -4,10 +4,15 @@
 mod bench;
 
 use bench::{Bench, SECOND, T};
+use proptest::prelude::*;
 use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::{LazyLock, Mutex};
+use steth_samples::{Glance, Limits as SampleLimits, Operation, Sample, Samples};
 use steth_window::{EdgeKey, EdgeSeen, EdgeSums, Opened, Protocol, Side, Transport, Windows};
 
-/// Whether a value is what a schema says: `$ref`, `type`, `enum`, `properties`, `required`, `items`, `prefixItems`, `oneOf`, `anyOf`.
+/// Whether a value is what a schema says: `$ref`, `type`, `enum`, `minimum`, `properties`, `additionalProperties`, `required`, `items`,
+/// `oneOf` (exactly one), `anyOf`.
 fn check(document: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     if let Some(reference) = schema["$ref"].as_str() {
         let schema = document.pointer(reference.trim_start_matches('#')).ok_or(format!("{reference} leads nowhere"))?;
@@ -16,9 +21,22 @@ fn check(document: &Value, schema: &Value, value: &Value, place: &str) -> Result
     for any in ["oneOf", "anyOf"] {
         if let Some(schemas) = schema[any].as_array() {
             let tried: Vec<_> = schemas.iter().map(|schema| check(document, schema, value, place)).collect();
-            if !tried.iter().any(Result::is_ok) {
-                return Err(format!("{place}: {value} is none of {any}: {tried:?}"));
+            let fit = tried.iter().filter(|tried| tried.is_ok()).count();
+            if fit == 0 || (any == "oneOf" && fit > 1) {
+                return Err(format!("{place}: {value} is {fit} of {any}: {tried:?}"));
             }
+        }
+    }
+    if let (Some(least), Some(number)) = (schema["minimum"].as_f64(), value.as_f64())
+        && number < least
+    {
+        return Err(format!("{place}: {value} is less than {least}"));
+    }
+    if let (Some(members), others) = (value.as_object(), &schema["additionalProperties"])
+        && others.is_object()
+    {
+        for (name, value) in members {
+            check(document, others, value, &format!("{place}.{name}"))?;
         }
     }
     let is = |kind: &str| match kind {
@@ -82,9 +100,8 @@ fn values(schema: &Value) -> (Vec<String>, Vec<String>) {
     }
 }
 
-#[test]
-fn every_operation_keeps_what_the_document_promises() {
-    let mut bench = Bench::new();
+/// Something of everything.
+fn filled(mut bench: Bench) -> Bench {
     for (n, millis) in [1u64, 5, 20, 300].into_iter().enumerate() {
         for side in [Side::Client, Side::Server] {
             bench.record(
@@ -109,7 +126,31 @@ fn every_operation_keeps_what_the_document_promises() {
         EdgeSeen { sums, rtt_ns: Some(9), connect_ns: Some(9), rtt_min_ns: Some(9), open: true, ..EdgeSeen::default() };
     bench.windows.edge(&key, &seen, &mut Opened::default());
     bench.publish(T + Windows::LENGTH + SECOND);
+    let mut samples = Samples::new(SampleLimits::default(), 3);
+    let of = Operation { server, operation: 1, side: Side::Server };
+    for n in 0..3u64 {
+        let glance = Glance { end: T + n * SECOND, duration_ns: (n + 1) * 1_000_000, failed: n == 1, blocking: false };
+        let Some(why) = samples.wants(&of, &glance) else { continue };
+        let json = r#""instants":{},"exchange":{"client":{"service":"web"}}"#.into();
+        let (end, duration_ns, failed) = (glance.end, glance.duration_ns, glance.failed);
+        let (server, operation, side) = ("shop".into(), "GET /a/{id}".into(), Side::Server);
+        samples.keep(&of, why, Sample { server, server_namespace: 0, operation, side, end, duration_ns, failed, json });
+    }
+    bench.shared.publish_samples(samples.snapshot().expect("new"));
+    bench
+}
 
+#[test]
+fn every_operation_keeps_what_the_document_promises() {
+    keeps_its_promises(&filled(Bench::new()));
+}
+
+#[test]
+fn every_operation_keeps_it_over_a_store_too() {
+    keeps_its_promises(&filled(Bench::with_store()));
+}
+
+fn keeps_its_promises(bench: &Bench) {
     let document: Value = serde_json::from_str(&bench.get("/api/v1/openapi.json").1).expect("JSON");
     let from = (T - T % Windows::LENGTH) / 1_000_000;
     let range = format!("from={from}&to={}", from + 60_000);
@@ -169,9 +210,67 @@ fn every_operation_keeps_what_the_document_promises() {
     assert!(asked > 200, "{asked} questions");
 }
 
+/// A server with a store, for all random questions.
+static BENCH: LazyLock<(SocketAddr, Value, Mutex<Bench>)> = LazyLock::new(|| {
+    let bench = filled(Bench::with_store());
+    let document = serde_json::from_str(&bench.get("/api/v1/openapi.json").1).expect("JSON");
+    (bench.server.address(), document, Mutex::new(bench))
+});
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Any parameters together, right ones, wrong ones and strange ones: only what is promised comes of it.
+    #[test]
+    fn random_questions_get_promised_answers(
+        path in any::<prop::sample::Index>(),
+        drawn in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "\\PC{0,12}"), 0..6),
+    ) {
+        let (address, document, _) = &*BENCH;
+        let paths = document["paths"].as_object().expect("paths");
+        let asked: Vec<_> = paths.iter().filter(|(_, of)| of["get"]["parameters"].as_array().is_some_and(|all| !all.is_empty())).collect();
+        let (path, operation) = asked[path.index(asked.len())];
+        let operation = &operation["get"];
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        let from = (T - T % Windows::LENGTH) / 1_000_000;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("from", &from.to_string()).append_pair("to", &(from + 60_000).to_string());
+        for (which, value, strange) in drawn {
+            let parameter = &parameters[which.index(parameters.len())];
+            let (mut all, wrong) = values(&parameter["schema"]);
+            all.extend(wrong);
+            all.push(strange);
+            let name = parameter["name"].as_str().expect("a name");
+            query.append_pair(name, &all[value.index(all.len())]);
+        }
+        let query = query.finish();
+        let (head, body) = bench::get(*address, &format!("{path}?{query}"));
+        let status = head.split(' ').nth(1).expect("a status").to_owned();
+        let promised = &operation["responses"][&status];
+        prop_assert!(!promised.is_null(), "{path}?{query}: {status} is not promised\n{body}");
+        prop_assert!(["200", "400", "404"].contains(&&*status), "{path}?{query}: {status} {body}");
+        if status == "200" {
+            let value: Value = serde_json::from_str(&body).expect("JSON");
+            let schema = &promised["content"]["application/json"]["schema"];
+            let checked = check(document, schema, &value, path);
+            prop_assert!(checked.is_ok(), "{path}?{query}: {checked:?}");
+        } else {
+            prop_assert!(body.ends_with('\n') && body.lines().count() == 1, "one line: {body:?}");
+        }
+    }
+}
+
 #[test]
 fn many_readers_are_answered_while_windows_come() {
-    let mut bench = Bench::new();
+    many_readers(Bench::new());
+}
+
+#[test]
+fn many_readers_are_answered_while_a_store_writes() {
+    many_readers(Bench::with_store());
+}
+
+fn many_readers(mut bench: Bench) {
     bench.record(T, "web", |key| key, 5);
     bench.publish(T + Windows::LENGTH + SECOND);
     let address = bench.server.address();
@@ -182,8 +281,10 @@ fn many_readers_are_answered_while_windows_come() {
             .map(|n| {
                 let stop = &stop;
                 scope.spawn(move || {
-                    let paths = ["map", "series", "top", "heatmap", "dns"];
-                    let path = format!("/api/v1/{}?from={from}&to={}", paths[n % paths.len()], from + 3_000_000);
+                    let paths =
+                        ["map?", "series?by=server", "top?curve=9", "heatmap?", "dns?", "entity?id=shop", "requests?"];
+                    let path = format!("/api/v1/{}&from={from}&to={}", paths[n % paths.len()], from + 3_000_000);
+                    let path = path.replace("?&", "?");
                     let mut answers = 0;
                     while !stop.load(std::sync::atomic::Ordering::Relaxed) || answers == 0 {
                         let (head, body) = bench::get(address, &path);

@@ -4,16 +4,15 @@
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
 use crate::configuration::Identity;
-use crate::container_rules::ContainerRules;
-use crate::selection;
 use crate::surroundings::Surroundings;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{
-    CGROUP_GONE, CGROUP_MADE, CHUNK_DESTINATION, CONTAINER_ID, Cgroup, Chunk, Clock, Counters, Event, IntoBytes as _,
-    Tick, counter, kind,
+    CGROUP_GONE, CGROUP_MADE, CHUNK_DESTINATION, Cgroup, Chunk, Clock, Counters, Event, IntoBytes as _, Tick, counter,
+    kind,
 };
 use steth_identity::Resolver;
+use steth_judge::{Counts, Judge, Judging};
 use steth_probe::privileges::{self, Capabilities, Capability};
 use steth_probe::{Demotion, Probe, Selection};
 
@@ -39,7 +38,9 @@ pub(crate) struct Agent {
     probe: Probe,
     resolver: Resolver,
     surroundings: Surroundings,
-    containers: ContainerRules,
+    judge: Judge,
+    /// Processes that were selected and found no room, as it was last said.
+    no_room: u64,
     /// Records of containers that have come and not been looked at.
     changes: Vec<Cgroup>,
     clock_read: Option<Instant>,
@@ -54,7 +55,7 @@ impl Agent {
     pub(crate) fn start(
         mut probe: Probe,
         identity: &Identity,
-        containers: ContainerRules,
+        judging: Judging,
         more: &[Capability],
     ) -> anyhow::Result<Self> {
         if let Err(error) = probe.visit() {
@@ -75,12 +76,15 @@ impl Agent {
             Resolver::without_proc(PROCESSES)
         };
         let resolver = resolver.context("cannot start the thread that looks processes up")?;
+        let no_room = judging.counts().processes_no_room;
+        let judge = Judge::start(judging).context("cannot start the thread that judges processes")?;
         let now = Instant::now();
         Ok(Self {
             probe,
             resolver,
             surroundings: Surroundings::start(identity),
-            containers,
+            judge,
+            no_room,
             changes: Vec::new(),
             clock_read: None,
             counters_read: now,
@@ -93,11 +97,16 @@ impl Agent {
         &self.probe
     }
 
-    /// Observes whom these rules select, from now on and of what is running.
+    /// Observes whom these rules select: new images from now on, who is running once it [has been judged](Agent::is_judged).
     pub(crate) fn select(&mut self, selection: &Selection) -> anyhow::Result<()> {
         self.probe.apply(selection)?;
-        self.containers.apply(&mut self.probe, &selection.rules);
-        selection::judge_running(&mut self.probe, &selection.rules, &self.containers)
+        self.judge.rules(&selection.rules);
+        Ok(())
+    }
+
+    /// Whether everybody has the verdict of the rules in force.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.judge.is_idle()
     }
 
     /// Whom else is asked.
@@ -110,55 +119,45 @@ impl Agent {
         self.resolver.forgotten()
     }
 
-    /// What is known of containers.
-    pub(crate) fn containers(&self) -> &ContainerRules {
-        &self.containers
+    /// What was judged, and what could not be.
+    pub(crate) fn judged(&self) -> Counts {
+        self.judge.counts()
     }
 
     /// What others have found out.
     fn learn(&mut self, each: &mut impl FnMut(&[u8])) {
-        let Self { surroundings, containers, probe, .. } = self;
-        surroundings.turn(each, &mut |id, facts| {
-            if let Err(error) = containers.known(probe, id, facts) {
-                crate::say::say!("a container's processes could not be judged: {error:#}");
-            }
-        });
-        for id in containers.purge(probe) {
+        let Self { surroundings, judge, .. } = self;
+        surroundings.turn(each, &mut |id, facts| judge.known(id, facts));
+        for id in judge.purged() {
             surroundings.gone(&id);
         }
     }
 
     /// Containers have come or gone, and processes have joined them.
     fn contain(&mut self, each: &mut impl FnMut(&[u8])) {
-        if self.changes.is_empty() {
-            return;
-        }
-        let changes = std::mem::take(&mut self.changes);
-        for change in &changes {
-            let done = match change.change {
-                // One for each hierarchy. Until there is an answer, nothing is known.
+        for change in self.changes.drain(..) {
+            match change.change {
+                // One for each hierarchy.
                 CGROUP_MADE => {
-                    if self.containers.is_new(&change.id) {
-                        self.surroundings.made(&change.id, each);
-                    }
-                    self.containers.made(&mut self.probe, &change.id)
+                    self.surroundings.made(&change.id, each);
+                    self.judge.made(&change.id);
                 }
                 CGROUP_GONE => {
                     self.surroundings.gone(&change.id);
-                    self.containers.gone(&change.id);
-                    Ok(())
+                    self.judge.gone(&change.id);
                 }
-                _ => {
-                    let id = (change.id != [0; CONTAINER_ID]).then_some(&change.id);
-                    selection::judge_one(&mut self.probe, &self.containers, change.tgid, id)
-                }
-            };
-            if let Err(error) = done {
-                crate::say::say!("a container's processes could not be judged: {error:#}");
+                _ => self.judge.joined(change.tgid),
             }
         }
-        self.changes = changes;
-        self.changes.clear();
+    }
+
+    /// Says how many of the selected processes are not observed.
+    fn say_no_room(&mut self) {
+        let no_room = self.judge.counts().processes_no_room;
+        if no_room > self.no_room {
+            crate::selection::say_no_room(no_room - self.no_room);
+            self.no_room = no_room;
+        }
     }
 
     /// Gives connections up.
@@ -192,6 +191,7 @@ impl Agent {
         if self.counters_read.elapsed() >= SECOND {
             self.counters_read = Instant::now();
             self.counters(each);
+            self.say_no_room();
         }
         self.looked_up(Duration::ZERO, each);
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());

@@ -58,6 +58,8 @@ options! {
     /// Listen beyond loopback also without token or TLS. Anyone who reaches the address can then read what is observed here; the
     /// page says so in red.
     server.insecure_listen: bool = false;
+    /// Questions that each address may ask a second, on the average of ten seconds; each 20 ms that an answer takes count as one more.
+    server.questions_per_second: u32 = 50;
     /// Directory of the store, created with mode 0700: windows of 10 seconds, added up to 1 and 10 minutes, and requests. It belongs to
     /// one agent at a time. Empty: finished windows are kept in memory only, for one hour.
     store.data: PathBuf = PathBuf::new();
@@ -108,7 +110,7 @@ options! {
     identity.containers: bool = true;
     /// Their sockets, as cri:/run/containerd/containerd.sock or docker:/run/docker.sock. None: the usual places are looked at.
     identity.runtimes: Vec<String> = Vec::new();
-    /// The Kubernetes cluster that is asked whose an address is: auto (in a pod its service account, else KUBECONFIG or
+    /// The Kubernetes cluster that is asked whose an address is: auto (KUBECONFIG, else in a pod its service account, else
     /// ~/.kube/config, where there is one), off, a kubeconfig's path, or the API server's address.
     identity.kubernetes: String = "auto".to_owned();
     /// Only the pods of this node are followed, by its name. Empty: all of the cluster, since remote addresses are theirs.
@@ -175,6 +177,7 @@ section!(Server {
     certificate: PathBuf,
     key: PathBuf,
     insecure_listen: bool,
+    questions_per_second: u32,
 });
 section!(Store { data: PathBuf, bytes: u64 });
 section!(Capture { head: u32, ring_kib: u32, protocols: Vec<String>, });
@@ -341,6 +344,7 @@ impl Server {
             token,
             tls,
             insecure: self.insecure_listen,
+            questions_per_second: self.questions_per_second,
             audit: Some(Arc::new(|look: &steth_server::Look| {
                 let steth_server::Look { peer, session, filter } = look;
                 crate::say::say!("audit: requests were looked at from {peer}, session {session}: {filter}");

@@ -3,6 +3,7 @@
 use crate::account::Account;
 use crate::agent::Agent;
 use crate::windows;
+use steth_judge::Counts;
 use steth_server::{Counter, Kind};
 
 /// What the live agent's own tables say, beside the pipeline's.
@@ -14,10 +15,8 @@ pub(crate) struct Crowded {
     pub(crate) destinations: u64,
     /// Addresses of the hosts file, as it is now.
     pub(crate) hosts: u64,
-    /// What was said of containers that are gone.
-    pub(crate) containers_late: u64,
-    /// Containers that were forgotten because nothing runs in them, and the table was nearly full.
-    pub(crate) containers_purged: u64,
+    /// What was judged by the rules, and what could not be.
+    pub(crate) judged: Counts,
 }
 
 impl Crowded {
@@ -26,8 +25,7 @@ impl Crowded {
             processes_forgotten: agent.processes_forgotten(),
             destinations: agent.probe().sent_without_room(),
             hosts: agent.surroundings().hosts_left_out(),
-            containers_late: agent.containers().late(),
-            containers_purged: agent.containers().purged(),
+            judged: agent.judged(),
         }
     }
 
@@ -42,6 +40,8 @@ impl Crowded {
             ("datagram_destinations", self.destinations + account.destinations_unclaimed),
             ("provisional_names", observer.not_pending()),
             ("processes", self.processes_forgotten),
+            ("selected_processes", self.judged.processes_no_room),
+            ("judgements", self.judged.refused),
         ];
         let totals = totals.map(|(what, value)| Counter {
             name: "steth_no_room_total",
@@ -57,6 +57,19 @@ impl Crowded {
             labels: vec![],
             value: self.hosts as f64,
         };
-        totals.into_iter().chain([hosts]).collect()
+        let unjudged = [
+            ("unreadable", self.judged.unreadable),
+            ("unsettled", self.judged.unsettled),
+            ("unlisted", self.judged.unlisted),
+        ];
+        let unjudged = unjudged.map(|(why, value)| Counter {
+            name: "steth_unjudged_total",
+            help: "Looks at running processes that could not be judged by the rules and so are not observed (unreadable, unlisted), and \
+                   looks at all of them that came to no end because others were forked as fast (unsettled).",
+            kind: Kind::Counter,
+            labels: vec![("why", why.to_owned())],
+            value: value as f64,
+        });
+        totals.into_iter().chain([hosts]).chain(unjudged).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! `steth map`: who talks to whom, as a running agent has seen it.
 
-use crate::ask::{Agent, Place};
+use crate::ask::{Agent, Connect};
 use crate::print::{Rounded, clean};
 use crate::remote::{self, Remote};
 use std::fmt::Write as _;
@@ -17,9 +17,8 @@ pub(crate) struct Args {
     /// dot is Graphviz's language; json is what the agent says
     #[arg(long, value_enum, default_value = "dot")]
     format: Format,
-    /// Where the agent is
-    #[arg(long, value_name = "URL", default_value = Place::USUAL)]
-    connect: Place,
+    #[command(flatten)]
+    connect: Connect,
     /// Of the last so many seconds, in steps of ten: 10 to 3600
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3600))]
     seconds: u64,
@@ -32,12 +31,12 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let agent = Agent::at(&args.connect);
+    let agent = Agent::at(&args.connect)?;
     let range = remote::last(Duration::from_secs(args.seconds));
     let question = ask::Map { range, entity: None, namespace: None, limit: 2000 };
     let text = match args.format {
         Format::Json => agent.text(&remote::path(&question))? + "\n",
-        Format::Dot => dot(&Remote(&agent).map(&question)?),
+        Format::Dot => dot(&Remote(agent).map(&question)?),
     };
     crate::say::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -10,9 +10,9 @@ use crate::strangers::Strangers;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use steth_event::{Books, Container, LookUp, Open, Process};
+use steth_event::{Books, CONTAINER_ID, Container, LookUp, Open, Process};
 use steth_flow::Tuple;
-use steth_identity::{Beyond, Party, Processes, ServiceRules};
+use steth_identity::{Beyond, Party, Processes, ServiceRules, container_text};
 use steth_wire::{Exchange, Side};
 
 /// From the first tick that sees the exchange. The tick after that releases it; the drain makes one every 25 ms or sooner.
@@ -157,6 +157,16 @@ impl Naming {
             _ => {}
         }
         self.processes.insert(process);
+    }
+
+    /// A process has ended.
+    pub(crate) fn end(&mut self, pid: u32) {
+        self.processes.end(pid);
+    }
+
+    /// A container has ended.
+    pub(crate) fn end_container(&mut self, id: &[u8; CONTAINER_ID]) {
+        self.processes.end_container(&container_text(id));
     }
 
     /// A container was looked up, or is being looked up.
@@ -380,6 +390,21 @@ mod tests {
         let new = [vec![process("curl", LookUp::UnderWay)], exchange(2).into()].concat();
         let (_, names) = play([old, new, vec![process("curl", LookUp::Done), tick(5)]].concat());
         assert_eq!(names, [name("sh"), name("curl")]);
+    }
+
+    /// A server that lives on while 20,000 clients, more than are remembered, talk to it and end.
+    #[test]
+    fn a_server_is_named_however_many_processes_have_come_and_gone() {
+        use steth_event::Exit;
+        let mut records = vec![process("postgres", LookUp::Done)];
+        for pid in 1000..21_000 {
+            let short = Process { pid, name: "psql".to_owned(), look_up: LookUp::Done, ..Process::default() };
+            let exit = Exit { kind: kind::EXIT, tgid: pid, ..Exit::default() };
+            records.extend([short.to_record(), exit.as_bytes().to_vec()]);
+        }
+        records.extend(exchange(1));
+        let (pipeline, names) = play(records);
+        assert_eq!((names, pipeline.account().processes_evicted), (vec![name("postgres")], 0));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use datagrams::SentTo;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
-use steth_event::{Chunk, Counters, Destination, Event, PROTOCOLS, RecordError};
+use steth_event::{CGROUP_GONE, Chunk, Counters, Destination, Event, PROTOCOLS, RecordError};
 use steth_flow::Flow;
 use steth_identity::{Remotes, ServiceRules};
 use steth_ledger::Exchanges;
@@ -173,7 +173,10 @@ impl<O: Observer> Pipeline<O> {
             Event::Peer(peer) => self.parse.remotes.tell(*peer),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
-            Event::Exec(..) | Event::Fork(_) | Event::Exit(_) | Event::Cgroup(_) => {}
+            Event::Exec(..) | Event::Fork(_) => {}
+            Event::Exit(exit) => self.parse.naming.end(exit.tgid),
+            Event::Cgroup(change) if change.change == CGROUP_GONE => self.parse.naming.end_container(&change.id),
+            Event::Cgroup(_) => {}
             Event::Sent(sent) => self.parse.sent_to.told(&sent),
             Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }

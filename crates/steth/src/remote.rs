@@ -7,9 +7,9 @@ use steth_query::ask::{self, Question};
 use steth_query::{Answer, Api, Error, Range, tell};
 
 /// A running agent.
-pub(crate) struct Remote<'a>(pub(crate) &'a Agent);
+pub(crate) struct Remote(pub(crate) Agent);
 
-impl Remote<'_> {
+impl Remote {
     fn ask<Q: Question, T: DeserializeOwned>(&self, question: &Q) -> Result<Answer<T>, Error> {
         self.0.json(&path(question)).map_err(|error| Error::Remote(format!("{error:#}")))
     }
@@ -27,7 +27,7 @@ pub(crate) fn last(length: Duration) -> Range {
     Range { from_ms: to_ms.saturating_sub(ms(length)), to_ms }
 }
 
-impl Api for Remote<'_> {
+impl Api for Remote {
     fn map(&self, ask: &ask::Map) -> Result<Answer<tell::Map>, Error> {
         self.ask(ask)
     }

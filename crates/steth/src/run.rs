@@ -8,7 +8,7 @@ use crate::pipeline::{Pipeline, Selected};
 use crate::processes::Board;
 use crate::store;
 use crate::windows::Counter;
-use crate::{losses, selection, stop};
+use crate::{hooks, losses, selection, stop};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     /// Directory for finished windows
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    hooks: hooks::Args,
     /// Print the whole configuration with its defaults and stop
     #[arg(long)]
     print_config: bool,
@@ -86,20 +88,21 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     // Before anything is attached: a directory that is in use, or of a newer version, is for a person to decide.
     let opened = kept.then(|| store::open(data, configuration.store.bytes, Some(now()))).transpose()?;
     let selection = selection::of(configuration)?;
-    let (probe, containers) = selection::attach(&Settings {
+    let (probe, judging) = selection::attach(&args.hooks.choose(Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection: selection.clone(),
         ..Settings::default()
-    })?;
+    })?)?;
     let more = if kept { store::needs(data) } else { &[] };
-    let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
+    let mut agent = Agent::start(probe, &configuration.identity, judging, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.
     let server = server.serve(shared.clone())?;
     let (store, feed) =
         opened.map(|(store, writer)| Ok::<_, std::io::Error>((store, writer.start()?))).transpose()?.unzip();
     if let Some(store) = &store {
-        shared.answer_from(Arc::new(store.clone()));
+        let asked = store.clone();
+        shared.answer_from(Arc::new(store.clone()), Arc::new(move || asked.unkept()));
     }
     let limits = configuration.pipeline()?;
     let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
@@ -110,7 +113,6 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         started: Instant::now(),
         store,
         share: selection.connections.share(),
-        containers_no_room: 0,
         containers: steth_containers::Counters::default(),
         cluster: steth_kubernetes::Counters::default(),
         unconfirmed: 0,
@@ -122,6 +124,8 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut left: Option<Instant> = None;
     let mut published: Option<Instant> = None;
     let mut losses = losses::Log::default();
+    // Rules that are in force for whoever starts, while those that run are judged.
+    let mut reloading: Option<Selection> = None;
     // Whoever reads the line below and asks gets an answer with something in it.
     shared.publish_health(health(&mut pipeline, &mut shown));
     let scheme = if tls { "https" } else { "http" };
@@ -133,14 +137,22 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         losses.look(|| pipeline.account());
         if reload.take() {
             let read = args.configuration().and_then(|configuration| selection_of(&agent, &configuration));
-            match read.and_then(|selection| reselect(&mut agent, &mut pipeline, protocols, selection)) {
+            match read.and_then(|selection| agent.select(&selection).map(|()| selection)) {
                 Ok(selection) => {
-                    protocols = Selected(selection.protocols);
-                    shown.share = selection.connections.share();
-                    crate::say::say!("the selection was read again");
+                    // While the kernel side changes over, records come for the protocols of both.
+                    let before = protocols.0 | reloading.take().map_or(0, |selection: Selection| selection.protocols);
+                    pipeline.select(Selected(before | selection.protocols));
+                    protocols = Selected(before);
+                    reloading = Some(selection);
                 }
                 Err(error) => crate::say::say!("the selection stays as it was: {error:#}"),
             }
+        } else if let Some(selection) = reloading.take_if(|_| agent.is_judged()) {
+            agent.turn(&mut |record| pipeline.record(record));
+            protocols = Selected(selection.protocols);
+            pipeline.select(protocols);
+            shown.share = selection.connections.share();
+            crate::say::say!("the selection was read again");
         }
         if published.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
             continue;
@@ -171,7 +183,6 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
             }
             shared.publish_samples(samples);
         }
-        shown.containers_no_room = agent.containers().no_room();
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
         shown.unconfirmed = agent.surroundings().unconfirmed();
@@ -215,22 +226,6 @@ fn selection_of(agent: &Agent, configuration: &Configuration) -> anyhow::Result<
     Ok(selection)
 }
 
-/// Other rules than those of `before`. While the kernel side changes over, records come for the protocols of both.
-fn reselect(
-    agent: &mut Agent,
-    pipeline: &mut Pipeline<Counter>,
-    before: Selected,
-    selection: Selection,
-) -> anyhow::Result<Selection> {
-    pipeline.select(Selected(before.0 | selection.protocols));
-    let done = agent.select(&selection);
-    if done.is_ok() {
-        agent.turn(&mut |record| pipeline.record(record));
-    }
-    pipeline.select(if done.is_ok() { Selected(selection.protocols) } else { before });
-    done.map(|()| selection)
-}
-
 /// What health says beside the pipeline's own numbers.
 struct Shown {
     hooks: Vec<String>,
@@ -240,7 +235,6 @@ struct Shown {
     store: Option<Store>,
     /// Of connections, those that are observed: `selection.sampling`.
     share: f64,
-    containers_no_room: u64,
     /// What was asked of container runtimes.
     containers: steth_containers::Counters,
     /// What became of following the cluster.
@@ -271,7 +265,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         "steth_containers_undecided_total",
         "Containers that were not judged by the rules, and so are not observed, because there was no room for them.",
         vec![],
-        shown.containers_no_room,
+        shown.crowded.judged.containers_no_room,
     );
     let asked = shown.containers;
     for (outcome, value) in [
@@ -285,8 +279,9 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         ("unheard", asked.unheard),
         ("evicted", asked.evicted),
         ("ignored", asked.ignored),
-        ("late", shown.crowded.containers_late),
-        ("purged", shown.crowded.containers_purged),
+        ("out_of_reach", asked.out_of_reach),
+        ("late", shown.crowded.judged.containers_late),
+        ("purged", shown.crowded.judged.containers_purged),
     ] {
         let help = "What was asked of container runtimes, and what came of it.";
         add("steth_containers_total", help, vec![("outcome", outcome.into())], value);
@@ -340,7 +335,8 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         labels: vec![],
         value: shown.share,
     });
-    counters.extend(shown.store.iter().flat_map(|store| store::counters(&store.status())));
+    let kept = shown.store.as_ref().map(Store::status);
+    counters.extend(kept.iter().flat_map(store::counters));
     let (cpu, memory_bytes) = shown.usage.read();
     Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -354,6 +350,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         capabilities: Capabilities::held().names(),
         cpu,
         memory_bytes,
+        store_trouble: kept.and_then(|status| status.trouble),
         exchanges: Protocol::ALL.iter().map(|protocol| (protocol.name(), account.of(*protocol))).collect(),
         counters,
     }

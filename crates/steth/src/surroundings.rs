@@ -5,13 +5,13 @@ mod cluster;
 mod containers;
 
 use crate::configuration::Identity;
-use crate::container_rules::Id;
 use cluster::Cluster;
 use containers::Containers;
 use std::net::IpAddr;
 use std::time::Duration;
 use steth_event::{Chunk, Destination, Open, Process, ROLE_CLIENT};
 use steth_identity::HostsFile;
+use steth_judge::Id;
 use steth_kubernetes::Transport;
 use steth_verdict::ContainerFacts;
 

@@ -13,7 +13,7 @@ mod terminal;
 mod tests;
 mod view;
 
-use crate::ask::{Agent, Place};
+use crate::ask::{Agent, Connect};
 use crate::remote::Remote;
 use crate::stop::{self, Stop};
 use app::App;
@@ -21,16 +21,19 @@ use look::{Look, Question};
 use plain::Plain;
 use scope::Scope;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use steth_query::Range;
+use steth_query::{Answers, Api, Range};
+use steth_store::Store;
 use view::{Sort, View};
 
 /// What is shown, and how.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:\n  steth top --by operations --sort p99\n  \
     steth top --by edges --once --json | jq -r '.rows[] | [.client, .server, .rate] | @tsv'\n  \
-    NO_COLOR=1 steth top --seconds 3600\n\nOn a terminal, ? tells the keys.")]
+    NO_COLOR=1 steth top --seconds 3600\n  \
+    steth top --connect https://HOST:7117 --ca steth.pem\n  sudo steth top --data /var/lib/steth --seconds 86400\n\nOn a terminal, ? tells the keys.")]
 pub(crate) struct Args {
     /// What a row is
     #[arg(long, value_enum, default_value = "services")]
@@ -59,9 +62,11 @@ pub(crate) struct Args {
     /// Without colours, as with NO_COLOR in the environment
     #[arg(long)]
     no_color: bool,
-    /// Where the agent is
-    #[arg(long, value_name = "URL", default_value = Place::USUAL)]
-    connect: Place,
+    #[command(flatten)]
+    connect: Connect,
+    /// Read the data directory of an agent instead, whether it runs or not; nothing in it is changed
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["connect", "ca"])]
+    data: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -73,28 +78,34 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !args.no_color && !plain;
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let agent = Agent::at(&args.connect);
+    let (place, api): (String, Box<dyn Api + Send>) = match &args.data {
+        Some(data) => (data.display().to_string(), Box::new(Answers::new(Store::look(data)?))),
+        None => {
+            let agent = Agent::at(&args.connect)?;
+            (agent.place().to_string(), Box::new(Remote(agent)))
+        }
+    };
     if terminal && !args.once && !args.json && !args.plain {
-        full_screen(args, agent, colour)?;
+        full_screen(args, place, api, colour)?;
     } else {
-        again_and_again(args, &agent, colour)?;
+        again_and_again(args, &*api, colour)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn full_screen(args: &Args, agent: Agent, colour: bool) -> anyhow::Result<()> {
-    let mut app = App::new(args.by, args.sort, &args.filter, args.seconds, args.connect.to_string());
+fn full_screen(args: &Args, place: String, api: Box<dyn Api + Send>, colour: bool) -> anyhow::Result<()> {
+    let mut app = App::new(args.by, args.sort, &args.filter, args.seconds, place);
     // The first answer must come, and what is wrong is said where it can be read; later on the agent may be away for a while.
     let question = app.question(now_ms());
-    let look = question.ask(&Remote(&agent))?;
+    let look = question.ask(&*api)?;
     app.told(&question, Ok(look));
-    live::run(&mut app, move |question| question.ask(&Remote(&agent)), args.interval, colour)
+    live::run(&mut app, move |question| question.ask(&*api), args.interval, colour)
 }
 
-fn again_and_again(args: &Args, agent: &Agent, colour: bool) -> anyhow::Result<()> {
+fn again_and_again(args: &Args, api: &dyn Api, colour: bool) -> anyhow::Result<()> {
     let stop = stop::on_signals()?;
     let mut plain = Plain::new(args.json, colour);
-    let look = || -> anyhow::Result<Look> { Ok(args.question().ask(&Remote(agent))?) };
+    let look = || -> anyhow::Result<Look> { Ok(args.question().ask(api)?) };
     let mut seen = Ok(look()?);
     while plain.show(&seen)? && !args.once && wait(args.interval, &stop) {
         seen = look();

@@ -131,6 +131,19 @@ fn the_map_is_the_shops_nothing_is_lost_and_interrupted_it_leaves_nothing() {
     let strange: Vec<_> =
         found.keys().filter(|edge| own.contains(&edge.3) && !expected.contains(edge) && !at_start(edge)).collect();
     assert!(strange.is_empty(), "{strange:#?}");
+    // Whoever starts the shop looks whether it is open, and does not knock: only what is meant to fail does.
+    let map = agent.json("/api/v1/map?last=10m");
+    let meant = BTreeSet::from([("storefront", demo.port("loyalty")), ("orders", demo.port("tax"))]);
+    let failed: BTreeSet<(&str, u64)> = (map["data"]["edges"].as_array().expect("edges").iter())
+        .filter(|edge| {
+            ["refused", "connect_timed_out", "unreachable"]
+                .iter()
+                .any(|why| edge["books"]["client"][why].as_u64() > Some(0))
+        })
+        .map(|edge| (edge["client_name"].as_str().unwrap_or_default(), edge["port"].as_u64().unwrap_or_default()))
+        .filter(|(_, port)| own.contains(port))
+        .collect();
+    assert!(failed.is_subset(&meant), "{failed:?} of {meant:?}");
     let health = agent.json("/api/v1/health");
     for (protocol, exchanges) in health["exchanges"].as_object().expect("the ledger") {
         assert_eq!(exchanges["lost"], 0, "{protocol}: {exchanges}");

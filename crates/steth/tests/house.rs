@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("wire", &["ledger"]), // pure: neither processes nor events
     ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
+    ("judge", &["event", "identity", "probe", "verdict"]),
     ("containers", &[]),
     ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
@@ -35,6 +36,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
             "event",
             "flow",
             "identity",
+            "judge",
             "kubernetes",
             "ledger",
             "pcap",
@@ -48,6 +50,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
             "wire",
         ],
     ),
+    ("fuzz", &["event", "infer", "ledger", "pcap", "query", "wire"]), // attacks whatever reads bytes from outside
 ];
 
 /// Names that say nothing about what is inside.

@@ -2,6 +2,7 @@
 
 mod lab;
 
+use lab::cgroup::{Cgroup, digits, hierarchies, id as cgroup_id};
 use lab::process::command;
 use lab::runtimes::{programs, python};
 use lab::{Java, Node, Process, Python, Steth, alone, curl, free_port, wait_until};
@@ -61,6 +62,78 @@ fn a_service_of_another_user_is_called_what_it_declares() {
     wait_until("its exchange", Duration::from_secs(5), || !named().is_empty());
     assert_eq!(named(), BTreeSet::from(["till".to_owned()]));
     steth.finish();
+}
+
+/// The rules of the configuration come before everything, and the unit before the program.
+#[test]
+fn a_service_is_called_after_a_rule_and_else_after_its_unit() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let unit = format!("till-{}.service", std::process::id());
+    let cgroup = Cgroup::make(&hierarchies(), &unit);
+    let (ruled, of_unit, both) = (free_port(), free_port(), free_port());
+    let start = |port: u16, declared: Option<&str>| {
+        let mut server = command("sh");
+        let script = format!("{}exec \"$@\"", cgroup.enter());
+        server.args(["-c", &script, "sh"]).arg(python()).arg(programs().join("python/server.py")).arg(port.to_string());
+        server.envs(declared.map(|name| ("OTEL_SERVICE_NAME", name)));
+        let server = Process::spawn(&format!("server-{port}"), &mut server, dir.path());
+        server.wait_for_port(port);
+        server
+    };
+    let _servers = [start(ruled, Some("declared")), start(of_unit, None), start(both, Some("declared"))];
+    let file = dir.path().join("steth.yaml");
+    let rules =
+        format!("identity: {{services: [{{name: billing, command_line: 'server\\.py {ruled}$', unit: '^till-'}}]}}\n");
+    std::fs::write(&file, rules).expect("a file");
+    let steth = Steth::watch(&["--config", file.to_str().expect("a path of this test")]);
+    let expected = [(ruled, "billing"), (of_unit, unit.trim_end_matches(".service")), (both, "declared")];
+    for (port, _) in expected {
+        assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]).status, 200);
+    }
+    let seen = |port| services(&steth.exchanges(), port, "server");
+    for (port, name) in expected {
+        wait_until("its exchange", Duration::from_secs(5), || !seen(port).is_empty());
+        assert_eq!(seen(port), BTreeSet::from([name.to_owned()]));
+    }
+    steth.finish();
+}
+
+/// Nobody has said where the runtime's socket is. In a mount namespace of the test's own, so that nothing of the host's is touched.
+#[test]
+fn a_runtime_is_found_where_runtimes_are_and_names_a_container() {
+    root_or_skip!();
+    let _alone = alone();
+    let (dir, port, id) = (tempfile::tempdir().expect("a temporary directory"), free_port(), cgroup_id(60));
+    let cgroup = Cgroup::make(&hierarchies(), &format!("docker-{}.scope", digits(&id)));
+    let mut server = command("sh");
+    let script = format!("{}exec \"$@\"", cgroup.enter());
+    server.args(["-c", &script, "sh"]).arg(python()).arg(programs().join("python/server.py")).arg(port.to_string());
+    let server = Process::spawn("server", &mut server, dir.path());
+    server.wait_for_port(port);
+    let inside = format!(
+        "mount -t tmpfs x /run && {{ {} {} /run/docker.sock 0 {} cart & while [ ! -S /run/docker.sock ]; do sleep 0.05; done; \
+         exec {} watch --json --port {port}; }}",
+        python().display(),
+        programs().join("python/docker_api.py").display(),
+        digits(&id),
+        env!("CARGO_BIN_EXE_steth"),
+    );
+    let mut unshare = command("unshare");
+    let unshare = unshare.args(["--mount", "--propagation", "private", "sh", "-c", &inside]);
+    let agent = Process::spawn("agent", unshare, dir.path());
+    agent.wait_for("it is watching", Duration::from_secs(20), || agent.errors().contains("watching"));
+    let named = || {
+        assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]).status, 200);
+        let exchanges: Vec<Value> = agent.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        services(&exchanges, port, "server")
+    };
+    agent.wait_for("the container has its name", Duration::from_secs(20), || {
+        std::thread::sleep(Duration::from_millis(200));
+        named().contains("cart")
+    });
+    drop((server, agent));
 }
 
 /// The address with which this host would speak to others.

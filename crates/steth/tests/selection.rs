@@ -4,7 +4,8 @@
 mod lab;
 
 use lab::process::command;
-use lab::selection::{Talker, Watched, patterns, selection};
+use lab::runtimes::python;
+use lab::selection::{As, Talker, Watched, patterns, selection};
 use lab::{Process, RedisServer, Steth, alone};
 use nix::unistd::Pid;
 use std::process::Command;
@@ -110,6 +111,32 @@ fn a_process_of_a_few_milliseconds_leaks_nothing_or_loses_nothing() {
     let of = |pids: &[u32]| pids.iter().map(|pid| watched.chunks.get(pid).copied().unwrap_or(0)).collect::<Vec<_>>();
     assert!(of(&wanted).iter().all(|chunks| *chunks >= 3), "announcement, request and answer: {:?}", of(&wanted));
     assert_eq!(of(&unwanted), vec![0; 100]);
+    for pid in &unwanted {
+        assert_eq!(watched.others_of(*pid), [""; 0], "not even what it is called");
+    }
+}
+
+/// What runs is nobody's business but the wanted one's: of others the ring has a number, and no word of their command line.
+#[test]
+fn nothing_of_the_command_line_of_an_excluded_process_is_in_the_ring() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let rules = Rows { command_line: patterns(&[], &["--secret( |$)"]), ..Rows::default() };
+    let mut watched = Watched::attach(&redis, &selection(&rules));
+    watched.forbidden = b"hunter2".into();
+    let mut echo = Command::new("/bin/echo");
+    let mut child = echo.args(["--secret", "hunter2"]).stdout(std::process::Stdio::null()).spawn().expect("echo");
+    let secret = child.id();
+    assert!(child.wait().expect("it ends").success());
+    let mut echo = Command::new("/bin/echo");
+    let mut child = echo.arg("hello").stdout(std::process::Stdio::null()).spawn().expect("echo");
+    let open = child.id();
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(watched.others_of(open), ["exec with texts"]);
+    assert_eq!(watched.others_of(secret), [""; 0]);
+    assert!(watched.execs.iter().any(|(exec, _)| exec.tgid == secret), "that it is another image is known");
+    assert_eq!(watched.found, 0);
 }
 
 /// The kernel side's own idea of a path is the one of /proc, also over mounts.
@@ -169,52 +196,141 @@ fn sockets_within_the_host_can_be_left_out() {
     }
 }
 
-/// The agent itself: rules from its file, read again on SIGHUP; a file that cannot be used changes nothing.
+/// The agent itself, with rules from a file.
+struct Ruled {
+    process: Process,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Ruled {
+    fn start(rules: &str) -> Self {
+        let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());
+        let file = dir.path().join("steth.yaml");
+        std::fs::write(&file, rules).expect("it can be written");
+        let mut agent = command(env!("CARGO_BIN_EXE_steth"));
+        agent.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(file);
+        let process = Process::spawn("steth", &mut agent, dir.path());
+        process.wait_for("it watches", Duration::from_secs(20), || process.errors().contains("watching"));
+        Self { process, port, dir }
+    }
+
+    fn reload(&self, rules: &str, says: &str) {
+        std::fs::write(self.dir.path().join("steth.yaml"), rules).expect("it can be written");
+        let count = self.process.errors().matches(says).count();
+        nix::sys::signal::kill(Pid::from_raw(self.process.pid() as i32), nix::sys::signal::Signal::SIGHUP)
+            .expect("it is there");
+        self.process.wait_for(says, Duration::from_secs(10), || self.process.errors().matches(says).count() > count);
+    }
+
+    fn reported(&self) -> u64 {
+        let health = lab::curl(&[&format!("http://127.0.0.1:{}/api/v1/health", self.port)]).body;
+        let health: serde_json::Value = serde_json::from_slice(&health).expect("JSON");
+        health["exchanges"]["redis"]["reported"].as_u64().expect("a number")
+    }
+
+    /// A ping of this client is so many exchanges more.
+    fn expect(&self, talker: &mut Talker, more: u64, when: &str) {
+        let before = self.reported();
+        talker.tell("ping");
+        let until = Instant::now() + Duration::from_secs(if more == 0 { 2 } else { 20 });
+        while Instant::now() < until && (more == 0 || self.reported() < before + more) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.reported() - before, more, "{when}");
+    }
+}
+
+const READ: &str = "the selection was read again";
+
+/// Rules are read again on SIGHUP; a file that cannot be used changes nothing.
 #[test]
 fn the_agent_reads_its_rules_again_on_sighup() {
     root_or_skip!();
     let _alone = alone();
     let redis = RedisServer::start();
-    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());
-    let file = dir.path().join("steth.yaml");
-    let write = |text: &str| std::fs::write(&file, text).expect("it can be written");
-    write("selection:\n  environment: {include: ['STETH_MARK=^yes$']}\n");
-    let mut agent = command(env!("CARGO_BIN_EXE_steth"));
-    agent.args(["run", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&file);
-    let agent = Process::spawn("steth", &mut agent, dir.path());
-    agent.wait_for("it watches", Duration::from_secs(20), || agent.errors().contains("watching"));
-    let reported = || {
-        let health = lab::curl(&[&format!("http://127.0.0.1:{port}/api/v1/health")]).body;
-        let health: serde_json::Value = serde_json::from_slice(&health).expect("JSON");
-        health["exchanges"]["redis"]["reported"].as_u64().expect("a number")
-    };
-    let mut talkers = [Talker::start(&redis, "yes"), Talker::start(&redis, "no")];
-    let mut expect = |talker: usize, more: u64, when: &str| {
-        let before = reported();
-        talkers[talker].tell("ping");
-        let until = Instant::now() + Duration::from_secs(if more == 0 { 2 } else { 5 });
-        while Instant::now() < until && (more == 0 || reported() < before + more) {
-            std::thread::sleep(Duration::from_millis(50));
+    // Of this test alone: others may run beside it.
+    let [mark, other] = ["yes", "no"].map(|mark| format!("{mark}-{}", std::process::id()));
+    let rules = |mark: &str| format!("selection:\n  environment: {{include: ['STETH_MARK=^{mark}$']}}\n");
+    let agent = Ruled::start(&rules(&mark));
+    let [mut wanted, mut unwanted] = [&mark, &other].map(|mark| Talker::start(&redis, mark));
+    lab::wait_until("the first exchange of the wanted one", Duration::from_secs(5), || agent.reported() == 1);
+    agent.expect(&mut wanted, 1, "wanted");
+    agent.expect(&mut unwanted, 0, "not wanted");
+    agent.reload("selection:\n  environment: {include: ['STETH_MARK=^n(o$']}\n", "the selection stays as it was");
+    assert!(agent.process.errors().contains("'^n(o$'"), "{}", agent.process.errors());
+    agent.expect(&mut wanted, 1, "as it was");
+    agent.reload(&rules(&other), READ);
+    agent.expect(&mut wanted, 0, "no longer wanted");
+    agent.expect(&mut unwanted, 1, "wanted now, on a connection from before");
+}
+
+/// The environment of another user's process is a file that the agent cannot open any more by the time it is told of new rules.
+#[test]
+fn a_reload_sees_the_environment_of_other_users_processes() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    // Of this test alone: others may run beside it.
+    let me = std::process::id();
+    let both = format!("include: ['STETH_MARK=-{me}$']");
+    let agent = Ruled::start(&format!("selection:\n  environment: {{{both}}}\n"));
+    let [mut yes, mut no] = [format!("yes-{me}"), format!("no-{me}")].map(|mark| {
+        let how = As { mark: &mark, host: "127.0.0.1", cgroup: None, executable: python(), user: 65_534 };
+        Talker::start_as(&redis, &how)
+    });
+    lab::wait_until("their first exchanges", Duration::from_secs(20), || agent.reported() == 2);
+    let include = format!("include: ['STETH_MARK=^yes-{me}$']");
+    let exclude = format!("{both}, exclude: ['STETH_MARK=^no-{me}$']");
+    for round in 0..2 {
+        for (rules, name, of_no) in [(&include, "include", 0), (&exclude, "exclude", 0), (&both, "both", 1)] {
+            agent.reload(&format!("selection:\n  environment: {{{rules}}}\n"), READ);
+            agent.expect(&mut yes, 1, &format!("{name}, wanted, round {round}"));
+            agent.expect(&mut no, of_no, &format!("{name}, the other one, round {round}"));
         }
-        assert_eq!(reported() - before, more, "{when}");
+    }
+}
+
+/// Who is forked while others are judged is judged too: what it inherits may be about to change, or not be there yet.
+#[test]
+fn children_forked_while_rules_are_read_again_have_the_verdict_of_their_parent() {
+    root_or_skip!();
+    let _alone = alone();
+    let redis = RedisServer::start();
+    let rules = |mark: &str| {
+        let environment = patterns(&[&format!("STETH_MARK=^{mark}$")], &[]);
+        selection(&Rows { environment, ..Rows::default() })
     };
-    lab::wait_until("the first exchange of the wanted one", Duration::from_secs(5), || reported() == 1);
-    expect(0, 1, "wanted");
-    expect(1, 0, "not wanted");
-    let hang_up = |says: &str| {
-        let count = agent.errors().matches(says).count();
-        nix::sys::signal::kill(Pid::from_raw(agent.pid() as i32), nix::sys::signal::Signal::SIGHUP)
-            .expect("it is there");
-        agent.wait_for(says, Duration::from_secs(5), || agent.errors().matches(says).count() > count);
+    let mut talkers = ["yes", "no"].map(|mark| Talker::start(&redis, mark));
+    let mut watched = Watched::attach(&redis, &rules("yes"));
+    let verdicts = watched.probe.verdicts().expect("there are tables");
+    for talker in &mut talkers {
+        talker.tell("fork 0.0005 0.2");
+    }
+    let children = |parent: u32| -> Vec<u32> {
+        let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        let all = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok()).chain([text]);
+        all.flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
     };
-    write("selection:\n  environment: {include: ['STETH_MARK=^n(o$']}\n");
-    hang_up("the selection stays as it was");
-    assert!(agent.errors().contains("'^n(o$'"), "{}", agent.errors());
-    expect(0, 1, "as it was");
-    write("selection:\n  environment: {include: ['STETH_MARK=^no$']}\n");
-    hang_up("the selection was read again");
-    expect(0, 0, "no longer wanted");
-    expect(1, 1, "wanted now, on a connection from before");
+    let alive = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    let mut looked_at = 0;
+    for round in 0..50 {
+        let wanted = usize::from(round % 2 == 0);
+        watched.reload(&rules(["yes", "no"][wanted]));
+        for (n, talker) in talkers.iter().enumerate() {
+            for child in children(talker.pid()) {
+                let has = verdicts.has(child);
+                // Who has ended by now has none.
+                if alive(child) {
+                    assert_eq!(has, n == wanted, "round {round}, a child of {n}");
+                    looked_at += 1;
+                }
+            }
+        }
+        watched.drain();
+    }
+    assert!(looked_at > 1000, "{looked_at}");
 }
 
 #[test]
@@ -223,16 +339,45 @@ fn doctor_explains_which_rule_decides() {
     let redis = RedisServer::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("steth.yaml");
-    let explain = |rules: &str| {
+    let explain_of = |pid: u32, rules: &str| {
         std::fs::write(&file, format!("selection: {{{rules}}}\n")).expect("it can be written");
         let mut doctor = Command::new(env!("CARGO_BIN_EXE_steth"));
-        doctor.args(["doctor", "--explain", &redis.pid().to_string(), "--config"]).arg(&file);
+        doctor.args(["doctor", "--explain", &pid.to_string(), "--config"]).arg(&file);
         let output = doctor.output().expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     };
+    let explain = |rules: &str| explain_of(redis.pid(), rules);
     assert!(explain("").contains("is selected"));
-    assert!(explain("executable: {include: ['redis']}").contains("is selected"));
+    let text = explain("executable: {include: ['x$', 'redis']}, command_line: {include: ['server']}");
+    assert!(
+        text.contains("is selected: no row of the rules is against it; selection.executable.include has 'redis'"),
+        "{text}"
+    );
+    assert!(text.contains("; selection.command_line.include has 'server'"), "{text}");
+    // Redis writes its title over its environment.
+    let talker = Talker::start(&redis, "no");
+    let of_talker = |rules: &str| explain_of(talker.pid(), rules);
+    let text = of_talker("environment: {exclude: ['NOBODY=x', 'STETH_MARK=^no$']}");
+    assert!(text.contains("is not selected: selection.environment.exclude has 'STETH_MARK=^no$'"), "{text}");
+    let text = of_talker("environment: {include: ['STETH_.*=no', 'NOBODY=x']}");
+    assert!(
+        text.contains(
+            "is selected: no row of the rules is against it; selection.environment.include has 'STETH_.*=no'"
+        ),
+        "{text}"
+    );
+    for (row, expected) in [
+        ("image", r#"selection.image.include has nothing for it, of ["x"]; it is in no container"#),
+        ("pod", r#"selection.pod.include has nothing for it, of ["x"]; it is in no container"#),
+        ("container", r#"selection.container.include has nothing for it, of ["x"]; it is in no container"#),
+    ] {
+        let text = of_talker(&format!("{row}: {{include: [x]}}"));
+        assert!(text.contains(expected), "{text}");
+        assert!(of_talker(&format!("{row}: {{exclude: [x]}}")).contains("is selected"));
+    }
+    let text = of_talker("label: {include: ['a=b']}");
+    assert!(text.contains("selection.label.include has nothing for it"), "{text}");
     let text = explain("executable: {include: ['redis'], exclude: ['x$', 'edi']}, command_line: {include: ['nobody']}");
     assert!(text.contains("is not selected: selection.executable.exclude has 'edi'"), "{text}");
     let text = explain("command_line: {include: ['nobody']}");
@@ -290,6 +435,17 @@ fn watch_and_record_heed_the_rules_of_a_configuration() {
         }
     }
     assert!(!chunks.contains_key(&new_unwanted.pid()), "{chunks:?}");
+    let texts = |record: &[u8]| match Event::parse(record) {
+        Ok(Event::Exec(exec, executable, command_line)) if exec.tgid == new_unwanted.pid() => {
+            !executable.is_empty() || !command_line.is_empty()
+        }
+        Ok(Event::Process(process)) => process.pid == new_unwanted.pid(),
+        Ok(Event::Listen(_)) => true,
+        _ => false,
+    };
+    let told =
+        Reader::new(&bytes).expect("a recording").filter(|record| texts(record.as_ref().expect("whole"))).count();
+    assert_eq!(told, 0, "what it is, and whoever listens");
     assert_eq!(chunks.keys().copied().collect::<Vec<_>>(), {
         let mut wanted = vec![wanted.pid(), new_wanted.pid()];
         wanted.sort_unstable();

@@ -312,4 +312,20 @@ fn sockets_without_a_far_end_are_judged_by_whom_they_ask() {
         assert_eq!(answered > 0, server, "{name}: {answered} of the server");
         assert!(!server || answered >= 6, "{name}: {answered} of the server");
     }
+    // Within the host: by its own address, or by whom it asks.
+    let mut watched = Watched::attach_to(0, &Selection::default());
+    for (skip_local, expected) in [(true, 0), (false, 7), (true, 0)] {
+        watched.reload(&Selection { skip_local, ..Selection::default() });
+        for address in ["127.0.0.1", "0.0.0.0"] {
+            watched.chunks_of(0);
+            watched.chunks.clear();
+            let mut asker = command(lab::runtimes::python());
+            asker.arg(lab::runtimes::programs().join("python/asker.py")).args([&port, address]);
+            let asker = asker.output().expect("it runs");
+            let text = String::from_utf8_lossy(&asker.stdout);
+            let pid: u32 = text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&asker.stderr)));
+            assert_eq!(watched.chunks_of(pid), expected, "{address}, local left out: {skip_local}");
+            assert_eq!(watched.chunks_of(unbound.pid()) == 0, skip_local, "the server");
+        }
+    }
 }

@@ -21,11 +21,6 @@ fn named(name: &str) -> ContainerFacts {
     ContainerFacts { name: Some(name.to_owned()), labels, ..ContainerFacts::default() }
 }
 
-/// What the runtime's answer makes of a container.
-fn answer(watched: &mut Watched, selection: &Selection, id: [u8; 32], facts: &ContainerFacts) {
-    watched.container(selection, id, selection.rules.judge_container(facts).selected);
-}
-
 fn by_name(include: &[&str], exclude: &[&str]) -> Selection {
     selection(&Rows { container: patterns(include, exclude), ..Rows::default() })
 }
@@ -67,7 +62,7 @@ fn a_container_is_found_in_every_hierarchy_and_under_every_name() {
         assert_eq!(made, hierarchies.len(), "{name} in {hierarchies:?} is announced");
         let undecided = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
         assert_eq!(watched.chunks_of(undecided.pid()), 0, "{name} in {hierarchies:?}, undecided");
-        answer(&mut watched, &rows, id, &named("cart"));
+        watched.container(id, &named("cart"));
         watched.execs.clear();
         let mut talker = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
         assert!(watched.chunks_of(talker.pid()) >= 3, "{name} in {hierarchies:?}: from its first exchange on");
@@ -79,15 +74,23 @@ fn a_container_is_found_in_every_hierarchy_and_under_every_name() {
         watched.drain();
         assert!(watched.changes.iter().any(|c| c.change == CGROUP_GONE && c.id == id), "{name}: gone");
         // Its verdict went with it: whoever has its id now is another one.
-        watched.containers.clear();
+        watched.heed();
         let again = Cgroup::make(&hierarchies, &name.replace("ID", &digits(&id)));
         let talker = Talker::start_to(&redis, "x", "127.0.0.1", Some(&again));
         assert_eq!(watched.chunks_of(talker.pid()), 0, "{name} in {hierarchies:?}: undecided again");
     }
     // Not an id.
     let almost = digits(&id(200));
-    for name in [&almost[1..], &format!("x{almost}"), &format!("{}g", &almost[1..]), &format!("docker-{almost}.slice")]
-    {
+    for name in [
+        &almost[1..],
+        &format!("x{almost}"),
+        &format!("{}g", &almost[1..]),
+        &format!("docker-{almost}.slice"),
+        // The process that watches over a container.
+        &format!("libpod-conmon-{almost}.scope"),
+        &format!("crio-conmon-{almost}.scope"),
+        &format!("conmon-{almost}g"),
+    ] {
         let cgroup = Cgroup::make(&all, name);
         watched.execs.clear();
         let talker = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
@@ -138,7 +141,7 @@ fn every_row_holds_for_new_and_running_processes_open_connections_and_after_a_re
         let new = start();
         assert_eq!(new.map(|talker| watched.chunks_of(talker.pid()) > 0), undecided, "{name}: undecided and new");
         for (id, facts) in ids.iter().zip(&facts) {
-            answer(&mut watched, &rows, *id, facts);
+            watched.container(*id, facts);
         }
         assert_eq!(running.each_mut().map(|talker| seen(&mut watched, talker)), expected, "{name}: running");
         let mut new = start();
@@ -151,11 +154,7 @@ fn every_row_holds_for_new_and_running_processes_open_connections_and_after_a_re
             (&Selection::default(), [true; 3], "no rules"),
             (&rows, expected, "again"),
         ] {
-            watched.containers.clear();
             watched.reload(rows);
-            for (id, facts) in ids.iter().zip(&facts) {
-                answer(&mut watched, rows, *id, facts);
-            }
             assert_eq!(running.each_mut().map(|talker| seen(&mut watched, talker)), expected, "{name}: {when}");
             assert_eq!(new.each_mut().map(|talker| seen(&mut watched, talker)), expected, "{name}: {when}, new");
         }
@@ -172,8 +171,8 @@ fn a_process_that_is_moved_is_judged_by_where_it_is() {
         let [cart, db] = [wanted, unwanted].map(|id| Cgroup::make(&hierarchies, &digits(&id)));
         let rows = by_name(&["cart"], &[]);
         let mut watched = Watched::attach(&redis, &rows);
-        answer(&mut watched, &rows, wanted, &named("cart"));
-        answer(&mut watched, &rows, unwanted, &named("db"));
+        watched.container(wanted, &named("cart"));
+        watched.container(unwanted, &named("db"));
         let mut talker = Talker::start(&redis, "x");
         assert!(!seen(&mut watched, &mut talker));
         for (place, expected) in [(&cart, true), (&db, false), (&cart, true)] {
@@ -189,14 +188,13 @@ fn a_process_that_is_moved_is_judged_by_where_it_is() {
             ..Rows::default()
         });
         watched.reload(&rows);
-        answer(&mut watched, &rows, wanted, &named("cart"));
         watched.drain();
         watched.changes.clear();
         cart.take(talker.pid());
         assert!(!seen(&mut watched, &mut talker), "nobody has looked");
         let asked = watched.changes.iter().filter(|c| c.change == CGROUP_JOINED);
         assert!(asked.map(|c| (c.tgid, c.id)).any(|asked| asked == (talker.pid(), wanted)), "{:?}", watched.changes);
-        watched.judge(&rows);
+        watched.heed();
         assert!(seen(&mut watched, &mut talker));
         cart.release(talker.pid());
         assert!(!seen(&mut watched, &mut talker), "out of {cart:?}");
@@ -230,7 +228,7 @@ fn a_child_that_is_born_in_another_container_is_judged_by_that() {
     let rows = by_name(&["cart"], &[]);
     let mut watched = Watched::attach(&redis, &rows);
     for (id, facts) in ids.iter().zip(&facts) {
-        answer(&mut watched, &rows, *id, facts);
+        watched.container(*id, facts);
     }
     let other = cgroups[1].unified().expect("as the first");
     for (into, expected) in [(unified, true), (other, false), (unified, true)] {
@@ -277,7 +275,7 @@ fn processes_of_a_millisecond_leak_nothing_and_lose_nothing() {
     ] {
         let mut watched = Watched::attach(&redis, &rows);
         for (id, facts) in ids.iter().zip(&facts) {
-            answer(&mut watched, &rows, *id, facts);
+            watched.container(*id, facts);
         }
         let start = |cgroup: &Cgroup, mark: &str| {
             let script = format!("{}exec {} {} {TIMES} {mark}", cgroup.enter(), short.display(), redis.port);

@@ -121,6 +121,24 @@ fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_
         top["rows"].as_array().expect("rows").iter().any(|row| row["server"] == NAME && row["count"] == VISITS)
     });
 
+    // The other views, as scripts get them.
+    for (by, key) in
+        [("operations", "server"), ("connections", "server"), ("edges", "server"), ("requests", "exchange")]
+    {
+        let top = agent.asked_by(&["top", "--by", by, "--once", "--json", "--seconds", "600", "--filter", NAME], &[]);
+        let top: Value = serde_json::from_str(&top).expect("JSON");
+        let rows = top["rows"].as_array().expect("rows");
+        assert!(top["by"] == by && !rows.is_empty(), "{top:#}");
+        assert!(rows.iter().all(|row| row[key].to_string().contains(NAME)), "{top:#}");
+    }
+    let requests = ["top", "--by", "requests", "--sort", "duration", "--once", "--json", "--seconds", "600"];
+    let requests: Value = serde_json::from_str(&agent.asked_by(&requests, &[])).expect("JSON");
+    let rows = requests["rows"].as_array().expect("rows").iter();
+    let durations: Vec<u64> = rows.filter_map(|row| row["exchange"]["duration_ns"].as_u64()).collect();
+    assert!(!durations.is_empty() && durations.is_sorted_by(|a, b| a >= b), "the longest first: {durations:?}");
+    let dns = agent.asked_by(&["top", "--by", "dns", "--once", "--json", "--seconds", "600"], &[]);
+    assert_eq!(serde_json::from_str::<Value>(&dns).expect("JSON")["by"], "dns");
+
     let tmux = Tmux::start();
     let start = format!(
         "{} top --seconds 600 --interval 300ms --connect http://127.0.0.1:{}",
@@ -179,6 +197,22 @@ fn on_a_terminal_keys_lead_from_services_to_a_request_and_the_terminal_is_given_
         tmux.wait_for(&["ready$"], &["2 Edges"]);
         tmux.is_as_before(marker);
     }
+
+    // Connections, sorted by the next number and the other way round, and what both ends say of one; and DNS.
+    tmux.press(&[&format!("{start} --by connections --filter {NAME}"), "Enter"]);
+    tmux.wait_for(&["4 Connections", NAME, "by bytes downwards"], &["ready$"]);
+    tmux.press(&["s"]);
+    tmux.wait_for(&[NAME, "by retransmits"], &["by bytes"]);
+    tmux.press(&["S", "r"]);
+    tmux.wait_for(&[NAME, "by bytes upwards"], &[]);
+    tmux.press(&["Enter"]);
+    tmux.wait_for(&["over tcp", "bytes to server", "server's kernel"], &[]);
+    tmux.press(&["Escape"]);
+    tmux.wait_for(&[NAME, "by bytes upwards"], &["bytes to server"]);
+    tmux.press(&["5"]);
+    tmux.wait_for(&["5 DNS", "questions"], &[]);
+    tmux.press(&["q"]);
+    tmux.is_as_before("connections");
 
     // Without an agent it stays where it was and says so; one that goes away is told of on the screen.
     tmux.press(&[&start, "Enter"]);

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    _lock: File,
+    /// `None`: it is only looked at.
+    _lock: Option<File>,
 }
 
 /// A partition file by its name: `10s-1700000000-17.db` is the 17th file of all and begins at that second since 1970.
@@ -80,7 +81,12 @@ impl Directory {
         }
         // For whoever comes second. On a full disk it stays empty, which hurts nobody.
         let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// One that is only looked at, whoever writes there.
+    pub(crate) fn look(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -40,7 +40,7 @@ impl Shared {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Fault(_, fault)) if fault.interrupted() => return Err(late()),
-                Err(Stop::Fault(file, fault)) if fault.damaged() => {
+                Err(Stop::Fault(file, fault)) if self.damaged(&file, &fault) => {
                     why = format!("{file}: {fault}");
                     self.set_aside(&file);
                 }
@@ -59,7 +59,7 @@ impl Shared {
         self.ask(deadline, || {
             let read = self.pool.open(LEDGER, Some(deadline)).and_then(|file| read(&file));
             // It is not set aside while it is written; the next start does.
-            read.map_err(|fault| match fault.damaged() {
+            read.map_err(|fault| match self.damaged(LEDGER, &fault) {
                 true => Stop::Error(Error::Store(format!("{LEDGER}: {fault}"))),
                 false => Stop::Fault(LEDGER.to_owned(), fault),
             })
@@ -70,6 +70,7 @@ impl Shared {
 impl Engine for Store {
     fn coverage(&self) -> Result<Coverage, Error> {
         let deadline = Instant::now() + DEADLINE;
+        self.shared.look_again();
         let mut missing = self.shared.ledger(deadline, |file| {
             let mut statement = file.prepare_cached(READ_GAPS)?;
             let mut rows = statement.query([])?;
@@ -82,6 +83,8 @@ impl Engine for Store {
         self.shared.unsaved_gaps().into_iter().for_each(|gap| add_gap(&mut missing, gap));
         let reached = self.shared.reached.load(Ordering::Relaxed);
         let catalog = self.shared.catalog();
+        // Files are numbered as they are made: none of them is gone.
+        let began = catalog.parts.len() as u64 + 1 == self.shared.next.load(Ordering::Relaxed);
         let stretch = |tier: Tier| {
             let (from_ms, to_ms) = catalog.stretch(Level::of(tier))?;
             let step = tier.step_ms();
@@ -92,7 +95,7 @@ impl Engine for Store {
         let newest = tiers.iter().map(|stretch| stretch.range.to_ms).max().unwrap_or(0);
         let all = Range { from_ms: oldest, to_ms: newest };
         missing.retain_mut(|gap| gap.range.and(all).inspect(|range| gap.range = *range).is_some());
-        Ok(Coverage { tiers, missing })
+        Ok(Coverage { tiers, missing, began })
     }
 
     fn exchanges(&self, scan: &Scan<'_>) -> Result<Vec<Group>, Error> {
@@ -138,11 +141,8 @@ impl Engine for Store {
             for name in names {
                 let read = keep::read(&self.shared.pool, name, scan, why);
                 let (matching, samples) = read.map_err(|fault| Stop::Fault(name.file(), fault))?;
-                all.matching += matching;
-                all.samples.extend(samples);
+                all.add(Samples { matching, samples }, scan.order, scan.limit);
             }
-            all.samples.sort_by_key(|kept| Reverse(kept.end_ns));
-            all.samples.truncate(scan.limit);
             Ok(all)
         })
     }
@@ -162,6 +162,9 @@ impl Engine for Store {
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {
         let text = scan.text.map(str::to_lowercase);
         let fits = |record: &EntityRecord| {
+            if scan.namespace.is_some_and(|namespace| namespace != &*record.namespace) {
+                return false;
+            }
             let Some(text) = &text else { return true };
             let name = if record.namespace.is_empty() {
                 record.name.to_string()

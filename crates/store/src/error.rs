@@ -35,6 +35,22 @@ pub enum OpenError {
         /// The version of this program.
         known: i64,
     },
+    /// An older steth has written there, and it is only to be read.
+    #[error("{} was written by an older steth (format {found}, now {known}); start the agent on it once", file.display())]
+    Older {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version of this program.
+        known: i64,
+    },
+    /// Nothing was ever kept there.
+    #[error("{} is no data directory of steth: there is no ledger.db in it", directory.display())]
+    Nothing {
+        /// Which.
+        directory: PathBuf,
+    },
     /// SQLite cannot open a file, and it is not because it is damaged: those are set aside.
     #[error("{}: {source}", file.display())]
     Sqlite {
@@ -57,7 +73,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// The file is not what was written: it is set aside.
+    /// The file is not what was written: it is set aside. Of some faults that is not sure ([`doubtful`](Self::doubtful)).
     pub(crate) fn damaged(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
@@ -66,14 +82,20 @@ impl Fault {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::QueryReturnedNoRows
                 | rusqlite::Error::Utf8Error(..) => true,
-                // An unknown table or column: SQLITE_ERROR.
-                error => matches!(
-                    error.sqlite_error_code(),
-                    Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
-                ),
+                error => {
+                    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+                }
             },
+        }
+    }
+
+    /// It may be the file or whoever has asked: a table, a column or a row that should be there is not (SQLITE_ERROR).
+    pub(crate) fn doubtful(&self) -> bool {
+        match self {
+            Self::Sqlite(rusqlite::Error::QueryReturnedNoRows) => true,
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::Unknown),
+            Self::Io(_) | Self::Damaged(_) => false,
         }
     }
 

@@ -56,6 +56,7 @@ impl Feed {
     fn dropped(&self, message: &Message) {
         if let Message::Window(window) = message {
             count(&self.shared.counters.dropped, 1);
+            self.shared.unkept_window(window.sequence);
             let range = Range { from_ms: window.start / MS, to_ms: window.end / MS };
             self.shared.miss(range, "too many windows waited for the disk");
         }

@@ -14,7 +14,7 @@ use crate::store::Shared;
 use hashbrown::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, params, params_from_iter, types::Value};
 use std::sync::Arc;
-use steth_query::{Kept as Answer, SampleScan};
+use steth_query::{Kept as Answer, Order, SampleScan, Text};
 use steth_samples::{Kept, Sample, Why};
 use steth_window::EntityId;
 
@@ -51,7 +51,9 @@ impl Keeper {
                     let start = at - at % Level::Samples.period();
                     let name = match made.get(&start) {
                         Some(name) => *name,
-                        None => *made.entry(start).or_insert(file(shared, at)?),
+                        None => *made
+                            .entry(start)
+                            .or_insert(file(shared, at).inspect_err(|_| self.unkept(shared, samples))?),
                     };
                     changes.entry(name).or_default().push(Change::Put(kept));
                 }
@@ -77,7 +79,7 @@ impl Keeper {
                 Err(fault) => {
                     count(&shared.counters.samples_failed, put);
                     self.open = None;
-                    if fault.damaged() || fault.gone() {
+                    if shared.damaged(&name.file(), &fault) || fault.gone() {
                         shared.set_aside(&name.file());
                         self.known.retain(|_, known| known.file != name);
                     }
@@ -85,7 +87,16 @@ impl Keeper {
                 }
             }
         }
+        self.unkept(shared, samples);
         done
+    }
+
+    /// Says which of them are nowhere on disk.
+    fn unkept(&self, shared: &Shared, samples: &[Kept]) {
+        let mut unkept: Vec<u64> =
+            samples.iter().map(|kept| kept.number).filter(|number| !self.known.contains_key(number)).collect();
+        unkept.sort_unstable();
+        shared.unkept_samples(unkept);
     }
 
     fn change(&mut self, shared: &Shared, name: Name, changes: &[Change<'_>]) -> Result<(), Fault> {
@@ -160,7 +171,7 @@ fn put(transaction: &Transaction<'_>, id: Option<i64>, kept: &Kept) -> Result<i6
     Ok(transaction.last_insert_rowid())
 }
 
-/// Reads requests of a file: how many match, and the newest of them.
+/// Reads requests of a file: how many match, and those that come first.
 pub(crate) fn read(
     pool: &Pool,
     name: Name,
@@ -202,17 +213,62 @@ pub(crate) fn read(
         let bare = Value::Text(service.to_owned());
         and(" OR (namespace > 0 AND CAST(substr(CAST(name AS BLOB), namespace + 2) AS TEXT) = ?))", bare);
     }
-    let matching: i64 = file
-        .prepare_cached(&format!("SELECT count(*) {sql}"))?
-        .query_row(params_from_iter(&values), |row| row.get(0))?;
-    values.push(Value::Integer(i64::try_from(scan.limit).unwrap_or(i64::MAX)));
-    let mut statement =
-        file.prepare_cached(&format!("SELECT end, why, json {sql} ORDER BY end DESC, id DESC LIMIT ?"))?;
-    let mut rows = statement.query(params_from_iter(&values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (end, why): (i64, u8) = (row.get(0)?, row.get(1)?);
-        found.push(Answer { why: Why::from_bits(why).names().collect(), end_ns: end as u64, json: row.get(2)? });
+    if let Some(namespace) = scan.namespace {
+        and(" AND substr(CAST(name AS BLOB), 1, namespace) = CAST(? AS BLOB)", Value::Text(namespace.to_owned()));
     }
-    Ok((matching as u64, found))
+    let order = match scan.order {
+        Order::Newest => "end DESC, id DESC",
+        Order::Duration => "duration DESC, end DESC, id DESC",
+    };
+    let most = i64::try_from(scan.limit).unwrap_or(i64::MAX);
+    let (matching, ids) = match scan.text {
+        None => {
+            let count = format!("SELECT count(*) {sql}");
+            let matching: i64 = file.prepare_cached(&count)?.query_row(params_from_iter(&values), |row| row.get(0))?;
+            let mut statement = file.prepare_cached(&format!("SELECT id {sql} ORDER BY {order} LIMIT {most}"))?;
+            let ids = statement.query_map(params_from_iter(&values), |row| row.get(0))?;
+            (matching as u64, ids.collect::<rusqlite::Result<Vec<i64>>>()?)
+        }
+        Some(text) => with_text(
+            &file,
+            &format!("SELECT id, name, operation, json {sql} ORDER BY {order}"),
+            &values,
+            text,
+            scan.limit,
+        )?,
+    };
+    let mut one = file.prepare_cached("SELECT end, duration, why, json FROM samples WHERE id = ?")?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push(one.query_row([id], |row| {
+            let (end, duration, why): (i64, i64, u8) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let why = Why::from_bits(why).names().collect();
+            Ok(Answer { why, end_ns: end as u64, duration_ns: duration as u64, json: row.get(3)? })
+        })?);
+    }
+    Ok((matching, found))
+}
+
+/// The first of those with a text in them, and how many there are in all.
+fn with_text(
+    file: &Connection,
+    sql: &str,
+    values: &[Value],
+    text: &Text,
+    limit: usize,
+) -> Result<(u64, Vec<i64>), Fault> {
+    let mut statement = file.prepare_cached(sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut matching, mut ids) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        let part =
+            |at| -> Result<&str, Fault> { row.get_ref(at)?.as_str().map_err(|_| Fault::from(crate::blob::Damaged)) };
+        if text.is_in_request(part(1)?, part(2)?, part(3)?) {
+            matching += 1;
+            if ids.len() < limit {
+                ids.push(row.get(0)?);
+            }
+        }
+    }
+    Ok((matching, ids))
 }

@@ -70,6 +70,7 @@ mod ingest;
 mod keep;
 mod ledger;
 mod level;
+mod look;
 mod partition;
 mod pool;
 mod rollup;

@@ -110,7 +110,7 @@ impl Writer {
             writing.commit().map(|()| step)
         })();
         match (done, source) {
-            (Err(fault), Some(source)) if fault.damaged() => {
+            (Err(fault), Some(source)) if shared.damaged(&source, &fault) => {
                 // What was read is damaged, not what was written; the rest is added up the next time.
                 self.open.remove(&level);
                 self.shared.set_aside(&source);
@@ -150,7 +150,7 @@ impl Writer {
             let done = who(&reader, &piece, &mut seen);
             drop(reader);
             if let Err(fault) = done {
-                if !fault.damaged() {
+                if !self.shared.damaged(&piece.name.file(), &fault) {
                     return Err(fault);
                 }
                 self.shared.set_aside(&piece.name.file());

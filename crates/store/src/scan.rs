@@ -202,8 +202,10 @@ fn chosen(file: &Reader<'_>, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Resu
         let mut statement = file.prepare_cached(&format!("SELECT id, {} FROM pairs{}", Pair::COLUMNS, filter.sql))?;
         let mut rows = statement.query(params_from_iter(&filter.values))?;
         while let Some(row) = rows.next()? {
-            let base = groups.base(pair_key(&Pair::read(row, 1)?, scan.by));
-            chosen.insert(row.get(0)?, base);
+            let pair = Pair::read(row, 1)?;
+            if scan.filter.lists_ends(pair.client, pair.server) {
+                chosen.insert(row.get(0)?, groups.base(pair_key(&pair, scan.by)));
+            }
         }
         return Ok(chosen);
     }
@@ -227,6 +229,9 @@ fn chosen(file: &Reader<'_>, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Resu
     let mut rows = statement.query(params_from_iter(&filter.values))?;
     while let Some(row) = rows.next()? {
         let series = Series::read(row, 1)?;
+        if !scan.filter.lists_ends(series.pair.client, series.pair.server) {
+            continue;
+        }
         let mut key = pair_key(&series.pair, scan.by);
         for dimension in scan.by {
             match dimension {
@@ -313,6 +318,7 @@ pub(crate) fn books(pool: &Pool, pieces: &[Piece], scan: &EdgeScan<'_>) -> Resul
             side: key.side,
             transport: books.transport,
             guessed: books.guessed,
+            newest_ms: books.newest.map_or(0, |(at, _)| at),
             totals: books.totals,
         }
     };
@@ -340,6 +346,9 @@ fn read_books(
         while let Some(row) = rows.next().map_err(Fault::from)? {
             let line = Line::read(row, 1)?;
             let Line { client, server, port, side, .. } = line;
+            if !scan.filter.lists_ends(client, server) {
+                continue;
+            }
             let pair = Pair { client, server, port, side, protocol: Protocol::Http };
             let by: Vec<_> = scan.by.iter().copied().filter(|by| *by != Dimension::Protocol).collect();
             let mut key = pair_key(&pair, &by);

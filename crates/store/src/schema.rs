@@ -4,6 +4,7 @@
 
 use crate::level::Level;
 use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The version that is written.
@@ -131,4 +132,59 @@ pub(crate) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Whether a file is damaged, or has not the tables and columns of its version. Of one that cannot be opened nothing is known.
+pub(crate) fn is_damaged(path: &Path, contents: Contents) -> bool {
+    let look = |connection: &Connection| -> rusqlite::Result<bool> {
+        let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        let there = columns(connection)?;
+        Ok(said != "ok" || !columns(&new(contents)?)?.is_subset(&there))
+    };
+    match open_to_read(path).and_then(|connection| look(&connection)) {
+        Ok(damaged) => damaged,
+        Err(error) => matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        ),
+    }
+}
+
+/// A file as this version makes it, in memory.
+fn new(contents: Contents) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection, contents, 0)?;
+    Ok(connection)
+}
+
+/// All columns, each with its table.
+fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String)>> {
+    let sql = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns \
+        WHERE tables.type = 'table'";
+    connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+
+    #[test]
+    fn a_mistake_of_ours_damages_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("10s-0-1.db");
+        std::fs::write(&path, "").unwrap();
+        let file = open(&path, Contents::Windows).unwrap();
+        for sql in ["SELECT nothing FROM steps", "SELECT 1 FROM nowhere", "nonsense", "SELECT at FROM steps"] {
+            let fault = Fault::from(file.query_row(sql, [], |_| Ok(())).unwrap_err());
+            assert!(fault.doubtful() && !fault.damaged(), "{sql}: {fault}");
+        }
+        assert!(!is_damaged(&path, Contents::Windows));
+        assert!(is_damaged(&path, Contents::Samples), "it has not their table");
+        file.execute_batch("ALTER TABLE books RENAME COLUMN rtt TO other").unwrap();
+        assert!(is_damaged(&path, Contents::Windows));
+        drop(file);
+        std::fs::write(&path, "no database").unwrap();
+        assert!(is_damaged(&path, Contents::Windows));
+    }
 }

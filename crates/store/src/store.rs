@@ -14,7 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use steth_query::{Missing, Range};
+use std::time::Instant;
+use steth_query::{Missing, Range, Unkept};
 
 /// How a store is opened.
 pub struct Options {
@@ -26,6 +27,9 @@ pub struct Options {
     /// Is told what a person should know: that the disk is full, and that it is not any more.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
 }
+
+/// Windows that could not be kept, of which that is remembered: more than the agent has in memory.
+const MOST_UNKEPT: usize = 720;
 
 /// The store, for reading. Clones are the same store.
 #[derive(Clone)]
@@ -47,6 +51,10 @@ pub(crate) struct Shared {
     catalog: RwLock<Catalog>,
     /// What is missing and not written down yet.
     unsaved: Mutex<Vec<Missing>>,
+    /// What could not be kept, as far as it may still be in memory elsewhere.
+    unkept: Mutex<Unkept>,
+    /// Somebody else may write: when the directory was looked at, if it is only read here.
+    pub(crate) looked: Option<Mutex<Instant>>,
 }
 
 impl Store {
@@ -69,22 +77,14 @@ impl Store {
                 "{files} files {path}/windows-*.jsonl are of an earlier version and are not read; remove them"
             ));
         }
-        let shared = Shared {
-            pool: Pool::new(directory.path()),
-            directory,
-            counters: Counters::default(),
-            reached: AtomicU64::new(0),
-            budget: options.bytes,
-            say: options.say,
-            next: AtomicU64::new(listing.partitions.iter().map(|name| name.number).max().unwrap_or(0) + 1),
-            catalog: RwLock::default(),
-            unsaved: Mutex::default(),
-        };
+        let next = listing.partitions.iter().map(|name| name.number).max().unwrap_or(0) + 1;
+        let shared = Shared { budget: options.bytes, say: options.say, ..Shared::new(directory) };
+        shared.next.store(next, Ordering::Relaxed);
         for name in listing.partitions {
             match shared.read_part(name) {
                 Ok(Some(part)) => drop(shared.catalog_mut().parts.insert(name.number, part)),
                 Ok(None) => {}
-                Err(fault) if fault.damaged() => shared.set_aside(&name.file()),
+                Err(fault) if shared.damaged(&name.file(), &fault) => shared.set_aside(&name.file()),
                 Err(fault) => return Err(fault.into_open(shared.directory.path().join(name.file()))),
             }
         }
@@ -92,6 +92,13 @@ impl Store {
         let shared = Arc::new(shared);
         let writer = Writer::new(shared.clone(), ledger, options.now)?;
         Ok((Self { shared }, writer))
+    }
+
+    /// What was handed over and could not be kept, the newest of it. Whoever still has it can answer with it
+    /// ([`steth_query::Both`]).
+    #[must_use]
+    pub fn unkept(&self) -> Unkept {
+        self.shared.unkept().clone()
     }
 
     /// How it is.
@@ -121,6 +128,22 @@ fn refuse_newer(file: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// A file's steps.
+pub(crate) fn read_steps(connection: &Connection, name: Name) -> Result<Part, Fault> {
+    let mut part = Part { name, bytes: 0, steps: Default::default(), sealed: false };
+    if name.level == Level::Samples {
+        connection.query_row("SELECT count(*) FROM samples WHERE id < 0", [], |row| row.get::<_, i64>(0))?;
+        return Ok(part);
+    }
+    let mut statement = connection.prepare("SELECT at, id, upto FROM steps")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(0)?;
+        part.steps.insert((at as u64, row.get(1)?), row.get(2)?);
+    }
+    Ok(part)
+}
+
 impl Fault {
     pub(crate) fn into_open(self, file: std::path::PathBuf) -> OpenError {
         match self {
@@ -134,6 +157,23 @@ impl Fault {
 }
 
 impl Shared {
+    /// Of a directory, with nothing in it so far.
+    pub(crate) fn new(directory: Directory) -> Self {
+        Self {
+            pool: Pool::new(directory.path()),
+            directory,
+            counters: Counters::default(),
+            reached: AtomicU64::new(0),
+            budget: 0,
+            say: Box::new(|_| {}),
+            next: AtomicU64::new(1),
+            catalog: RwLock::default(),
+            unsaved: Mutex::default(),
+            unkept: Mutex::default(),
+            looked: None,
+        }
+    }
+
     pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,6 +184,26 @@ impl Shared {
 
     fn unsaved(&self) -> MutexGuard<'_, Vec<Missing>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Unkept> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A window could not be kept.
+    pub(crate) fn unkept_window(&self, sequence: u64) {
+        let windows = &mut self.unkept().windows;
+        if let Err(place) = windows.binary_search(&sequence) {
+            windows.insert(place, sequence);
+        }
+        if windows.len() > MOST_UNKEPT {
+            windows.remove(0);
+        }
+    }
+
+    /// These requests are not kept so far, ascending.
+    pub(crate) fn unkept_samples(&self, numbers: Vec<u64>) {
+        self.unkept().samples = numbers;
     }
 
     /// Something is missing: written down with the next window.
@@ -170,17 +230,7 @@ impl Shared {
             return Ok(None);
         }
         let connection = schema::open(&path, Contents::from(name.level))?;
-        let mut part = Part { name, bytes: 0, steps: Default::default(), sealed: false };
-        if name.level != Level::Samples {
-            let mut statement = connection.prepare("SELECT at, id, upto FROM steps")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let at: i64 = row.get(0)?;
-                part.steps.insert((at as u64, row.get(1)?), row.get(2)?);
-            }
-        } else {
-            connection.query_row("SELECT count(*) FROM samples WHERE id < 0", [], |row| row.get::<_, i64>(0))?;
-        }
+        let mut part = read_steps(&connection, name)?;
         drop(connection);
         part.bytes = self.directory.size(&file);
         part.sealed = part.bytes > self.largest(name.level);
@@ -197,7 +247,7 @@ impl Shared {
         let failed = |source| OpenError::Directory { directory: self.directory.path().to_owned(), source };
         let path = self.directory.create(LEDGER).map_err(failed)?;
         match Ledger::open(&path) {
-            Err(fault) if fault.damaged() => {
+            Err(fault) if self.damaged(LEDGER, &fault) => {
                 self.set_aside(LEDGER);
                 let path = self.directory.create(LEDGER).map_err(failed)?;
                 Ledger::open(&path).map_err(|fault| fault.into_open(path))
@@ -206,8 +256,20 @@ impl Shared {
         }
     }
 
+    /// Whether a fault is the file's, and not ours or the system's. Where SQLite does not say, it is looked through: a mistake of ours
+    /// must not cost what is kept.
+    pub(crate) fn damaged(&self, file: &str, fault: &Fault) -> bool {
+        if !fault.doubtful() {
+            return fault.damaged();
+        }
+        let contents = Name::parse_file(file).map_or(Contents::Ledger, |name| Contents::from(name.level));
+        schema::is_damaged(&self.directory.path().join(file), contents)
+    }
+
     /// A file is damaged: nobody reads it again, and what was in it is declared missing.
     pub(crate) fn set_aside(&self, file: &str) {
+        // Whoever writes there will do it.
+        let only_read = self.looked.is_some();
         let part = {
             let mut catalog = self.catalog_mut();
             let number = catalog.parts.values().find(|part| part.name.file() == file).map(|part| part.name.number);
@@ -215,7 +277,7 @@ impl Shared {
         };
         self.pool.forget(file);
         // Whoever comes second finds it gone.
-        if !self.directory.path().join(file).exists() {
+        if only_read || !self.directory.path().join(file).exists() {
             return;
         }
         count(&self.counters.damaged, 1);

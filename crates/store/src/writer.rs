@@ -103,11 +103,12 @@ impl Writer {
 
     fn window(&mut self, window: &Window) {
         let mut done = self.try_window(window);
-        if matches!(&done, Err(fault) if fault.damaged()) {
+        if matches!(&done, Err(fault) if fault.damaged() || fault.doubtful()) {
             done = self.try_window(window);
         }
         if let Err(fault) = done {
             count(&self.shared.counters.failed, 1);
+            self.shared.unkept_window(window.sequence);
             let why =
                 if fault.full() { "the disk was full".to_owned() } else { format!("it could not be written: {fault}") };
             self.shared.miss(Range { from_ms: window.start / MS, to_ms: window.end / MS }, &why);
@@ -235,7 +236,7 @@ impl Writer {
     pub(crate) fn checked<T>(&mut self, name: Name, done: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(fault) = &done {
             self.open.remove(&name.level);
-            if fault.damaged() {
+            if self.shared.damaged(&name.file(), fault) {
                 self.shared.set_aside(&name.file());
             }
         }

@@ -213,6 +213,18 @@ impl Rules {
         self.tables[..ROWS].iter().flatten().map(Option::as_deref)
     }
 
+    /// Whether this row is in force.
+    #[must_use]
+    pub fn have(&self, row: Row) -> bool {
+        self.tables[row as usize].iter().any(Option::is_some)
+    }
+
+    /// Whether any row of processes is in force.
+    #[must_use]
+    pub fn have_processes(&self) -> bool {
+        self.tables().any(|table| table.is_some())
+    }
+
     /// Whether any row looks at containers.
     #[must_use]
     pub fn have_containers(&self) -> bool {

@@ -19,6 +19,8 @@ export interface Meta {
     tier: Tier;
     step_ms: number;
     newest_ms: number | null;
+    /** When the agent began; what is before was never there. `null` if older windows had to go. */
+    started_ms: number | null;
     complete: boolean;
     missing: Missing[];
     folded: Folded;
@@ -286,10 +288,13 @@ export interface Exchange {
 export interface Entity {
     node: Node;
     seen: Range;
+    callers_total: number;
     callers: Edge[];
+    dependencies_total: number;
     dependencies: Edge[];
     answering: Books | null;
     asking: Books | null;
+    processes_total: number;
     processes: Process[];
     before: BySide;
 }
@@ -324,6 +329,7 @@ export interface Dns {
     codes: Code[];
     total: number;
     questions: Question[];
+    resolvers_total: number;
     resolvers: Edge[];
 }
 export interface Code {
@@ -351,6 +357,8 @@ export interface AgentHealth {
     ledger: Ledger;
     reasons: Record<string, string>;
     insecure?: boolean;
+    /** Why windows cannot be written for the time being; they are in memory. */
+    store_trouble?: string | null;
 }
 
 export interface Hook {

@@ -13,7 +13,7 @@ import { type LogScale, logScale } from "./scale";
 
 const LEFT = 56;
 const BOTTOM = 22;
-const RIGHT = 8;
+const RIGHT = 24;
 const TOP = 6;
 
 interface Properties {

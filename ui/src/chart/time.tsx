@@ -31,9 +31,11 @@ interface Properties {
     /** The space between the first line and the second is filled, and said: `time outside the server`. */
     gap?: string | undefined;
     height?: number;
+    /** The least that the axis reaches up to, so that next to nothing does not look like everything. */
+    least?: number;
 }
 
-export function TimeChart({ title, note, times_ms, meta, lines: whole, format, gap, height = 150 }: Properties) {
+export function TimeChart({ title, note, times_ms, meta, lines: whole, format, gap, height = 150, least = 0 }: Properties) {
     const { range, step_ms } = meta;
     const lines = useMemo(() => whole.map((line) => ({ ...line, values: knownValues(line.values, times_ms, meta) })), [whole, times_ms, meta]);
     const host = useRef<HTMLDivElement>(null);
@@ -46,7 +48,7 @@ export function TimeChart({ title, note, times_ms, meta, lines: whole, format, g
     useEffect(() => {
         const element = host.current;
         if (element === null) return;
-        const made = new uPlot(options(lines, gap !== undefined, height, element.clientWidth, now), data, element);
+        const made = new uPlot(options(lines, { gap: gap !== undefined, height, width: element.clientWidth, least }, now), data, element);
         plot.current = made;
         const resize = new ResizeObserver(() => {
             if (element.clientWidth > 0 && element.clientWidth !== made.width) made.setSize({ width: element.clientWidth, height });
@@ -66,9 +68,10 @@ export function TimeChart({ title, note, times_ms, meta, lines: whole, format, g
 
     useEffect(() => plot.current?.setData(data), [times_ms, lines]);
 
-    const at = stepAt(times_ms, step_ms, cursor.value);
-    const valueOf = (line: ChartLine): number | null =>
-        at >= 0 ? (line.values[at] ?? null) : (line.values.findLast((value) => value !== null) ?? null);
+    const pointed = stepAt(times_ms, step_ms, cursor.value);
+    // All numbers are of one step: the one that is pointed at, else the newest of which anything is known.
+    const at = pointed >= 0 ? pointed : times_ms.findLastIndex((_, n) => lines.some(({ values }) => values[n] != null));
+    const valueOf = (line: ChartLine): number | null => line.values[at] ?? null;
     const [outer, inner] = lines.map(valueOf);
     return (
         <figure class="chart">
@@ -90,15 +93,23 @@ export function TimeChart({ title, note, times_ms, meta, lines: whole, format, g
                 {gap !== undefined && (
                     <span>
                         <i class="swatch gap" />
-                        {gap} <b>{outer != null && inner != null ? format(Math.max(0, outer - inner)) : ""}</b>
+                        {gap} <b>{outer != null && inner != null ? beyond(outer - inner, format) : ""}</b>
                     </span>
                 )}
-                {at >= 0 && <span class="dim at">{clock(times_ms[at] as number)}</span>}
+                {at >= 0 && (
+                    <span class="dim at">
+                        {pointed < 0 && "last step, "}
+                        {clock(times_ms[at] as number)}
+                    </span>
+                )}
             </div>
             <div class="plot" ref={host} aria-hidden="true" onMouseLeave={() => (cursor.value = null)} />
         </figure>
     );
 }
+
+/** Quantiles of two sides are not of the same request: the outer one may be a little less than the inner one. */
+const beyond = (difference: number, format: (value: number) => string): string => (difference > 0 ? format(difference) : "next to none");
 
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 
@@ -115,9 +126,7 @@ const own = new WeakSet<uPlot>();
 
 function options(
     lines: ChartLine[],
-    gap: boolean,
-    height: number,
-    width: number,
+    { gap, height, width, least }: { gap: boolean; height: number; width: number; least: number },
     now: { current: { range: Range; format: (value: number) => string } },
 ): uPlot.Options {
     const text = colour("dim");
@@ -127,12 +136,13 @@ function options(
         width: Math.max(width, 100),
         height,
         ms: 1,
-        padding: [8, 8, 0, 0],
+        // At the right there is half a label of the time axis: it stands under the line that it names.
+        padding: [8, 24, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         scales: {
             x: { time: true, range: () => [now.current.range.from_ms, now.current.range.to_ms] },
-            y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
+            y: { range: (_, __, most) => [0, Math.max(most * 1.08, least) || 1] },
         },
         axes: [
             {

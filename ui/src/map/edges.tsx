@@ -16,7 +16,7 @@ export function edgeColumns(seconds: number, ends: "both" | "client" | "server" 
         { title: "State", cell: (edge) => <StateDot state={edge.state} /> },
         ...(ends === "server" ? [] : [{ title: "Client", cell: (edge: Edge) => <EntityLink id={edge.client} name={edge.client_name} /> }]),
         ...(ends === "client" ? [] : [{ title: "Server", cell: (edge: Edge) => <EntityLink id={edge.server} name={edge.server_name} /> }]),
-        { title: "Protocol", cell: (edge) => <ProtocolTag name={edge.protocol} /> },
+        { title: "Protocol", cell: (edge) => <ProtocolTag name={edge.protocol} port={edge.port} /> },
         { title: "Port", numeric: true, cell: (edge) => (edge.port === 0 ? "–" : edge.port) },
         { title: "Requests", numeric: true, cell: (edge) => rate(shown(edge.signals)?.rate) },
         { title: "Errors", numeric: true, cell: (edge) => <span class={bad(edge)}>{errors(edge)}</span> },

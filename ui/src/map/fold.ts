@@ -11,6 +11,8 @@ export interface Folding {
     cards: number;
     /** Pairs that became one with another, or lie within one card. */
     pairs: number;
+    /** Who stands by himself, of those without a namespace. They stay when the map is asked again, busy or not. */
+    free: ReadonlySet<string>;
 }
 
 /** The id of the card of a namespace, or of all of a kind that have none. */
@@ -24,8 +26,11 @@ const KINDS: Record<string, string> = {
     other: "others",
 };
 
-export function fold(graph: Graph, open: ReadonlySet<string>, most = MOST): Folding {
-    if (graph.cards.length <= most) return { graph, cards: 0, pairs: 0 };
+/** `before` is how the same map was folded when it was last asked: whoever stood by himself does so again. */
+export function fold(graph: Graph, open: ReadonlySet<string>, most = MOST, before?: Folding): Folding {
+    // A map that is as large as that, now a little more and then a little less, does not change its shape each time.
+    const enough = before !== undefined && before.cards > 0 ? most * 0.9 : most;
+    if (graph.cards.length <= enough) return { graph, cards: 0, pairs: 0, free: new Set() };
     const groups = new Map<string, Card[]>();
     for (const card of graph.cards) {
         const group = groupOf(card);
@@ -37,11 +42,12 @@ export function fold(graph: Graph, open: ReadonlySet<string>, most = MOST): Fold
     const cards: Card[] = [];
     // Namespaces fold as a whole. Of what has none, the busiest stay, as many as there is room for: a host has nothing but these.
     const room = Math.max(most - groups.size, 20);
+    const stood = (card: Card): number => (before?.free.has(card.id) ? 1 : 0);
     const free = new Set(
         [...groups]
             .filter(([group]) => group.startsWith("kind:") && !open.has(group))
             .flatMap(([, members]) => members)
-            .sort((a, b) => b.rate - a.rate || b.bytes - a.bytes)
+            .sort((a, b) => stood(b) - stood(a) || b.rate - a.rate || b.bytes - a.bytes)
             .slice(0, room)
             .map((card) => card.id),
     );
@@ -69,6 +75,7 @@ export function fold(graph: Graph, open: ReadonlySet<string>, most = MOST): Fold
         graph: shown,
         cards: graph.cards.length - (cards.length - cards.filter((card) => card.folded > 0).length),
         pairs: graph.pairs.length - shown.pairs.length,
+        free,
     };
 }
 

@@ -16,15 +16,25 @@ export interface Spot {
 }
 export interface Layout {
     spots: Map<string, Spot>;
+    /** Who is not shown now, and for how many refreshes: a place is kept for a while. */
+    away: Map<string, number>;
+    /** How often everything was placed anew. While it is the same nobody has moved. */
+    turn: number;
+    /** What holds all that are shown. */
+    x: number;
+    y: number;
     width: number;
     height: number;
 }
 
+/** For so many refreshes, five minutes of a live map, who has gone finds the old place again. */
+const KEPT_AWAY = 30;
+
 export function layout(graph: Graph, before?: Layout): Layout {
     const known = graph.cards.filter((card) => before?.spots.has(card.id));
     // If most are new it is another map.
-    if (before === undefined || known.length * 2 < graph.cards.length) return anew(graph);
-    return known.length === graph.cards.length ? before : grown(graph, before);
+    if (before === undefined || known.length * 2 < graph.cards.length) return { ...anew(graph), turn: (before?.turn ?? 0) + 1 };
+    return grown(graph, before);
 }
 
 function neighbours({ cards, pairs }: Graph): Map<string, string[]> {
@@ -117,27 +127,41 @@ export function apart(wished: number[]): number[] {
 }
 
 function grown(graph: Graph, before: Layout): Layout {
-    const column = layers(graph);
-    const spots = new Map(before.spots);
     const shown = new Set(graph.cards.map((card) => card.id));
-    const columns = Math.max(...[...spots.values()].map(({ x }) => x / STEP.x));
-    for (const card of graph.cards) {
-        if (spots.has(card.id)) continue;
-        const x = Math.min(column.get(card.id) ?? 0, columns) * STEP.x;
-        // The place of somebody who has gone is free again.
-        const taken = [...spots].filter(([id, spot]) => shown.has(id) && spot.x === x).map(([, spot]) => spot.y);
-        spots.set(card.id, { x, y: taken.length > 0 ? Math.max(...taken) + STEP.y : 0 });
+    const away = new Map<string, number>();
+    const spots = new Map<string, Spot>();
+    for (const [id, spot] of before.spots) {
+        const times = shown.has(id) ? 0 : (before.away.get(id) ?? 0) + 1;
+        if (times > KEPT_AWAY) continue;
+        spots.set(id, spot);
+        if (times > 0) away.set(id, times);
     }
-    return sized(spots);
+    if (graph.cards.some((card) => !spots.has(card.id))) {
+        const column = layers(graph);
+        const columns = Math.max(0, ...[...spots.values()].map(({ x }) => x / STEP.x));
+        for (const card of graph.cards) {
+            if (spots.has(card.id)) continue;
+            const x = Math.min(column.get(card.id) ?? 0, columns) * STEP.x;
+            spots.set(card.id, { x, y: free([...spots.values()].filter((spot) => spot.x === x).map(({ y }) => y)) });
+        }
+    }
+    return sized(spots, away, before.turn);
 }
 
-function sized(spots: Map<string, Spot>): Layout {
-    const all = [...spots.values()];
-    return {
-        spots,
-        width: Math.max(0, ...all.map(({ x }) => x)) + CARD.width,
-        height: Math.max(0, ...all.map(({ y }) => y)) + CARD.height,
-    };
+/** The first place of a column that nobody has, between those who stand there or below them. */
+function free(taken: number[]): number {
+    taken.sort((a, b) => a - b);
+    const first = taken[0];
+    if (first === undefined) return 0;
+    const gap = taken.findIndex((y, n) => n > 0 && y - (taken[n - 1] as number) >= 2 * STEP.y);
+    return (gap < 0 ? (taken.at(-1) as number) : (taken[gap - 1] as number)) + STEP.y;
+}
+
+function sized(spots: Map<string, Spot>, away = new Map<string, number>(), turn = 0): Layout {
+    const all = [...spots].filter(([id]) => !away.has(id)).map(([, spot]) => spot);
+    const [xs, ys] = [all.map(({ x }) => x), all.map(({ y }) => y)];
+    const [x, y] = all.length === 0 ? [0, 0] : [Math.min(...xs), Math.min(...ys)];
+    return { spots, away, turn, x, y, width: Math.max(x, ...xs) - x + CARD.width, height: Math.max(y, ...ys) - y + CARD.height };
 }
 
 /**

@@ -9,6 +9,7 @@ import { byteRate, duration, full, many, percent, protocol, rate } from "../form
 import { Icon } from "../part/icons";
 import { Findings } from "../part/findings";
 import { Answered } from "../part/states";
+import { Shown } from "../part/table";
 import { ProtocolTag, StateBadge } from "../part/words";
 import { useAnswer } from "../state/live";
 import { change, link } from "../state/place";
@@ -133,6 +134,12 @@ function Focus({ entity, meta }: { entity: Entity; meta: Meta }) {
                     </tbody>
                 </table>
             )}
+            <Shown
+                shown={entity.callers.length + entity.dependencies.length}
+                total={entity.callers_total + entity.dependencies_total}
+                what="edges"
+                how="the busiest are here"
+            />
         </>
     );
 }
@@ -149,7 +156,7 @@ function Row({ way, id, name, edge, seconds }: { way: "in" | "out"; id: string; 
                 </button>
             </td>
             <td>
-                <ProtocolTag name={edge.protocol} />
+                <ProtocolTag name={edge.protocol} port={edge.port} />
             </td>
             <td class="num">{signals ? rate(signals.rate) : byteRate(bytesOf(shownBooks(edge.books)) / seconds)}</td>
             <td class={edge.state === "degraded" || edge.state === "failing" ? `num ${edge.state}` : "num"}>

@@ -2,7 +2,7 @@
 
 import type { AgentHealth, Counter, Hook, Ledger } from "../api/types";
 import { bytes, exact, percent, protocol, span } from "../format";
-import { Refused } from "../part/states";
+import { Refused, remedy } from "../part/states";
 import { type Column, Table } from "../part/table";
 import { health, refused } from "../state/live";
 import { text } from "../state/place";
@@ -31,6 +31,14 @@ export function AgentPage() {
                     steth {told.version} · kernel {told.kernel} · running for {span(told.uptime_seconds)}
                 </p>
             </header>
+            {told.store_trouble && (
+                <p class="findings">
+                    <span class="degraded">
+                        <b>The store is in trouble.</b> {told.store_trouble} What cannot be written is kept in memory, as long as there is room, and
+                        is shown from there.
+                    </span>
+                </p>
+            )}
             {told.insecure && (
                 <p class="findings">
                     <span class="failing insecure">
@@ -136,14 +144,19 @@ const Hooks = ({ hooks, capabilities }: { hooks: Hook[]; capabilities: string[] 
             rows={[...hooks].sort((a, b) => Number(a.attached) - Number(b.attached))}
             id={({ name, note }) => `${name} ${note}`}
         />
-        {hooks.some(({ attached }) => !attached) && (
-            <p class="none">
-                What is missing and what gives it: <code>sudo steth doctor</code>
-            </p>
-        )}
+        {hooks.some(({ attached }) => !attached) && <Remedy hooks={hooks.filter(({ attached }) => !attached)} />}
         <p class="none dim">Capabilities kept: {capabilities.length === 0 ? "none" : capabilities.join(", ")}</p>
     </section>
 );
+
+function Remedy({ hooks }: { hooks: Hook[] }) {
+    const { words, command } = remedy(hooks);
+    return (
+        <p class="none">
+            {words} <code>{command}</code>
+        </p>
+    );
+}
 
 const COUNTERS: Column<Counter>[] = [
     {

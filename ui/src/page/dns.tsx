@@ -46,8 +46,8 @@ const QUESTIONS: Column<Question>[] = [
 ];
 
 export function DnsPage() {
-    const asked = useAnswer<Dns>("dns", { text: text("q"), limit: 200 });
-    const codes = useAnswer<Series>("series", { protocol: "dns", by: "status", points: 180, limit: 6 });
+    const asked = useAnswer<Dns>("dns", { namespace: text("ns"), text: text("q"), limit: 200 });
+    const codes = useAnswer<Series>("series", { protocol: "dns", by: "status", namespace: text("ns"), points: 180, limit: 6 });
     return (
         <div class="padded">
             <h1>DNS</h1>
@@ -55,7 +55,7 @@ export function DnsPage() {
             <Answered asked={asked}>
                 {(dns, meta) => {
                     const all = shown(dns.signals);
-                    if (all === undefined && text("q") === "") return <Nothing what="DNS questions" filtered={false} />;
+                    if (all === undefined && text("q") === "") return <Nothing what="DNS questions" filtered={text("ns") !== ""} />;
                     return (
                         <>
                             <div class="stats">
@@ -127,6 +127,7 @@ export function DnsPage() {
                                 ) : (
                                     <EdgeTable caption="Who asks whom" edges={dns.resolvers} seconds={knownSeconds(meta)} />
                                 )}
+                                <Shown shown={dns.resolvers.length} total={dns.resolvers_total} what="edges" how="the busiest first" />
                             </section>
                         </>
                     );

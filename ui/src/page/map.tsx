@@ -1,12 +1,12 @@
 // Who talks to whom.
 
 import { knownSeconds } from "../api/meta";
-import { useMemo, useRef } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { Meta, Topology } from "../api/types";
 import { Drawing } from "../map/drawing";
 import { EdgeTable } from "../map/edges";
-import { MOST, fold } from "../map/fold";
-import { type Layer, graph, matching } from "../map/graph";
+import { type Folding, MOST, fold } from "../map/fold";
+import { type Card, type Layer, graph, matching } from "../map/graph";
 import { type Layout, layout } from "../map/layout";
 import { Panel } from "../map/panel";
 import { many } from "../format";
@@ -36,16 +36,20 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
     const [filter, namespace, selected, opened] = [text("q"), text("ns"), text("sel"), text("open")];
     const unfold = text("unfold") === "1";
     const seconds = knownSeconds(meta);
-    const last = useRef<{ what: string; layout: Layout } | null>(null);
+    const [tidied, setTidied] = useState(0);
+    const last = useRef<{ what: string; folding: Folding; layout: Layout } | null>(null);
     const seen = useMemo(() => {
         const wanted = matching(graph(map, seconds), filter, namespace);
-        const folding = fold(wanted, new Set(opened === "" ? [] : opened.split(",")), unfold ? Infinity : MOST);
-        // The same map keeps its places when it is asked again; another filter is another map.
-        const what = [filter, namespace, opened, unfold].join("|");
-        const placed = layout(folding.graph, last.current?.what === what ? last.current.layout : undefined);
-        last.current = { what, layout: placed };
+        // The same map keeps its cards and their places when it is asked again; another filter is another map.
+        const what = [filter, namespace, opened, unfold, tidied].join("|");
+        const before = last.current?.what === what ? last.current : undefined;
+        const folding = fold(wanted, new Set(opened === "" ? [] : opened.split(",")), unfold ? Infinity : MOST, before?.folding);
+        const fresh = layout(folding.graph, before?.layout);
+        // Another map has places of its own, whatever the one before had.
+        const placed = before === undefined ? { ...fresh, turn: fresh.turn + (last.current?.layout.turn ?? 0) } : fresh;
+        last.current = { what, folding, layout: placed };
         return { whole: wanted, folding, placed };
-    }, [map, filter, namespace, opened, unfold, seconds]);
+    }, [map, filter, namespace, opened, unfold, seconds, tidied]);
     const { folding, placed, whole } = seen;
     const { cards, pairs } = folding.graph;
     if (whole.cards.length === 0) return <Nothing what="services" filtered={map.nodes.length > 0} />;
@@ -64,9 +68,11 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
     return (
         <>
             <div class="mapcounts">
-                <span>
-                    <b>{whole.cards.length}</b> services
-                </span>
+                {kinds(whole.cards).map(([n, what]) => (
+                    <span key={what}>
+                        <b>{n}</b> {what}
+                    </span>
+                ))}
                 <span>
                     <b>{whole.pairs.length}</b> edges
                 </span>
@@ -100,7 +106,15 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
                 </div>
             ) : (
                 <>
-                    <Drawing cards={cards} pairs={drawn} layout={placed} layer={layer} selected={selected} onSelect={select} />
+                    <Drawing
+                        cards={cards}
+                        pairs={drawn}
+                        layout={placed}
+                        layer={layer}
+                        selected={selected}
+                        onSelect={select}
+                        onTidy={() => setTidied(tidied + 1)}
+                    />
                     <div class="maplegend">
                         <span>
                             <i class="key healthy" />
@@ -131,4 +145,15 @@ function Whole({ map, meta }: { map: Topology; meta: Meta }) {
             )}
         </>
     );
+}
+
+/** Whoever answers, and apart from these who resolves names and who is elsewhere. */
+function kinds(cards: readonly Card[]): [n: number, what: string][] {
+    const of = (...kinds: Card["kind"][]): number => cards.filter((card) => kinds.includes(card.kind)).length;
+    const all: [number, string][] = [
+        [of("service", "database", "other"), "services"],
+        [of("dns"), "DNS"],
+        [of("external"), "outside"],
+    ];
+    return all.filter(([n], at) => n > 0 || at === 0);
 }

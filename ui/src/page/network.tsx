@@ -2,24 +2,24 @@
 
 import { knownSeconds } from "../api/meta";
 import { bytesOf, causes, shown, shownBooks } from "../api/books";
-import type { Edge, Series, Top, Topology } from "../api/types";
+import type { Edge, Meta, Series, Top, Topology } from "../api/types";
 import { byteRate, count, duration, full, many, rate } from "../format";
 import { BookCharts } from "../part/books";
 import { Connections } from "../part/connections";
-import { Banner } from "../part/states";
+import { Answered, Banner } from "../part/states";
 import { type Column, Table } from "../part/table";
 import { EntityLink, StateDot } from "../part/words";
 import { useAnswer } from "../state/live";
 import { text } from "../state/place";
 
 export function NetworkPage() {
-    const series = useAnswer<Series>("series", { what: "books", points: 180 });
+    const series = useAnswer<Series>("series", { what: "books", namespace: text("ns"), points: 180 });
     return (
         <div class="padded">
             <h1>Network</h1>
             <Banner meta={series.answer?.meta ?? null} refusal={series.refusal} />
-            {series.answer && <BookCharts data={series.answer.data} meta={series.answer.meta} />}
-            <Connections of={{}} limit={200} title="Talkers" />
+            <Answered asked={series}>{(data, meta) => <BookCharts data={data} meta={meta} />}</Answered>
+            <Connections of={{ namespace: text("ns") }} limit={200} title="Talkers" />
             <Failed />
             <Outside />
         </div>
@@ -40,35 +40,67 @@ const FAILED: Column<Cause>[] = [
     { title: "Times", numeric: true, cell: (row) => count(row.count) },
 ];
 
+const MOST_FAILED = 100;
+
 function Failed() {
-    const { answer } = useAnswer<Top>("top", { by: "connections", sort: "failed_connects", text: text("q"), limit: 100 });
-    if (answer === null) return null;
-    const rows = (answer.data.edges ?? []).flatMap((edge) => {
-        const books = shownBooks(edge.books);
-        return books ? causes(books).map(([cause, n]): Cause => ({ edge, cause, count: n })) : [];
+    const asked = useAnswer<Top>("top", {
+        by: "connections",
+        sort: "failed_connects",
+        namespace: text("ns"),
+        text: text("q"),
+        limit: MOST_FAILED,
     });
     return (
         <section class="cardbox">
             <h2>Failed connects, by cause</h2>
-            {rows.length === 0 ? (
-                <p class="none">Every connect that was tried has succeeded.</p>
-            ) : (
-                <Table
-                    caption="Failed connects"
-                    columns={FAILED}
-                    rows={rows}
-                    id={({ edge, cause }) => `${edge.client} ${edge.server} ${edge.port} ${cause}`}
-                />
-            )}
+            <Answered asked={asked}>
+                {({ edges = [] }) => {
+                    const found = edges.map((edge): [Edge, [string, number][]] => {
+                        const books = shownBooks(edge.books);
+                        return [edge, books ? causes(books) : []];
+                    });
+                    const rows = found.flatMap(([edge, all]) => all.map(([cause, n]): Cause => ({ edge, cause, count: n })));
+                    if (rows.length === 0)
+                        return (
+                            <p class="none">
+                                {text("q") === ""
+                                    ? "Every connect that was tried has succeeded."
+                                    : "Of those that match, every connect has succeeded."}
+                            </p>
+                        );
+                    return (
+                        <>
+                            <Table
+                                caption="Failed connects"
+                                columns={FAILED}
+                                rows={rows}
+                                id={({ edge, cause }) => `${edge.client} ${edge.server} ${edge.port} ${cause}`}
+                            />
+                            {edges.length === MOST_FAILED && found.every(([, all]) => all.length > 0) && (
+                                <p class="shown">the {MOST_FAILED} edges with the most failed connects; a filter shows others</p>
+                            )}
+                        </>
+                    );
+                }}
+            </Answered>
         </section>
     );
 }
 
 function Outside() {
-    const { answer } = useAnswer<Topology>("map", { limit: 2000 });
-    if (answer === null) return null;
-    const { nodes, edges } = answer.data;
-    const seconds = knownSeconds(answer.meta);
+    const asked = useAnswer<Topology>("map", { limit: 2000, namespace: text("ns") });
+    return (
+        <section class="cardbox">
+            <h2>
+                Outside this host <span class="dim small">by the name that the DNS gave, where it gave one</span>
+            </h2>
+            <Answered asked={asked}>{(map, meta) => <Others map={map} meta={meta} />}</Answered>
+        </section>
+    );
+}
+
+function Others({ map: { nodes, edges, edges_total }, meta }: { map: Topology; meta: Meta }) {
+    const seconds = knownSeconds(meta);
     const wanted = text("q").toLowerCase();
     const outside = nodes
         .filter((node) => node.kind === "external" && full(node).toLowerCase().includes(wanted))
@@ -97,15 +129,17 @@ function Outside() {
         { title: "RTT p95", numeric: true, cell: ({ rtt_ns }) => (rtt_ns > 0 ? duration(rtt_ns) : "–") },
     ];
     return (
-        <section class="cardbox">
-            <h2>
-                Outside this host <span class="dim small">by the name that the DNS gave, where it gave one</span>
-            </h2>
+        <>
             {outside.length === 0 ? (
                 <p class="none">Nobody outside was talked to{wanted === "" ? " in this range" : ` that matches “${wanted}”`}.</p>
             ) : (
                 <Table caption="Outside this host" columns={columns} rows={outside} id={({ node }) => node.id} />
             )}
-        </section>
+            {edges.length < edges_total && (
+                <p class="shown">
+                    of the busiest {edges.length} of {edges_total} edges; a shorter range shows the others
+                </p>
+            )}
+        </>
     );
 }

@@ -11,7 +11,7 @@ import { useAnswer } from "../state/live";
 import { change, text } from "../state/place";
 
 export function ProtocolsPage() {
-    const all = useAnswer<Series>("series", { by: "protocol", points: 180, limit: 20 });
+    const all = useAnswer<Series>("series", { by: "protocol", namespace: text("ns"), points: 180, limit: 20 });
     return (
         <div class="padded">
             <h1>Protocols</h1>
@@ -19,7 +19,7 @@ export function ProtocolsPage() {
             <Answered asked={all}>
                 {(data, meta) => {
                     const names = [...new Set(data.series.map(({ name }) => name))].filter((name) => name !== "other");
-                    if (names.length === 0) return <Nothing what="requests" filtered={false} />;
+                    if (names.length === 0) return <Nothing what="requests" filtered={text("ns") !== ""} />;
                     const lines = byName(data, meta.step_ms, ({ count }) => count).map((line) => ({ ...line, label: protocol(line.label) }));
                     const wanted = text("protocol");
                     const chosen = names.includes(wanted) ? wanted : (names[0] as string);
@@ -48,19 +48,27 @@ export function ProtocolsPage() {
 }
 
 function Protocol({ name }: { name: string }) {
-    const asked = useAnswer<Top>("top", { by: "operations", protocol: name, text: text("q"), limit: 200, curve: 40, ...sorting("time") });
+    const asked = useAnswer<Top>("top", {
+        by: "operations",
+        protocol: name,
+        namespace: text("ns"),
+        text: text("q"),
+        limit: 200,
+        curve: 40,
+        ...sorting("time"),
+    });
     return (
         <section class="cardbox">
             <h2>
                 {protocol(name)}: top operations <span class="dim small">the share is of the time that their server spent on this protocol</span>
             </h2>
             <Answered asked={asked}>
-                {({ operations = [], total }) =>
+                {({ operations = [], total }, meta) =>
                     operations.length === 0 ? (
                         <Nothing what="operations" />
                     ) : (
                         <>
-                            <Operations caption={`Operations of ${protocol(name)}`} rows={operations} withServer sorted="time" />
+                            <Operations caption={`Operations of ${protocol(name)}`} rows={operations} meta={meta} withServer sorted="time" />
                             <Shown shown={operations.length} total={total} what="operations" />
                         </>
                     )

@@ -2,7 +2,7 @@
 
 import type { Requests } from "../api/types";
 import { Answered, Banner, Nothing } from "../part/states";
-import { RequestRows } from "../request/rows";
+import { RequestRows, ordered } from "../request/rows";
 import { useAnswer } from "../state/live";
 import { change, oneOf, text } from "../state/place";
 
@@ -58,10 +58,13 @@ export function RequestsPage() {
         operation: text("operation"),
         min_ms: milliseconds("min_ms"),
         max_ms: milliseconds("max_ms"),
+        namespace: text("ns"),
+        text: text("q"),
+        ...ordered(),
         limit: 500,
     });
-    const q = text("q").toLowerCase();
-    const filtered = [why, side, failed, text("service"), text("operation"), text("min_ms"), text("max_ms"), q].some((value) => value !== "");
+    const names = ["service", "operation", "min_ms", "max_ms", "q", "ns"];
+    const filtered = [why, side, failed, ...names.map(text)].some((value) => value !== "");
     return (
         <div class="padded">
             <h1>Requests</h1>
@@ -104,6 +107,7 @@ export function RequestsPage() {
                                 min_ms: undefined,
                                 max_ms: undefined,
                                 q: undefined,
+                                ns: undefined,
                                 req: undefined,
                             })
                         }
@@ -113,28 +117,15 @@ export function RequestsPage() {
                 )}
             </form>
             <Answered asked={asked}>
-                {(data) => {
-                    const requests =
-                        q === ""
-                            ? data.requests
-                            : data.requests.filter(({ exchange }) =>
-                                  [
-                                      exchange.operation,
-                                      exchange.client.service,
-                                      exchange.server.service,
-                                      exchange.client.ip,
-                                      exchange.server.ip,
-                                      exchange.protocol,
-                                  ].some((name) => name?.toLowerCase().includes(q)),
-                              );
-                    return requests.length === 0 ? (
+                {(data) =>
+                    data.requests.length === 0 ? (
                         <Nothing what="requests" filtered={filtered} />
                     ) : (
                         <div class="cardbox">
-                            <RequestRows answer={{ matching: q === "" ? data.matching : requests.length, requests }} />
+                            <RequestRows answer={data} />
                         </div>
-                    );
-                }}
+                    )
+                }
             </Answered>
         </div>
     );

@@ -1,8 +1,8 @@
 // All services in one table.
 
-import { knownSeconds } from "../api/meta";
+import { knownCurve, knownSeconds } from "../api/meta";
 import { shown } from "../api/books";
-import type { Service, Top } from "../api/types";
+import type { Meta, Service, Top } from "../api/types";
 import { Spark } from "../chart/spark";
 import { byteRate, duration, full, percent, rate } from "../format";
 import { Answered, Banner, Nothing } from "../part/states";
@@ -13,7 +13,8 @@ import { text } from "../state/place";
 
 const bad = (share: number | undefined): string | undefined => ((share ?? 0) > 0.05 ? "failing" : (share ?? 0) > 0.01 ? "degraded" : undefined);
 
-function columns(seconds: number): Column<Service>[] {
+function columns(meta: Meta): Column<Service>[] {
+    const seconds = knownSeconds(meta);
     const answers = (row: Service) => shown(row.node.answers);
     const side = (name: "client" | "server", title: string): Column<Service>[] =>
         (["p50", "p95", "p99"] as const).map((quantile) => ({
@@ -40,27 +41,29 @@ function columns(seconds: number): Column<Service>[] {
         {
             title: "Requests over time",
             cell: ({ curve, node }) => (
-                <Spark values={curve} tone={node.health.state === "failing" ? "bad" : node.health.state === "degraded" ? "warn" : "accent"} />
+                <Spark
+                    values={knownCurve(curve, meta)}
+                    tone={node.health.state === "failing" ? "bad" : node.health.state === "degraded" ? "warn" : "accent"}
+                />
             ),
         },
     ];
 }
 
 export function ServicesPage() {
-    const asked = useAnswer<Top>("top", { by: "services", text: text("q"), limit: 300, curve: 40, ...sorting("rate") });
+    const asked = useAnswer<Top>("top", { by: "services", namespace: text("ns"), text: text("q"), limit: 300, curve: 40, ...sorting("rate") });
     return (
         <div class="padded">
             <h1>Services</h1>
             <Banner meta={asked.answer?.meta ?? null} refusal={asked.refusal} />
             <Answered asked={asked}>
                 {(data, meta) => {
-                    const namespace = text("ns");
-                    const rows = (data.services ?? []).filter(({ node }) => namespace === "" || node.namespace === namespace);
+                    const rows = data.services ?? [];
                     if (rows.length === 0) return <Nothing what="services" />;
                     return (
                         <div class="cardbox">
-                            <Table caption="Services" columns={columns(knownSeconds(meta))} rows={rows} id={({ node }) => node.id} sorted="rate" />
-                            {namespace === "" && <Shown shown={rows.length} total={data.total} what="services" />}
+                            <Table caption="Services" columns={columns(meta)} rows={rows} id={({ node }) => node.id} sorted="rate" />
+                            <Shown shown={rows.length} total={data.total} what="services" />
                         </div>
                     );
                 }}

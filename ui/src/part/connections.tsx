@@ -1,9 +1,9 @@
 // Who is connected with whom, by the kernel's books.
 
-import { knownSeconds } from "../api/meta";
+import { knownCurve, knownSeconds } from "../api/meta";
 import { bytesOf, causes, retransmitRatio, shownBooks } from "../api/books";
 import type { Parameters } from "../api/client";
-import type { Edge, Top } from "../api/types";
+import type { Edge, Meta, Top } from "../api/types";
 import { Spark } from "../chart/spark";
 import { byteRate, count, duration, percent } from "../format";
 import { useAnswer } from "../state/live";
@@ -17,7 +17,8 @@ const segments = (edge: Edge): number => {
     return books ? books.segments_to_server + books.segments_to_client : 0;
 };
 
-function columns(seconds: number): Column<Edge>[] {
+function columns(meta: Meta): Column<Edge>[] {
+    const seconds = knownSeconds(meta);
     return [
         { title: "State", cell: (edge) => <StateDot state={edge.state} /> },
         { title: "Client", sort: "name", cell: (edge) => <EntityLink id={edge.client} name={edge.client_name} /> },
@@ -44,7 +45,7 @@ function columns(seconds: number): Column<Edge>[] {
         { title: "Sent again", sort: "retransmits", numeric: true, cell: (edge) => again(edge) },
         { title: "RTT p95", sort: "rtt", numeric: true, cell: (edge) => duration((edge.books.client?.rtt ?? edge.books.server?.rtt)?.p95_ns) },
         { title: "Failed connects", sort: "failed_connects", numeric: true, cell: (edge) => failures(edge) },
-        { title: "Bytes over time", cell: (edge) => <Spark values={edge.curve} /> },
+        { title: "Bytes over time", cell: (edge) => <Spark values={knownCurve(edge.curve, meta)} /> },
     ];
 }
 
@@ -78,7 +79,7 @@ export function Connections({ of, limit, title = "Connections" }: { of: Paramete
                         <>
                             <Table
                                 caption={title}
-                                columns={columns(knownSeconds(meta))}
+                                columns={columns(meta)}
                                 rows={edges}
                                 sorted="bytes"
                                 id={(edge) => `${edge.client} ${edge.server} ${edge.port} ${edge.transport}`}

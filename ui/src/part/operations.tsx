@@ -1,7 +1,8 @@
 // Operations: of a service, of a protocol.
 
 import { shown } from "../api/books";
-import type { Operation } from "../api/types";
+import { knownCurve } from "../api/meta";
+import type { Meta, Operation } from "../api/types";
 import { Spark } from "../chart/spark";
 import { duration, percent, rate } from "../format";
 import { link } from "../state/place";
@@ -26,7 +27,7 @@ function Name({ operation, server, text }: { operation: string; server: string; 
     );
 }
 
-export function operationColumns(withServer: boolean): Column<Operation>[] {
+function operationColumns(withServer: boolean, meta: Meta): Column<Operation>[] {
     return [
         { title: "Operation", sort: "name", cell: (row) => <Name operation={row.operation} server={row.server_name} text={row.operation} /> },
         ...(withServer
@@ -56,24 +57,29 @@ export function operationColumns(withServer: boolean): Column<Operation>[] {
         { title: "p95 client", numeric: true, tone: "client", cell: (row) => duration(row.signals.client?.duration?.p95_ns) },
         { title: "p95 server", sort: "p95", numeric: true, tone: "server", cell: (row) => duration(row.signals.server?.duration?.p95_ns) },
         { title: "p99", sort: "p99", numeric: true, cell: (row) => duration(shown(row.signals)?.duration?.p99_ns) },
-        { title: "Requests over time", cell: (row) => <Spark values={row.curve} tone={bad(shown(row.signals)?.error_ratio) ? "warn" : "accent"} /> },
+        {
+            title: "Requests over time",
+            cell: (row) => <Spark values={knownCurve(row.curve, meta)} tone={bad(shown(row.signals)?.error_ratio) ? "warn" : "accent"} />,
+        },
     ];
 }
 
 export const Operations = ({
     caption,
     rows,
+    meta,
     withServer,
     sorted,
 }: {
     caption: string;
     rows: readonly Operation[];
+    meta: Meta;
     withServer: boolean;
     sorted: string;
 }) => (
     <Table
         caption={caption}
-        columns={operationColumns(withServer)}
+        columns={operationColumns(withServer, meta)}
         rows={rows}
         sorted={sorted}
         id={(row) => `${row.server} ${row.protocol} ${row.namespace} ${row.operation}`}

@@ -2,7 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 import type { Refusal } from "../api/client";
-import type { Meta } from "../api/types";
+import { isYouth } from "../api/meta";
+import type { Hook, Meta } from "../api/types";
 import { clock, clockShort, day, exact, span } from "../format";
 import { type Asked, health } from "../state/live";
 import { change, range, text } from "../state/place";
@@ -37,7 +38,7 @@ export function Refused({ why }: { why: Refusal }) {
             </Empty>
         );
     }
-    const store = why.message.startsWith("the store");
+    const store = /^the store/i.test(why.message);
     if (!store && (why.status === 503 || why.status === 429)) {
         return (
             <Empty title="The agent is busy">
@@ -49,10 +50,28 @@ export function Refused({ why }: { why: Refusal }) {
     return (
         <Empty title={store || why.status >= 500 ? "The store does not answer" : why.status === 404 ? "Not known" : "The question was refused"}>
             <p>{why.message}</p>
-            {store && <p class="dim">The agent goes on observing. What it holds in memory is shown as soon as it can be read.</p>}
+            {store && (
+                <>
+                    <p>The agent goes on observing, and tries its store again with each question. Is there room where it writes?</p>
+                    <pre>df -h /var/lib/steth</pre>
+                    <p class="dim">
+                        That is where <code>make run</code> puts it; <code>--data</code> says another place.
+                    </p>
+                </>
+            )}
             {why.status === 404 && <p class="dim">It was not seen in what is kept. A longer range may have it.</p>}
         </Empty>
     );
+}
+
+/** What gives the agent what it lacks: the exact command, where its own words tell which. */
+export function remedy(blind: readonly Hook[]): { words: string; command: string } {
+    return blind.some(({ note }) => /permission|not permitted|CAP_|EPERM|capabilit/i.test(note))
+        ? {
+              words: "It lacks a capability. This gives it what it needs; then start it again, or start it as root:",
+              command: 'sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep "$(command -v steth)"',
+          }
+        : { words: "This says what is missing and the command that gives it:", command: "sudo steth doctor" };
 }
 
 /** Nothing was found. `what` is plural: `services`. */
@@ -93,6 +112,7 @@ export function Nothing({
     }
     const blind = health.value?.hooks.filter((hook) => !hook.attached) ?? [];
     if (blind.length > 0) {
+        const { words, command } = remedy(blind);
         return (
             <Empty title={`No ${what}, and the agent does not see everything`}>
                 <ul>
@@ -102,8 +122,8 @@ export function Nothing({
                         </li>
                     ))}
                 </ul>
-                <p>This says what is missing and the command that gives it:</p>
-                <pre>sudo steth doctor</pre>
+                <p>{words}</p>
+                <pre>{command}</pre>
             </Empty>
         );
     }
@@ -143,11 +163,12 @@ export function Answered<T>({ asked, children }: { asked: Asked<T>; children: (d
 export function Banner({ meta, refusal }: { meta: Meta | null; refusal: Refusal | null }) {
     const lines: string[] = [];
     if (refusal !== null && meta !== null) lines.push(`${refusal.message}; this is from ${clock(meta.newest_ms ?? meta.range.to_ms)}.`);
-    if (meta !== null && !meta.complete) {
-        const [first] = meta.missing;
+    const missing = meta?.missing.filter((part) => !isYouth(part, meta)) ?? [];
+    if (meta !== null && !meta.complete && (missing.length > 0 || meta.missing.length === 0)) {
+        const [first] = missing;
         if (first) {
             const at = first.range.to_ms - first.range.from_ms > 86_400_000 ? day : clockShort;
-            const more = meta.missing.length > 1 ? `, and ${meta.missing.length - 1} more` : "";
+            const more = missing.length > 1 ? `, and ${missing.length - 1} more` : "";
             lines.push(
                 `Nothing is known of ${at(first.range.from_ms)}–${at(first.range.to_ms)} (${span((first.range.to_ms - first.range.from_ms) / 1000)}): ${first.why}${more}.`,
             );
@@ -165,7 +186,9 @@ export function Banner({ meta, refusal }: { meta: Meta | null; refusal: Refusal 
         const said = folded.filter(([n]) => n > 0).map(([n, what]) => `${exact(n)} ${what}`);
         if (said.length > 0) lines.push(`${said.join(", ")}: there were more names than limits allow. All are counted.`);
         if (misdated > 0)
-            lines.push(`${exact(misdated)} ${misdated === 1 ? "request" : "requests"} came too late for the window and stand in the next one.`);
+            lines.push(
+                `${exact(misdated)} ${misdated === 1 ? "request" : "requests"} came too late for the window and ${misdated === 1 ? "stands" : "stand"} in the next one.`,
+            );
     }
     if (lines.length === 0) return null;
     return (

@@ -86,9 +86,19 @@ export function Table<Row>({ caption, columns, rows, id, sorted, onOpen, chosen 
 }
 
 /** `showing 60 of 214`, if it does not show all. */
-export const Shown = ({ shown, total, what }: { shown: number; total: number; what: string }) =>
+export const Shown = ({
+    shown,
+    total,
+    what,
+    how = "a filter or another order shows the others",
+}: {
+    shown: number;
+    total: number;
+    what: string;
+    how?: string;
+}) =>
     shown < total ? (
         <p class="shown">
-            showing {shown} of {total} {what}; a filter or another order shows the others
+            showing {shown} of {total} {what}; {how}
         </p>
     ) : null;

@@ -4,6 +4,7 @@ import type { Edge, NodeKind, State } from "../api/types";
 import { protocol } from "../format";
 import { link } from "../state/place";
 import type { IconName } from "./icons";
+import { usuallyTls, whyUnread } from "./unread";
 
 const STATES: Record<State, string> = { idle: "idle", healthy: "healthy", degraded: "degraded", failing: "failing" };
 
@@ -16,14 +17,15 @@ export const StateDot = ({ state }: { state: State }) => (
     </span>
 );
 
-export const ProtocolTag = ({ name }: { name: string | null }) => (
-    <span
-        class={name === null ? "tag quiet" : "tag"}
-        title={name === null ? "Only bytes and connections are known: TLS, or a protocol that is not read." : undefined}
-    >
-        {protocol(name)}
-    </span>
-);
+/** `port` is where it was not read, if it was not. */
+export const ProtocolTag = ({ name, port }: { name: string | null; port?: number }) =>
+    name === null ? (
+        <span class="tag quiet" title={`Only bytes and connections are known. ${whyUnread(port ? [port] : [])}`}>
+            {port !== undefined && usuallyTls(port) ? "TLS, not read" : "not read"}
+        </span>
+    ) : (
+        <span class="tag">{protocol(name)}</span>
+    );
 
 export const EntityLink = ({ id, name }: { id: string; name: string }) => (
     <a class="entity" href={link("service", id)}>

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Instants, Request } from "../api/types";
 import { bytes, clockExact, duration } from "../format";
+import { copied } from "../part/copy";
 import { Icon } from "../part/icons";
 import { change } from "../state/place";
 import { type Whole, lasted, parts } from "./halves";
@@ -16,14 +17,11 @@ const INSTANTS: [keyof Instants, string][] = [
 ];
 
 export function Detail({ whole }: { whole: Whole }) {
-    const [copied, setCopied] = useState("");
+    const [said, setSaid] = useState("");
     const records = [whole.client, whole.server].filter((record) => record !== undefined);
     const copy = (): void => {
         const json = JSON.stringify(records, null, 2);
-        void navigator.clipboard.writeText(json).then(
-            () => setCopied("copied"),
-            () => setCopied("the browser refuses to copy"),
-        );
+        void copied(json).then((done) => setSaid(done ? "copied" : "the browser refuses to copy"));
     };
     const { exchange } = whole.main;
     return (
@@ -50,7 +48,7 @@ export function Detail({ whole }: { whole: Whole }) {
                 <Icon name="copy" /> Copy as JSON
             </button>{" "}
             <span role="status" class="dim">
-                {copied}
+                {said}
             </span>
         </aside>
     );

@@ -38,6 +38,18 @@ export function wholes(requests: readonly Request[]): Whole[] {
     return [...all.values()];
 }
 
+/**
+ * What came of it. To a client an answer of 4xx is a failure, to its server it is none: if either end says that it failed it has. Where only
+ * the server's record is kept, 4xx is at least nothing that went well.
+ */
+export function verdict({ client, server, main }: Whole): { words: string; state: "healthy" | "degraded" | "failing" } {
+    const failed = [server, client].find((record) => record?.exchange.error)?.exchange;
+    const { status, outcome } = failed ?? main.exchange;
+    const words = String(failed?.attributes["error.type"] ?? status ?? outcome);
+    const refused = ["http", "http2"].includes(main.exchange.protocol) && /^4\d\d$/.test(String(status));
+    return { words, state: failed ? "failing" : refused ? "degraded" : "healthy" };
+}
+
 export interface Part {
     kind: "network" | "queue" | "service" | "transfer" | "client";
     ns: number;

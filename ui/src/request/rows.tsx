@@ -6,7 +6,7 @@ import { type Column, Table } from "../part/table";
 import { ProtocolTag } from "../part/words";
 import { change, text } from "../state/place";
 import { Detail } from "./detail";
-import { type Whole, lasted, parts, wholes } from "./halves";
+import { type Whole, lasted, parts, verdict, wholes } from "./halves";
 
 export const named = (end: End): string => end.service ?? end.name ?? end.ip ?? "unknown";
 
@@ -35,14 +35,12 @@ export function Bar({ whole, longest }: { whole: Whole; longest: number }) {
 }
 
 export const Status = ({ whole }: { whole: Whole }) => {
-    const { error, status, outcome, attributes } = whole.main.exchange;
-    const words = String((error ? attributes["error.type"] : undefined) ?? status ?? outcome);
-    return (
-        <span class={`badge ${error ? "failing" : "healthy"}`}>
-            {error && words === String(status) ? `! ${words}` : error ? `! ${words}` : words}
-        </span>
-    );
+    const { words, state } = verdict(whole);
+    return <span class={`badge ${state}`}>{state === "healthy" ? words : `! ${words}`}</span>;
 };
+
+/** The order that the agent is asked for, of the whole range: the slowest first, or the newest. */
+export const ordered = (): { sort: string } => ({ sort: text("order") === "newest" ? "newest" : "duration" });
 
 export function RequestRows({ answer }: { answer: Requests }) {
     const newest = text("order") === "newest";
@@ -94,7 +92,7 @@ export function RequestRows({ answer }: { answer: Requests }) {
         {
             title: "Kept as",
             cell: ({ main, client, server }) => (
-                <span class="dim small ends">
+                <span class="dim small">
                     {[
                         ...new Set([...(client?.why ?? []), ...(server?.why ?? []), ...main.why]),
                         ...(main.exchange.blocking ? ["waits by design"] : []),
@@ -129,7 +127,7 @@ export function RequestRows({ answer }: { answer: Requests }) {
                 <span class="dim">full width = {duration(longest)}</span>
                 <span class="dim">
                     {answer.requests.length < answer.matching
-                        ? `of the newest ${answer.requests.length} of ${answer.matching} records`
+                        ? `of the ${newest ? "newest" : "slowest"} ${answer.requests.length} of ${answer.matching} records`
                         : `${answer.matching} records`}
                     {kept.length > all.length ? `, ${all.length} of ${kept.length} requests shown` : ""}
                 </span>

@@ -1,12 +1,14 @@
 // What stands above every page: whose, which filter, which time.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isYouth } from "../api/meta";
 import type { Entities } from "../api/types";
 import { clockShort, day, span } from "../format";
 import { frozenLink, help, live } from "../keys";
+import { copied } from "../part/copy";
 import { Icon } from "../part/icons";
 import { health, newest, now, refused, useAnswer } from "../state/live";
-import { change, oneOf, place, range, text } from "../state/place";
+import { change, link, oneOf, place, range, text } from "../state/place";
 import { CHOICES, fixed, following } from "../state/range";
 import { theme, toggle } from "../state/theme";
 
@@ -19,6 +21,11 @@ export function Bar() {
             {health.value?.insecure && (
                 <a class="badge failing insecure" href="#/agent" title="Anyone who reaches this address can read it">
                     ! insecure
+                </a>
+            )}
+            {health.value?.store_trouble && (
+                <a class="badge degraded" href={link("agent")} title={health.value.store_trouble}>
+                    ! store in trouble
                 </a>
             )}
             {place.value.page === "map" && <LayerSwitch />}
@@ -40,7 +47,9 @@ function Scope() {
     const { answer } = useAnswer<Entities>("entities", { text: "", limit: 1000 });
     const names = [...new Set((answer?.data.entities ?? []).map(({ namespace }) => namespace))].filter((name) => name !== "").sort();
     const chosen = text("ns");
-    if (names.length === 0 && chosen === "") return <b class="scope">this host</b>;
+    // Of one service, and of the agent, there is nothing to choose from.
+    const alone = place.value.page === "service" || place.value.page === "agent";
+    if (alone || (names.length === 0 && chosen === "")) return <b class="scope">this host</b>;
     return (
         <label class="scope">
             <span class="unseen">Namespace</span>
@@ -108,6 +117,17 @@ const words = (): string => {
     return `${new Date(from_ms).toDateString() === new Date().toDateString() ? clockShort(from_ms) : day(from_ms)} – ${to}`;
 };
 
+/** A young agent knows of less than the range: that is told, and is nothing to be alarmed at. */
+function Since() {
+    const meta = newest.value;
+    const young = meta?.missing.find((part) => isYouth(part, meta));
+    return young ? (
+        <span class="dim since" title={`Nothing is known of before: ${young.why}.`}>
+            since {clockShort(young.range.to_ms)}
+        </span>
+    ) : null;
+}
+
 /** As a field for local times wants it. */
 const local = (ms: number): string => day(ms).replace(" ", "T");
 
@@ -120,13 +140,17 @@ function RangeMenu() {
             if (!host.current?.contains(event.target as Node | null)) setOpen(false);
         };
         const escape = (event: KeyboardEvent): void => {
-            if (event.key === "Escape") setOpen(false);
+            if (event.key !== "Escape") return;
+            // It closes this menu, and not what lies below it.
+            event.stopImmediatePropagation();
+            setOpen(false);
+            host.current?.querySelector("button")?.focus();
         };
         addEventListener("pointerdown", away);
-        addEventListener("keydown", escape);
+        addEventListener("keydown", escape, true);
         return () => {
             removeEventListener("pointerdown", away);
-            removeEventListener("keydown", escape);
+            removeEventListener("keydown", escape, true);
         };
     }, [open]);
     const at = range.value;
@@ -142,7 +166,7 @@ function RangeMenu() {
     return (
         <div class="menu" ref={host}>
             <button type="button" class="boxed" aria-expanded={open} onClick={() => setOpen(!open)}>
-                {words()} <span aria-hidden="true">▾</span>
+                {words()} <Since /> <span aria-hidden="true">▾</span>
             </button>
             {open && (
                 <div class="drop" role="group" aria-label="Range">
@@ -202,11 +226,7 @@ function CopyLink() {
             setTimeout(() => setSaid(""), 2000);
         };
         const url = frozenLink();
-        if (navigator.clipboard === undefined) return done(url);
-        void navigator.clipboard.writeText(url).then(
-            () => done("Copied: it will show this time"),
-            () => done("The browser refuses to copy"),
-        );
+        void copied(url).then((yes) => done(yes ? "Copied: it will show this time" : url));
     };
     return (
         <span class="copylink">

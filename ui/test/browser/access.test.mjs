@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { browser } from "./chromium.mjs";
+import { pages } from "./kit.mjs";
 import { agentOnly } from "./shop.mjs";
 
 const TOKEN = "a-token-of-this-test-alone";
@@ -10,13 +10,15 @@ const TOKEN = "a-token-of-this-test-alone";
 test("an agent with a token asks for it once, and then shows the page", async (t) => {
     const agent = await agentOnly({ token: TOKEN });
     t.after(() => agent.stop());
-    const chromium = await browser();
+    const chromium = await pages();
     t.after(() => chromium.close());
     const { page } = chromium;
     await page.goto(agent.url);
+    await chromium.shot("login-light");
+    await chromium.axe();
     await page.getByLabel("Token").fill("another-token-altogether");
     await page.getByRole("button", { name: "Open" }).click();
-    await page.getByText("a token is asked for").waitFor();
+    await page.getByText("That is another token.").waitFor();
     await page.goto(agent.url);
     await page.getByLabel("Token").fill(TOKEN);
     await page.getByRole("button", { name: "Open" }).click();
@@ -36,7 +38,7 @@ test("an agent with a token asks for it once, and then shows the page", async (t
 test("an agent that anybody may ask says so in red, on every page", async (t) => {
     const agent = await agentOnly({ host: "0.0.0.0", options: ["--insecure-listen"] });
     t.after(() => agent.stop());
-    const chromium = await browser();
+    const chromium = await pages();
     t.after(() => chromium.close());
     const { page } = chromium;
     for (const place of ["map", "services", "agent"]) {
@@ -44,14 +46,9 @@ test("an agent that anybody may ask says so in red, on every page", async (t) =>
         await page.locator(".topbar .insecure.failing").waitFor();
     }
     await page.getByText("Insecure.").waitFor();
-});
-
-test("before anything was seen the page says what to do", async (t) => {
-    const agent = await agentOnly();
-    t.after(() => agent.stop());
-    const chromium = await browser();
-    t.after(() => chromium.close());
-    const { page } = chromium;
-    await page.goto(`${agent.url}#/dns?from=1000000000000&to=1000000600000`);
-    await page.getByRole("heading", { name: "No DNS questions in this range" }).waitFor();
+    for (const theme of ["light", "dark"]) {
+        await page.goto(`${agent.url}#/agent?theme=${theme}`);
+        await chromium.shot(`insecure-${theme}`);
+        await chromium.axe();
+    }
 });

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Starts them on ports from `first` on; `stop` ends them all. */
+/** Starts them on ports from `first` on; `rest` makes them do nothing from now on, `stop` ends them all. */
 export async function many(services, first) {
     const directory = await mkdtemp(join(tmpdir(), "steth-many-"));
     await writeFile(join(directory, "index.html"), "well\n");
@@ -28,16 +28,23 @@ export async function many(services, first) {
         const asks = targets.map((to) => `busybox wget -q -O /dev/null http://127.0.0.1:${port(to)}/`).join("; ");
         start(n, `while :; do ${asks}; busybox sleep 4; done`);
     }
-    return {
-        async stop() {
-            // Each has a group of its own, with the programs that its loop has started.
-            for (const { pid } of processes) {
-                try {
-                    process.kill(-pid, "SIGKILL");
-                } catch {
-                    // It has ended already.
-                }
+    // Each has a group of its own, with the programs that its loop has started.
+    const all = (signal) => {
+        for (const { pid } of processes) {
+            try {
+                process.kill(-pid, signal);
+            } catch {
+                // It has ended already.
             }
+        }
+    };
+    const end = () => all("SIGKILL");
+    process.once("exit", end);
+    return {
+        rest: () => all("SIGSTOP"),
+        async stop() {
+            end();
+            process.off("exit", end);
             await rm(directory, { recursive: true, force: true });
         },
     };

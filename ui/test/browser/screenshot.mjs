@@ -6,7 +6,12 @@ import { shop, until } from "./shop.mjs";
 const [folder] = process.argv.slice(2);
 const MINUTES = 2;
 
-const agent = await shop({ rate: 30 });
+// The shop and nobody else: not this browser, nor what else runs on the machine. Each of its programs has its home in the demo's directory.
+const configuration = `selection:
+  environment: {include: ["HOME=/.*/steth-demo-"]}
+  executable: {exclude: ["/steth$"]}
+`;
+const agent = await shop({ rate: 30, configuration });
 let chromium;
 try {
     chromium = await browser({ width: 1440, height: 900 });

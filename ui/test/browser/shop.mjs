@@ -44,13 +44,16 @@ function running() {
 
 const PROGRAM = process.env.STETH_AGENT ?? join(ROOT, "target/release/steth");
 
-/** The agent alone, which observes whatever is there. `host` is where it listens, `token` what it asks for. */
-export async function agentOnly({ host = "127.0.0.1", token = "", options = [] } = {}) {
+/**
+ * The agent alone, which observes whatever is there. `host` is where it listens, `token` what it asks for, `configuration` what else its file says.
+ */
+export async function agentOnly({ host = "127.0.0.1", token = "", options = [], configuration: more = "" } = {}) {
     const data = await mkdtemp(join(tmpdir(), "steth-data-"));
     const port = await freePort();
     const configuration = join(data, "steth.yaml");
     await writeFile(join(data, "token"), token, { mode: 0o600 });
-    await writeFile(configuration, token === "" ? "{}\n" : `server:\n  token_file: ${join(data, "token")}\n`);
+    const access = token === "" ? "" : `server:\n  token_file: ${join(data, "token")}\n`;
+    await writeFile(configuration, `${access}${more}` || "{}\n");
     const listen = ["--listen", `${host}:${port}`, "--data", join(data, "windows"), "--config", configuration];
     const agent = spawn(PROGRAM, ["run", ...listen, ...options], { stdio: "ignore" });
     process.once("exit", () => agent.kill("SIGTERM"));
@@ -68,16 +71,20 @@ export async function agentOnly({ host = "127.0.0.1", token = "", options = [] }
     };
 }
 
-/** `{ url, ask, stop }`. Returns once windows with the whole shop in them were kept. */
-export async function shop({ rate = 20, windows = 3 } = {}) {
+/** `{ url, ask, stop }`. Returns once windows with the whole shop in them were kept. `configuration` is the agent's. */
+export async function shop({ rate = 20, windows = 3, configuration } = {}) {
     const known = running();
     if (known) return known;
     const directory = await mkdtemp(join(tmpdir(), "steth-shop-"));
     const state = join(directory, "state.json");
     const listen = `127.0.0.1:${await freePort()}`;
-    const demo = spawn(join(ROOT, "demo/run"), ["--agent", PROGRAM, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state], {
-        stdio: ["ignore", "pipe", "pipe"],
-    });
+    const options = ["--agent", PROGRAM, "--listen", listen, "--no-open", "--rate", String(rate), "--state", state];
+    if (configuration !== undefined) {
+        const file = join(directory, "steth.yaml");
+        await writeFile(file, configuration);
+        options.push("--config", file);
+    }
+    const demo = spawn(join(ROOT, "demo/run"), options, { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     for (const stream of [demo.stdout, demo.stderr]) stream.on("data", (text) => (said += text));
     const stop = async () => {

@@ -60,6 +60,53 @@ test("without namespaces the busiest stay and the rest is folded by kind", () =>
     );
 });
 
+test("whoever stands by himself does so when the map is asked again, though others are busier by then", () => {
+    const nodes = (busy: (n: number) => number) =>
+        Array.from({ length: 300 }, (_, n) => node(n, { answers: { preferred: "server", server: signals(busy(n)) } }));
+    const first = fold(
+        graph(
+            map(
+                nodes((n) => n),
+                [],
+            ),
+            60,
+        ),
+        new Set(),
+        150,
+    );
+    const ids = (folding: typeof first) => folding.graph.cards.map((card) => card.id).sort();
+    assert.deepEqual(
+        ids(
+            fold(
+                graph(
+                    map(
+                        nodes((n) => 300 - n),
+                        [],
+                    ),
+                    60,
+                ),
+                new Set(),
+                150,
+                first,
+            ),
+        ),
+        ids(first),
+    );
+    // One of them goes: somebody else has his place.
+    const without = nodes((n) => 300 - n).filter(({ id: known }) => known !== id(299));
+    const second = fold(graph(map(without, []), 60), new Set(), 150, first);
+    assert.equal(second.graph.cards.length, first.graph.cards.length);
+    assert.equal(ids(second).filter((known) => !ids(first).includes(known)).length, 1);
+});
+
+test("a map about as large as the limit stays folded, or not, when it is asked again", () => {
+    const folded = fold(spaces(160), new Set(), 150);
+    assert.ok(folded.cards > 0);
+    assert.ok(fold(spaces(148), new Set(), 150, folded).cards > 0);
+    assert.equal(fold(spaces(148), new Set(), 150).cards, 0);
+    assert.equal(fold(spaces(100), new Set(), 150, folded).cards, 0);
+});
+
 test("a folded card is as bad as the worst in it", () => {
     const nodes = Array.from({ length: 160 }, (_, n) =>
         node(n, { namespace: "one", health: { state: n === 7 ? "failing" : "healthy", findings: [] } }),

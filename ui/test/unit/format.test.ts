@@ -10,7 +10,7 @@ test("durations have three digits and the unit that fits", () => {
 });
 
 test("rates below one a second are told by the minute or hour, not as zero", () => {
-    assert.deepEqual([0, 0.001, 0.05, 0.32, 117, 2400, 24_000].map(rate), ["0/s", "4/h", "3.0/min", "0.3/s", "117/s", "2400/s", "24.0k/s"]);
+    assert.deepEqual([0, 0.001, 0.05, 0.32, 117, 2400, 24_000].map(rate), ["0/s", "4/h", "3.0/min", "0.32/s", "117/s", "2400/s", "24.0k/s"]);
 });
 
 test("what is not nothing never reads as nothing", () => {

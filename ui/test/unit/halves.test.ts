@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Exchange, Request } from "../../src/api/types";
-import { lasted, parts, wholes } from "../../src/request/halves";
+import { lasted, parts, verdict, wholes } from "../../src/request/halves";
 
 function request(side: "client" | "server", over: Partial<Exchange> = {}): Request {
     const exchange: Exchange = {
@@ -60,6 +60,26 @@ test("where the time went adds up to what the client waited", () => {
         parts(whole).reduce((sum, { ns }) => sum + ns, 0),
         lasted(whole),
     );
+});
+
+test("an answer of 4xx failed for the client, and is never shown as if it went well", () => {
+    const refused = { operation: "POST /checkout", status: 402 };
+    const client = request("client", { ...refused, error: true, attributes: { "error.type": "402" } });
+    const server = request("server", refused);
+    const states = [[client], [server], [client, server], [request("server")], [request("server", { status: 503, error: true })]].map((records) => {
+        const [whole] = wholes(records);
+        return whole && verdict(whole);
+    });
+    assert.deepEqual(states, [
+        { words: "402", state: "failing" },
+        { words: "402", state: "degraded" },
+        { words: "402", state: "failing" },
+        { words: "200", state: "healthy" },
+        { words: "503", state: "failing" },
+    ]);
+    // A code of another protocol that looks like one.
+    const [other] = wholes([request("server", { protocol: "mysql", status: 412 })]);
+    assert.equal(other && verdict(other).state, "healthy");
 });
 
 test("clocks that disagree make no negative time", () => {

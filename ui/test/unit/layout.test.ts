@@ -93,6 +93,59 @@ test("nobody moves when the map is asked again, and who is new gets a free place
     assert.ok(fresh && [...before.spots.values()].every((spot) => spot.x !== fresh.x || Math.abs(spot.y - fresh.y) >= CARD.height));
 });
 
+test("who has gone keeps the place for a while, and then no room is kept: the map does not grow for ever", () => {
+    const edges = [edge(1, 2), edge(1, 3)];
+    let known = layout(
+        drawn(
+            [1, 2, 3].map((n) => node(n)),
+            edges,
+        ),
+    );
+    const first = known;
+    const without = drawn(
+        [1, 2].map((n) => node(n)),
+        [edge(1, 2)],
+    );
+    for (let n = 0; n < 10; n++) known = layout(without, known);
+    assert.deepEqual(
+        layout(
+            drawn(
+                [1, 2, 3].map((n) => node(n)),
+                edges,
+            ),
+            known,
+        ).spots.get(id(3)),
+        first.spots.get(id(3)),
+    );
+    assert.ok(known.height < first.height, "what is fitted is what is shown");
+    // A host on which each minute somebody new comes and goes.
+    for (let n = 4; n < 300; n++)
+        known = layout(
+            drawn(
+                [1, 2, n].map((n) => node(n)),
+                [edge(1, 2), edge(1, n)],
+            ),
+            known,
+        );
+    assert.ok(known.spots.size < 40, `${known.spots.size} places`);
+    assert.equal(known.turn, first.turn);
+    const lowest = Math.max(...[...known.spots.values()].map(({ y }) => y));
+    assert.ok(lowest < 40 * 52, `${lowest}`);
+    assert.deepEqual(known.spots.get(id(1)), first.spots.get(id(1)));
+});
+
+test("if most are new it is another map, which is said", () => {
+    const before = layout(drawn([node(1)], []));
+    const other = layout(
+        drawn(
+            [1, 2, 3, 4].map((n) => node(n)),
+            [edge(1, 2)],
+        ),
+        before,
+    );
+    assert.equal(other.turn, before.turn + 1);
+});
+
 test("the same map gives the same places", () => {
     const nodes = Array.from({ length: 40 }, (_, n) => node(n));
     const edges = Array.from({ length: 80 }, (_, n) => edge(n % 20, 20 + ((n * 3) % 20)));

@@ -14,7 +14,7 @@ const document = JSON.parse(readFileSync("../docs/openapi.json", "utf8")) as { c
 const { schemas } = document.components;
 
 /** Names that mean something else in TypeScript. */
-const NAMES: Record<string, string> = { Topology: "Map" };
+const NAMES: Record<string, string> = { Topology: "Map", Ledger: "OfLedger" };
 
 function fields(schema: Schema): string[] {
     if (schema.$ref) return fields(schemas[schema.$ref.split("/").at(-1) as string] ?? {});
@@ -37,7 +37,7 @@ const ours = interfaces();
 const SAME = [
     ["Meta", "Missing", "Folded", "Quantiles", "Signals", "BySide", "Books", "BooksBySide", "Map", "Node", "Health", "Finding", "Edge"],
     ["Series", "Line", "ExchangePoints", "BookPoints", "Top", "Service", "Operation", "Heatmap", "Requests", "Request"],
-    ["Entity", "Process", "Entities", "Named", "Dns", "Code", "Question"],
+    ["Entity", "Process", "Entities", "Named", "Dns", "Code", "Question", "AgentHealth", "Hook", "Counter", "OfLedger"],
 ].flat();
 
 for (const name of SAME) {

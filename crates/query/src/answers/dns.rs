@@ -21,7 +21,8 @@ type Codes = HashMap<(Side, String), u64>;
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_dns(&self, ask: &ask::Dns) -> Result<Answer<Dns>, Error> {
         let (coverage, plan) = self.plan(ask.range, None)?;
-        let filter = Filter { protocol: Some(Protocol::Dns), ..ask.of.filter() };
+        let within = self.members(&ask.of)?;
+        let filter = Filter { protocol: Some(Protocol::Dns), ..ask.of.filter(&within) };
         let by = [Dimension::Side, Dimension::Operation];
         let mut all: [Sums; 3] = Default::default();
         let mut questions: HashMap<Arc<str>, [Sums; 3]> = HashMap::new();
@@ -53,10 +54,11 @@ impl<E: Engine> Answers<E> {
         questions.truncate(ask.limit);
         let graph = self.graph(&coverage, &plan, filter, With::BooksOfExchanges)?;
         let mut resolvers = graph.edges(plan.seconds, &self.limits);
+        let resolvers_total = resolvers.len();
         resolvers.truncate(MOST_RESOLVERS);
         let signals = BySide::of(&all, plan.seconds);
         let codes = preferred(&signals, &codes_of_all);
-        self.finish(plan, Dns { signals, codes, total, questions, resolvers })
+        self.finish(plan, Dns { signals, codes, total, questions, resolvers_total, resolvers })
     }
 }
 

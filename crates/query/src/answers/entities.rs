@@ -19,7 +19,7 @@ impl<E: Engine> Answers<E> {
         let to_ms = kept.tiers.iter().map(|stretch| stretch.range.to_ms).max().unwrap_or(0);
         let (_, plan) = self.plan(Range { from_ms, to_ms: to_ms.max(from_ms + 1) }, None)?;
         let text = (!ask.text.is_empty()).then_some(&*ask.text);
-        let mut found = self.timed(self.engine.entities(&EntityScan { ids: &[], text, limit: MOST }))?;
+        let mut found = self.timed(self.engine.entities(&EntityScan { text, limit: MOST, ..EntityScan::default() }))?;
         found.sort_by(|a, b| {
             (b.seen.to_ms.cmp(&a.seen.to_ms))
                 .then_with(|| (&a.namespace, &a.name, a.id).cmp(&(&b.namespace, &b.name, b.id)))

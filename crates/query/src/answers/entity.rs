@@ -2,6 +2,7 @@
 
 use crate::answers::Answers;
 use crate::answers::graph::{With, merge};
+use crate::answers::names;
 use crate::ask;
 use crate::books::Books;
 use crate::engine::{Engine, EntityScan, Filter};
@@ -19,7 +20,7 @@ const MOST_PROCESSES: usize = 100;
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_entity(&self, ask: &ask::Entity) -> Result<Answer<Entity>, Error> {
         let ids = [ask.id];
-        let found = self.timed(self.engine.entities(&EntityScan { ids: &ids, text: None, limit: 1 }))?;
+        let found = self.timed(self.engine.entities(&EntityScan { ids: &ids, limit: 1, ..EntityScan::default() }))?;
         let Some(record) = found.into_iter().next() else {
             return Err(Error::Unknown(format!("nobody with the id {} is kept", ask.id)));
         };
@@ -28,9 +29,13 @@ impl<E: Engine> Answers<E> {
         let graph = self.graph(&coverage, &plan, filter, With::Books)?;
         let id = ask.id.to_string();
         let edges = graph.edges(plan.seconds, &self.limits);
-        let some = |end: fn(&Edge) -> &str| -> Vec<Edge> {
-            edges.iter().filter(|edge| end(edge) == id).take(MOST_EDGES).cloned().collect()
+        let some = |end: fn(&Edge) -> &str| -> (usize, Vec<Edge>) {
+            let mut all = edges.iter().filter(|edge| end(edge) == id);
+            let shown: Vec<Edge> = all.by_ref().take(MOST_EDGES).cloned().collect();
+            (shown.len() + all.count(), shown)
         };
+        let (callers_total, callers) = some(|edge| &edge.server);
+        let (dependencies_total, dependencies) = some(|edge| &edge.client);
         let (mut answering, mut asking) = (None, None);
         for (ends, pair) in &graph.books {
             if ends.server == ask.id {
@@ -43,14 +48,18 @@ impl<E: Engine> Answers<E> {
         let node = graph.nodes(plan.seconds, &self.limits).into_iter().find(|node| node.id == id);
         let mut processes = self.processes.as_ref().map_or_else(Vec::new, |processes| processes(ask.id));
         processes.sort_by_key(|process| process.pid);
+        let processes_total = processes.len();
         processes.truncate(MOST_PROCESSES);
         let entity = Entity {
             node: node.unwrap_or_else(|| silent(&record, &self.limits)),
             seen: record.seen,
-            callers: some(|edge| &edge.server),
-            dependencies: some(|edge| &edge.client),
+            callers_total,
+            callers,
+            dependencies_total,
+            dependencies,
             answering: answering.as_ref().map(Books::from),
             asking: asking.as_ref().map(Books::from),
+            processes_total,
             processes,
             before: graph.before(ask.id, plan.seconds),
         };
@@ -64,7 +73,7 @@ fn silent(record: &crate::engine::EntityRecord, limits: &finding::Limits) -> Nod
         id: record.id.to_string(),
         name: record.name.to_string(),
         namespace: record.namespace.to_string(),
-        kind: record.kind.into(),
+        kind: names::kind(record),
         protocols: Vec::new(),
         ports: Vec::new(),
         listening: Vec::new(),

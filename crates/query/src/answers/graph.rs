@@ -7,6 +7,7 @@ use crate::books::{Books, BooksBySide};
 use crate::engine::{Coverage, Dimension, EdgeGroup, EdgeScan, Engine, Filter, Sums};
 use crate::error::Error;
 use crate::finding::{self, Evidence};
+use crate::range::Range;
 use crate::signals::{BySide, SideName};
 use crate::tell::{Edge, Node, NodeKind};
 use hashbrown::{HashMap, HashSet};
@@ -114,9 +115,10 @@ impl<E: Engine> Answers<E> {
         plan: &Plan,
         filter: Filter<'_>,
         by: &[Dimension],
+        range: Range,
         steps: bool,
     ) -> Result<Vec<EdgeGroup>, Error> {
-        let (tier, range, deadline) = (plan.tier, plan.range, plan.deadline);
+        let (tier, deadline) = (plan.tier, plan.deadline);
         let step_ms = steps.then_some(plan.step_ms);
         self.timed(self.engine.edges(&EdgeScan { tier, range, step_ms, filter, by, limit: MOST_GROUPS, deadline }))
     }
@@ -139,7 +141,7 @@ impl<E: Engine> Answers<E> {
             talks.entry(place).or_default()[side as usize].add(&group.sums);
         }
         let mut graph = Graph::default();
-        for group in self.books(plan, filter, SIDES[1], false)? {
+        for group in self.books(plan, filter, SIDES[1], plan.range, false)? {
             let (Some(client), Some(server), Some(port)) = (group.client, group.server, group.port) else { continue };
             graph.books.entry(Ends { client, server, port }).or_default().add(&group);
         }
@@ -170,6 +172,7 @@ impl<E: Engine> Answers<E> {
             let wanted = filter.server.or(filter.entity);
             for listener in self.timed(self.engine.listeners(plan.tier, plan.range))? {
                 let matches = wanted.is_none_or(|wanted| wanted == listener.service)
+                    && filter.lists_ends(listener.service, listener.service)
                     && filter.port.is_none_or(|port| port == listener.port)
                     && filter.transport.is_none_or(|transport| transport == listener.transport);
                 if matches && listener.port != 0 {

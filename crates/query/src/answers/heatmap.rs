@@ -12,7 +12,8 @@ use steth_window::{Side, Sketch, bucket};
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_heatmap(&self, ask: &ask::Heatmap) -> Result<Answer<Heatmap>, Error> {
         let (_, plan) = self.plan(ask.range, Some(ask.columns))?;
-        let groups = self.exchanges(&plan, plan.range, ask.of.filter(), &[Dimension::Side], How::BY_STEP)?;
+        let within = self.members(&ask.of)?;
+        let groups = self.exchanges(&plan, plan.range, ask.of.filter(&within), &[Dimension::Side], How::BY_STEP)?;
         let there = |side: &Side| groups.iter().any(|group| group.key.side == Some(*side) && group.sums.count > 0);
         let side = [Side::Server, Side::Client, Side::Network].into_iter().find(there);
         let times_ms = plan.times();

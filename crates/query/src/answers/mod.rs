@@ -13,7 +13,7 @@ mod series;
 mod top;
 
 use crate::ask;
-use crate::engine::{Coverage, Dimension, Engine, Filter, Group, Scan};
+use crate::engine::{Coverage, Dimension, Engine, EntityScan, Filter, Group, Scan};
 use crate::error::Error;
 use crate::finding;
 use crate::meta::Answer;
@@ -27,6 +27,8 @@ use steth_window::EntityId;
 
 /// Most groups of one scan. With their sketches that is some 30 MiB at worst, which is what bounds an answer's memory.
 const MOST_GROUPS: usize = 50_000;
+/// Most of one namespace.
+const MOST_WITHIN: usize = 20_000;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -128,6 +130,19 @@ impl<E: Engine> Answers<E> {
         result.map_err(|error| if let Error::TooLong { .. } = error { Error::TooLong { ms } } else { error })
     }
 
+    /// Those of the namespace that is asked for.
+    fn members(&self, of: &ask::Of) -> Result<Within, Error> {
+        let Some(namespace) = of.namespace.as_deref() else { return Ok(Within(None)) };
+        let scan = EntityScan { namespace: Some(namespace), limit: MOST_WITHIN + 1, ..EntityScan::default() };
+        let mut ids: Vec<EntityId> =
+            self.timed(self.engine.entities(&scan))?.into_iter().map(|record| record.id).collect();
+        if ids.len() > MOST_WITHIN {
+            return Err(Error::TooMany { limit: MOST_WITHIN });
+        }
+        ids.sort_unstable();
+        Ok(Within(Some(ids)))
+    }
+
     /// The groups of exchanges of a plan.
     fn exchanges(
         &self,
@@ -169,13 +184,26 @@ impl How {
     const BY_STEP: How = How { steps: true, sketches: true };
 }
 
+/// Those of the namespace that is asked for, ascending; `None` if none is.
+#[derive(Debug)]
+struct Within(Option<Vec<EntityId>>);
+
+impl Within {
+    fn has(&self, id: &str) -> bool {
+        let is_one = |ids: &Vec<EntityId>| EntityId::from_hex(id).is_some_and(|id| ids.binary_search(&id).is_ok());
+        self.0.as_ref().is_none_or(is_one)
+    }
+}
+
 impl ask::Of {
     /// The same for an engine.
-    fn filter(&self) -> Filter<'_> {
+    fn filter<'a>(&'a self, within: &'a Within) -> Filter<'a> {
         Filter {
             entity: self.entity,
             client: self.client,
             server: self.server,
+            among: within.0.as_deref(),
+            servers: None,
             port: self.port,
             side: self.side.map(Into::into),
             protocol: self.protocol,

@@ -5,6 +5,7 @@ use crate::engine::{Engine, EntityRecord, EntityScan};
 use crate::error::Error;
 use crate::tell::{Named, NodeKind};
 use hashbrown::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use steth_window::{EntityId, Kind};
 
 /// The names behind ids.
@@ -30,18 +31,25 @@ impl Names {
     }
 
     pub(super) fn kind(&self, id: EntityId) -> NodeKind {
-        self.0.get(&id).map_or(NodeKind::Other, |record| record.kind.into())
+        self.0.get(&id).map_or(NodeKind::Other, kind)
     }
 }
 
-impl From<Kind> for NodeKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Service => NodeKind::Service,
-            Kind::External => NodeKind::External,
-            Kind::Other => NodeKind::Other,
-        }
+/// What somebody is by the name. An address of loopback is this host's: nobody is known there, since nobody listens, or he is not watched.
+pub(super) fn kind(record: &EntityRecord) -> NodeKind {
+    match record.kind {
+        Kind::Service => NodeKind::Service,
+        Kind::External if is_loopback(&record.name) => NodeKind::Other,
+        Kind::External => NodeKind::External,
+        Kind::Other => NodeKind::Other,
     }
+}
+
+/// `127.0.0.1`, `127.0.0.1:80`, `::1`, `[::1]:80`.
+fn is_loopback(name: &str) -> bool {
+    let address = name.parse::<SocketAddr>().map(|end| end.ip()).or_else(|_| name.parse::<IpAddr>());
+    // The agent writes the port of an IPv6 address behind it as it stands.
+    address.map_or(name.starts_with("::1:"), |address| address.to_canonical().is_loopback())
 }
 
 impl From<&EntityRecord> for Named {
@@ -50,7 +58,7 @@ impl From<&EntityRecord> for Named {
             id: record.id.to_string(),
             name: record.name.to_string(),
             namespace: record.namespace.to_string(),
-            kind: record.kind.into(),
+            kind: kind(record),
             seen: record.seen,
         }
     }
@@ -64,8 +72,23 @@ impl<E: Engine> Answers<E> {
             return Ok(Names::default());
         }
         let ids: Vec<EntityId> = ids.into_iter().collect();
-        let scan = EntityScan { ids: &ids, text: None, limit: ids.len() };
+        let scan = EntityScan { ids: &ids, limit: ids.len(), ..EntityScan::default() };
         let records = self.timed(self.engine.entities(&scan))?;
         Ok(Names(records.into_iter().map(|record| (record.id, record)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_loopback_is_not_outside() {
+        for name in ["127.0.0.1", "127.77.0.19:13257", "::1", "[::1]:80", "::1:80", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(name), "{name}");
+        }
+        for name in ["10.0.0.1:80", "2001:db8::1", "127.example.com", "localhost:80", "1270.0.0.1", "", "::10"] {
+            assert!(!is_loopback(name), "{name}");
+        }
     }
 }

@@ -46,6 +46,7 @@ pub(super) struct Plan {
     pub(super) seconds: f64,
     pub(super) deadline: Instant,
     newest_ms: Option<u64>,
+    started_ms: Option<u64>,
     missing: Vec<Missing>,
 }
 
@@ -75,7 +76,9 @@ impl Plan {
         let missing = missing(coverage, stretch.as_ref(), range);
         let seconds = (range.length_ms() - union(&missing)) as f64 / 1e3;
         let seconds = if seconds > 0.0 { seconds } else { (range.length_ms() as f64 / 1e3).max(1.0) };
-        Ok(Self { tier, range, step_ms, seconds, deadline, newest_ms, missing })
+        let finest = coverage.tiers.iter().min_by_key(|stretch| stretch.tier);
+        let started_ms = finest.filter(|_| coverage.began).map(|stretch| stretch.range.from_ms);
+        Ok(Self { tier, range, step_ms, seconds, deadline, newest_ms, started_ms, missing })
     }
 
     /// The beginnings of its steps.
@@ -87,6 +90,18 @@ impl Plan {
     /// Which of its steps one is.
     pub(super) fn place(&self, at_ms: Option<u64>) -> Option<usize> {
         usize::try_from(at_ms?.checked_sub(self.range.from_ms)? / self.step_ms).ok()
+    }
+
+    /// The range in parts of whole steps, so short that a part has no more groups than a scan may have, if the whole of it without
+    /// steps has so many. Each part is read once, so many are hardly more work than one.
+    pub(super) fn parts(&self, groups: usize, most: usize) -> impl Iterator<Item = Range> + use<> {
+        let steps = (most / groups.max(1)).max(1) as u64;
+        let (Range { from_ms, to_ms }, length) = (self.range, steps.saturating_mul(self.step_ms.max(1)));
+        let count = to_ms.saturating_sub(from_ms).div_ceil(length);
+        (0..count).map(move |part| {
+            let from_ms = from_ms + part * length;
+            Range { from_ms, to_ms: from_ms.saturating_add(length).min(to_ms) }
+        })
     }
 
     /// The range before this one, as long, if all of it was kept in the same tier.
@@ -102,8 +117,8 @@ impl Plan {
         let complete = self.missing.is_empty();
         let mut missing = self.missing;
         missing.truncate(MOST_MISSING);
-        let Self { tier, range, step_ms, newest_ms, .. } = self;
-        Ok(Answer { meta: Meta { range, tier, step_ms, newest_ms, complete, missing, folded }, data })
+        let Self { tier, range, step_ms, newest_ms, started_ms, .. } = self;
+        Ok(Answer { meta: Meta { range, tier, step_ms, newest_ms, complete, missing, started_ms, folded }, data })
     }
 }
 
@@ -156,7 +171,8 @@ fn missing(coverage: &Coverage, stretch: Option<&Stretch>, range: Range) -> Vec<
     let mut add = |part: Range, why: &str| {
         all.extend(part.and(range).map(|range| Missing { range, why: why.to_owned() }));
     };
-    add(Range { from_ms: 0, to_ms: kept.from_ms }, "it is older than what is kept");
+    let older = if coverage.began { "the agent had not started" } else { "it is older than what is kept" };
+    add(Range { from_ms: 0, to_ms: kept.from_ms }, older);
     add(Range { from_ms: kept.to_ms, to_ms: u64::MAX }, "nothing newer is kept");
     coverage.missing.iter().for_each(|missing| add(missing.range, &missing.why));
     all.sort_by_key(|missing| (missing.range.from_ms, missing.range.to_ms));
@@ -183,7 +199,7 @@ mod tests {
     fn plan(tiers: &[(Tier, u64, u64)], from_ms: u64, to_ms: u64, points: Option<usize>) -> Plan {
         let stretch =
             |(tier, from_ms, to_ms): &_| Stretch { tier: *tier, range: Range { from_ms: *from_ms, to_ms: *to_ms } };
-        let coverage = Coverage { tiers: tiers.iter().map(stretch).collect(), missing: vec![] };
+        let coverage = Coverage { tiers: tiers.iter().map(stretch).collect(), ..Coverage::default() };
         Plan::new(&coverage, Range { from_ms, to_ms }, points, NOW, Instant::now()).expect("a plan")
     }
 
@@ -242,6 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn before_the_agent_started_nothing_was_lost() {
+        let of = |began| {
+            let range = Range { from_ms: NOW - 4 * MINUTE, to_ms: NOW };
+            let coverage =
+                Coverage { tiers: vec![Stretch { tier: Tier::Seconds10, range }], began, ..Coverage::default() };
+            let asked = Range { from_ms: NOW - 30 * MINUTE, to_ms: NOW };
+            let plan = Plan::new(&coverage, asked, None, NOW, Instant::now()).expect("a plan");
+            (plan.started_ms, plan.missing[0].why.clone())
+        };
+        assert_eq!(of(true), (Some(NOW - 4 * MINUTE), "the agent had not started".to_owned()));
+        assert_eq!(of(false), (None, "it is older than what is kept".to_owned()));
+    }
+
+    #[test]
     fn a_coarse_step_that_has_only_begun_does_not_take_the_place_of_finer_ones() {
         let begun = NOW - NOW % (10 * MINUTE) + 5 * MINUTE;
         let young = [
@@ -252,6 +282,21 @@ mod tests {
         for points in [None, Some(30)] {
             let plan = plan(&young, begun - 4 * MINUTE, begun + MINUTE, points);
             assert_eq!((plan.tier, plan.step_ms), (Tier::Seconds10, 10_000), "{points:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_read_in_parts_that_have_no_more_groups_than_they_may() {
+        let plan = plan(&ALL, NOW - HOUR, NOW, Some(60));
+        let parts = |groups| plan.parts(groups, 50_000).collect::<Vec<_>>();
+        assert_eq!((parts(0), parts(800)), (vec![plan.range], vec![plan.range]));
+        for groups in [900, 20_000, 50_000, 1_000_000] {
+            let parts = parts(groups);
+            let steps = |range: &Range| range.length_ms().div_ceil(plan.step_ms) as usize;
+            assert!(parts.iter().all(|part| steps(part) * groups <= 50_000 || steps(part) == 1), "{groups}: {parts:?}");
+            assert!(parts.iter().all(|part| (part.from_ms - plan.range.from_ms) % plan.step_ms == 0));
+            assert!(parts.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "{parts:?}");
+            assert_eq!(parts.iter().map(|part| part.length_ms()).sum::<u64>(), plan.range.length_ms());
         }
     }
 

@@ -1,12 +1,13 @@
 //! Requests that were kept one by one.
 
-use crate::answers::{Answers, now_ms};
+use crate::answers::{Answers, Within, now_ms};
 use crate::ask;
 use crate::engine::{Engine, Kept, SampleScan};
 use crate::error::Error;
 use crate::meta::Answer;
 use crate::range::Range;
 use crate::tell::{Request, Requests};
+use crate::text::Text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,13 +17,17 @@ impl<E: Engine> Answers<E> {
         let (_, plan) = self.plan(ask.range, None)?;
         let now = now_ms();
         let range = Range { to_ms: ask.range.to_ms.min(now.saturating_add(1)), ..ask.range };
+        let text = ask.text.as_deref().map(Text::new);
         let samples = self.timed(self.engine.samples(&SampleScan {
             range,
-            filter: ask.of.filter(),
+            filter: ask.of.filter(&Within(None)),
             service: ask.service.as_deref(),
+            namespace: ask.of.namespace.as_deref(),
+            text: text.as_ref(),
             why: ask.why.as_deref(),
             least_ns: ask.least_ns,
             below_ns: ask.below_ns,
+            order: ask.sort,
             limit: ask.limit,
             deadline: plan.deadline,
         }))?;

@@ -3,9 +3,9 @@
 use crate::answers::graph::both_ways;
 use crate::answers::names::Names;
 use crate::answers::plan::Plan;
-use crate::answers::{Answers, How};
+use crate::answers::{Answers, How, MOST_GROUPS};
 use crate::ask::{self, SeriesBy, What};
-use crate::engine::{Dimension, EdgeGroup, Engine, Key, Sums};
+use crate::engine::{Dimension, EdgeGroup, Engine, Filter, Key, Sums};
 use crate::error::Error;
 use crate::meta::Answer;
 use crate::signals::SideName;
@@ -26,21 +26,26 @@ enum Of {
     Rest,
 }
 
-/// The steps of one series, each side by itself.
-type Steps<T> = HashMap<Of, [Option<Vec<T>>; 3]>;
-
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_series(&self, ask: &ask::Series) -> Result<Answer<Series>, Error> {
         let (_, plan) = self.plan(ask.range, Some(ask.points))?;
         let times_ms = plan.times();
+        let within = self.members(&ask.of)?;
+        let filter = ask.of.filter(&within);
         let (total, series) = match ask.what {
-            What::Exchanges => self.exchange_lines(ask, &plan, times_ms.len())?,
-            What::Books => self.book_lines(ask, &plan, times_ms.len())?,
+            What::Exchanges => self.exchange_lines(ask, filter, &plan, times_ms.len())?,
+            What::Books => self.book_lines(ask, filter, &plan, times_ms.len())?,
         };
         self.finish(plan, Series { times_ms, total, series })
     }
 
-    fn exchange_lines(&self, ask: &ask::Series, plan: &Plan, steps: usize) -> Result<(usize, Vec<Line>), Error> {
+    fn exchange_lines(
+        &self,
+        ask: &ask::Series,
+        filter: Filter<'_>,
+        plan: &Plan,
+        steps: usize,
+    ) -> Result<(usize, Vec<Line>), Error> {
         let dimension = match ask.by {
             SeriesBy::Nothing => None,
             SeriesBy::Client => Some(Dimension::Client),
@@ -51,22 +56,35 @@ impl<E: Engine> Answers<E> {
             SeriesBy::ErrorType => Some(Dimension::ErrorType),
         };
         let by: Vec<Dimension> = [Dimension::Side].into_iter().chain(dimension).collect();
-        let mut all: Steps<Sums> = HashMap::new();
-        for group in self.exchanges(plan, plan.range, ask.of.filter(), &by, How::BY_STEP)? {
-            let (Some(side), Some(at)) = (group.key.side, plan.place(group.key.at_ms)) else { continue };
-            let line = all.entry(of(ask.by, &group.key)).or_default()[side as usize]
-                .get_or_insert_with(|| vec![Sums::default(); steps]);
-            if let Some(sums) = line.get_mut(at) {
-                sums.add(&group.sums);
+        // First who is busy, without distributions; then the steps of these.
+        let mut weights = Weights::new();
+        let mut groups = 0;
+        for group in self.exchanges(plan, plan.range, filter, &by, How::COUNTS)? {
+            let Some(side) = group.key.side else { continue };
+            *weights.entry(of(ask.by, &group.key)).or_default()[side as usize].get_or_insert_default() +=
+                group.sums.count;
+            groups += 1;
+        }
+        let total = weights.len();
+        let mut lines = Lines::busiest(weights, ask.limit, steps)?;
+        for part in plan.parts(groups, MOST_GROUPS) {
+            for group in self.exchanges(plan, part, filter, &by, How::BY_STEP)? {
+                let (Some(side), Some(at)) = (group.key.side, plan.place(group.key.at_ms)) else { continue };
+                if let Some(sums) = lines.step(of(ask.by, &group.key), side, at) {
+                    Sums::add(sums, &group.sums);
+                }
             }
         }
-        let total = all.len();
-        let count = |steps: &Option<Vec<Sums>>| steps.iter().flatten().map(|sums| sums.count).sum();
-        let lines = busiest(all, ask.limit, count, Sums::add);
         self.lines(lines, total, |line, side, steps: &[Sums]| line.exchanges = Some(exchange_points(side, steps)))
     }
 
-    fn book_lines(&self, ask: &ask::Series, plan: &Plan, steps: usize) -> Result<(usize, Vec<Line>), Error> {
+    fn book_lines(
+        &self,
+        ask: &ask::Series,
+        filter: Filter<'_>,
+        plan: &Plan,
+        steps: usize,
+    ) -> Result<(usize, Vec<Line>), Error> {
         let dimension = match ask.by {
             SeriesBy::Nothing => None,
             SeriesBy::Client => Some(Dimension::Client),
@@ -79,30 +97,36 @@ impl<E: Engine> Answers<E> {
             return Err(Error::Question("books know neither protocol nor operation, status or failure".to_owned()));
         }
         let by: Vec<Dimension> = [Dimension::Side].into_iter().chain(dimension).collect();
-        let mut all: Steps<EdgeTotals> = HashMap::new();
-        for group in self.books(plan, ask.of.filter(), &by, true)? {
-            let EdgeGroup { client, server, side: Some(side), totals, .. } = &group else { continue };
-            let Some(at) = plan.place(group.at_ms) else { continue };
-            let of = client.or(*server).map_or(Of::All, Of::Entity);
-            let line =
-                all.entry(of).or_default()[*side as usize].get_or_insert_with(|| vec![EdgeTotals::default(); steps]);
-            if let Some(sum) = line.get_mut(at) {
-                sum.merge(totals);
+        let of = |group: &EdgeGroup| group.client.or(group.server).map_or(Of::All, Of::Entity);
+        let mut weights = Weights::new();
+        let mut groups = 0;
+        for group in self.books(plan, filter, &by, plan.range, false)? {
+            let Some(side) = group.side else { continue };
+            let bytes = both_ways(&group.totals);
+            *weights.entry(of(&group)).or_default()[side as usize].get_or_insert_default() += bytes;
+            groups += 1;
+        }
+        let total = weights.len();
+        let mut lines = Lines::busiest(weights, ask.limit, steps)?;
+        for part in plan.parts(groups, MOST_GROUPS) {
+            for group in self.books(plan, filter, &by, part, true)? {
+                let (Some(side), Some(at)) = (group.side, plan.place(group.at_ms)) else { continue };
+                if let Some(sum) = lines.step(of(&group), side, at) {
+                    EdgeTotals::merge(sum, &group.totals);
+                }
             }
         }
-        let total = all.len();
-        let bytes = |steps: &Option<Vec<EdgeTotals>>| steps.iter().flatten().map(both_ways).sum();
-        let lines = busiest(all, ask.limit, bytes, EdgeTotals::merge);
         self.lines(lines, total, |line, _, steps: &[EdgeTotals]| line.books = Some(book_points(steps)))
     }
 
     /// Names them, and writes their points down.
     fn lines<T>(
         &self,
-        lines: Vec<(Of, [Option<Vec<T>>; 3])>,
+        lines: Lines<T>,
         total: usize,
         write: impl Fn(&mut Line, Side, &[T]),
     ) -> Result<(usize, Vec<Line>), Error> {
+        let Lines { all: lines, .. } = lines;
         let ids = lines.iter().filter_map(|(of, _)| if let Of::Entity(id) = of { Some(*id) } else { None });
         let names = self.names(ids)?;
         let mut told = Vec::new();
@@ -142,33 +166,45 @@ fn named(of: &Of, names: &Names) -> (String, Option<String>) {
     }
 }
 
-/// The busiest ones; what is beyond the limit is added up.
-fn busiest<T: Clone>(
-    all: Steps<T>,
-    limit: usize,
-    weight: impl Fn(&Option<Vec<T>>) -> u64,
-    add: impl Fn(&mut T, &T),
-) -> Vec<(Of, [Option<Vec<T>>; 3])> {
-    // Each exchange may be seen at both ends: the end that has seen more decides.
-    let weight = |sides: &[Option<Vec<T>>; 3]| sides.iter().map(&weight).max().unwrap_or(0);
-    let mut lines: Vec<_> = all.into_iter().map(|(of, sides)| (weight(&sides), of, sides)).collect();
-    lines.sort_by(|(x, a, _), (y, b, _)| y.cmp(x).then_with(|| a.cmp(b)));
-    let rest = lines.split_off(lines.len().min(limit));
-    let mut lines: Vec<_> = lines.into_iter().map(|(_, of, sides)| (of, sides)).collect();
-    let mut sum: [Option<Vec<T>>; 3] = Default::default();
-    for (_, _, sides) in rest {
-        for (sum, steps) in sum.iter_mut().zip(sides) {
-            match (&mut *sum, steps) {
-                (Some(sum), Some(steps)) => sum.iter_mut().zip(&steps).for_each(|(sum, step)| add(sum, step)),
-                (sum @ None, steps) => *sum = steps,
-                (Some(_), None) => {}
-            }
+/// How much of each there is, each side by itself.
+type Weights = HashMap<Of, [Option<u64>; 3]>;
+
+/// The busiest series, and one of all the others.
+struct Lines<T> {
+    all: Vec<(Of, [Option<Vec<T>>; 3])>,
+    places: HashMap<Of, usize>,
+    steps: usize,
+}
+
+impl<T: Clone + Default> Lines<T> {
+    /// Without anything in them yet.
+    fn busiest(weights: Weights, limit: usize, steps: usize) -> Result<Self, Error> {
+        // Each exchange may be seen at both ends: the end that has seen more decides.
+        let weight = |sides: &[Option<u64>; 3]| sides.iter().copied().flatten().max().unwrap_or(0);
+        let mut lines: Vec<_> = weights.into_iter().map(|(of, sides)| (weight(&sides), of, sides)).collect();
+        lines.sort_by(|(x, a, _), (y, b, _)| y.cmp(x).then_with(|| a.cmp(b)));
+        let rest = lines.split_off(lines.len().min(limit));
+        let sides = |sides: &[Option<u64>; 3]| sides.iter().flatten().count();
+        let points = (lines.iter().map(|(_, _, of)| sides(of)).sum::<usize>() + 3).saturating_mul(steps);
+        if points > MOST_GROUPS {
+            let (all, series) = (MOST_GROUPS, lines.len());
+            let text = format!(
+                "{series} series of {steps} points are more than {all}; ask for fewer of either (limit, points)"
+            );
+            return Err(Error::Question(text));
         }
+        let of = lines.into_iter().map(|(_, of, _)| of).chain((!rest.is_empty()).then_some(Of::Rest));
+        let all: Vec<_> = of.map(|of| (of, [const { None }; 3])).collect();
+        let places = all.iter().enumerate().map(|(place, (of, _))| (of.clone(), place)).collect();
+        Ok(Self { all, places, steps })
     }
-    if sum.iter().any(Option::is_some) {
-        lines.push((Of::Rest, sum));
+
+    /// A step of the series that somebody is in.
+    fn step(&mut self, of: Of, side: Side, at: usize) -> Option<&mut T> {
+        let place = self.places.get(&of).or_else(|| self.places.get(&Of::Rest))?;
+        let (_, sides) = self.all.get_mut(*place)?;
+        sides[side as usize].get_or_insert_with(|| vec![T::default(); self.steps]).get_mut(at)
     }
-    lines
 }
 
 fn exchange_points(side: Side, steps: &[Sums]) -> ExchangePoints {

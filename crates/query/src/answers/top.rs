@@ -2,9 +2,9 @@
 
 use crate::answers::graph::{Ends, Graph, Pair, Talk, With, both_ways, busiest, merge};
 use crate::answers::plan::Plan;
-use crate::answers::{Answers, How};
+use crate::answers::{Answers, How, MOST_GROUPS, Within};
 use crate::ask::{self, Sort, TopBy};
-use crate::engine::{Dimension, Engine, Key, Sums};
+use crate::engine::{Dimension, Engine, Filter, Key, Sums};
 use crate::error::Error;
 use crate::meta::Answer;
 use crate::signals::{BySide, Quantiles, Signals};
@@ -22,30 +22,34 @@ impl<E: Engine> Answers<E> {
             let text = "connections have neither protocol nor operation, status or failure";
             return Err(Error::Question(text.to_owned()));
         }
+        let within = self.members(&ask.of)?;
+        let filter = ask.of.filter(&within);
         let top = match ask.by {
             TopBy::Services | TopBy::Edges => {
                 let with = if ask.of.only_exchanges() { With::BooksOfExchanges } else { With::Books };
-                let graph = self.graph(&coverage, &plan, ask.of.filter(), with)?;
+                let graph = self.graph(&coverage, &plan, filter, with)?;
                 if ask.by == TopBy::Services {
-                    self.services(ask, &plan, &graph)?
+                    self.services(ask, &plan, &graph, &within)?
                 } else {
-                    self.edges(ask, &plan, &graph)?
+                    self.edges(ask, &plan, &graph, filter)?
                 }
             }
-            TopBy::Operations => self.operations(ask, &plan)?,
-            TopBy::Connections => self.connections(ask, &plan)?,
+            TopBy::Operations => self.operations(ask, &plan, filter)?,
+            TopBy::Connections => self.connections(ask, &plan, filter)?,
         };
         self.finish(plan, top)
     }
 
-    fn services(&self, ask: &ask::Top, plan: &Plan, graph: &Graph) -> Result<Top, Error> {
+    fn services(&self, ask: &ask::Top, plan: &Plan, graph: &Graph, within: &Within) -> Result<Top, Error> {
         let mut bytes: HashMap<String, [Option<EdgeTotals>; 2]> = HashMap::new();
         for (ends, pair) in &graph.books {
             let [client, server] = bytes.entry(ends.server.to_string()).or_default();
             merge(client, pair.client.as_ref());
             merge(server, pair.server.as_ref());
         }
+        // Of those at the other end not all edges were read.
         let all: Vec<(Service, Option<EdgeTotals>)> = (graph.nodes(plan.seconds, &self.limits).into_iter())
+            .filter(|node| within.has(&node.id))
             .filter_map(|node| {
                 let books = bytes.remove(&node.id);
                 // A server that is watched has the books of all its clients.
@@ -70,7 +74,10 @@ impl<E: Engine> Answers<E> {
             sorted(ask, all, weight, name).into_iter().map(|(service, _)| service).collect();
         if ask.curve > 0 {
             let of = |key: &Key| key.server.map(|server| server.to_string());
-            let curves = self.curves(ask, plan, &[Dimension::Server], of)?;
+            let servers = ids(services.iter().map(|service| &*service.node.id));
+            let filter = Filter { servers: Some(&servers), ..ask.of.filter(within) };
+            let shown = services.iter().map(|service| service.node.id.clone());
+            let curves = self.curves(plan, filter, 3 * servers.len(), &[Dimension::Server], of, shown)?;
             for service in &mut services {
                 service.curve = curve(curves.get(&service.node.id), &service.node.answers, plan);
             }
@@ -78,7 +85,7 @@ impl<E: Engine> Answers<E> {
         Ok(Top { total, services, ..Top::default() })
     }
 
-    fn edges(&self, ask: &ask::Top, plan: &Plan, graph: &Graph) -> Result<Top, Error> {
+    fn edges(&self, ask: &ask::Top, plan: &Plan, graph: &Graph, filter: Filter<'_>) -> Result<Top, Error> {
         let mut edges = graph.edges(plan.seconds, &self.limits);
         edges.retain(|edge| has(ask, &[&edge.client_name, &edge.server_name]));
         let total = edges.len();
@@ -89,30 +96,35 @@ impl<E: Engine> Answers<E> {
                 let protocol = key.protocol.map(|protocol| protocol.name().to_owned());
                 Some((key.client?.to_string(), key.server?.to_string(), key.port?, protocol))
             };
-            let curves = self.curves(ask, plan, &by, of)?;
+            let servers = ids(edges.iter().map(|edge| &*edge.server));
+            let filter = Filter { servers: Some(&servers), ..filter };
+            let read = graph.talks.iter().filter(|talk| servers.binary_search(&talk.ends.server).is_ok()).count();
+            let key = |edge: &Edge| (edge.client.clone(), edge.server.clone(), edge.port, edge.protocol.clone());
+            let curves = self.curves(plan, filter, 3 * read, &by, of, edges.iter().map(key))?;
             for edge in &mut edges {
-                let key = (edge.client.clone(), edge.server.clone(), edge.port, edge.protocol.clone());
-                edge.curve = curve(curves.get(&key), &edge.signals, plan);
+                edge.curve = curve(curves.get(&key(edge)), &edge.signals, plan);
             }
         }
         Ok(Top { total, edges, ..Top::default() })
     }
 
-    fn operations(&self, ask: &ask::Top, plan: &Plan) -> Result<Top, Error> {
+    fn operations(&self, ask: &ask::Top, plan: &Plan, filter: Filter<'_>) -> Result<Top, Error> {
         let by = [Dimension::Server, Dimension::Protocol, Dimension::Operation, Dimension::Side];
         let mut all: HashMap<OperationKey, [Sums; 3]> = HashMap::new();
-        for group in self.exchanges(plan, plan.range, ask.of.filter(), &by, How::WHOLE)? {
+        for group in self.exchanges(plan, plan.range, filter, &by, How::WHOLE)? {
             let (Some(side), Some(key)) = (group.key.side, OperationKey::of(&group.key)) else { continue };
             all.entry(key).or_default()[side as usize].add(&group.sums);
         }
         let names = self.names(all.keys().map(|key| key.server))?;
         let mut time: HashMap<(EntityId, &'static str), u64> = HashMap::new();
         let mut found = Vec::with_capacity(all.len());
+        let mut of: HashMap<EntityId, usize> = HashMap::new();
         for (key, sums) in all {
             let signals = BySide::of(&sums, plan.seconds);
             let took = signals.shown().map_or(0, |signals| signals.time_ns);
             let of_server = time.entry((key.server, key.protocol)).or_default();
             *of_server = of_server.saturating_add(took);
+            *of.entry(key.server).or_default() += 1;
             found.push((key, signals, took));
         }
         let told = |(key, signals, took): (OperationKey, BySide, u64)| {
@@ -141,7 +153,11 @@ impl<E: Engine> Answers<E> {
         };
         let mut found = sorted(ask, found, weight, name);
         if ask.curve > 0 {
-            let curves = self.curves(ask, plan, &by[..3], OperationKey::of)?;
+            let servers = ids(found.iter().map(|(_, operation)| &*operation.server));
+            let read: usize = servers.iter().filter_map(|server| of.get(server)).sum();
+            let filter = Filter { servers: Some(&servers), ..filter };
+            let shown = found.iter().map(|(key, _)| key.clone());
+            let curves = self.curves(plan, filter, 3 * read, &by[..3], OperationKey::of, shown)?;
             for (key, operation) in &mut found {
                 operation.curve = curve(curves.get(key), &operation.signals, plan);
             }
@@ -150,32 +166,21 @@ impl<E: Engine> Answers<E> {
         Ok(Top { total, operations, ..Top::default() })
     }
 
-    fn connections(&self, ask: &ask::Top, plan: &Plan) -> Result<Top, Error> {
+    fn connections(&self, ask: &ask::Top, plan: &Plan, filter: Filter<'_>) -> Result<Top, Error> {
         let by = [Dimension::Client, Dimension::Server, Dimension::Port, Dimension::Transport, Dimension::Side];
         let mut all: HashMap<(Ends, Option<Transport>), Pair> = HashMap::new();
-        let mut curves: HashMap<(Ends, Option<Transport>), [Vec<u64>; 2]> = HashMap::new();
         let place = |group: &crate::engine::EdgeGroup| {
             let ends = Ends { client: group.client?, server: group.server?, port: group.port? };
             Some((ends, group.transport))
         };
-        for group in self.books(plan, ask.of.filter(), &by, false)? {
+        for group in self.books(plan, filter, &by, plan.range, false)? {
             if let Some(place) = place(&group) {
                 all.entry(place).or_default().add(&group);
             }
         }
-        if ask.curve > 0 {
-            for group in self.books(plan, ask.of.filter(), &by, true)? {
-                let (Some(key), Some(at)) = (place(&group), plan.place(group.at_ms)) else { continue };
-                let end = usize::from(group.side == Some(Side::Server));
-                let points = &mut curves.entry(key).or_default()[end];
-                points.resize(plan.times().len(), 0);
-                if let Some(point) = points.get_mut(at) {
-                    *point += both_ways(&group.totals);
-                }
-            }
-        }
         let names = self.names(all.keys().flat_map(|(ends, _)| [ends.client, ends.server]))?;
-        let mut edges: Vec<Edge> = Vec::with_capacity(all.len());
+        let places: Vec<(Ends, Option<Transport>)> = all.keys().copied().collect();
+        let mut edges = Vec::with_capacity(all.len());
         for ((ends, transport), pair) in all {
             let mut graph = Graph::default();
             let end = usize::from(pair.client.is_none());
@@ -183,38 +188,61 @@ impl<E: Engine> Answers<E> {
             let talk = Talk { ends, protocol: None, sums: Default::default() };
             let mut edge = graph.edge(&talk, plan.seconds, &self.limits);
             (edge.client_name, edge.server_name) = (names.full(ends.client), names.full(ends.server));
-            if let Some(curves) = curves.get_mut(&(ends, transport)) {
-                edge.curve = std::mem::take(&mut curves[end]);
-            }
-            edges.push(edge);
+            edges.push((end, (ends, transport), edge));
         }
-        edges.retain(|edge| has(ask, &[&edge.client_name, &edge.server_name]));
-        edges.sort_by(busiest);
+        edges.retain(|(_, _, edge)| has(ask, &[&edge.client_name, &edge.server_name]));
+        edges.sort_by(|(_, _, a), (_, _, b)| busiest(a, b));
         let total = edges.len();
         // Connections have no exchanges: the most is that of bytes.
         let sort = if ask.sort == Sort::Rate { Sort::Bytes } else { ask.sort };
-        let edges = sorted(ask, edges, |edge| edge_weight(sort, edge), edge_name);
+        let mut edges =
+            sorted(ask, edges, |(_, _, edge)| edge_weight(sort, edge), |(_, _, edge): &(_, _, Edge)| edge_name(edge));
+        if ask.curve > 0 {
+            let servers = ids(edges.iter().map(|(_, _, edge)| &*edge.server));
+            let filter = Filter { servers: Some(&servers), ..filter };
+            let read = places.iter().filter(|(ends, _)| servers.binary_search(&ends.server).is_ok()).count();
+            let mut curves: HashMap<(Ends, Option<Transport>), [Vec<u64>; 2]> =
+                edges.iter().map(|(_, place, _)| (*place, Default::default())).collect();
+            for part in plan.parts(2 * read, MOST_GROUPS) {
+                for group in self.books(plan, filter, &by, part, true)? {
+                    let Some(curves) = place(&group).and_then(|place| curves.get_mut(&place)) else { continue };
+                    let points = &mut curves[usize::from(group.side == Some(Side::Server))];
+                    points.resize(plan.times().len(), 0);
+                    if let Some(point) = plan.place(group.at_ms).and_then(|at| points.get_mut(at)) {
+                        *point += both_ways(&group.totals);
+                    }
+                }
+            }
+            for (end, place, edge) in &mut edges {
+                edge.curve = curves.get_mut(place).map(|curves| std::mem::take(&mut curves[*end])).unwrap_or_default();
+            }
+        }
+        let edges = edges.into_iter().map(|(_, _, edge)| edge).collect();
         Ok(Top { total, edges, ..Top::default() })
     }
 
-    /// Exchanges by step of all groups, each side by itself.
+    /// Exchanges by step of those that are shown, each side by itself; a scan of the whole range has at most so many groups.
     fn curves<K: Eq + Hash>(
         &self,
-        ask: &ask::Top,
         plan: &Plan,
+        filter: Filter<'_>,
+        groups: usize,
         by: &[Dimension],
         of: impl Fn(&Key) -> Option<K>,
+        shown: impl Iterator<Item = K>,
     ) -> Result<HashMap<K, [Vec<u64>; 3]>, Error> {
         let by: Vec<Dimension> = by.iter().copied().chain([Dimension::Side]).collect();
         let steps = plan.times().len();
-        let mut all: HashMap<K, [Vec<u64>; 3]> = HashMap::new();
-        for group in self.exchanges(plan, plan.range, ask.of.filter(), &by, How::COUNTS_BY_STEP)? {
-            let (Some(side), Some(key)) = (group.key.side, of(&group.key)) else { continue };
-            let Some(at) = plan.place(group.key.at_ms) else { continue };
-            let points = &mut all.entry(key).or_default()[side as usize];
-            points.resize(steps, 0);
-            if let Some(point) = points.get_mut(at) {
-                *point += group.sums.count;
+        let mut all: HashMap<K, [Vec<u64>; 3]> = shown.map(|key| (key, Default::default())).collect();
+        for part in plan.parts(groups, MOST_GROUPS) {
+            for group in self.exchanges(plan, part, filter, &by, How::COUNTS_BY_STEP)? {
+                let (Some(side), Some(at)) = (group.key.side, plan.place(group.key.at_ms)) else { continue };
+                let Some(curves) = of(&group.key).and_then(|key| all.get_mut(&key)) else { continue };
+                let points = &mut curves[side as usize];
+                points.resize(steps, 0);
+                if let Some(point) = points.get_mut(at) {
+                    *point += group.sums.count;
+                }
             }
         }
         Ok(all)
@@ -241,6 +269,14 @@ impl OperationKey {
             namespace: key.namespace.clone()?,
         })
     }
+}
+
+/// The ids behind these, ascending, each once.
+fn ids<'a>(all: impl Iterator<Item = &'a str>) -> Vec<EntityId> {
+    let mut ids: Vec<EntityId> = all.filter_map(EntityId::from_hex).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn full(namespace: &str, name: &str) -> String {

@@ -5,6 +5,7 @@ mod query;
 
 pub use parse::{Form, Parameter, Question, parameters};
 
+use crate::engine::Order;
 use crate::range::Range;
 use crate::signals::SideName;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub struct Of {
     pub failed: Option<bool>,
     /// Of books.
     pub transport: Option<Transport>,
+    /// Somebody of this namespace is client or server; of requests, the server is.
+    pub namespace: Option<String>,
 }
 
 /// Who talks to whom.
@@ -166,7 +169,7 @@ pub struct Heatmap {
 pub struct Requests {
     /// Ended in it.
     pub range: Range,
-    /// Whose: server, side, operation, failed.
+    /// Whose: server, side, operation, failed, namespace.
     pub of: Of,
     /// The server's name, with or without its namespace.
     pub service: Option<String>,
@@ -176,6 +179,10 @@ pub struct Requests {
     pub least_ns: u64,
     /// Took less than that, nanoseconds.
     pub below_ns: u64,
+    /// Only those with this in a name, an address or the operation, whatever the case.
+    pub text: Option<String>,
+    /// Which come first.
+    pub sort: Order,
     /// Most of them, 1 to 1,000.
     pub limit: usize,
 }

@@ -2,6 +2,7 @@
 
 use crate::ask::query::Query;
 use crate::ask::{Dns, Entities, Entity, Heatmap, Map, Of, Requests, Series, SeriesBy, Sort, Top, TopBy, What};
+use crate::engine::Order;
 use crate::error::Error;
 use crate::range::Range;
 use crate::signals::SideName;
@@ -19,8 +20,19 @@ const LONGEST_TEXT: usize = 4096;
 const LONGEST_MS: f64 = 1e9;
 
 const RANGE: [&str; 3] = ["from", "to", "last"];
-const OF: [&str; 10] =
-    ["entity", "client", "server", "port", "side", "protocol", "operation", "status", "failed", "transport"];
+const OF: [&str; 11] = [
+    "entity",
+    "client",
+    "server",
+    "port",
+    "side",
+    "protocol",
+    "operation",
+    "status",
+    "failed",
+    "transport",
+    "namespace",
+];
 
 /// What a parameter may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +92,21 @@ fn described(question: &str, name: &'static str) -> Parameter {
         (_, "status") => (Form::Text, "Of exchanges, exactly."),
         (_, "failed") => (Form::Flag, "Of exchanges: failed, or did not."),
         (_, "transport") => (words(&TRANSPORTS), "Of books."),
+        ("top", "namespace") => (
+            Form::Text,
+            "Somebody of this namespace is at an end; of services, those of it, with what is asked of them.",
+        ),
+        ("requests", "namespace") => (Form::Text, "The server is of this namespace."),
         (_, "namespace") => (Form::Text, "Somebody of this namespace is at an end."),
+        ("requests", "text") => (
+            Form::Text,
+            "With this in a name or an address of an end, the operation or the protocol, whatever the case.",
+        ),
         (_, "text") => (Form::Text, "With this in a name, whatever the case."),
         (_, "what") => (words(&WHATS), "What is added up; else exchanges."),
         ("series", "by") => (words(&SERIES_BY), "One series for each of these; else one in all."),
         (_, "by") => (words(&TOP_BY), "The most of these; else services."),
+        ("requests", "sort") => (words(&ORDERS), "Which come first; else the newest."),
         (_, "sort") => (words(&SORTS), "What comes first; else the rate, of connections bytes."),
         (_, "ascending") => (Form::Flag, "The least first instead."),
         (_, "points") => (number(1, 2000), "Most points of a series; else 180."),
@@ -213,6 +235,7 @@ impl<'a> Reader<'a> {
             status: self.text("status")?,
             failed: self.flag("failed")?,
             transport: self.word("transport", &TRANSPORTS)?,
+            namespace: self.text("namespace")?,
         })
     }
 }
@@ -274,6 +297,7 @@ const SORTS: [(&str, Sort); 12] = [
     ("failed_connects", Sort::FailedConnects),
     ("name", Sort::Name),
 ];
+const ORDERS: [(&str, Order); 2] = [("newest", Order::Newest), ("duration", Order::Duration)];
 const WHYS: [(&str, &str); 3] = [("slowest", "slowest"), ("error", "error"), ("random", "random")];
 
 fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
@@ -317,6 +341,7 @@ impl Writer {
             .perhaps("status", of.status.as_ref())
             .perhaps("failed", of.failed)
             .perhaps("transport", of.transport.map(Transport::name))
+            .perhaps("namespace", of.namespace.as_ref())
     }
 
     fn done(&mut self) -> String {
@@ -429,8 +454,23 @@ impl Question for Heatmap {
 
 impl Question for Requests {
     const PATH: &'static str = "requests";
-    const PARAMETERS: &'static [&'static [&'static str]] =
-        &[&RANGE, &["server", "side", "operation", "failed", "service", "why", "min_ms", "max_ms", "limit"]];
+    const PARAMETERS: &'static [&'static [&'static str]] = &[
+        &RANGE,
+        &[
+            "server",
+            "side",
+            "operation",
+            "failed",
+            "namespace",
+            "service",
+            "why",
+            "min_ms",
+            "max_ms",
+            "text",
+            "sort",
+            "limit",
+        ],
+    ];
 
     fn parse(query: &str, now_ms: u64) -> Result<Self, Error> {
         let reader = Reader::of::<Self>(query)?;
@@ -439,6 +479,7 @@ impl Question for Requests {
             side: reader.word("side", &SIDES)?,
             operation: reader.text("operation")?,
             failed: reader.flag("failed")?,
+            namespace: reader.text("namespace")?,
             ..Of::default()
         };
         Ok(Self {
@@ -448,6 +489,8 @@ impl Question for Requests {
             why: reader.word("why", &WHYS)?.map(str::to_owned),
             least_ns: reader.ms("min_ms")?.unwrap_or(0),
             below_ns: reader.ms("max_ms")?.unwrap_or(u64::MAX),
+            text: reader.text("text")?,
+            sort: reader.word("sort", &ORDERS)?.unwrap_or_default(),
             limit: reader.number("limit", 1, 1000)?.unwrap_or(100),
         })
     }
@@ -461,6 +504,8 @@ impl Question for Requests {
             .perhaps("why", self.why.as_ref())
             .put("min_ms", ms(self.least_ns))
             .perhaps("max_ms", (self.below_ns < u64::MAX).then(|| ms(self.below_ns)))
+            .perhaps("text", self.text.as_ref())
+            .put("sort", word(&ORDERS, &self.sort))
             .put("limit", self.limit)
             .done()
     }

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use steth_server::{Handle, Retention, Server, Shared};
+use steth_server::{Handle, Retention, Server, Settings, Shared};
+use steth_store::{Feed, Options, Store};
 use steth_window::{Entities, Key, Limits, Observation, Protocol, Side, Status, Windows};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -30,13 +31,35 @@ pub struct Bench {
     pub shared: Arc<Shared>,
     pub windows: Windows,
     pub entities: Entities,
+    kept: Option<Keeping>,
+}
+
+/// A store behind it.
+struct Keeping {
+    store: Store,
+    feed: Feed,
+    windows: u64,
+    _dir: tempfile::TempDir,
 }
 
 impl Bench {
     pub fn new() -> Self {
         let shared = Arc::new(Shared::new(T, Retention::default()));
-        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), shared.clone()).expect("starts");
-        Self { server, shared, windows: Windows::new(Limits::default(), T), entities: Entities::default() }
+        let settings = Settings { questions_per_second: 1_000_000, ..SocketAddr::from(([127, 0, 0, 1], 0)).into() };
+        let server = Server::start(settings, shared.clone()).expect("starts");
+        Self { server, shared, windows: Windows::new(Limits::default(), T), entities: Entities::default(), kept: None }
+    }
+
+    /// One that answers from a store.
+    pub fn with_store() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = Options { bytes: 64 << 20, now: None, say: Box::new(|what| eprintln!("{what}")) };
+        let (store, writer) = Store::open(dir.path(), options).expect("it opens");
+        let bench = Self::new();
+        let asked = store.clone();
+        bench.shared.answer_from(Arc::new(store.clone()), Arc::new(move || asked.unkept()));
+        let feed = writer.start().expect("a thread");
+        Self { kept: Some(Keeping { store, feed, windows: 0, _dir: dir }), ..bench }
     }
 
     pub fn record(&mut self, at: u64, client: &str, key: impl Fn(Key) -> Key, millis: u64) {
@@ -62,7 +85,17 @@ impl Bench {
     pub fn publish(&mut self, now: u64) {
         let name = |n: u32| NAMES[n as usize];
         while let Some(window) = self.windows.roll(now, &mut self.entities, &name) {
+            if let Some(kept) = &mut self.kept {
+                kept.feed.window_in_time(window.clone());
+                kept.windows += 1;
+            }
             self.shared.publish_finished(window);
+        }
+        if let Some(kept) = &self.kept {
+            kept.feed.reached(now - now % Windows::LENGTH);
+            while kept.store.status().written < kept.windows {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         self.shared.publish_current(self.windows.snapshot(now, &self.entities, &name));
     }

@@ -2,6 +2,7 @@
 
 use crate::process::{Guarded, anywhere};
 use anyhow::Context as _;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -72,6 +73,19 @@ impl Agent {
     /// From its start to its saying that it watches.
     pub(crate) fn started_in(&self) -> Duration {
         self.started_in
+    }
+
+    /// Reads its rules again; how long until it says that everybody has been judged.
+    pub(crate) fn reload(&self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        nix::sys::signal::kill(Pid::from_raw(self.process.pid().cast_signed()), nix::sys::signal::Signal::SIGHUP)?;
+        loop {
+            let line =
+                self.lines.recv_timeout(Duration::from_secs(30)).context("the agent says nothing of its rules")?;
+            if line.contains("the selection was read again") {
+                return Ok(begun.elapsed());
+            }
+        }
     }
 
     fn proc(&self, name: &str) -> String {

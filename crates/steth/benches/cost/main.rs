@@ -11,6 +11,7 @@
 mod agent;
 mod captured;
 mod databases;
+mod families;
 mod fleet;
 mod generator;
 mod hooks;
@@ -26,6 +27,8 @@ mod report;
 mod servers;
 mod short_lived;
 mod stages;
+mod store;
+mod surroundings;
 mod throughput;
 mod tools;
 mod untouched;
@@ -51,7 +54,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 16] = [
     "http",
     "file",
     "redis",
@@ -60,12 +63,14 @@ const SECTIONS: [&str; 14] = [
     "dns",
     "throughput",
     "stages",
+    "families",
     "untouched",
     "l4",
     "processes",
     "visit",
     "memory",
     "replay",
+    "store",
 ];
 
 /// What is asked of the databases: point selects by statements that come once, and by new texts; and MySQL's reads and writes,
@@ -142,6 +147,13 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
+    if wanted("families") {
+        let rungs = families::rungs();
+        for workload in [Workload::Http, Workload::Redis] {
+            families::measure(&mut report, &plan, &rungs, &Server::start(workload)?, Pace::Highest)?;
+        }
+        families::untouched(&mut report, &plan, &rungs)?;
+    }
     if wanted("untouched") {
         untouched::measure(&mut report, &plan)?;
     }
@@ -153,6 +165,7 @@ fn main() -> anyhow::Result<()> {
         short_lived::program(&mut report, &plan)?;
         many_processes::turnover(&mut report, &plan)?;
         many_processes::crowd(&mut report, &plan)?;
+        many_processes::reloads(&mut report, &plan)?;
     }
     if wanted("visit") {
         many_processes::visit(&mut report, &plan)?;
@@ -162,6 +175,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("replay") {
         replay::measure(&mut report, &plan)?;
+    }
+    if wanted("store") {
+        store::measure(&mut report, &plan)?;
     }
     report.end();
     if given("--write") {

@@ -3,11 +3,13 @@
 use crate::Plan;
 use crate::agent::Agent;
 use crate::load::{self, Pace};
-use crate::process::{Guarded, anywhere, pin, server_cpu};
+use crate::process::{Guarded, anywhere, pin, pinned, server_cpu};
 use crate::report::{Report, Target};
 use crate::servers::{Server, Workload};
+use crate::surroundings::Surroundings;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,9 +19,13 @@ use steth_probe::{Probe, Settings};
 /// Processes that do nothing.
 const PROCESSES: usize = 2_000;
 
-/// How long the agent takes to start among them, and what it costs when nothing happens.
+/// How long the agent takes to start among them, and what it costs when nothing happens: as it is by default where there is neither a
+/// container runtime nor a cluster, and beside both and with rules, which are judged of each process.
 pub(crate) fn crowd(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
-    let (mut alone, mut among, mut cpu, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let surroundings = Surroundings::start()?;
+    let ruled = || Agent::with_configuration(&surroundings.configuration());
+    let (mut alone, mut cpu) = (Vec::new(), Vec::new());
+    let (mut among, mut idle) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..plan.rounds {
         let agent = Agent::start()?;
         alone.push(milliseconds(agent.started_in()));
@@ -27,24 +33,59 @@ pub(crate) fn crowd(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
         agent.stop()?;
         let crowd: Vec<_> =
             (0..PROCESSES).map(|_| Guarded::spawn(anywhere("sleep").arg("600"))).collect::<anyhow::Result<_>>()?;
-        let agent = Agent::start()?;
-        among.push(milliseconds(agent.started_in()));
-        // The look at all of them goes on behind the start.
-        std::thread::sleep(Duration::from_secs(1));
-        let before = agent.cpu()?.total;
-        cpu.push((before - first) / 1e6);
-        let begun = Instant::now();
-        std::thread::sleep(Duration::from_secs_f64(plan.seconds * 5.0));
-        idle.push((agent.cpu()?.total - before) / begun.elapsed().as_nanos() as f64 * 100.0);
-        agent.stop()?;
+        for n in 0..2 {
+            let agent = if n == 0 { Agent::start()? } else { ruled()? };
+            among[n].push(milliseconds(agent.started_in()));
+            // The look at all of them goes on behind the start.
+            std::thread::sleep(Duration::from_secs(1));
+            let before = agent.cpu()?.total;
+            if n == 0 {
+                cpu.push((before - first) / 1e6);
+            }
+            let begun = Instant::now();
+            std::thread::sleep(Duration::from_secs_f64(plan.seconds * 5.0));
+            idle[n].push((agent.cpu()?.total - before) / begun.elapsed().as_nanos() as f64 * 100.0);
+            agent.stop()?;
+        }
         drop(crowd);
     }
+    let [among, ruled] = among;
+    let [idle, idle_with_all] = idle;
     let more: Vec<f64> = among.iter().zip(&alone).map(|(among, alone)| among - alone).collect();
+    let metadata: Vec<f64> = idle_with_all.iter().zip(&idle).map(|(with, without)| with - without).collect();
     report.section("2,000 idle processes");
     report.row("start of `steth run`, without them", "ms", &alone, None);
-    report.row("start of `steth run`, longer with them", "ms", &more, Some(Target::AtMost(300.0)));
+    report.row("start of `steth run`, among them", "ms", &among, Some(Target::AtMost(300.0)));
+    report.row("the same, longer than without them", "ms", &more, Some(Target::AtMost(300.0)));
+    report.row("start among them with rules, a runtime and a cluster", "ms", &ruled, None);
     report.row("CPU for all of them, the first second", "ms", &cpu, None);
-    report.row("CPU when nothing happens, metadata and all else", "% of a core", &idle, None);
+    report.row("CPU when nothing happens, all that the agent does", "% of a core", &idle, None);
+    report.row("the same with rules, a runtime of 250 containers and a cluster", "% of a core", &idle_with_all, None);
+    report.row("of that, more for these", "% of a core", &metadata, Some(Target::AtMost(0.2)));
+    Ok(())
+}
+
+/// A reload of the rules beside a load, among 2,000 processes that all have to be judged, again and again.
+pub(crate) fn reloads(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
+    let (surroundings, server) = (Surroundings::start()?, Server::start(Workload::Http)?);
+    let (mut took, mut lost) = (Vec::new(), Vec::new());
+    let crowd: Vec<_> =
+        (0..PROCESSES).map(|_| Guarded::spawn(anywhere("sleep").arg("600"))).collect::<anyhow::Result<_>>()?;
+    for _ in 0..plan.rounds {
+        let agent = Agent::with_configuration(&surroundings.configuration())?;
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            let load = scope.spawn(|| load::run(&server, Pace::Fixed(5_000), plan.seconds));
+            while !load.is_finished() {
+                took.push(milliseconds(agent.reload()?));
+            }
+            load.join().map_err(|_| anyhow::anyhow!("the load panicked"))?.map(drop)
+        })?;
+        lost.push(agent.stop()?.lost as f64);
+    }
+    drop(crowd);
+    report.section("Rules read again beside 5,000 HTTP exchanges a second, among 2,000 processes");
+    report.row("from SIGHUP until everybody is judged", "ms", &took, None);
+    report.row("exchanges lost", "", &lost, Some(Target::AtMost(0.0)));
     Ok(())
 }
 
@@ -92,35 +133,74 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Processes that begin and end on one CPU while exchanges go on.
+/// Processes that begin and end while exchanges go on: as fast as a shell's loop makes them on one CPU, without a socket; and on all CPUs as
+/// fast as they can be made, each of which connects, asks once and ends.
 pub(crate) fn turnover(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
-    let server = Server::start(Workload::Http)?;
-    let (mut rates, mut cost, mut lost) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..plan.rounds {
-        let agent = Agent::start()?;
-        let quiet = agent.cpu()?.total;
-        load::run(&server, Pace::Fixed(1_000), plan.seconds)?;
-        let before = agent.cpu()?.total;
-        let (stop, lives) = (AtomicBool::new(false), AtomicU64::new(0));
-        std::thread::scope(|scope| -> anyhow::Result<()> {
-            let work = scope.spawn(|| churn(&stop, &lives));
-            let load = load::run(&server, Pace::Fixed(1_000), plan.seconds);
-            stop.store(true, Ordering::Relaxed);
-            work.join().unwrap_or_else(|_| anyhow::bail!("the work panicked"))?;
-            load.map(drop)
-        })?;
-        let lives = lives.load(Ordering::Relaxed) as f64;
-        rates.push(lives / plan.seconds);
-        let after = agent.cpu()?.total;
-        cost.push(((after - before) - (before - quiet)).max(0.0) / lives / 1e3);
-        lost.push(agent.stop()?.lost as f64);
+    let (http, redis) = (Server::start(Workload::Http)?, Server::start(Workload::Redis)?);
+    let directory = tempfile::tempdir()?;
+    let short = directory.path().join("short");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/c/short.c");
+    let built = Command::new("cc").args(["-O2", "-static", "-o"]).arg(&short).arg(source).status()?;
+    anyhow::ensure!(built.success(), "the C compiler ended with {built}");
+    for connect in [false, true] {
+        let (mut rates, mut cost, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..plan.rounds {
+            let agent = Agent::start()?;
+            let quiet = agent.cpu()?.total;
+            load::run(&http, Pace::Fixed(1_000), plan.seconds)?;
+            let before = agent.cpu()?.total;
+            let (stop, lives) = (AtomicBool::new(false), AtomicU64::new(0));
+            let begun = Instant::now();
+            std::thread::scope(|scope| -> anyhow::Result<()> {
+                let work: Vec<_> = if connect {
+                    let cpus = 0..=server_cpu();
+                    let (short, port, stop, lives) = (&short, redis.port, &stop, &lives);
+                    cpus.map(|cpu| scope.spawn(move || talkers(cpu, short, port, stop, lives))).collect()
+                } else {
+                    vec![scope.spawn(|| churn(&stop, &lives))]
+                };
+                let load = load::run(&http, Pace::Fixed(1_000), plan.seconds);
+                stop.store(true, Ordering::Relaxed);
+                for work in work {
+                    work.join().unwrap_or_else(|_| anyhow::bail!("the work panicked"))?;
+                }
+                load.map(drop)
+            })?;
+            let lives = lives.load(Ordering::Relaxed) as f64;
+            rates.push(lives / begun.elapsed().as_secs_f64());
+            let after = agent.cpu()?.total;
+            cost.push(((after - before) - (before - quiet)).max(0.0) / lives / 1e3);
+            lost.push(agent.stop()?.lost as f64);
+        }
+        let share: Vec<f64> = cost.iter().map(|cost| cost * 5_000.0 / 1e6 * 100.0).collect();
+        let (title, target) = if connect {
+            // The two CPUs make them, serve them, and load the other server: there may be no time for 5,000.
+            (
+                "Processes of a connection and an exchange each, beside 1,000 HTTP exchanges a second",
+                Some(Target::AtLeast(5_000.0)),
+            )
+        } else {
+            ("Processes that begin and end beside 1,000 HTTP exchanges a second", None)
+        };
+        report.section(title);
+        report.row("processes", "1/s", &rates, target);
+        report.row("CPU of the agent for each", "µs", &cost, None);
+        report.row("the same at 5,000 a second", "% of a core", &share, None);
+        report.row("exchanges lost", "", &lost, Some(Target::AtMost(0.0)));
     }
-    let share: Vec<f64> = cost.iter().map(|cost| cost * 5_000.0 / 1e6 * 100.0).collect();
-    report.section("Processes that begin and end beside 1,000 HTTP exchanges a second");
-    report.row("processes", "1/s", &rates, None);
-    report.row("CPU of the agent for each", "µs", &cost, None);
-    report.row("the same at 5,000 a second", "% of a core", &share, None);
-    report.row("exchanges lost", "", &lost, Some(Target::AtMost(0.0)));
+    Ok(())
+}
+
+/// `tests/servers/c/short.c` on one CPU, until it is enough.
+fn talkers(cpu: usize, short: &Path, port: u16, stop: &AtomicBool, lives: &AtomicU64) -> anyhow::Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        // So few at a time that nobody waits long for its end.
+        const AT_A_TIME: u64 = 100;
+        let mut work = pinned(cpu, short);
+        let status = work.args([&port.to_string(), &AT_A_TIME.to_string(), "x"]).stdout(Stdio::null()).status()?;
+        anyhow::ensure!(status.success(), "short ended with {status}");
+        lives.fetch_add(AT_A_TIME, Ordering::Relaxed);
+    }
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! What the container runtimes say, as records and as facts for the rules.
 
 use crate::configuration::Identity;
-use crate::container_rules::Id;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use steth_containers::{Answer, Counters, Names, Pairs, Runtimes, Settings};
 use steth_event::{Container, LookUp, Pod};
 use steth_identity::{container_bytes_of, container_text, declared_by, workload_of_container, workload_of_pod};
+use steth_judge::Id;
 use steth_verdict::ContainerFacts;
 
 /// Containers that are not asked for again. Beyond it, all are.
@@ -23,8 +25,8 @@ pub(super) struct Containers {
 
 impl Containers {
     pub(super) fn start(settings: &Identity) -> anyhow::Result<Self> {
-        let settings =
-            Settings { endpoints: settings.endpoints()?, environment: Names::exact(DECLARED), ..Settings::default() };
+        let (endpoints, environment) = (settings.endpoints()?, Names::exact(DECLARED));
+        let settings = Settings { root: host_root(), endpoints, environment, ..Settings::default() };
         let asked = HashSet::with_hasher(FixedState::with_seed(0x636f));
         Ok(Self { runtimes: Runtimes::start(settings)?, asked })
     }
@@ -90,6 +92,16 @@ impl Containers {
 
     pub(super) fn counters(&self) -> Counters {
         self.runtimes.counters()
+    }
+}
+
+/// The root of the host, as this process reaches it: its own, or in a container with the host's process ids that of the first process.
+fn host_root() -> PathBuf {
+    let first = Path::new("/proc/1/root");
+    let place = |path: &Path| std::fs::metadata(path.join(".")).ok().map(|root| (root.dev(), root.ino()));
+    match (place(first), place(Path::new("/"))) {
+        (Some(host), Some(own)) if host != own => first.to_owned(),
+        _ => PathBuf::from("/"),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::table::{Cell, Column};
 use serde_json::{Value, json};
 use steth_query::ask;
 use steth_query::tell::{Entity, Process};
-use steth_query::{Answer, Api, Error, Meta, Range};
+use steth_query::{Answer, Api, Error, Meta, Order, Range};
 
 /// Most rows that the agent is asked for where it sorts them. Who wants others filters.
 const SHOWN: usize = 200;
@@ -154,12 +154,17 @@ impl Question {
             why: None,
             least_ns: 0,
             below_ns: u64::MAX,
+            text: self.wanted(),
+            sort: match self.sort {
+                Sort::Duration => Order::Duration,
+                _ => Order::Newest,
+            },
             limit,
         })?;
         let strange = |error| Error::Remote(format!("a request is not what this version understands: {error}"));
         let items = data.requests.iter().map(|request| Request::new(request).map(|it| Item::Request(Box::new(it))));
         let items = items.collect::<serde_json::Result<Vec<_>>>().map_err(strange)?;
-        Ok((meta, data.matching, self.filtered(items), vec![]))
+        Ok((meta, data.matching, items, vec![]))
     }
 }
 

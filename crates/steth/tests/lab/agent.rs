@@ -20,9 +20,14 @@ pub struct Agent {
 impl Agent {
     /// Starts it; returns when its hooks are attached.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn with(arguments: &[&str]) -> Self {
         let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
         let mut command = command(env!("CARGO_BIN_EXE_steth"));
-        command.args(["run", "--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["run", "--listen", &format!("127.0.0.1:{port}")]).args(arguments);
         let process = Process::spawn("run", &mut command, dir.path());
         process.wait_for("it said that it is watching", START, || process.errors().contains("watching"));
         Self { port, running: Some((process, dir)) }
@@ -66,6 +71,18 @@ impl Agent {
         let mut command = Command::new(env!("CARGO_BIN_EXE_steth"));
         command.args(arguments).args(["--connect", &self.url()]).envs(environment.iter().copied());
         run("steth", &mut command, Duration::from_secs(20)).0
+    }
+
+    /// SIGKILL.
+    pub fn kill(self) {
+        let (mut process, _dir) = self.running.expect("it was started here");
+        process.signal(Signal::SIGKILL);
+        process.wait_for_end(Duration::from_secs(10));
+    }
+
+    /// What it has written to stderr so far.
+    pub fn errors(&self) -> String {
+        self.running.as_ref().map(|(process, _)| process.errors()).unwrap_or_default()
     }
 
     /// SIGTERM; it must end in good order.

@@ -32,22 +32,38 @@ fn asked(api: &impl Api, from: u64, to: u64) -> Vec<(String, String)> {
     each!(
         series,
         Series,
-        ["&points=20", "&points=7&by=server", "&by=operation&limit=2&points=20", "&what=books&points=9"]
+        [
+            "&points=20",
+            "&points=7&by=server",
+            "&by=operation&limit=2&points=20",
+            "&what=books&points=9",
+            "&namespace=shop&by=client&points=20"
+        ]
     );
     each!(series, Series, ["&by=status&failed=true&points=20", "&side=server&protocol=mysql&points=20"]);
     each!(
         top,
         Top,
-        ["&by=services&curve=10", "&by=edges&sort=p99", "&by=operations&sort=time&curve=5", "&by=connections"]
+        [
+            "&by=services&curve=10",
+            "&by=edges&sort=p99&curve=7&limit=2",
+            "&by=operations&sort=time&curve=5",
+            "&by=connections&curve=4&limit=3"
+        ]
     );
     each!(
         top,
         Top,
         ["&by=operations&text=cart&server=shop/server-1", "&by=edges&sort=retransmits&ascending=true&limit=4"]
     );
-    each!(heatmap, Heatmap, ["", "&side=client&columns=13", "&server=shop/server-2"]);
+    each!(
+        top,
+        Top,
+        ["&by=services&namespace=shop&curve=9", "&by=operations&namespace=nowhere", "&by=edges&namespace=shop"]
+    );
+    each!(heatmap, Heatmap, ["", "&namespace=shop", "&side=client&columns=13", "&server=shop/server-2"]);
     each!(entity, Entity, ["&id=shop/server-0", "&id=client-1"]);
-    each!(dns, Dns, ["", "&text=cart"]);
+    each!(dns, Dns, ["", "&namespace=shop", "&text=cart"]);
     all
 }
 

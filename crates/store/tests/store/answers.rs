@@ -24,14 +24,14 @@ fn two_hours_are_answered_as_they_were_at_every_tier() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     /// Roll-up and merge: whatever the order in which windows come, and wherever the agent is started anew in between.
     #[test]
-    fn any_order_and_any_starts_give_the_same(order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle(),
-        starts in proptest::collection::vec(1usize..40, 0..3)) {
+    fn any_order_and_any_starts_give_the_same(order in Just((1..=12u64).collect::<Vec<_>>()).prop_shuffle(),
+        starts in proptest::collection::vec(1usize..12, 0..3)) {
         let dir = tempfile::tempdir().unwrap();
-        let windows: Vec<_> = order.iter().map(|n| window(*n, T + 3000 + 30 * n)).collect();
+        let windows: Vec<_> = order.iter().map(|n| window(*n, T + 3000 + 110 * n)).collect();
         let mut starts = starts;
         starts.extend([0, windows.len()]);
         starts.sort_unstable();

@@ -1,26 +1,57 @@
 //! `kill -9` at any time.
 
-use crate::kit::{Dice, T, count, counted, open, range, window};
+use crate::kit::{Dice, T, count, counted, options, range, window};
+use crate::samples::all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use steth_query::Tier;
+use steth_query::{Engine, Range, SampleScan, Tier};
+use steth_samples::{Glance, Limits, Operation, Sample, Samples};
+use steth_store::{Feed, Store};
+use steth_window::{EntityId, Side, Window};
 
 const ROUNDS: u64 = 200;
+/// Seconds between two windows: steps of all tiers end all the time, and hourly files change every thirty windows.
+const APART: u64 = 120;
+/// So little that files are removed to make room, again and again.
+const BYTES: u64 = 3 << 20;
 
-/// The process that is killed: writes windows from the number in its environment on, and says which of them are committed.
+fn open(directory: &Path) -> (Store, Feed) {
+    let (store, writer) = Store::open(directory, options(BYTES, None).0).expect("it opens");
+    (store, writer.start().expect("a thread"))
+}
+
+fn at(n: u64) -> u64 {
+    T + APART * n
+}
+
+/// The process that is killed: writes windows from the number in its environment on, with a request each, and says which of them are
+/// committed.
 #[test]
 #[ignore = "is started by the other test"]
 fn child() {
     let Ok(directory) = std::env::var("STETH_STORE_CRASH") else { return };
     let first: u64 = std::env::var("STETH_STORE_FIRST").unwrap().parse().unwrap();
     let (store, feed) = open(Path::new(&directory));
+    let mut samples = Samples::new(Limits::default(), first);
     let mut out = std::io::stdout();
     for n in first.. {
-        feed.window_in_time(window(n, T + 10 * n));
+        let of = Operation { server: EntityId::of("shop/cart"), operation: 1, side: Side::Server };
+        let end = (at(n) + 1) * 1_000_000_000;
+        if let Some(why) = samples.wants(&of, &Glance { end, duration_ns: n, failed: false, blocking: false }) {
+            let json = format!(r#""exchange":{{"n":{n}}}"#).into();
+            samples.keep(&of, why, Sample { end, duration_ns: n, json, ..Sample::default() });
+        }
+        if let Some(kept) = samples.snapshot() {
+            feed.samples(kept, samples.forgotten());
+        }
+        feed.window_in_time(window(n, at(n)));
+        feed.reached((at(n) + 10) * 1_000_000_000);
         writeln!(out, "\ncommitted {}", store.status().committed).unwrap();
         out.flush().unwrap();
     }
@@ -35,8 +66,9 @@ impl Drop for Killed {
     }
 }
 
-/// Starts the child, kills it after a while, and returns the last window that it said was committed.
-fn round(directory: &Path, first: u64, after: Duration) -> u64 {
+/// Starts the child, kills it after a while, and returns the last window that it said was committed. The while begins with the child, or
+/// with its first word.
+fn round(directory: &Path, first: u64, after: Duration, once_it_writes: bool) -> u64 {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["crash::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("STETH_STORE_CRASH", directory)
@@ -48,30 +80,43 @@ fn round(directory: &Path, first: u64, after: Duration) -> u64 {
     let mut child = Killed(child);
     let pid = Pid::from_raw(child.0.id() as i32);
     let out = BufReader::new(child.0.stdout.take().unwrap());
+    let (begin, begun) = mpsc::channel();
     let killer = std::thread::spawn(move || {
+        if once_it_writes {
+            // It is killed also if it has ended by itself.
+            let _ = begun.recv();
+        }
         std::thread::sleep(after);
         kill(pid, Signal::SIGKILL).unwrap();
     });
-    let said =
-        out.lines().map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ")?.parse().ok()).last();
+    let mut said = 0;
+    for line in out.lines().map_while(Result::ok) {
+        if let Some(committed) = line.strip_prefix("committed ").and_then(|committed| committed.parse().ok()) {
+            said = committed;
+            let _ = begin.send(());
+        }
+    }
+    drop(begin);
     killer.join().unwrap();
-    said.unwrap_or(0)
+    said
 }
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_in_200_rounds() {
     let dir = tempfile::tempdir().unwrap();
     let (mut first, mut dice) = (1, Dice(7));
-    let mut kept = Vec::new();
+    let mut kept: Vec<Arc<Window>> = Vec::new();
+    let (mut removed, mut levels) = (0, BTreeSet::new());
     for n in 0..ROUNDS {
-        let committed = round(dir.path(), first, Duration::from_micros(20_000 + dice.below(120_000)));
+        let after = Duration::from_micros(dice.below(120_000));
+        let committed = round(dir.path(), first, after, n % 4 != 0);
         let (store, feed) = open(dir.path());
         feed.close(None, None);
         assert_eq!(store.status().damaged, 0, "round {n}");
         // Whole windows, in their order, up to one that is not before the last that was acknowledged.
         let mut there = 0;
         while first + there < 1_000_000 {
-            let (at, window) = (T + 10 * (first + there), window(first + there, T + 10 * (first + there)));
+            let (at, window) = (at(first + there), window(first + there, at(first + there)));
             let found = count(&store, Tier::Seconds10, range(at, at + 10));
             if found == 0 {
                 break;
@@ -82,12 +127,37 @@ fn nothing_that_was_acknowledged_is_lost_in_200_rounds() {
         }
         assert!(first + there > committed, "round {n}: {committed} was acknowledged, {} is there", first + there - 1);
         first += there;
+        for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
+            levels
+                .extend(entry.file_name().to_str().and_then(|name| name.split_once('-')).map(|(of, _)| of.to_owned()));
+        }
         if n % 20 == 19 {
-            let all = range(T, T + 10 * first).aligned(600_000);
-            for tier in Tier::ALL {
-                assert_eq!(count(&store, tier, all), counted(&kept), "round {n}, {tier:?}");
-            }
+            removed += u64::from(!whole(&store, &kept, n));
         }
     }
     assert!(first > ROUNDS / 4, "{first} windows: it was killed too early to have written any");
+    // Of everything that can be interrupted, something was.
+    for level in ["10s", "1m", "10m", "1h", "samples"] {
+        assert!(levels.contains(level), "no {level} file in {ROUNDS} rounds: {levels:?}");
+    }
+    assert!(removed > 0, "nothing had to go: {first} windows");
+    let (store, _feed) = open(dir.path());
+    let found = store.samples(&SampleScan { limit: 1000, range: range(T, at(first + 1)), ..all() }).unwrap();
+    assert!(found.matching > 0 && found.samples.iter().all(|kept| kept.json.starts_with("\"exchange\"")), "{found:?}");
+}
+
+/// Each tier has all windows of the time that it says it has; returns whether that is the whole time.
+fn whole(store: &Store, kept: &[Arc<Window>], round: u64) -> bool {
+    let tiers = store.coverage().unwrap().tiers;
+    for stretch in &tiers {
+        // The oldest step may have begun before what is left of it.
+        let step = 3_600_000;
+        let from_ms = stretch.range.from_ms.div_ceil(step) * step;
+        let all = Range { from_ms, to_ms: stretch.range.to_ms }.aligned(step);
+        let inside = |window: &&Arc<Window>| (all.from_ms..all.to_ms).contains(&(window.start / 1_000_000));
+        let expected = counted(kept.iter().filter(inside));
+        assert_eq!(count(store, stretch.tier, all), expected, "round {round}, {:?}", stretch.tier);
+    }
+    let oldest = tiers.iter().map(|stretch| stretch.range.from_ms).max().unwrap_or(0);
+    oldest <= T * 1000 + 3_600_000
 }

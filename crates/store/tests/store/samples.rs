@@ -1,7 +1,7 @@
 //! Requests that are kept one by one.
 
 use crate::kit::{T, deadline, open, range, window};
-use steth_query::{Engine, Filter, SampleScan};
+use steth_query::{Engine, Filter, Order, Recent, SampleScan, Text};
 use steth_samples::{Glance, Limits, Operation, Sample, Samples};
 use steth_store::{Feed, Store};
 use steth_window::{EntityId, Side};
@@ -59,14 +59,17 @@ fn seconds(store: &Store, scan: SampleScan<'_>) -> Vec<u64> {
     found.samples.iter().map(|kept| kept.end_ns / SECOND - T).collect()
 }
 
-fn all() -> SampleScan<'static> {
+pub(crate) fn all() -> SampleScan<'static> {
     SampleScan {
         range: range(T, T + 100_000),
         filter: Filter::default(),
         service: None,
+        namespace: None,
+        text: None,
         why: None,
         least_ns: 0,
         below_ns: u64::MAX,
+        order: Order::Newest,
         limit: 100,
         deadline: deadline(),
     }
@@ -122,4 +125,41 @@ fn what_left_memory_for_want_of_room_stays_and_what_was_replaced_goes() {
     drop(store);
     let (store, _feed) = open(dir.path());
     assert_eq!(seconds(&store, SampleScan { why: Some("slowest"), ..all() }), slowest);
+}
+
+#[test]
+fn the_slowest_and_what_has_a_text_are_found_behind_any_number_of_newer_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut kit = Kit::new(dir.path(), Limits::default());
+    // Two hours, so two files and more.
+    for minute in 0..130u64 {
+        let server = if minute == 3 { "shop/Pay" } else { "shop/cart" };
+        let slow = if minute == 1 { 9_000 } else { minute % 7 };
+        kit.request(server, 60 * minute + 1, 100 + slow, minute % 50 == 0);
+    }
+    let Kit { mut samples, store, feed, .. } = kit;
+    let kept = samples.snapshot().unwrap();
+    feed.close(Some((kept.clone(), samples.forgotten())), None);
+    let recent = Recent::new(vec![], kept, range(T, T));
+    let [text, operation, nowhere] = ["PAY", "get", "instants"].map(Text::new);
+    let found = |scan: SampleScan<'_>| {
+        let both = [&store as &dyn Engine, &recent].map(|engine| engine.samples(&scan).unwrap());
+        let told = |samples: &steth_query::Samples| {
+            let of = |kept: &steth_query::Kept| (kept.end_ns / SECOND - T, kept.duration_ns, kept.json.clone());
+            (samples.matching, samples.samples.iter().map(of).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&both[0]), told(&both[1]), "{scan:?}");
+        told(&both[0])
+    };
+    let by_duration = SampleScan { order: Order::Duration, limit: 3, ..all() };
+    let (matching, slowest) = found(by_duration);
+    // Of equal ones the newest.
+    let is: Vec<_> = slowest.iter().map(|(second, duration, _)| (*second, *duration)).collect();
+    assert_eq!((matching, is), (130, vec![(61, 9100), (125 * 60 + 1, 106), (118 * 60 + 1, 106)]));
+    let (matching, with) = found(SampleScan { text: Some(&text), limit: 2, ..all() });
+    assert_eq!((matching, with.len(), with[0].0), (1, 1, 181));
+    assert_eq!(found(SampleScan { text: Some(&operation), limit: 5, ..by_duration }).0, 130);
+    assert_eq!(found(SampleScan { text: Some(&nowhere), ..all() }).0, 0);
+    assert_eq!(found(SampleScan { namespace: Some("shop"), limit: 1, ..all() }).0, 130);
+    assert_eq!(found(SampleScan { namespace: Some("sho"), ..all() }).0, 0);
 }

@@ -3,6 +3,7 @@
 import { knownSeconds } from "../../api/meta";
 import type { Entity, Meta } from "../../api/types";
 import { EdgeTable } from "../../map/edges";
+import { Shown } from "../../part/table";
 
 export function Dependencies({ entity, meta }: { entity: Entity; meta: Meta }) {
     const seconds = knownSeconds(meta);
@@ -15,6 +16,7 @@ export function Dependencies({ entity, meta }: { entity: Entity; meta: Meta }) {
                 ) : (
                     <EdgeTable caption="Callers" edges={entity.callers} seconds={seconds} ends="client" />
                 )}
+                <Shown shown={entity.callers.length} total={entity.callers_total} what="callers" how="the busiest are here" />
             </section>
             <section class="cardbox">
                 <h2>Dependencies</h2>
@@ -23,6 +25,7 @@ export function Dependencies({ entity, meta }: { entity: Entity; meta: Meta }) {
                 ) : (
                     <EdgeTable caption="Dependencies" edges={entity.dependencies} seconds={seconds} ends="server" />
                 )}
+                <Shown shown={entity.dependencies.length} total={entity.dependencies_total} what="dependencies" how="the busiest are here" />
             </section>
         </>
     );

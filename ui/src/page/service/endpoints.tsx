@@ -13,14 +13,14 @@ export function Endpoints({ id, limit }: { id: string; limit: number }) {
         <section class="cardbox">
             <h2>Endpoints</h2>
             <Answered asked={asked}>
-                {({ operations = [], total }) =>
+                {({ operations = [], total }, meta) =>
                     operations.length === 0 ? (
                         <Nothing what="operations">
                             <p>Nothing was asked of it in this range.</p>
                         </Nothing>
                     ) : (
                         <>
-                            <Operations caption="Endpoints" rows={operations} withServer={false} sorted="rate" />
+                            <Operations caption="Endpoints" rows={operations} meta={meta} withServer={false} sorted="rate" />
                             <Shown shown={operations.length} total={total} what="operations" />
                         </>
                     )

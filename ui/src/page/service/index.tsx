@@ -43,7 +43,7 @@ function Whole({ entity, meta }: { entity: Entity; meta: Meta }) {
         node.kind,
         node.protocols.length > 0 ? `${node.protocols.map(protocol).join(", ")}${node.ports.length > 0 ? ` :${node.ports.join(", :")}` : ""}` : "",
         node.listening.length > 0 ? `listens at ${node.listening.join(", ")}` : "",
-        entity.processes.length > 0 ? many(entity.processes.length, "process", "processes") : "",
+        inhabitants(entity),
     ].filter((part) => part !== "");
     const step = (event: KeyboardEvent): void => {
         const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -74,7 +74,7 @@ function Whole({ entity, meta }: { entity: Entity; meta: Meta }) {
                         tabIndex={name === tab ? 0 : -1}
                         onClick={() => change({ tab: name === "overview" ? undefined : name, sort: undefined, asc: undefined, req: undefined })}
                     >
-                        {TITLES[name]}
+                        {name === "processes" && entity.processes.some(({ pod }) => pod !== "") ? "Pods" : TITLES[name]}
                     </button>
                 ))}
             </div>
@@ -89,4 +89,11 @@ function Whole({ entity, meta }: { entity: Entity; meta: Meta }) {
             </div>
         </>
     );
+}
+
+/** `4 pods, 9 processes`. */
+function inhabitants({ processes }: Entity): string {
+    const pods = new Set(processes.map(({ pod }) => pod).filter((pod) => pod !== "")).size;
+    const all = [pods > 0 ? many(pods, "pod") : "", processes.length > 0 ? many(processes.length, "process", "processes") : ""];
+    return all.filter((part) => part !== "").join(", ");
 }

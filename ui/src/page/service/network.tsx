@@ -6,6 +6,7 @@ import type { Books, Entity, Meta, Series } from "../../api/types";
 import { BookCharts } from "../../part/books";
 import { byteRate, count, duration, percent } from "../../format";
 import { Connections } from "../../part/connections";
+import { Answered } from "../../part/states";
 import { useAnswer } from "../../state/live";
 
 export function Network({ entity, meta }: { entity: Entity; meta: Meta }) {
@@ -14,7 +15,7 @@ export function Network({ entity, meta }: { entity: Entity; meta: Meta }) {
     const seconds = knownSeconds(meta);
     return (
         <>
-            {series.answer && <BookCharts data={series.answer.data} meta={series.answer.meta} />}
+            <Answered asked={series}>{(data, told) => <BookCharts data={data} meta={told} />}</Answered>
             <div class="grid two">
                 {answering && <Whole title="As a server" books={answering} seconds={seconds} />}
                 {asking && <Whole title="As a client" books={asking} seconds={seconds} />}

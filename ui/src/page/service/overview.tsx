@@ -9,6 +9,7 @@ import { TimeChart } from "../../chart/time";
 import { change as changed, duration, full, percent, rate } from "../../format";
 import { latency, perSecond, preferred, ratio, roleOf } from "../../part/signals";
 import { Answered, Nothing } from "../../part/states";
+import { whyUnread } from "../../part/unread";
 import { useAnswer } from "../../state/live";
 import { change } from "../../state/place";
 import { Endpoints } from "./endpoints";
@@ -35,11 +36,12 @@ function Silent({ entity }: { entity: Entity }) {
             </Nothing>
         );
     }
-    const ports = [...new Set(unread.map(({ port }) => port))].slice(0, 5).join(", ");
+    const ports = [...new Set(unread.map(({ port }) => port))].slice(0, 5);
     return (
         <div class="empty" role="status">
             <h2>Bytes, but no request that could be read</h2>
-            <p>At port {ports} something flows: TLS, or a protocol that is not parsed. Connections, bytes and round trips of it are known.</p>
+            <p>{whyUnread(ports)}</p>
+            <p>Its connections, bytes and round trips are known:</p>
             <button type="button" onClick={() => change({ tab: "network" })}>
                 Network (L4)
             </button>
@@ -57,7 +59,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
     const of = (side: "client" | "server") => data.series.find((line) => line.side === side)?.exchanges;
     if (!points || !now) return <Silent entity={entity} />;
     const chart = { times_ms: data.times_ms, meta };
-    const known = (values: readonly number[]) => knownValues(values, data.times_ms, meta);
+    const known = (values: readonly (number | null)[]) => knownValues(values, data.times_ms, meta);
     const bad = now.error_ratio > 0.05 ? "failing" : now.error_ratio > 0.01 ? "degraded" : "";
     const quantile = (side: "client" | "server") => {
         const ns = signals[side]?.duration?.p95_ns;
@@ -67,7 +69,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
                 <span>p95 {side} side</span>
                 <b>{ns === undefined ? "–" : duration(ns)}</b>
                 <small>{ns === undefined ? `the ${side} is not watched` : previous === undefined ? "" : `was ${duration(previous)}`}</small>
-                <Spark values={of(side)?.p95_ns} tone={side} />
+                <Spark values={known(of(side)?.p95_ns ?? [])} tone={side} />
             </div>
         );
     };
@@ -100,6 +102,7 @@ function Signals({ entity, role, data, meta }: { entity: Entity; role: "server" 
                     title="Errors"
                     {...chart}
                     format={percent}
+                    least={0.05}
                     lines={[{ label: "share that failed", values: ratio(points.errors, points.count), tone: "bad", area: true }]}
                 />
                 <TimeChart

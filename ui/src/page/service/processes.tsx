@@ -2,7 +2,7 @@
 
 import type { Entity, Process } from "../../api/types";
 import { span } from "../../format";
-import { type Column, Table } from "../../part/table";
+import { type Column, Shown, Table } from "../../part/table";
 import { now } from "../../state/live";
 
 const columns: Column<Process>[] = [
@@ -27,5 +27,6 @@ export const Processes = ({ entity }: { entity: Entity }) => (
         ) : (
             <Table caption="Processes" columns={columns} rows={entity.processes} id={({ pid }) => String(pid)} />
         )}
+        <Shown shown={entity.processes.length} total={entity.processes_total} what="processes" how="the others are like these" />
     </section>
 );

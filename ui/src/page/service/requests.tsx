@@ -3,12 +3,12 @@
 import type { Node, Requests } from "../../api/types";
 import { full } from "../../format";
 import { Answered, Nothing } from "../../part/states";
-import { RequestRows } from "../../request/rows";
+import { RequestRows, ordered } from "../../request/rows";
 import { useAnswer } from "../../state/live";
-import { link } from "../../state/place";
+import { link, text } from "../../state/place";
 
 export function ServiceRequests({ node }: { node: Node }) {
-    const asked = useAnswer<Requests>("requests", { server: node.id, limit: 500 });
+    const asked = useAnswer<Requests>("requests", { server: node.id, text: text("q"), ...ordered(), limit: 500 });
     return (
         <section class="cardbox">
             <h2>

@@ -1,0 +1,103 @@
+//! What a process was started as, for the rules: read from `/proc`, or told that it cannot be read.
+
+use crate::procfs;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+use std::{fmt, fs};
+
+/// Executable, arguments and environment of a running process. The environment is overwritten when the value goes.
+pub struct Image {
+    /// Path of the executable, in its own mount namespace; without the kernel's remark that the file was deleted.
+    pub executable: Vec<u8>,
+    /// Arguments, each behind the last one's NUL; empty unless they were asked for.
+    pub command_line: Vec<u8>,
+    /// Variables, likewise; empty unless it was asked for.
+    pub environment: Vec<u8>,
+}
+
+/// What is looked at beside the executable. Of what nobody asks for, nothing is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The arguments.
+    pub command_line: bool,
+    /// The environment, which holds secrets.
+    pub environment: bool,
+}
+
+/// Why a process could not be looked at.
+#[derive(Debug)]
+pub enum Unseen {
+    /// It is not there, has ended, or is a thread of the kernel's, which has no image.
+    NoImage,
+    /// It is there and cannot be read: permissions, or memory that is not there.
+    Unreadable(Error),
+}
+
+impl Image {
+    /// Looks at a process: of each of these parts so many bytes.
+    ///
+    /// Another user's environment is read from that process's memory, as its names are: the file is its owner's alone.
+    ///
+    /// # Errors
+    /// [`Unseen`]. What cannot be read is never taken for something empty.
+    pub fn look(pid: u32, parts: Parts, limit: usize) -> Result<Self, Unseen> {
+        let process = Path::new("/proc").join(pid.to_string());
+        let executable = fs::read_link(process.join("exe")).map_err(unseen)?.into_os_string().into_encoded_bytes();
+        let executable = executable.strip_suffix(b" (deleted)").unwrap_or(&executable).to_vec();
+        let mut image = Self { executable, command_line: Vec::new(), environment: Vec::new() };
+        if parts.command_line {
+            image.command_line = procfs::head(&process.join("cmdline"), limit).map_err(unseen)?;
+        }
+        if parts.environment {
+            image.environment = procfs::environment(pid, limit).map_err(unseen)?;
+        }
+        Ok(image)
+    }
+}
+
+/// When a process began, nanoseconds since the machine did, in steps of 10 ms: with its id, which process it is. `None`: it is not
+/// there.
+#[must_use]
+pub fn started(pid: u32) -> Option<u64> {
+    procfs::started(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn unseen(error: Error) -> Unseen {
+    const ESRCH: i32 = 3;
+    if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH) {
+        Unseen::NoImage
+    } else {
+        Unseen::Unreadable(error)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        procfs::wipe(&mut self.environment);
+    }
+}
+
+/// Without the environment, which holds secrets.
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("executable", &String::from_utf8_lossy(&self.executable)).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_an_image_and_nobody_has_none() {
+        const LIMIT: usize = 16_384;
+        let all = Parts { command_line: true, environment: true };
+        let me = Image::look(std::process::id(), all, LIMIT).unwrap();
+        assert!(!me.executable.is_empty() && !me.command_line.is_empty() && !me.environment.is_empty());
+        assert!(!format!("{me:?}").contains("PATH="));
+        let me = Image::look(std::process::id(), Parts::default(), LIMIT).unwrap();
+        assert!(me.command_line.is_empty() && me.environment.is_empty(), "nobody has asked for them");
+        assert!(matches!(Image::look(u32::MAX, all, LIMIT), Err(Unseen::NoImage)));
+        assert!(started(std::process::id()).is_some_and(|at| at > 0) && started(u32::MAX).is_none());
+    }
+}
