@@ -100,7 +100,9 @@ pub fn of_all(recordings: &Path) -> Result<Vec<Seed>, Box<dyn Error>> {
     for path in paths {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().replace('-', "_");
         let seeds = seeds(&fs::read(&path)?)?;
-        all.extend(seeds.into_iter().enumerate().map(|(n, (folder, script))| (folder, format!("recorded_{stem}_{n}"), script)));
+        all.extend(
+            seeds.into_iter().enumerate().map(|(n, (folder, script))| (folder, format!("recorded_{stem}_{n}"), script)),
+        );
     }
     Ok(all)
 }

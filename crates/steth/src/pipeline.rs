@@ -351,7 +351,8 @@ mod tests {
         let taken_for = "redis".parse::<Protocol>().expect("a protocol");
         let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Keep::default());
         let (mut at, mut time, mut demotions) = ([0u64; 2], 0, Vec::new());
-        let open = Open { kind: kind::OPEN, family: 2, transport: 6, role: ROLE_SERVER, connection: 1, ..Open::default() };
+        let open =
+            Open { kind: kind::OPEN, family: 2, transport: 6, role: ROLE_SERVER, connection: 1, ..Open::default() };
         pipeline.record(open.as_bytes());
         for _ in 0..40 {
             for (direction, bytes) in [(RECEIVE, &b"get k\r\n"[..]), (SEND, b"VALUE k 0 5\r\nhello\r\nEND\r\n")] {
