@@ -9,6 +9,8 @@ enum steth_behind {
 	STETH_BEHIND_ANY,    /* nothing in particular: it is a response */
 	STETH_BEHIND_TARGET, /* the first byte of a target */
 	STETH_BEHIND_PATH,   /* '/' or an absolute URI: "GET key" is a Redis command */
+	STETH_BEHIND_SPACE,  /* a space, and then the same */
+	STETH_BEHIND_H,      /* 'H', and then that */
 };
 
 /* How far the message and the words agree; sums, since at most one word agrees as a whole. */
@@ -40,13 +42,15 @@ STETH_INLINE void steth_compare(struct steth_first_word *it, __u64 n, const char
 	it->length |= whole * length;
 	it->behind |= whole * behind;
 	it->more |= same ^ whole;
+	/* One word at a time, or what is left of all of them does not fit onto the stack. */
+	__asm__ volatile("" : "+r"(it->length), "+r"(it->behind), "+r"(it->more));
 }
 
 /* HTTP/1.x: a method, a space and the first byte of a target; or "HTTP/1.". */
 STETH_INLINE __u32 steth_infer_http1(const struct steth_walk *walk)
 {
 	const __u8 *b = walk->b;
-	__u32 n = walk->n, shown = n < 8 ? n : 8;
+	__u32 n = walk->n, shown = n < 8 ? n : 8, at;
 	struct steth_first_word it = { .shown = ~(~0ull >> 4 * shown >> 4 * shown) };
 	__u8 behind;
 
@@ -64,14 +68,44 @@ STETH_INLINE __u32 steth_infer_http1(const struct steth_walk *walk)
 	steth_compare(&it, n, "OPTIONS ", 8, STETH_BEHIND_TARGET);
 	steth_compare(&it, n, "CONNECT ", 8, STETH_BEHIND_TARGET);
 	steth_compare(&it, n, "TRACE ", 6, STETH_BEHIND_TARGET);
+	steth_compare(&it, n, "ACL ", 4, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "BIND ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "CHECKOUT", 8, STETH_BEHIND_SPACE);
+	steth_compare(&it, n, "COPY ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "LINK ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "LOCK ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "MERGE ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "MKCOL ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "MOVE ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "PROPFIND", 8, STETH_BEHIND_SPACE);
+	steth_compare(&it, n, "PROPPATC", 8, STETH_BEHIND_H);
+	steth_compare(&it, n, "PURGE ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "QUERY ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "REPORT ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "SEARCH ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "UNLINK ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, n, "UNLOCK ", 7, STETH_BEHIND_PATH);
 	if (!it.length)
 		return it.more ? STETH_GUESS_MORE : STETH_GUESS_NO;
 	if (it.behind == STETH_BEHIND_ANY)
 		return STETH_GUESSED(STETH_PROTOCOL_HTTP1, 0);
-	if (n <= it.length)
+	at = it.length;
+	if (it.behind == STETH_BEHIND_H) {
+		if (n <= at)
+			return STETH_GUESS_MORE;
+		if (b[at++ & 15] != 'H')
+			return STETH_GUESS_NO;
+	}
+	if (it.behind >= STETH_BEHIND_SPACE) {
+		if (n <= at)
+			return STETH_GUESS_MORE;
+		if (b[at++ & 15] != ' ')
+			return STETH_GUESS_NO;
+	}
+	if (n <= at)
 		return STETH_GUESS_MORE;
-	behind = b[it.length & 15];
-	if (behind == '/' || (it.behind == STETH_BEHIND_PATH ? (behind | 0x20) == 'h' :
+	behind = b[at & 15];
+	if (behind == '/' || (it.behind >= STETH_BEHIND_PATH ? (behind | 0x20) == 'h' :
 							       behind == '*' || behind == '[' || steth_is_alphanumeric(behind)))
 		return STETH_GUESSED(STETH_PROTOCOL_HTTP1, 1);
 	return STETH_GUESS_NO;

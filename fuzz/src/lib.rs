@@ -14,6 +14,7 @@ pub mod infer;
 pub mod mysql;
 pub mod pcap;
 pub mod postgresql;
+pub mod recorded;
 pub mod recording;
 pub mod redis;
 pub mod sql;

@@ -18,3 +18,16 @@ fn every_seed_passes() {
         }
     }
 }
+
+/// Those that come from recordings are what the recordings say.
+#[test]
+fn the_seeds_of_recordings_are_up_to_date() {
+    let seeds = steth_fuzz::recorded::of_all(Path::new("../recordings")).expect("captures");
+    for (folder, name, script) in &seeds {
+        let kept = fs::read(Path::new("seeds").join(folder).join(name)).unwrap_or_default();
+        assert!(kept == *script, "{folder}/{name}: run `cargo run -p steth-fuzz --example recorded`");
+    }
+    for protocol in ["http1", "redis", "mysql", "postgresql", "dns"] {
+        assert!(seeds.iter().any(|(folder, ..)| *folder == protocol), "none of {protocol}");
+    }
+}

@@ -82,7 +82,7 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan, server: &Server, pace: P
     let us = "µs/exchange";
     report.row("BPF, net", us, &all(&net), Some(Target::AtMost(1.0)));
     report.row("agent, CPU (exact)", us, &all(&cpu), None);
-    report.row("of it user (sampled split)", us, &all(&|round| cpu(round) * share), Some(Target::AtMost(0.6)));
+    report.row("of it user (sampled split)", us, &all(&|round| cpu(round) * share), Some(Target::AtMost(0.5)));
     report.row("of it system (sampled split)", us, &all(&|round| cpu(round) * (1.0 - share)), None);
     report.row("total: BPF net + user + system", us, &all(&|round| net(round) + cpu(round)), Some(Target::AtMost(1.6)));
     report.row("BPF, gross", us, &all(&|round| round.full.gross()), None);

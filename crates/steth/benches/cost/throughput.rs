@@ -60,11 +60,23 @@ pub(crate) fn measure(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     time(report, plan, "Redis, GET", &path, Some(plan.recorded / 2))?;
     for conversations in CAPTURED.chunk_by(|(.., one), (.., other)| one.name() == other.name()) {
         let Some((.., first)) = conversations.first() else { continue };
-        let mut server = Server::start(*first)?;
+        let (mut server, mut means) = (Server::start(*first)?, Vec::new());
         for (_, title, workload) in conversations {
             server.workload = *workload;
             let reported = capture(&server, plan.recorded / 2, &path)?;
-            time(report, plan, title, &path, Some(reported))?;
+            means.push(time(report, plan, title, &path, Some(reported))?);
+        }
+        if let (Some((_, title, _)), 2..) = (conversations.first(), means.len()) {
+            // On average for each protocol: every load counts alike, round by round.
+            let protocol = title.split(',').next().unwrap_or_default();
+            let rounds = means.iter().map(Vec::len).min().unwrap_or(0);
+            let mean = |n| means.iter().filter_map(|each| each.get(n)).sum::<f64>() / means.len() as f64;
+            report.row(
+                &format!("{protocol}, on average"),
+                "ns/exchange",
+                &(0..rounds).map(mean).collect::<Vec<_>>(),
+                Some(TARGET),
+            );
         }
     }
     Ok(())
@@ -88,8 +100,8 @@ fn capture(server: &Server, exchanges: u64, path: &Path) -> anyhow::Result<u64> 
     Ok(copies * books.reported)
 }
 
-/// Wall time of the whole process, start included; the file is in the page cache.
-fn time(report: &mut Report, plan: &Plan, name: &str, path: &Path, expected: Option<u64>) -> anyhow::Result<()> {
+/// Wall time of the whole process, for each exchange and round, start included; the file is in the page cache.
+fn time(report: &mut Report, plan: &Plan, name: &str, path: &Path, expected: Option<u64>) -> anyhow::Result<Vec<f64>> {
     let windows = tempfile::tempdir()?;
     let data = windows.path().display().to_string();
     let options = ["--summary", "--json", "--data", &data];
@@ -106,5 +118,5 @@ fn time(report: &mut Report, plan: &Plan, name: &str, path: &Path, expected: Opt
     report.row(name, "ns/exchange", &each, Some(TARGET));
     let rates: Vec<f64> = each.iter().map(|ns| 1e9 / ns).collect();
     report.row(&format!("{name}: rate"), "exchanges/s", &rates, None);
-    Ok(())
+    Ok(each)
 }

@@ -72,7 +72,13 @@ struct Response {
 }
 
 impl Lookup {
-    pub(super) fn new(message: &Message<'_>, key: Key, question: Option<&Question>, share: Share, cx: &mut Context<'_>) -> Self {
+    pub(super) fn new(
+        message: &Message<'_>,
+        key: Key,
+        question: Option<&Question>,
+        share: Share,
+        cx: &mut Context<'_>,
+    ) -> Self {
         let (asked, transfer) = match question {
             Some(question) => {
                 let transfer = matches!(question.kind(), AXFR | IXFR) && question.opcode() == QUERY;

@@ -33,9 +33,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::{Attributes, Method};
 #[cfg(test)]
 pub(crate) use attributes::REASONS;
+pub use attributes::{Attributes, Method};
 pub use routing::Routing;
 pub use rules::{RuleError, Rules};
 

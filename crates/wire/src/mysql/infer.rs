@@ -7,10 +7,9 @@ use crate::infer::{Guess, PREFIX};
 const VERBS: [&[u8; 4]; 54] = [
     b"sele", b"inse", b"upda", b"dele", b"repl", b"with", b"call", b"set ", b"show", b"use ", b"begi", b"star",
     b"comm", b"roll", b"save", b"rele", b"lock", b"unlo", b"crea", b"alte", b"drop", b"trun", b"expl", b"desc",
-    b"load", b"kill",
-    b"prep", b"exec", b"deal", b"flus", b"gran", b"revo", b"anal", b"opti", b"chec",
-    b"valu", b"tabl", b"hand", b"back", b"get ", b"rena", b"chan", b"rese", b"purg",
-    b"binl", b"inst", b"unin", b"sign", b"resi", b"repa", b"help", b"clon", b"shut", b"stop",
+    b"load", b"kill", b"prep", b"exec", b"deal", b"flus", b"gran", b"revo", b"anal", b"opti", b"chec", b"valu",
+    b"tabl", b"hand", b"back", b"get ", b"rena", b"chan", b"rese", b"purg", b"binl", b"inst", b"unin", b"sign",
+    b"resi", b"repa", b"help", b"clon", b"shut", b"stop",
 ];
 
 /// Those of three.

@@ -50,7 +50,9 @@ impl Detail for Attributes {
     /// `error.type`: the first word of an error reply (`ERR`, `WRONGTYPE`, `MOVED`); none if the reply was not an error.
     fn error_type<'a>(&self, status: Status, _side: Side, names: &'a Names) -> Option<Cow<'a, str>> {
         match status {
-            Status::Word(word) => Some(names.get(word)).filter(|word| !matches!(*word, "OK" | "QUEUED")).map(Cow::Borrowed),
+            Status::Word(word) => {
+                Some(names.get(word)).filter(|word| !matches!(*word, "OK" | "QUEUED")).map(Cow::Borrowed)
+            }
             Status::Unknown | Status::Code(_) => None,
         }
     }
@@ -113,7 +115,8 @@ pub(super) fn exchange(request: &Request, namespace: Name, answer: &Answer, outc
         Seen::Fine | Seen::Ok if ok == Name::OTHER => Status::Unknown,
         Seen::Fine | Seen::Ok => Status::Word(ok),
     };
-    let attributes = Attributes { sent: request.named.sent, namespace, procedure: request.procedure, failed: answer.failed };
+    let attributes =
+        Attributes { sent: request.named.sent, namespace, procedure: request.procedure, failed: answer.failed };
     Exchange {
         operation: request.named.operation,
         status,

@@ -210,8 +210,11 @@ impl Statements {
         let mut out = std::mem::take(&mut self.out);
         let mut summary = Summary::new(text);
         let truncated = digest::write(text, complete, syntax, Form::Digest, &mut out, &mut summary);
-        let statement =
-            Statement { digest: self.name(&out, own.texts, names), summary: self.name(summary.get(), own.texts, names), truncated };
+        let statement = Statement {
+            digest: self.name(&out, own.texts, names),
+            summary: self.name(summary.get(), own.texts, names),
+            truncated,
+        };
         self.out = out;
         // Somebody else may have room for it.
         let named = statement.digest != Name::OTHER && statement.summary != Name::OTHER;

@@ -3,6 +3,7 @@
 use crate::http1::body::Progress;
 use crate::http1::head::{LONGEST_LINE, may_be_request, request_line, request_line_cut};
 use crate::http1::infer;
+use crate::http1::infer::{CALENDAR, SELDOM};
 use crate::http1::{At, Session};
 use crate::infer::Guess;
 use crate::{Context, Cut, Piece, Protocol};
@@ -179,7 +180,12 @@ fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
     let shouted = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     let method = line.get(..shouted).unwrap_or_default();
     let complete = shouted < line.len();
-    if gap && !REGISTERED.iter().any(|known| if complete { *known == method } else { known.starts_with(method) }) {
+    if gap
+        && !SELDOM
+            .iter()
+            .chain([&CALENDAR])
+            .any(|known| if complete { *known == method } else { known.starts_with(method) })
+    {
         return Guess::No;
     }
     let Some(end) = memchr(b'\n', line) else {
@@ -191,25 +197,3 @@ fn begins_like_a_request(bytes: &[u8], gap: bool) -> Guess {
         None => Guess::No,
     }
 }
-
-/// Methods in use beyond those that the inference knows: WebDAV and its kin (IANA HTTP Method Registry), and what caches take.
-const REGISTERED: [&[u8]; 18] = [
-    b"ACL",
-    b"BIND",
-    b"CHECKOUT",
-    b"COPY",
-    b"LINK",
-    b"LOCK",
-    b"MERGE",
-    b"MKCALENDAR",
-    b"MKCOL",
-    b"MOVE",
-    b"PROPFIND",
-    b"PROPPATCH",
-    b"PURGE",
-    b"QUERY",
-    b"REPORT",
-    b"SEARCH",
-    b"UNLINK",
-    b"UNLOCK",
-];

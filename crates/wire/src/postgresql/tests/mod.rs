@@ -391,7 +391,8 @@ fn replication_is_a_stream_of_its_own() {
 
 #[test]
 fn an_error_has_the_name_of_its_condition() {
-    for (code, name) in [("42P01", Some("undefined_table")), ("40001", Some("serialization_failure")), ("XY123", None)] {
+    for (code, name) in [("42P01", Some("undefined_table")), ("40001", Some("serialization_failure")), ("XY123", None)]
+    {
         let mut kit = Kit::started();
         kit.request(query("SELECT a FROM t")).response([error(code), ready()].concat());
         kit.request(query("SELECT a FROM t")).response([complete("SELECT 1"), ready()].concat());

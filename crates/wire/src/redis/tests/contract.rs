@@ -69,15 +69,16 @@ fn a_transaction_that_is_aborted_or_discarded_pairs_like_any_other() {
         &commands(&["MULTI", "INCR", "BLPOP", "EXEC", "PING"]),
         b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-WRONGTYPE no\r\n*2\r\n$1\r\nk\r\n$1\r\nv\r\n+PONG\r\n",
     );
-    assert_eq!((kit.brief().as_str(), kit.count.lost()), ("MULTI OK, INCR QUEUED, BLPOP QUEUED, EXEC WRONGTYPE, PING OK", 0));
+    assert_eq!(
+        (kit.brief().as_str(), kit.count.lost()),
+        ("MULTI OK, INCR QUEUED, BLPOP QUEUED, EXEC WRONGTYPE, PING OK", 0)
+    );
     let errors = |n| kit.attribute(n, "error.type");
     assert_eq!((errors(1), errors(3).as_deref()), (None, Some("WRONGTYPE")));
     assert_eq!(kit.attribute(3, "redis.exec.errors").as_deref(), Some("1"));
     // An array with an error in it is no error of another command, and what is deeper is none of EXEC's.
-    let kit = talk(
-        &commands(&["FCALL", "MULTI", "EXEC"]),
-        b"*1\r\n-ERR in a value\r\n+OK\r\n*1\r\n*1\r\n-ERR deeper\r\n",
-    );
+    let kit =
+        talk(&commands(&["FCALL", "MULTI", "EXEC"]), b"*1\r\n-ERR in a value\r\n+OK\r\n*1\r\n*1\r\n-ERR deeper\r\n");
     assert_eq!(kit.brief(), "FCALL OK, MULTI OK, EXEC OK");
 }
 
