@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
-use steth_window::{EdgeTotals, EntityId, Side, Transport};
+use steth_window::{EdgeTotals, EntityId, Side};
 
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_top(&self, ask: &ask::Top) -> Result<Answer<Top>, Error> {
@@ -152,11 +152,11 @@ impl<E: Engine> Answers<E> {
 
     fn connections(&self, ask: &ask::Top, plan: &Plan) -> Result<Top, Error> {
         let by = [Dimension::Client, Dimension::Server, Dimension::Port, Dimension::Transport, Dimension::Side];
-        let mut all: HashMap<(Ends, Option<Transport>), Pair> = HashMap::new();
-        let mut curves: HashMap<(Ends, Option<Transport>), [Vec<u64>; 2]> = HashMap::new();
+        let mut all: HashMap<Ends, Pair> = HashMap::new();
+        let mut curves: HashMap<Ends, [Vec<u64>; 2]> = HashMap::new();
         let place = |group: &crate::engine::EdgeGroup| {
-            let ends = Ends { client: group.client?, server: group.server?, port: group.port? };
-            Some((ends, group.transport))
+            let (client, server) = (group.client?, group.server?);
+            Some(Ends { client, server, port: group.port?, transport: group.transport? })
         };
         for group in self.books(plan, ask.of.filter(), &by, false)? {
             if let Some(place) = place(&group) {
@@ -174,16 +174,16 @@ impl<E: Engine> Answers<E> {
                 }
             }
         }
-        let names = self.names(all.keys().flat_map(|(ends, _)| [ends.client, ends.server]))?;
+        let names = self.names(all.keys().flat_map(|ends| [ends.client, ends.server]))?;
         let mut edges: Vec<Edge> = Vec::with_capacity(all.len());
-        for ((ends, transport), pair) in all {
+        for (ends, pair) in all {
             let mut graph = Graph::default();
             let end = usize::from(pair.client.is_none());
             graph.books.insert(ends, pair);
-            let talk = Talk { ends, protocol: None, sums: Default::default() };
+            let talk = Talk { ends, protocol: None, sums: Default::default(), has_books: true };
             let mut edge = graph.edge(&talk, plan.seconds, &self.limits);
             (edge.client_name, edge.server_name) = (names.full(ends.client), names.full(ends.server));
-            if let Some(curves) = curves.get_mut(&(ends, transport)) {
+            if let Some(curves) = curves.get_mut(&ends) {
                 edge.curve = std::mem::take(&mut curves[end]);
             }
             edges.push(edge);
