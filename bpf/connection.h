@@ -241,6 +241,10 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.counted = how == ANNOUNCE_COUNTED,
 	};
 
+	if (c->established && c->told & TOLD_BEGAN) {
+		open.began_sent = c->began[STETH_SEND];
+		open.began_received = c->began[STETH_RECEIVE];
+	}
 	open.netns = sk->__sk_common.skc_net.net->ns.inum;
 	if (c->family == AF_INET) {
 		__builtin_memcpy(open.local_address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);

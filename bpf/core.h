@@ -228,6 +228,8 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !sk->__sk_common.skc_dport && locate_datagram(s))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, &t);
+		if (c->transport == IPPROTO_UDP)
+			tell_at_once(sk, c, s);
 		return;
 	}
 	if (c->transport == IPPROTO_UDP) {
@@ -340,20 +342,26 @@ static __always_inline void on_receive(struct sock *sk, int result, int flags)
 			end_direction(c, STETH_RECEIVE, c->offset[STETH_RECEIVE]);
 			emit_shutdown(c, s, STETH_RECEIVE, bpf_ktime_get_ns());
 		}
+		/* The other end is not only shut but gone: nothing will move here any more, and its own books nobody can tell. */
+		if (c && s && c->id && sk->sk_shutdown == SHUTDOWN_MASK)
+			on_close(sk, false, true);
 	}
 }
 
-/* The reading task takes a segment off the queue, before the receive ends and refreshes the socket's clock. */
+/*
+ * The reading task takes a segment off the queue, before the receive ends and refreshes the socket's clock. The socket is locked: no
+ * other segment comes meanwhile.
+ */
 static __always_inline void on_arrival(struct sock *sk)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp;
 
-	if (!c || c->arrival || c->flags & CONNECTION_L4 || c->verdict != VERDICT_CAPTURE)
+	if (!c || (c->arrival && !(c->arrival & ARRIVAL_PAST)) || c->flags & CONNECTION_L4 || c->verdict != VERDICT_CAPTURE)
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
-		c->arrival = tp->tcp_mstamp * 1000;
+		find_arrival(tp, c);
 }
 
 #endif

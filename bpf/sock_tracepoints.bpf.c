@@ -9,6 +9,7 @@
  *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
  *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
+ *             cgroup/sock_release, there too: the end of a UDP socket
  *             iter/bpf_sk_storage_map every ten seconds, iter/task_file once: sockets of which no event tells
  * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, sent_to, scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
@@ -66,6 +67,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 		on_established(sk, old == TCP_SYN_RECV);
 		break;
 	case TCP_FIN_WAIT1:
+		on_shut(sk);
+		on_fin(sk, STETH_SEND);
+		break;
+	case TCP_FIN_WAIT2:
+		on_shut(sk);
+		break;
 	case TCP_LAST_ACK:
 		on_fin(sk, STETH_SEND);
 		break;
@@ -183,6 +190,20 @@ SEC("cgroup/getpeername6")
 int accepted6(struct bpf_sock_addr *ctx)
 {
 	return on_peer_name(ctx);
+}
+
+/* A socket of the internet protocols is closed by the last who had it. Of UDP nothing else tells. */
+SEC("cgroup/sock_release")
+int released(struct bpf_sock *sk)
+{
+	struct connection *c;
+
+	if (sk->protocol != IPPROTO_UDP || !sockets_wanted())
+		return 1;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (c)
+		on_release(c);
+	return 1;
 }
 
 /* Run once at the start. */

@@ -117,6 +117,8 @@ pub struct Probe {
     pub(crate) skel: SockTracepointsSkel<'static>,
     /// When accept() returned is known.
     accepts: bool,
+    /// The ends of UDP sockets are known.
+    releases: bool,
     possible_cpus: usize,
     same_pids: bool,
 }
@@ -180,9 +182,11 @@ impl Probe {
         let (tgid, jiffies) = whoami::whoami()?;
         rodata.self_tgid = tgid;
         rodata.jiffies_per_second = jiffies;
+        rodata.jiffy_ns = whoami::jiffy_ns(jiffies);
         let cgroups = cgroup_root();
         open.progs.accepted4.set_autoload(cgroups.is_some());
         open.progs.accepted6.set_autoload(cgroups.is_some());
+        open.progs.released.set_autoload(cgroups.is_some());
         let mut skel = open.load().map_err(refused("to load the programs"))?;
 
         if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
@@ -218,12 +222,16 @@ impl Probe {
         .map(|program| program.attach_trace())
         .collect::<Result<Vec<_>, _>>()
         .map_err(refused("to attach a program"))?;
-        let (mut links, mut accepts) = (links, false);
+        let (mut links, mut accepts, mut releases) = (links, false, false);
         if let Some(root) = &cgroups {
             // When accept() returned is good to know, and nothing depends on it.
             let both = [&progs.accepted4, &progs.accepted6].map(|program| program.attach_cgroup(root.as_raw_fd()).ok());
             accepts = both.iter().all(Option::is_some);
             links.extend(both.into_iter().flatten());
+            // Without it, what short-lived UDP sockets have moved is not known.
+            let released = progs.released.attach_cgroup(root.as_raw_fd()).ok();
+            releases = released.is_some();
+            links.extend(released);
         }
         let visit = progs.visit.attach_trace().map_err(refused("the iterator of open files"))?;
         let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
@@ -231,7 +239,17 @@ impl Probe {
             control.control.attached = rings::now();
         }
         let same_pids = tgid == std::process::id();
-        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, accepts, possible_cpus, same_pids })
+        Ok(Self {
+            links,
+            sweep: Some(sweep),
+            visit: Some(visit),
+            rings,
+            skel,
+            accepts,
+            releases,
+            possible_cpus,
+            same_pids,
+        })
     }
 
     pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
@@ -310,7 +328,9 @@ impl Probe {
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
         let absent = |name: &std::ffi::OsStr| {
-            name == "whoami" || (!self.accepts && name.to_string_lossy().starts_with("accepted"))
+            name == "whoami"
+                || (!self.accepts && name.to_string_lossy().starts_with("accepted"))
+                || (!self.releases && name == "released")
         };
         self.skel.object().progs().filter(move |p| !absent(p.name())).map(|p| p.name().to_string_lossy().into_owned())
     }
