@@ -126,6 +126,13 @@ static __noinline int is_wanted(struct connection *c, struct sock *sk)
 	return socket_wanted(sk, c->family) && verdict_of(c->tgid) == VERDICT_CAPTURE;
 }
 
+/* By itself, for its caller's stack has no room for a record more. */
+static __noinline int announce_counted(struct sock *sk, struct connection *c, struct scratch *s, __u64 now)
+{
+	announce(sk, c, s, now, ANNOUNCE_COUNTED);
+	return 0;
+}
+
 /* Tells user space of a connection for its books' sake, unless it knows of it. False: it does not. */
 static __always_inline bool tell(struct sock *sk, struct connection *c, struct scratch *s, __u64 now)
 {
@@ -133,8 +140,51 @@ static __always_inline bool tell(struct sock *sk, struct connection *c, struct s
 		return true;
 	if (!is_wanted(c, sk))
 		return false;
-	announce(sk, c, s, now, ANNOUNCE_COUNTED);
+	announce_counted(sk, c, s, now);
 	return c->told & TOLD_COUNTED;
+}
+
+/*
+ * Something has moved on a UDP socket. If nobody was told of it, it may be gone before the next sweep, and its end does not tell where it
+ * was.
+ */
+static __always_inline void tell_at_once(struct sock *sk, struct connection *c, struct scratch *s)
+{
+	if (!(c->flags & CONNECTION_ANNOUNCED) && !(c->told & TOLD_COUNTED))
+		announce_counted(sk, c, s, bpf_ktime_get_ns());
+}
+
+/*
+ * The last books of a UDP socket. The hook knows it as something else than struct sock, and its caller may be preempted: nothing of the
+ * scratch is used but a counter, and that atomically.
+ */
+static __always_inline void on_release(struct connection *c)
+{
+	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	struct steth_books books = {
+		.kind = STETH_CLOSE,
+		.protocol = c->protocol,
+		.role = c->role,
+		.tgid = c->tgid,
+		.connection = c->id,
+		.time = bpf_ktime_get_ns(),
+		.sent = c->offset[STETH_SEND],
+		.received = c->offset[STETH_RECEIVE],
+		.calls = c->calls,
+		.bytes_sent = c->moved[STETH_SEND],
+		.bytes_received = c->moved[STETH_RECEIVE],
+		.segments_out = c->calls_of[STETH_SEND],
+		.segments_in = c->calls_of[STETH_RECEIVE],
+	};
+	__u32 index = c->ring;
+	void *ring;
+
+	if (!s || !c->id || c->flags & CONNECTION_CLOSED || !(c->flags & CONNECTION_ANNOUNCED || c->told & TOLD_COUNTED))
+		return;
+	ring = bpf_map_lookup_elem(&rings, &index);
+	if (!ring || bpf_ringbuf_output(ring, &books, sizeof(books), BPF_RB_NO_WAKEUP))
+		__sync_fetch_and_add(&s->counters[STETH_DROPPED_RECORDS], 1);
+	c->flags |= CONNECTION_CLOSED;
 }
 
 /* ---- sockets that wait for connections */

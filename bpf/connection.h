@@ -225,7 +225,7 @@ static __always_inline __u8 bound_role(struct sock *sk)
 		return STETH_ROLE_UNKNOWN;
 	if (BPF_CORE_READ(bucket, fastreuse) < 0)
 		return STETH_ROLE_CLIENT;
-	return sk->__sk_common.skc_num < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
+	return READ(sk, __sk_common.skc_num) < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
 }
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
@@ -247,7 +247,7 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->protocols = control.protocols;
 	if (!may_be_analysed(transport, c->protocols))
 		c->flags |= CONNECTION_L4;
-	if (transport == IPPROTO_TCP && sk->__sk_common.skc_state != TCP_CLOSE && sk->__sk_common.skc_state != TCP_SYN_SENT) {
+	if (transport == IPPROTO_TCP && READ(sk, __sk_common.skc_state) != TCP_CLOSE && READ(sk, __sk_common.skc_state) != TCP_SYN_SENT) {
 		c->role = bound_role(sk);
 		c->role_source = c->role ? STETH_ROLE_BOUND : STETH_ROLE_UNSEEN;
 	}
@@ -332,6 +332,10 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.counted = how == ANNOUNCE_COUNTED,
 	};
 
+	if (c->established && c->told & TOLD_BEGAN) {
+		open.began_sent = c->began[STETH_SEND];
+		open.began_received = c->began[STETH_RECEIVE];
+	}
 	open.netns = netns_of(sk);
 	if (c->family == AF_INET) {
 		__builtin_memcpy(open.local_address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);

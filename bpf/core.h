@@ -231,6 +231,8 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && locate_datagram(s))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, &t);
+		if (c->transport == IPPROTO_UDP)
+			tell_at_once(sk, c, s);
 		return;
 	}
 	if (c->transport == IPPROTO_UDP) {
@@ -341,6 +343,9 @@ static __always_inline bool takes(struct sock *sk, struct scratch *s, int result
 			end_direction(c, STETH_RECEIVE, c->offset[STETH_RECEIVE]);
 			emit_shutdown(c, s, STETH_RECEIVE, bpf_ktime_get_ns());
 		}
+		/* The other end is not only shut but gone: nothing will move here any more, and its own books nobody can tell. */
+		if (c && s && c->id && READ(sk, sk_shutdown) == SHUTDOWN_MASK)
+			on_close(sk, false, true);
 	}
 	return false;
 }
@@ -352,17 +357,20 @@ static __always_inline void on_receive(struct sock *sk, struct scratch *s, int r
 		transfer(sk, s, STETH_RECEIVE, result);
 }
 
-/* The reading task takes a segment off the queue, before the receive ends and refreshes the socket's clock. */
+/*
+ * The reading task takes a segment off the queue, before the receive ends and refreshes the socket's clock. The socket is locked: no
+ * other segment comes meanwhile.
+ */
 static __always_inline void on_arrival(struct sock *sk)
 {
 	struct connection *c = connection_of(sk);
 	struct tcp_sock *tp;
 
-	if (!c || c->arrival || c->flags & CONNECTION_L4 || c->verdict != VERDICT_CAPTURE)
+	if (!c || (c->arrival && !(c->arrival & ARRIVAL_PAST)) || c->flags & CONNECTION_L4 || c->verdict != VERDICT_CAPTURE)
 		return;
 	tp = tcp_sock_of(sk);
 	if (tp)
-		c->arrival = READ(tp, tcp_mstamp) * 1000;
+		find_arrival(tp, c);
 }
 
 /* Whether the hooks of sockets do anything by now. */

@@ -66,10 +66,15 @@ enum bpf_func_id {
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 #define RCV_SHUTDOWN 1
+#define SHUTDOWN_MASK 3
 #define IFF_LOOPBACK 0x8
-#define ECONNREFUSED 111
+#define ENETDOWN 100
+#define ENETUNREACH 101
 #define ECONNRESET 104
 #define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define EHOSTDOWN 112
+#define EHOSTUNREACH 113
 #define ENOSYS 38
 
 enum {
@@ -172,6 +177,9 @@ struct inet_connection_sock {
 	struct inet_bind_bucket *icsk_bind_hash;
 	const void *icsk_ulp_ops;
 	__u8 icsk_ca_state : 5;
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
 };
 struct minmax_sample {
 	__u32 v;
@@ -190,6 +198,7 @@ struct tcp_sock {
 	__u32 srtt_us;
 	__u32 segs_out;
 	__u32 segs_in;
+	__u32 data_segs_in;
 	__u32 total_retrans;
 	__u32 snd_una;
 	__u32 snd_wnd;
@@ -364,7 +373,13 @@ struct iovec {
 	void *iov_base;
 	__u64 iov_len;
 };
-struct bpf_sock;
+/* Of it, what stands before the mark. */
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+};
 /* Of it, what stands before the socket: seven words and two addresses. */
 struct bpf_sock_addr {
 	__u32 user_family;

@@ -15,6 +15,7 @@
 #ifndef STETH_DATAGRAM_H
 #define STETH_DATAGRAM_H
 
+#include "books.h"
 #include "message.h"
 
 #define DATAGRAM_MAX 4096
@@ -257,6 +258,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 			c->flags |= CONNECTION_L4;
 		count(s, STETH_L4_CHUNKS, 1);
 		count(s, STETH_L4_BYTES, length);
+		tell_at_once(sk, c, s);
 		return;
 	}
 	if (!(c->flags & CONNECTION_ANNOUNCED))

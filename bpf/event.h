@@ -86,6 +86,9 @@ struct steth_open {
 	__u8 remote_address[16];
 	__u8 comm[16];
 	__u64 accepted; /* a passive one: when accept() returned it; 0: not known. Not in older recordings */
+	/* Sequence numbers of the first bytes, which are the same at both ends, whatever addresses are rewritten on the way; 0: not seen. */
+	__u32 began_sent; /* these two are not in older recordings */
+	__u32 began_received;
 };
 
 /* Where a datagram was sent. */

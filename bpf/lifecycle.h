@@ -83,6 +83,36 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 	emit_shutdown(c, s, direction, bpf_ktime_get_ns());
 }
 
+/*
+ * Its owner has closed it, the FIN is on its way, and data still comes: nobody will read it, so the kernel answers with a reset
+ * (tcp_rcv_state_process()). It does so after the socket's end, or through tcp_reset(), as if the peer had sent one.
+ */
+static __always_inline bool was_reset_late(struct sock *sk, struct tcp_sock *tp, struct connection *c)
+{
+	return c->told & TOLD_SHUT && !(READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1) && READ(tp, data_segs_in) != c->shut_at;
+}
+
+/* Its owner will read no more. A close() behind a shutdown() sets the state that there is once more. */
+static __always_inline void on_shut(struct sock *sk)
+{
+	struct connection *c = connection_of(sk);
+	struct tcp_sock *tp = tcp_sock_of(sk);
+
+	if (!c || !tp || !c->id || c->told & TOLD_SHUT || !(READ(sk, sk_shutdown) & RCV_SHUTDOWN))
+		return;
+	c->shut_at = READ(tp, data_segs_in);
+	c->told |= TOLD_SHUT;
+}
+
+/*
+ * Nobody answers any more. Where a router or the neighbourhood has said why, the kernel gives up with that in place of ETIMEDOUT
+ * (tcp_write_err()).
+ */
+static __always_inline bool is_way_lost(int error)
+{
+	return error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN || error == ENETDOWN;
+}
+
 /* The connection is over. `abort`: it did not end with FINs. */
 static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 {
@@ -118,7 +148,9 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 	}
 	error = READ(sk, sk_err);
 	connecting = c->connect_started && !c->established;
-	if (error == ETIMEDOUT)
+	if (final && tp && was_reset_late(sk, tp, c))
+		c->close_flags = (c->close_flags & ~STETH_CLOSE_RESET_BY_PEER) | STETH_CLOSE_RESET_BY_US;
+	if (error == ETIMEDOUT || (!connecting && is_way_lost(error)))
 		c->close_flags |= STETH_CLOSE_TIMED_OUT;
 	else if (error == ECONNREFUSED)
 		c->close_flags |= STETH_CLOSE_REFUSED;

@@ -70,12 +70,42 @@ static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, 
 }
 
 /*
+ * When the bytes came that the reading task is about to take. tcp_mstamp is the last time that TCP looked at the clock: for these bytes,
+ * or since then for an acknowledgement that was put off, or for one that came in. When the last byte of data came the kernel keeps too
+ * (lrcvtime), in jiffies, and nothing else moves that: where tcp_mstamp is later than it can be by that, it is what counts, and may be
+ * off by a jiffy. Of bytes that lay there when the ones before them were read, it is known from then.
+ */
+static __always_inline void find_arrival(struct tcp_sock *tp, struct connection *c)
+{
+	__u32 passed = (__u32)bpf_jiffies64() - READ(tp, inet_conn.icsk_ack.lrcvtime), arrived = READ(tp, rcv_nxt);
+	__u64 arrival = READ(tp, tcp_mstamp) * 1000 & ~(__u64)ARRIVAL_BITS, now, latest;
+
+	if (c->arrival && (__s32)(c->arrived - (__u32)c->offset[STETH_RECEIVE]) > 0) {
+		c->arrival = (c->arrival & ~(__u64)ARRIVAL_PAST) | ARRIVAL_APART;
+		return;
+	}
+	if (passed) {
+		now = bpf_ktime_get_ns();
+		latest = now - (__u64)(passed - 1) * jiffy_ns;
+		if (!jiffy_ns)
+			arrival = 0;
+		else if (arrival > latest)
+			arrival = ((now - (__u64)passed * jiffy_ns) & ~(__u64)ARRIVAL_BITS) | ARRIVAL_APART;
+	}
+	if (arrival && arrived != READ(tp, copied_seq) && !READ(tp, inet_conn.icsk_ulp_ops)) {
+		c->arrived = arrived;
+		arrival |= ARRIVAL_REST;
+	}
+	c->arrival = arrival;
+}
+
+/*
  * When the bytes left, or when the application had them. TCP looks at the clock in both cases, and keeps what it saw
  * (tcp_mstamp_refresh(), the clock of bpf_ktime_get_ns()): 35 ns less than a look of our own.
  */
 static __always_inline void find_time(struct tcp_sock *tp, struct connection *c, struct transfer *t)
 {
-	__u64 arrival, departed;
+	__u64 arrival, departed, taken;
 
 	if (t->direction == STETH_SEND) {
 		departed = tp ? READ(tp, tcp_wstamp_ns) : 0;
@@ -84,10 +114,14 @@ static __always_inline void find_time(struct tcp_sock *tp, struct connection *c,
 		c->departed = departed;
 		return;
 	}
-	arrival = c->arrival;
-	c->arrival = 0;
+	taken = c->arrival;
+	arrival = taken & ARRIVAL_PAST ? 0 : taken & ~(__u64)ARRIVAL_BITS;
+	c->arrival = taken & ARRIVAL_REST ? taken | ARRIVAL_PAST : 0;
+	/* Of bytes that passed no hook, perhaps. */
+	if (t->start != t->known)
+		arrival = 0;
 	/* tcp_rcv_space_adjust() reads the clock behind our hook, but not before the connection has a round-trip time. */
-	if (tp && arrival && READ(tp, tcp_clock_cache) > arrival)
+	if (tp && arrival && !(taken & ARRIVAL_APART) && READ(tp, tcp_clock_cache) > arrival)
 		t->time = READ(tp, tcp_clock_cache);
 	else
 		t->time = bpf_ktime_get_ns();

@@ -44,6 +44,8 @@ const volatile __u32 call_max = 4 * 1024 * 1024;
 const volatile __u32 last_stage = STAGE_EMIT;
 /* Of a second, as the kernel's chronographs count; 0: not known. */
 const volatile __u32 jiffies_per_second = 0;
+/* One of them, nanoseconds; 0: not known. */
+const volatile __u32 jiffy_ns = 0;
 /* One less than the number of rings, which is a power of two. */
 const volatile __u32 ring_mask = 0;
 /* One less than the size of each ring of our own, a power of two (own_rings.h); 0: the kernel's are used. */
@@ -143,7 +145,7 @@ enum connection_flags {
 struct connection {
 	__u64 id;
 	__u64 offset[2];       /* position of the next byte, by direction */
-	__u64 arrival;         /* of the oldest bytes that the receive in progress takes; 0: none */
+	__u64 arrival;         /* of the oldest bytes that the receive in progress takes, with enum arrival; 0: none */
 	__u64 departed;        /* last tcp_wstamp_ns seen */
 	__u32 epoch;
 	__u32 tgid;
@@ -179,6 +181,8 @@ struct connection {
 	__u64 connect_started;
 	__u64 accepted;
 	__u64 end[2];          /* position after the last byte once a FIN has passed; 0 before */
+	__u32 arrived;         /* ARRIVAL_REST: number of the byte behind those that had come by `arrival` */
+	__u32 shut_at;         /* TOLD_SHUT: segments with data that had come by then (data_segs_in) */
 	/* Its books, by direction: books.h. */
 	__u32 began[2];        /* TCP: number of its first byte, or of one from which on the kernel's own count agrees */
 	__u64 moved[2];        /* others: bytes */
@@ -190,11 +194,20 @@ struct connection {
 #endif
 };
 
+/* The lowest bits of `arrival`, which are nothing to it. */
+enum arrival {
+	ARRIVAL_REST = 1,  /* more had come by then than was taken: `arrived` */
+	ARRIVAL_PAST = 2,  /* of an earlier receive; what is left of it may be taken by this one */
+	ARRIVAL_APART = 4, /* it is not what tcp_mstamp said */
+	ARRIVAL_BITS = 7,
+};
+
 /* What user space knows of a socket beside what CONNECTION_ANNOUNCED says. Not flags: those belong to the transfers. */
 enum told {
 	TOLD_COUNTED = 1,  /* announced for its books */
 	TOLD_BEGAN = 2,    /* `began` is valid */
 	TOLD_LISTENER = 4, /* it waits for connections; what the kernel has copied of it is the beginning of a connection */
+	TOLD_SHUT = 8,     /* its owner has closed it and reads no more: `shut_at` */
 };
 
 /* What is known of whom a UDP socket without a far end talks to, by the rows of connections: datagram.h. */

@@ -13,6 +13,7 @@
  *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
  *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
  *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
+ *             cgroup/sock_release, there too: the end of a UDP socket
  *             an iterator over the states every ten seconds, iter/task_file once: sockets of which no event tells
  * maps        connections (in the socket, or by its address), verdicts, automata, ports, remotes, containers, demoted, sent_to,
  *             scratches (per CPU), rings
@@ -54,6 +55,12 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 		on_established(sk, old == TCP_SYN_RECV);
 		break;
 	case TCP_FIN_WAIT1:
+		on_shut(sk);
+		on_fin(sk, STETH_SEND);
+		break;
+	case TCP_FIN_WAIT2:
+		on_shut(sk);
+		break;
 	case TCP_LAST_ACK:
 		on_fin(sk, STETH_SEND);
 		break;
@@ -201,6 +208,24 @@ SEC("cgroup/getpeername6")
 int accepted6(struct bpf_sock_addr *ctx)
 {
 	return on_peer_name(ctx);
+}
+
+/* A socket of the internet protocols is closed by the last who had it. Of UDP nothing else tells. */
+SEC("cgroup/sock_release")
+int released(struct bpf_sock *sk)
+{
+	struct connection *c;
+
+	if (sk->protocol != IPPROTO_UDP || !sockets_wanted())
+		return 1;
+#ifndef STETH_PLAIN
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+#else
+	c = connection_of((struct sock *)sk);
+#endif
+	if (c)
+		on_release(c);
+	return 1;
 }
 
 /* Run once at the start. */

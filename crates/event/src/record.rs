@@ -140,6 +140,7 @@ record! {
         connection: u64, time: u64, established: u64, connect_started: u64, sent: u64, received: u64,
         local_port: u16, remote_port: u16, peer_tgid: u32,
         local_address: [u8; 16], remote_address: [u8; 16], comm: [u8; 16], accepted: u64,
+        began_sent: u32, began_received: u32,
     }
 }
 record! {
@@ -328,23 +329,23 @@ impl Chunk {
 /// Reads a record that has grown: one of before, whose further fields are 0, is as good. A frame of a recording is padded; no
 /// length between the two has ever been written.
 macro_rules! grown {
-    ($name:ident, $since:ident) => {
+    ($name:ident, $($since:ident),+) => {
         impl $name {
-            const OLD: usize = std::mem::offset_of!(Self, $since);
+            const OLD: &'static [usize] = &[$(std::mem::offset_of!(Self, $since)),+];
 
             fn read(bytes: &[u8]) -> Option<Self> {
                 if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
                     return Some(whole);
                 }
-                let old = bytes.get(..Self::OLD).filter(|_| bytes.len() < Self::OLD + 8)?;
+                let old = Self::OLD.iter().copied().find(|old| (*old..*old + 8).contains(&bytes.len()))?;
                 let mut whole = [0; size_of::<Self>()];
-                whole[..Self::OLD].copy_from_slice(old);
+                whole[..old].copy_from_slice(&bytes[..old]);
                 Some(zerocopy::transmute!(whole))
             }
         }
     };
 }
-grown!(Open, accepted);
+grown!(Open, accepted, began_sent);
 grown!(Books, bytes_sent);
 
 impl Destination {

@@ -1,6 +1,7 @@
 //! One connection.
 
 use crate::stream::Stream;
+use crate::{Meeting, OtherEnd};
 use std::collections::VecDeque;
 use steth_event::{Books, Chunk, Open};
 
@@ -44,6 +45,8 @@ pub struct Connection<S> {
     pub(crate) closing: Option<Books>,
     /// What the kernel's books said last: counts at their highest, and round-trip times, windows and queues as they were at `time`.
     pub books: Option<Box<Books>>,
+    /// Where it may be met by its other end.
+    pub(crate) meetings: [Option<Meeting>; 2],
     pub(crate) last: u64,
     pub(crate) sweep: u32,
     pub(crate) used: bool,
@@ -73,6 +76,7 @@ impl<S: Default> Connection<S> {
             held_bytes: 0,
             closing: None,
             books: None,
+            meetings: [None; 2],
             last: 0,
             sweep: 0,
             used: true,
@@ -82,6 +86,14 @@ impl<S: Default> Connection<S> {
 }
 
 impl<S> Connection<S> {
+    /// Its other end is known.
+    pub(crate) fn meet(&mut self, other: &OtherEnd) {
+        self.peer_tgid = other.tgid;
+        if let Some(open) = &mut self.open {
+            other.resolve(open);
+        }
+    }
+
     /// Time of the last record of this connection.
     #[must_use]
     pub fn last_time(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use crate::connection::Held;
 use crate::order::{declare, deliver, end_stream, in_order, miss};
-use crate::{Connection, Delta, End, Segment, Tuple, books};
+use crate::{Connection, Delta, End, Meeting, OtherEnd, Segment, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ pub struct Counts {
     pub evicted: u64,
     /// Connections whose end was not seen, found gone by a sweep.
     pub vanished: u64,
+    /// Sockets of UDP and unix sockets that a sweep did not find any more: what they moved since the one before is in no books.
+    pub unended: u64,
 }
 
 /// Most chunks, and bytes, that one connection may hold back.
@@ -55,8 +57,8 @@ const HELD_BYTES: usize = 1 << 20;
 /// How long a chunk waits for an earlier one, in nanoseconds of the records' own time.
 const PATIENCE: u64 = 200_000_000;
 
-/// Connections whose process is remembered beyond their end.
-const DEPARTED: usize = 4096;
+/// Connections that are remembered beyond their end, twice each: [`Meeting::of`].
+const DEPARTED: usize = 2 * 4096;
 
 /// All connections.
 #[derive(Debug)]
@@ -64,10 +66,11 @@ pub struct Flow<S> {
     slots: Vec<Option<Box<Connection<S>>>>,
     free: Vec<u32>,
     by_id: HashMap<u64, u32, FixedState>,
-    by_tuple: HashMap<Tuple, u64, FixedState>,
-    /// Of connections that ended lately, the process: their other ends may be told of only now.
-    departed: HashMap<Tuple, u32, FixedState>,
-    departures: VecDeque<Tuple>,
+    /// Where the ends of a connection find each other.
+    meetings: HashMap<Meeting, u64, FixedState>,
+    /// Of connections that ended lately: their other ends may be told of only now.
+    departed: HashMap<Meeting, OtherEnd, FixedState>,
+    departures: VecDeque<Meeting>,
     /// Connections that hold something back until a tick.
     waiting: Vec<u64>,
     maximum: usize,
@@ -86,7 +89,7 @@ impl<S: Default> Flow<S> {
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(hasher()),
-            by_tuple: HashMap::with_hasher(hasher()),
+            meetings: HashMap::with_hasher(hasher()),
             departed: HashMap::with_hasher(hasher()),
             departures: VecDeque::new(),
             waiting: Vec::new(),
@@ -133,28 +136,33 @@ impl<S: Default> Flow<S> {
             connection.streams[0].place(open.sent);
             connection.streams[1].place(open.received);
         }
-        let (id, tgid) = (connection.id, connection.tgid);
-        if let Some(tuple) = Tuple::of(open).filter(|_| open.role != ROLE_NETWORK) {
-            self.by_tuple.insert(tuple, id);
-            self.introduce(index, tuple.reversed(), id, tgid);
+        let id = connection.id;
+        let meetings = if open.role == ROLE_NETWORK { [None; 2] } else { Meeting::of(open) };
+        connection.meetings = meetings;
+        let here = OtherEnd::of(open, connection.tgid);
+        for meeting in meetings.into_iter().flatten() {
+            self.meetings.insert(meeting, id);
+        }
+        if meetings.iter().flatten().any(|meeting| self.introduce(index, meeting.reversed(), id, &here)) {
+            return;
+        }
+        let gone = meetings.iter().flatten().find_map(|meeting| self.departed.get(&meeting.reversed()));
+        if let (Some(gone), Some(connection)) = (gone, self.slots[index].as_deref_mut()) {
+            connection.meet(gone);
         }
     }
 
-    /// Where both ends are observed, each learns the other's process.
-    fn introduce(&mut self, index: usize, peer: Tuple, id: u64, tgid: u32) {
-        let Some(&peer_id) = self.by_tuple.get(&peer).filter(|peer| **peer != id) else {
-            if let (Some(tgid), Some(connection)) = (self.departed.get(&peer), self.slots[index].as_deref_mut()) {
-                connection.peer_tgid = *tgid;
-            }
-            return;
-        };
-        let Some(&peer_index) = self.by_id.get(&peer_id) else { return };
-        let Some(other) = self.slots[peer_index as usize].as_deref_mut() else { return };
-        other.peer_tgid = tgid;
-        let peer_tgid = other.tgid;
-        if let Some(connection) = self.slots[index].as_deref_mut() {
-            connection.peer_tgid = peer_tgid;
+    /// Where both ends are observed, each learns the other's process, and a client where the server really is.
+    fn introduce(&mut self, index: usize, peer: Meeting, id: u64, here: &OtherEnd) -> bool {
+        let Some(&peer_id) = self.meetings.get(&peer).filter(|peer| **peer != id) else { return false };
+        let Some(&peer_index) = self.by_id.get(&peer_id) else { return false };
+        let Some(other) = self.slots[peer_index as usize].as_deref_mut() else { return false };
+        other.meet(here);
+        let there = other.open.as_ref().map(|open| OtherEnd::of(open, other.tgid));
+        if let (Some(connection), Some(there)) = (self.slots[index].as_deref_mut(), there) {
+            connection.meet(&there);
         }
+        true
     }
 
     /// Bytes have moved.
@@ -269,7 +277,9 @@ impl<S: Default> Flow<S> {
                 continue;
             }
             self.counts.vanished += u64::from(!untold);
-            // Unix and UDP sockets have no hook that tells their end: gone is closed.
+            self.counts.unended += u64::from(untold);
+            // Of unix sockets nothing tells the end, unless the other one is closed first; of UDP only where there is a hierarchy of
+            // cgroups of version 2. Gone is closed.
             self.remove(index, if untold { End::Closed } else { End::Evicted }, time, sink);
         }
     }
@@ -330,12 +340,16 @@ impl<S: Default> Flow<S> {
     fn remove(&mut self, index: usize, end: End, time: u64, sink: &mut impl Sink<State = S>) {
         let Some(mut connection) = self.slots[index].take() else { return };
         self.by_id.remove(&connection.id);
-        if let Some(tuple) = connection.open.as_ref().and_then(Tuple::of)
-            && self.by_tuple.get(&tuple) == Some(&connection.id)
-        {
-            self.by_tuple.remove(&tuple);
-            if connection.tgid != 0 && self.departed.insert(tuple, connection.tgid).is_none() {
-                self.departures.push_back(tuple);
+        for meeting in connection.meetings.into_iter().flatten() {
+            if self.meetings.get(&meeting) != Some(&connection.id) {
+                continue;
+            }
+            self.meetings.remove(&meeting);
+            let here = connection.open.as_ref().map(|open| OtherEnd::of(open, connection.tgid));
+            if let Some(here) = here.filter(|here| here.tgid != 0)
+                && self.departed.insert(meeting, here).is_none()
+            {
+                self.departures.push_back(meeting);
             }
             if self.departures.len() > DEPARTED
                 && let Some(oldest) = self.departures.pop_front()
@@ -347,12 +361,17 @@ impl<S: Default> Flow<S> {
         sink.closed(&mut connection, end, time);
     }
 
-    /// The process whose connection has these ends, or had them lately; `None` if none is known.
+    /// The other end of a connection that ended, if it is observed too, or was lately; `None` if it is not known.
     #[must_use]
-    pub fn process_at(&self, tuple: Tuple) -> Option<u32> {
-        let open = self.by_tuple.get(&tuple).and_then(|id| self.by_id.get(id));
-        let open = open.and_then(|index| self.slots[*index as usize].as_deref()).map(|connection| connection.tgid);
-        open.filter(|tgid| *tgid != 0).or_else(|| self.departed.get(&tuple).copied())
+    pub fn other_end(&self, open: &Open) -> Option<OtherEnd> {
+        let of = |meeting: Meeting| {
+            let id = self.meetings.get(&meeting)?;
+            let connection = self.slots[*self.by_id.get(id)? as usize].as_deref()?;
+            connection.open.as_ref().map(|open| OtherEnd::of(open, connection.tgid)).filter(|end| end.tgid != 0)
+        };
+        let there =
+            |meeting: &Meeting| of(meeting.reversed()).or_else(|| self.departed.get(&meeting.reversed()).copied());
+        Meeting::of(open).iter().flatten().find_map(there)
     }
 
     /// Calls `act` for every connection in the table.

@@ -1,6 +1,72 @@
-//! The address pair of a connection, as a key.
+//! What both ends of a connection say of it: by that they are joined.
 
-use steth_event::Open;
+use steth_event::{Open, ROLE_CLIENT};
+
+/// What one end of a connection and the other one have in common, from where one of them is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Meeting {
+    /// The pair of addresses.
+    Addresses(Tuple),
+    /// The sequence numbers of the first bytes that this end sent and received. Whoever rewrites addresses on the way (NAT, the address
+    /// of a service) leaves them alone, and of two connections of one host to have both in common the chance is one in 2^64.
+    Numbers(u32, u32),
+}
+
+impl Meeting {
+    /// What is known of a connection.
+    #[must_use]
+    pub fn of(open: &Open) -> [Option<Self>; 2] {
+        let numbers = open.established != 0 && (open.began_sent, open.began_received) != (0, 0);
+        [Tuple::of(open).map(Self::Addresses), numbers.then_some(Self::Numbers(open.began_sent, open.began_received))]
+    }
+
+    /// The same from the other end.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Addresses(tuple) => Self::Addresses(tuple.reversed()),
+            Self::Numbers(sent, received) => Self::Numbers(received, sent),
+        }
+    }
+}
+
+/// Who and where the other end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherEnd {
+    /// The process; 0 if it is not known.
+    pub tgid: u32,
+    family: u8,
+    address: [u8; 16],
+    port: u16,
+}
+
+impl OtherEnd {
+    pub(crate) fn of(open: &Open, tgid: u32) -> Self {
+        Self { tgid, family: open.family, address: open.local_address, port: open.local_port }
+    }
+
+    /// A client's connection leads here, whatever address it was told to go to.
+    pub fn resolve(&self, open: &mut Open) {
+        const INET6: u8 = 10;
+        if open.role != ROLE_CLIENT || open.established == 0 {
+            return;
+        }
+        let address = match (open.family, self.family) {
+            (here, there) if here == there => self.address,
+            (INET6, _) => mapped(self.address),
+            // Behind a translation of IPv4 to IPv6: the address that it went to is as good as can be said.
+            _ => match std::net::Ipv6Addr::from(self.address).to_ipv4_mapped() {
+                Some(plain) => {
+                    let mut address = [0; 16];
+                    address[..4].copy_from_slice(&plain.octets());
+                    address
+                }
+                None => return,
+            },
+        };
+        (open.remote_address, open.remote_port) = (address, self.port);
+    }
+}
 
 /// Both ends of an IP connection, and the network namespace in which they mean something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -197,7 +197,7 @@ mod tests {
             eprintln!("skipped: not root (the tests of this crate that must not be skipped are in tests/)");
             return;
         }
-        let mut probe = Probe::attach(&Settings { ring_bytes: 1 << 20, ..Settings::default() }).unwrap();
+        let probe = Probe::attach(&Settings { ring_bytes: 1 << 20, ..Settings::default() }).unwrap();
         let verdicts = probe.verdicts().unwrap();
         let container = Patterns { include: vec!["cart".into()], ..Patterns::default() };
         let mut containers = Containers::new(Rules::new(&Rows { container, ..Rows::default() }).unwrap());

@@ -91,6 +91,8 @@ pub struct Probe {
     refusals: Vec<Refusal>,
     /// When accept() returned is known.
     accepts: bool,
+    /// The ends of UDP sockets are known.
+    releases: bool,
     possible_cpus: usize,
     same_pids: bool,
 }
@@ -131,7 +133,8 @@ impl Probe {
         let hooks: Vec<&Hook> = rung.all_hooks().filter(present).collect();
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
-            let aside = ["sweep", "visit"].contains(&name) || (cgroups.is_some() && ACCEPTS.contains(&name));
+            let aside = ["sweep", "visit"].contains(&name)
+                || (cgroups.is_some() && (ACCEPTS.contains(&name) || name == RELEASED));
             aside || hooks.iter().any(|hook| hook.program == name)
         };
         let mut open = side::open(rung.core, wanted).map_err(refused("the object"))?;
@@ -155,6 +158,7 @@ impl Probe {
         before.last_stage = settings.last_stage;
         before.self_tgid = tgid;
         before.jiffies_per_second = jiffies;
+        before.jiffy_ns = whoami::jiffy_ns(jiffies);
         let mut side = Side::load(open)?;
 
         let control = &mut side.control().control;
@@ -182,12 +186,16 @@ impl Probe {
                 Err(error) => return Err(ProbeError::refused("to attach a program", &error)),
             }
         }
-        let mut accepts = false;
+        let (mut accepts, mut releases) = (false, false);
         if let Some(root) = &cgroups {
             // When accept() returned is good to know, and nothing depends on it.
             let both = ACCEPTS.map(|name| side.program(name)?.attach_cgroup(root.as_raw_fd()).ok());
             accepts = both.iter().all(Option::is_some);
             links.extend(both.into_iter().flatten());
+            // Without it, what short-lived UDP sockets have moved is not known.
+            let released = side.program(RELEASED).and_then(|program| program.attach_cgroup(root.as_raw_fd()).ok());
+            releases = released.is_some();
+            links.extend(released);
         }
         let visit = side.attach("visit").map_err(refused("the iterator of open files"))?;
         let sweep = side.iterate("sweep").map_err(refused("the iterator of sockets"))?;
@@ -202,6 +210,7 @@ impl Probe {
             rung,
             refusals: Vec::new(),
             accepts,
+            releases,
             possible_cpus,
             same_pids,
         })
@@ -283,8 +292,9 @@ impl Probe {
 
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
+        let absent = |name: &str| (!self.accepts && ACCEPTS.contains(&name)) || (!self.releases && name == RELEASED);
         let names = self.side.programs().map(|program| program.name().to_string_lossy().into_owned());
-        names.filter(|name| self.accepts || !ACCEPTS.contains(&name.as_str()))
+        names.filter(move |name| !absent(name))
     }
 
     /// The kernel's figures of every program.
@@ -330,6 +340,8 @@ impl Probe {
 pub const STAGES: u32 = 7;
 /// Programs that tell when accept() returned.
 const ACCEPTS: [&str; 2] = ["accepted4", "accepted6"];
+/// The program that tells of the ends of UDP sockets.
+const RELEASED: &str = "released";
 
 /// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
 fn cgroup_root() -> Option<File> {

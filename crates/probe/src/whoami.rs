@@ -37,9 +37,19 @@ fn jiffies_per_second(jiffies: u64, nanoseconds: u64) -> u32 {
     best.map_or(0, |hz| hz as u32)
 }
 
+/// How long one is, as the kernel rounds it (`TICK_NSEC`); 0: not known.
+pub(crate) fn jiffy_ns(per_second: u32) -> u32 {
+    (1_000_000_000 + per_second / 2).checked_div(per_second).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jiffy_is_as_long_as_the_kernel_says() {
+        assert_eq!([0, 100, 250, 300, 1000].map(jiffy_ns), [0, 10_000_000, 4_000_000, 3_333_333, 1_000_000]);
+    }
 
     #[test]
     fn a_jiffy_is_told_from_how_many_there_have_been() {

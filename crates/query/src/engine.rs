@@ -7,7 +7,7 @@ use crate::text::Text;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
-use steth_window::{EdgeTotals, EntityId, Kind, Protocol, Row, Side, Sketch, Transport};
+use steth_window::{EdgeTotals, EntityId, Kind, ListenerRow, Protocol, Row, Side, Sketch, Transport};
 
 /// Keeps windows and gives them back, filtered, grouped and added up. It divides nothing and names nothing.
 ///
@@ -43,7 +43,8 @@ pub trait Engine: Send + Sync {
     /// [`Error::TooLong`], [`Error::Store`].
     fn samples(&self, scan: &SampleScan<'_>) -> Result<Samples, Error>;
 
-    /// Who waited for connections at the end of the newest window of a range, in no particular order.
+    /// Who waited for connections at the end of the newest window of a range, in no particular order, and what was dropped there in all
+    /// of it.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Store`].
@@ -327,6 +328,27 @@ pub struct Listener {
     pub port: u16,
     /// What the connections are made of.
     pub transport: Transport,
+    /// Connections that wait for `accept()`.
+    pub waiting: u64,
+    /// How many may.
+    pub room: u64,
+    /// What was dropped there in the range.
+    pub drops: u64,
+}
+
+impl Listener {
+    /// Whether this is the same place.
+    #[must_use]
+    pub fn is_at(&self, other: &Self) -> bool {
+        (self.service, self.port, self.transport) == (other.service, other.port, other.transport)
+    }
+}
+
+impl From<&ListenerRow> for Listener {
+    fn from(row: &ListenerRow) -> Self {
+        let &ListenerRow { service_id: service, port, transport, waiting, room, drops, .. } = row;
+        Self { service, port, transport, waiting, room, drops }
+    }
 }
 
 /// A question about requests that were kept one by one.

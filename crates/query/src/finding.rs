@@ -1,5 +1,6 @@
 //! What is wrong with somebody, in sentences. The thresholds are [`Limits`], and docs/api.md tells them.
 
+use crate::engine::Listener;
 use crate::signals::BySide;
 use crate::tell::{Finding, Health, State};
 use std::fmt::Write as _;
@@ -57,12 +58,14 @@ pub struct Evidence<'a> {
     pub by_clients: Option<&'a EdgeTotals>,
     /// The same at himself.
     pub by_himself: Option<&'a EdgeTotals>,
+    /// Where he waits for connections.
+    pub listening: &'a [Listener],
 }
 
 /// How he fares.
 #[must_use]
 pub fn health(evidence: &Evidence<'_>, limits: &Limits) -> Health {
-    let judges = [errors, connects, time, slower, retransmits];
+    let judges = [errors, connects, dropped, time, slower, retransmits];
     let mut findings: Vec<Finding> = judges.iter().filter_map(|judge| judge(evidence, limits)).collect();
     // Stable: of equally bad ones in the order above.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.state));
@@ -121,6 +124,22 @@ fn connects(evidence: &Evidence<'_>, limits: &Limits) -> Option<Finding> {
     };
     let detail = if sums.refused == failed { "Nobody listens at that port, or its queue is full." } else { "" };
     Some(Finding { about: "connects".to_owned(), state, sentence, detail: detail.to_owned() })
+}
+
+/// Connections that did not fit into a queue for `accept()`.
+fn dropped(evidence: &Evidence<'_>, limits: &Limits) -> Option<Finding> {
+    let worst = evidence.listening.iter().max_by_key(|listener| (listener.drops, std::cmp::Reverse(listener.port)))?;
+    if worst.drops < limits.least_failures {
+        return None;
+    }
+    let (times, port) = (number(worst.drops), worst.port);
+    let sentence = format!("The accept queue at port {port} was full: connections were dropped {times} times.");
+    let detail = format!(
+        "{} wait now, and {} may. A client tries again after a second, then after longer and longer.",
+        number(worst.waiting),
+        number(worst.room)
+    );
+    Some(Finding { about: "queue".to_owned(), state: State::Degraded, sentence, detail })
 }
 
 /// Where the time goes that is not the server's own.
@@ -320,6 +339,26 @@ mod tests {
             let books = books(sums);
             let evidence = Evidence { by_clients: Some(&books), ..Evidence::default() };
             assert_eq!(judged(&evidence), (state, sentence.map(str::to_owned).into_iter().collect()));
+        }
+    }
+
+    #[test]
+    fn a_full_accept_queue_is_told_with_its_port() {
+        let at = |port, drops| Listener {
+            service: steth_window::EntityId::OTHER,
+            port,
+            transport: steth_window::Transport::Tcp,
+            waiting: 129,
+            room: 129,
+            drops,
+        };
+        for (drops, sentence) in
+            [(1, None), (1_204, Some("The accept queue at port 80 was full: connections were dropped 1,204 times."))]
+        {
+            let listening = [at(81, 0), at(80, drops)];
+            let (state, sentences) = judged(&Evidence { listening: &listening, ..Evidence::default() });
+            assert_eq!(sentences, sentence.map(str::to_owned).into_iter().collect::<Vec<_>>());
+            assert_eq!(state, if sentence.is_some() { State::Degraded } else { State::Idle });
         }
     }
 

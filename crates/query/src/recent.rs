@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 use steth_samples::Why;
-use steth_window::{EdgeRow, EdgeTotals, EntityId, ListenerRow, Protocol, Row, Side, Somebody, Transport, Window};
+use steth_window::{EdgeRow, EdgeTotals, EntityId, Protocol, Row, Side, Somebody, Transport, Window};
 
 const MS: u64 = 1_000_000;
 
@@ -283,9 +283,16 @@ impl Engine for Recent {
 
     fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
         let newest = self.within(tier, range).last();
-        let listener =
-            |row: &ListenerRow| Listener { service: row.service_id, port: row.port, transport: row.transport };
-        Ok(newest.iter().flat_map(|window| &window.listeners).map(listener).collect())
+        let listening = newest.iter().flat_map(|window| &window.listeners).filter(|row| row.sockets > 0);
+        let mut all: Vec<Listener> = listening.map(Listener::from).collect();
+        all.iter_mut().for_each(|listener| listener.drops = 0);
+        let rows = self.within(tier, range).flat_map(|window| &window.listeners).filter(|row| row.drops > 0);
+        for dropped in rows.map(Listener::from) {
+            if let Some(listener) = all.iter_mut().find(|listener| listener.is_at(&dropped)) {
+                listener.drops = listener.drops.saturating_add(dropped.drops);
+            }
+        }
+        Ok(all)
     }
 
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {

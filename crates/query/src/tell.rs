@@ -1,6 +1,7 @@
 //! The answers, as they are written in JSON. Ids of entities are sixteen hexadecimal digits.
 
 use crate::books::{Books, BooksBySide};
+use crate::engine::Listener;
 use crate::range::Range;
 use crate::signals::{BySide, SideName, Signals};
 use serde::{Deserialize, Serialize};
@@ -38,12 +39,36 @@ pub struct Node {
     /// Where it listens, asked or not, ascending; at most 16.
     #[serde(default)]
     pub listening: Vec<u16>,
+    /// The same places with what waits there for `accept()`.
+    #[serde(default)]
+    pub queues: Vec<Queue>,
     /// What is asked of it.
     pub answers: BySide,
     /// What it asks of others.
     pub asks: BySide,
     /// How it fares.
     pub health: Health,
+}
+
+/// Connections that wait for `accept()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Where.
+    pub port: u16,
+    /// How many wait, at the last look.
+    pub waiting: u64,
+    /// How many may.
+    pub room: u64,
+    /// How often one was dropped in the range because there was no room, or another segment because nobody could answer it. A client
+    /// tries again and may be dropped again.
+    pub dropped: u64,
+}
+
+impl From<&Listener> for Queue {
+    fn from(listener: &Listener) -> Self {
+        let &Listener { port, waiting, room, drops: dropped, .. } = listener;
+        Self { port, waiting, room, dropped }
+    }
 }
 
 /// What somebody is.

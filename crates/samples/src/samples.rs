@@ -154,12 +154,12 @@ impl Samples {
         }
     }
 
-    /// Keeps what was wanted. What it takes the place of goes.
-    pub fn keep(&mut self, of: &Operation, why: Why, sample: Sample) {
+    /// Keeps what was wanted. What it takes the place of goes. Returns its number; `None`: it is too large.
+    pub fn keep(&mut self, of: &Operation, why: Why, sample: Sample) -> Option<u64> {
         let size = sample.size();
         if size > self.limits.sample_bytes.min(self.limits.bytes) {
             self.counts.too_large += 1;
-            return;
+            return None;
         }
         let number = self.number;
         self.number += 1;
@@ -179,6 +179,22 @@ impl Samples {
         self.kept.insert(number, Kept { number, why, server: of.server, sample: Arc::new(sample) });
         self.bytes += size;
         self.counts.kept += 1;
+        self.changed = true;
+        Some(number)
+    }
+
+    /// More is known of a sample by now than when it was written down: `write` gets it, and makes the new text of it. If that does not fit
+    /// any more, or the sample is gone, nothing changes.
+    pub fn add_to(&mut self, number: u64, write: impl FnOnce(&Sample) -> Option<Box<str>>) {
+        let Some(kept) = self.kept.get_mut(&number) else { return };
+        let Some(json) = write(&kept.sample) else { return };
+        let before = kept.sample.size();
+        let size = before - kept.sample.json.len() + json.len();
+        if size > self.limits.sample_bytes || self.bytes - before + size > self.limits.bytes {
+            return;
+        }
+        Arc::make_mut(&mut kept.sample).json = json;
+        self.bytes = self.bytes - before + size;
         self.changed = true;
     }
 

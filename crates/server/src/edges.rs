@@ -136,6 +136,32 @@ pub(crate) fn edges(out: &mut Exposition, cumulative: &Cumulative, limit: usize)
     omitted + histogram(out, cumulative, ("steth_tcp_rtt_seconds", help), rtt, limit)
 }
 
+/// Writes who waits for connections and returns how many samples did not fit.
+pub(crate) fn listeners(out: &mut Exposition, cumulative: &Cumulative, limit: usize) -> u64 {
+    let mut queue: BTreeMap<Labels, f64> = BTreeMap::new();
+    let mut drops: BTreeMap<Labels, f64> = BTreeMap::new();
+    for series in cumulative.listeners() {
+        let labels = || {
+            let mut labels = Labels::default();
+            let (namespace, name) = series.service_parts();
+            labels.add("service_namespace", namespace).add("service_name", name);
+            labels.add("server_port", &series.port.to_string());
+            labels
+        };
+        for (what, number) in [("waiting", series.waiting), ("room", series.room)] {
+            let mut labels = labels();
+            labels.add("what", what);
+            *queue.entry(labels).or_default() += number as f64;
+        }
+        *drops.entry(labels()).or_default() += series.drops as f64;
+    }
+    let help = "Connections that wait for accept(), and how many may, at the last look.";
+    let omitted = write(out, ("steth_listen_queue", Type::Gauge, help), &queue, limit);
+    let help =
+        "What listening sockets have dropped: connections that did not fit, and other segments without an answer.";
+    omitted + write(out, ("steth_listen_drops_total", Type::Counter, help), &drops, limit)
+}
+
 /// Observed packets have no books.
 fn of(cumulative: &Cumulative, transport: Transport) -> impl Iterator<Item = &EdgeSeries> {
     cumulative.edges().filter(move |series| series.key.transport == transport)
@@ -210,7 +236,35 @@ fn histogram(
 mod tests {
     use super::*;
     use crate::exposition::Format;
-    use steth_window::{EdgeKey, EdgeSeen, Entities, Limits, Opened, Windows};
+    use steth_window::{EdgeKey, EdgeSeen, Entities, Limits, Listener, Opened, Windows};
+
+    #[test]
+    fn who_waits_for_connections_has_a_gauge_and_what_it_dropped_a_counter() {
+        let (mut entities, mut windows) = (Entities::default(), Windows::new(Limits::default(), 0));
+        let service = entities.intern("shop", 0);
+        let mut cumulative = Cumulative::new(1);
+        for (n, drops) in [(1, 3), (2, 4)] {
+            let listener = Listener { service, port: 80, transport: Transport::Tcp, waiting: n, room: 9, drops };
+            windows.listen([listener, Listener { port: 81, ..listener }]);
+            let now = n * Windows::LENGTH + Windows::GRACE;
+            cumulative.absorb(&windows.roll(now, &mut entities, &|_| "").expect("a window"));
+        }
+        let mut out = Exposition::new(Format::Prometheus);
+        assert_eq!(listeners(&mut out, &cumulative, 1 << 20), 0);
+        let text = out.finish();
+        let of = r#"service_name="shop",server_port="8"#;
+        let (one, other) = (text.contains(&format!("{of}0\"")), text.contains(&format!("{of}1\"")));
+        assert!(one != other && cumulative.listeners_left_out() == 2, "there is room for one:\n{text}");
+        let port = if one { "80" } else { "81" };
+        let of = format!(r#"service_name="shop",server_port="{port}""#);
+        for line in [
+            format!("steth_listen_queue{{{of},what=\"waiting\"}} 2"),
+            format!("steth_listen_queue{{{of},what=\"room\"}} 9"),
+            format!("steth_listen_drops_total{{{of}}} 7"),
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+        }
+    }
 
     #[test]
     fn an_edge_has_its_counters_its_gauge_and_its_histograms() {

@@ -64,6 +64,7 @@ pub(crate) fn text(cumulative: &Cumulative, health: &Health, format: Format) -> 
     omitted += slow(&mut out, cumulative);
     omitted += PARTS.iter().map(|part| parts(&mut out, cumulative, part)).sum::<u64>();
     omitted += crate::edges::edges(&mut out, cumulative, MAX_BYTES);
+    omitted += crate::edges::listeners(&mut out, cumulative, MAX_BYTES);
     limits(&mut out, cumulative, omitted);
     out.finish()
 }
@@ -325,6 +326,12 @@ fn limits(out: &mut Exposition, cumulative: &Cumulative, omitted: u64) {
             Type::Counter,
             "Exchanges counted under the service other because there are too many series.",
             cumulative.folded(),
+        ),
+        (
+            "steth_metrics_listeners_left_out_total",
+            Type::Counter,
+            "Listening sockets of a window that are not part of these numbers because there are too many.",
+            cumulative.listeners_left_out(),
         ),
         (
             "steth_metrics_windows_missed_total",

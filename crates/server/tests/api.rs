@@ -120,14 +120,19 @@ fn the_map_keeps_sides_apart_and_names_the_one_to_prefer() {
 #[test]
 fn the_map_has_what_only_the_books_know_and_puts_the_rest_beside_the_exchanges() {
     let mut bench = Bench::new();
-    let [web, cart] = ["web", "cart"].map(|name| bench.entities.intern_in("shop", name, T));
+    let [web, cart, names] = ["web", "cart", "names"].map(|name| bench.entities.intern_in("shop", name, T));
     let outside = bench.entities.intern_as(Kind::External, "203.0.113.7:443", T);
     for side in [Side::Client, Side::Server] {
         talk(&mut bench, web, cart, side, Protocol::Http, 8080, 5);
-        talk(&mut bench, web, cart, side, Protocol::Redis, 8080, 5);
+        talk(&mut bench, web, cart, side, Protocol::Redis, 8080, 4);
+        talk(&mut bench, web, names, side, Protocol::Dns, 53, 3);
     }
-    let mut count = |server, port, side, sums, open| {
-        let transport = if port == 0 { Transport::Unix } else { Transport::Tcp };
+    let mut count = |server, port, side, sums: EdgeSums, open| {
+        let transport = match port {
+            0 => Transport::Unix,
+            53 if sums.opened == 0 => Transport::Udp,
+            _ => Transport::Tcp,
+        };
         let key = EdgeKey { client: web, server, server_port: port, side, transport, guessed: false };
         let seen = EdgeSeen { sums, rtt_ns: Some(90_000), open, ..EdgeSeen::default() };
         bench.windows.edge(&key, &seen, &mut Opened::default());
@@ -138,7 +143,16 @@ fn the_map_has_what_only_the_books_know_and_puts_the_rest_beside_the_exchanges()
     count(cart, 9000, Side::Client, sent(7), true);
     count(cart, 0, Side::Server, sent(1), false);
     count(outside, 443, Side::Client, EdgeSums { refused: 2, unreachable: 1, ..EdgeSums::default() }, false);
-    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 0, room: 5, drops: 0 };
+    // A long answer comes over TCP. Segments are not datagrams, and connects that fail are none of UDP's.
+    count(
+        names,
+        53,
+        Side::Client,
+        EdgeSums { segments_to_server: 3, bytes_to_server: 60, ..EdgeSums::default() },
+        true,
+    );
+    count(names, 53, Side::Client, EdgeSums { segments_to_server: 6, ..sent(50) }, false);
+    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 2, room: 5, drops: 7 };
     let idle = bench.entities.intern("idle", T);
     bench.windows.listen([listener(cart, 8080), listener(idle, 81), listener(idle, 80)]);
     bench.publish(T + Windows::LENGTH + SECOND);
@@ -147,14 +161,21 @@ fn the_map_has_what_only_the_books_know_and_puts_the_rest_beside_the_exchanges()
         let mut edges = map["edges"].as_array().expect("edges").iter();
         edges.find(|edge| edge["port"] == port && edge["protocol"] == protocol).unwrap_or_else(|| panic!("{map:#}"))
     };
-    assert_eq!(map["edges_total"], 5);
+    assert_eq!(map["edges_total"], 7);
+    let (asked, long) = (edge(53, json!("dns")), edge(53, Value::Null));
+    let of = |edge: &Value| (edge["transport"].clone(), edge["books"]["client"]["segments_to_server"].clone());
+    assert_eq!((of(asked), of(long)), ((json!("udp"), json!(3)), (json!("tcp"), json!(6))));
     let (http, redis) = (edge(8080, json!("http")), edge(8080, json!("redis")));
     let books = &http["books"];
     assert_eq!((&http["signals"]["preferred"], &http["transport"]), (&json!("server"), &json!("tcp")));
     assert_eq!((&books["client"]["bytes_to_server"], &books["server"]["bytes_to_server"]), (&json!(100), &json!(90)));
     assert_eq!((&books["client"]["retransmitted_segments"], &books["client"]["open"]), (&json!(3), &json!(1)));
     assert!(books["client"]["rtt"]["p50_ns"].as_f64() > Some(80e3) && http["guessed"] == json!(false), "{http:#}");
-    assert_eq!(books, &redis["books"], "both speak over the same connections");
+    assert_eq!(
+        (&redis["books"], &redis["transport"]),
+        (&json!({"preferred": null}), &json!("tcp")),
+        "they are not counted twice"
+    );
     let failed = edge(443, Value::Null);
     assert_eq!((&failed["books"]["client"]["refused"], &failed["state"]), (&json!(2), &json!("failing")));
     assert_eq!(failed["signals"], json!({"preferred": null}));
@@ -170,13 +191,14 @@ fn the_map_has_what_only_the_books_know_and_puts_the_rest_beside_the_exchanges()
     assert_eq!((&node("cart")["ports"], &node("cart")["listening"]), (&json!([8080, 9000]), &json!([8080])));
     let idle = node("idle");
     assert_eq!((&idle["kind"], &idle["ports"], &idle["listening"]), (&json!("service"), &json!([]), &json!([80, 81])));
-    assert_eq!(idle["health"]["state"], "idle");
+    assert_eq!(idle["queues"][1], json!({"port": 81, "waiting": 2, "room": 5, "dropped": 7}));
+    assert_eq!(idle["health"]["state"], "degraded", "its queue was full");
     let outside = node("203.0.113.7:443");
     assert_eq!((&outside["kind"], &outside["ports"]), (&json!("external"), &json!([])), "it has never answered");
     assert_eq!(outside["health"]["findings"][0]["sentence"], "Nobody can connect: 2 refused, 1 unreachable.");
     // The same connections one by one.
     let top = &ask(&bench, &format!("/api/v1/top?{}&by=connections&limit=2&curve=6", minute()))["data"];
-    assert_eq!((&top["total"], top["edges"].as_array().map(Vec::len)), (&json!(4), Some(2)));
+    assert_eq!((&top["total"], top["edges"].as_array().map(Vec::len)), (&json!(6), Some(2)));
     assert_eq!((&top["edges"][0]["port"], &top["edges"][0]["curve"][0]), (&json!(8080), &json!(100)));
 }
 

@@ -109,6 +109,7 @@ impl Account {
                 "open": self.open_connections,
                 "evicted": self.flow.evicted,
                 "vanished": self.flow.vanished,
+                "unended": self.flow.unended,
                 "holes": self.flow.holes,
             },
             "limits": {

@@ -3,17 +3,32 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use std::collections::VecDeque;
 use steth_event::{LISTEN_ENDS, Listen};
 
 /// Sockets that are remembered; those beyond are counted.
 const SOCKETS: usize = 16_384;
 /// Sweeps in a row that may miss one: a record of it was lost, then.
 const SWEEPS: u32 = 3;
+/// Sockets that had dropped something and are closed: remembered until a window has it.
+const ENDED: usize = 1024;
 const SEED: u64 = 0x6c69_7374;
+
+/// What is known of one.
+struct Socket {
+    /// What the kernel said last.
+    listen: Listen,
+    /// What it had dropped when it was first heard of.
+    first: u32,
+    /// The sweep before it was last heard of.
+    seen: u32,
+}
 
 /// The listening sockets of this host.
 pub(crate) struct Listeners {
-    sockets: HashMap<u64, (Listen, u32), FixedState>,
+    sockets: HashMap<u64, Socket, FixedState>,
+    /// Those that are closed, the latest last.
+    ended: VecDeque<Socket>,
     /// By network namespace and port: the process, and how many sockets share the place.
     places: HashMap<(u32, u16), (u32, u32), FixedState>,
     /// By process: its ports, ascending, and how many sockets it has at each.
@@ -27,6 +42,7 @@ impl Default for Listeners {
         let hasher = || FixedState::with_seed(SEED);
         Self {
             sockets: HashMap::with_hasher(hasher()),
+            ended: VecDeque::new(),
             places: HashMap::with_hasher(hasher()),
             ports: HashMap::with_hasher(hasher()),
             sweep: 0,
@@ -39,12 +55,12 @@ impl Listeners {
     /// What the kernel says of one.
     pub(crate) fn told(&mut self, listen: &Listen) {
         if listen.change == LISTEN_ENDS {
-            return self.remove(listen.connection);
+            return self.end(listen);
         }
         let sweep = self.sweep;
-        if let Some((known, seen)) = self.sockets.get_mut(&listen.connection) {
-            *seen = sweep;
-            let before = std::mem::replace(known, *listen);
+        if let Some(known) = self.sockets.get_mut(&listen.connection) {
+            known.seen = sweep;
+            let before = std::mem::replace(&mut known.listen, *listen);
             if before.tgid != listen.tgid || before.port != listen.port {
                 self.leave(&before);
                 self.join(listen);
@@ -56,8 +72,23 @@ impl Listeners {
             self.no_room += 1;
             return;
         }
-        self.sockets.insert(listen.connection, (*listen, sweep));
+        self.sockets.insert(listen.connection, Socket { listen: *listen, first: listen.drops, seen: sweep });
         self.join(listen);
+    }
+
+    /// One is closed. What it has dropped at last is still to be told.
+    fn end(&mut self, listen: &Listen) {
+        let Some(socket) = self.sockets.get(&listen.connection) else { return };
+        if listen.drops != socket.first {
+            if self.ended.len() >= ENDED {
+                self.ended.pop_front();
+                self.no_room += 1;
+            }
+            // Nobody waits there any more.
+            let listen = Listen { backlog: 0, ..*listen };
+            self.ended.push_back(Socket { listen, first: socket.first, seen: self.sweep });
+        }
+        self.remove(listen.connection);
     }
 
     fn join(&mut self, listen: &Listen) {
@@ -89,14 +120,16 @@ impl Listeners {
     /// A sweep has ended: forgets those that it and the ones before it did not find.
     pub(crate) fn swept(&mut self) {
         self.sweep += 1;
-        let gone = |(id, (_, seen)): (&u64, &(Listen, u32))| (self.sweep - seen > SWEEPS).then_some(*id);
+        let gone = |(id, socket): (&u64, &Socket)| (self.sweep - socket.seen > SWEEPS).then_some(*id);
         let gone: Vec<_> = self.sockets.iter().filter_map(gone).collect();
         gone.into_iter().for_each(|id| self.remove(id));
+        // A window ends a second after each sweep.
+        self.ended.retain(|socket| self.sweep - socket.seen < 2);
     }
 
     fn remove(&mut self, id: u64) {
-        if let Some((listen, _)) = self.sockets.remove(&id) {
-            self.leave(&listen);
+        if let Some(socket) = self.sockets.remove(&id) {
+            self.leave(&socket.listen);
         }
     }
 
@@ -110,9 +143,9 @@ impl Listeners {
         self.ports.get(&tgid).into_iter().flatten().map(|(port, _)| *port)
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Listen> {
-        self.sockets.values().map(|(listen, _)| listen)
+    /// All of them, and those that ended lately and had dropped something; and what each had dropped when it was first heard of.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Listen, u32)> {
+        self.sockets.values().chain(&self.ended).map(|socket| (&socket.listen, socket.first))
     }
 
     /// Records of sockets that found no room.
@@ -151,6 +184,25 @@ mod tests {
         listeners.told(&listen(1, 80, 10, LISTEN_ENDS));
         listeners.told(&listen(7, 80, 10, LISTEN_ENDS));
         assert_eq!((listeners.at(1, 80), listeners.ports.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_a_socket_has_dropped_at_last_is_there_until_a_window_has_it() {
+        let mut listeners = Listeners::default();
+        let told = |drops, change| Listen { drops, ..listen(1, 80, 10, change) };
+        let all = |listeners: &Listeners| listeners.all().map(|(l, first)| (l.drops, first)).collect::<Vec<_>>();
+        listeners.told(&told(3, LISTEN_BEGINS));
+        listeners.told(&told(5, LISTEN_GOES_ON));
+        assert_eq!(all(&listeners), [(5, 3)]);
+        listeners.told(&told(9, LISTEN_ENDS));
+        assert_eq!((all(&listeners), listeners.at(1, 80)), (vec![(9, 3)], None));
+        listeners.swept();
+        assert_eq!(all(&listeners), [(9, 3)], "the window has not ended yet");
+        listeners.swept();
+        assert_eq!(all(&listeners), []);
+        listeners.told(&told(3, LISTEN_BEGINS));
+        listeners.told(&told(3, LISTEN_ENDS));
+        assert_eq!(all(&listeners), [], "nothing to tell");
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Naming {
         self.sockets.closed(open);
     }
 
+    /// All sockets have been asked for their books.
+    pub(crate) fn swept(&mut self) {
+        self.sockets.swept();
+    }
+
     /// The process at the other end of this datagram socket; 0 if none is known there.
     pub(crate) fn datagram_peer(&self, open: &Open) -> u32 {
         self.sockets.peer(open)

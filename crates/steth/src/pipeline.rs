@@ -156,7 +156,9 @@ impl<O: Observer> Pipeline<O> {
                 self.flow.tick(tick.time, tick.swept != 0, &mut self.parse);
                 if tick.swept != 0 {
                     self.parse.naming.listeners.swept();
+                    self.parse.settle_datagrams();
                     self.parse.sent_to.swept();
+                    self.parse.naming.swept();
                 }
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
@@ -204,6 +206,7 @@ impl<O: Observer> Pipeline<O> {
 
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
     pub(crate) fn finish(&mut self) {
+        self.parse.settle_datagrams();
         self.parse.settle_late(&self.flow, self.last, true);
         self.flow.finish(self.last, &mut self.parse);
         let rest = self.parse.naming.finish();

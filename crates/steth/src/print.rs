@@ -256,7 +256,7 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
     };
     let _ = writeln!(
         to,
-        "{} {:<7} {:<5} {} -> {}  {}  {on}{}{}{off}  {}  {}/{} B",
+        "{} {:<7} {:<5} {} -> {}  {}  {on}{}{}{off}  {}{}  {}/{} B",
         time.get(11..26).unwrap_or(&time),
         seen.side.name(),
         e.protocol().name(),
@@ -266,6 +266,7 @@ pub(crate) fn line(seen: &Seen<'_>, colour: bool, to: &mut Vec<u8>) {
         clean(&status),
         if failed { " !" } else { "" },
         Rounded(e.end.saturating_sub(e.start)),
+        Waits { queue: e.queue(seen.side), accept: seen.accept_wait },
         e.request_bytes,
         e.response_bytes,
     );
@@ -278,6 +279,26 @@ pub(crate) fn clean(text: &str) -> String {
         c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
     };
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// What a request has waited for before the server read it, as it is put behind the duration, which does not hold it: `(queue 1.93s,
+/// accept 1.90s)`. Less than a millisecond is not worth the room. The wait for `accept()` may lie in the queue.
+struct Waits {
+    queue: Option<u64>,
+    accept: Option<u64>,
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut begun = false;
+        for (name, wait) in [("queue", self.queue), ("accept", self.accept)] {
+            let Some(wait) = wait.filter(|wait| *wait >= 1_000_000) else { continue };
+            f.write_str(if begun { ", " } else { " (" })?;
+            write!(f, "{name} {}", Rounded(wait))?;
+            begun = true;
+        }
+        if begun { f.write_str(")") } else { Ok(()) }
+    }
 }
 
 /// A duration with three significant digits.
@@ -294,5 +315,19 @@ impl std::fmt::Display for Rounded {
         };
         let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
         write!(f, "{value:.digits$}{unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_a_request_has_waited_for_if_it_is_worth_the_room() {
+        let text = |queue, accept| Waits { queue, accept }.to_string();
+        assert_eq!(text(Some(1_930_000_000), Some(1_900_000_000)), " (queue 1.93s, accept 1.90s)");
+        assert_eq!(text(Some(12_300_000), Some(999_999)), " (queue 12.3ms)");
+        assert_eq!(text(Some(999_999), Some(2_000_000)), " (accept 2.00ms)");
+        assert_eq!([text(None, None), text(Some(0), None)], ["", ""]);
     }
 }

@@ -2,8 +2,11 @@
 
 use crate::pipeline::Seen;
 use crate::print::{self, Wall};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
+use steth_event::Books;
 use steth_samples::{Glance, Kept, Limits, Operation, Sample, Samples, Why};
 use steth_server::{Counter, Kind};
 use steth_window::{Entities, EntityId, Key};
@@ -14,12 +17,28 @@ pub(crate) struct Requests {
     samples: Samples,
     /// Room to write in.
     text: Vec<u8>,
+    /// By connection, those that nobody had looked at TCP for yet: of this minute, and of the one before.
+    without_state: [HashMap<u64, Vec<u64>, FixedState>; 2],
+    minute: u64,
 }
+
+/// Connections of a minute whose samples wait for a look at TCP; those of more go without.
+const WAITING: usize = 2048;
+/// Samples of one.
+const OF_ONE: usize = 8;
+/// In a sample's text, before what its peer or program may have written.
+const NOT_LOOKED: &str = r#""tcp":null,"exchange":"#;
 
 impl Requests {
     /// The same seed and the same exchanges choose the same requests.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { samples: Samples::new(Limits::default(), seed), text: Vec::new() }
+        let waiting = || HashMap::with_hasher(FixedState::with_seed(0x7463_7073));
+        Self {
+            samples: Samples::new(Limits::default(), seed),
+            text: Vec::new(),
+            without_state: [waiting(), waiting()],
+            minute: 0,
+        }
     }
 
     /// An exchange, under the key that it was counted with. Nearly always nothing is written.
@@ -49,7 +68,41 @@ impl Requests {
             failed: glance.failed,
             json: json.into(),
         };
-        self.samples.keep(of, why, sample);
+        let number = self.samples.keep(of, why, sample);
+        let [waiting, _] = &mut self.without_state;
+        if let Some(number) = number.filter(|_| is_tcp(seen) && seen.books.is_none_or(|books| books.time == 0))
+            && (waiting.len() < WAITING || waiting.contains_key(&seen.connection))
+        {
+            let numbers = waiting.entry(seen.connection).or_default();
+            // The newest: of the others a better one is there.
+            if numbers.len() == OF_ONE {
+                numbers.remove(0);
+            }
+            numbers.push(number);
+        }
+    }
+
+    /// The kernel's books of a connection have come: for samples of it that had none, this look is the nearest there is.
+    #[inline]
+    pub(crate) fn looked(&mut self, connection: u64, books: &Books, clock: u64) {
+        if self.without_state.iter().any(|waiting| !waiting.is_empty()) {
+            self.state(connection, books, clock);
+        }
+    }
+
+    #[cold]
+    fn state(&mut self, connection: u64, books: &Books, clock: u64) {
+        for number in self.without_state.iter_mut().filter_map(|waiting| waiting.remove(&connection)).flatten() {
+            self.samples.add_to(number, |sample| {
+                let (before, after) = sample.json.split_once(NOT_LOOKED)?;
+                let mut text = before.as_bytes().to_vec();
+                text.extend_from_slice(br#""tcp":"#);
+                write_state(books, clock, sample.end, &mut text);
+                text.extend_from_slice(br#","exchange":"#);
+                text.extend_from_slice(after.as_bytes());
+                String::from_utf8(text).ok().map(String::into_boxed_str)
+            });
+        }
     }
 
     /// A server that was counted provisionally has got its name.
@@ -60,6 +113,12 @@ impl Requests {
     /// Tells the time, nanoseconds since 1970.
     pub(crate) fn roll(&mut self, now: u64) {
         self.samples.roll(now);
+        let minute = now / 60_000_000_000;
+        if minute != self.minute {
+            self.minute = minute;
+            self.without_state.swap(0, 1);
+            self.without_state[0].clear();
+        }
     }
 
     /// All that are kept, newest first; `None` if they are the same as the last time.
@@ -100,22 +159,31 @@ impl Requests {
     }
 }
 
-/// The state of TCP at this end, as the kernel's books told it last, and how long that was before the exchange ended. It is not read for
-/// the exchange: that would cost every one of them, and only a few are kept.
-fn tcp(seen: &Seen<'_>, to: &mut Vec<u8>) {
+fn is_tcp(seen: &Seen<'_>) -> bool {
     const TCP: u8 = 6;
+    seen.open.is_some_and(|open| open.transport == TCP && open.family != 1)
+}
+
+/// The state of TCP at this end, as the kernel's books told it last, and how long that was before the exchange ended. It is not read for
+/// the exchange: that would cost every one of them, and only a few are kept. Of a connection that nobody had looked at before, it is
+/// written when somebody does: at its end, or at the next sweep.
+fn tcp(seen: &Seen<'_>, to: &mut Vec<u8>) {
+    match seen.books.filter(|books| is_tcp(seen) && books.time != 0) {
+        Some(books) => write_state(books, seen.clock, seen.exchange.end.wrapping_add(seen.clock), to),
+        None => to.extend_from_slice(b"null"),
+    }
+}
+
+/// `end`: of the exchange, nanoseconds since 1970.
+fn write_state(books: &Books, clock: u64, end: u64, to: &mut Vec<u8>) {
     /// `enum tcp_ca_state` of linux/tcp.h.
     const CONGESTION: [&str; 5] = ["open", "disorder", "cwr", "recovery", "loss"];
-    let tcp = seen.open.is_some_and(|open| open.transport == TCP && open.family != 1);
-    let Some(books) = seen.books.filter(|books| tcp && books.time != 0) else {
-        to.extend_from_slice(b"null");
-        return;
-    };
+    let at = books.time.wrapping_add(clock);
     let _ = write!(
         to,
         r#"{{"at":"{}","age_ns":{},"srtt_us":{},"rttvar_us":{},"rtt_min_us":{},"retransmitted_segments":{},"#,
-        Wall(books.time.wrapping_add(seen.clock)),
-        seen.exchange.end.saturating_sub(books.time),
+        Wall(at),
+        end.wrapping_sub(at).cast_signed(),
         books.srtt_us,
         books.rtt_deviation_us,
         books.rtt_min_us,

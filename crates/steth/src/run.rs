@@ -312,6 +312,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
     );
     add("steth_folded_total", folded, vec![("what", "edge rows".into())], misplaced.folded_edges);
     add("steth_folded_total", folded, vec![("what", "entities".into())], entities);
+    add("steth_folded_total", folded, vec![("what", "addresses".into())], pipeline.observer().in_networks());
     add("steth_folded_total", folded, vec![("what", "names".into())], account.names_folded);
     add("steth_folded_total", folded, vec![("what", "HTTP routes".into())], account.routes_folded);
     add("steth_folded_total", folded, vec![("what", "DNS names".into())], account.domains_folded);
@@ -404,6 +405,7 @@ fn counters(account: &Account) -> Vec<steth_server::Counter> {
                 ("seen", account.flow.connections),
                 ("evicted", account.flow.evicted),
                 ("vanished", account.flow.vanished),
+                ("unended", account.flow.unended),
             ],
         ),
     ];

@@ -37,6 +37,8 @@ impl Hash for Place {
 /// The datagram sockets that were announced, and their processes.
 pub(crate) struct Sockets {
     bound: HashMap<Place, (u64, u32), FixedState>,
+    /// The processes of those that were closed since the last sweep, and since the one before: whom they have talked with is told at sweeps.
+    gone: [HashMap<Place, u32, FixedState>; 2],
     /// By network namespace.
     own: HashSet<(u32, [u8; 16]), FixedState>,
     no_room: u64,
@@ -45,7 +47,13 @@ pub(crate) struct Sockets {
 impl Default for Sockets {
     fn default() -> Self {
         let hasher = || FixedState::with_seed(SEED);
-        Self { bound: HashMap::with_hasher(hasher()), own: HashSet::with_hasher(hasher()), no_room: 0 }
+        let gone = || HashMap::with_hasher(hasher());
+        Self {
+            bound: HashMap::with_hasher(hasher()),
+            gone: [gone(), gone()],
+            own: HashSet::with_hasher(hasher()),
+            no_room: 0,
+        }
     }
 }
 
@@ -78,10 +86,23 @@ impl Sockets {
     pub(crate) fn closed(&mut self, open: &Open) {
         let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
         let place = Place(open.netns, address, open.local_port);
-        if open.transport == UDP && self.bound.get(&place).is_some_and(|(connection, _)| *connection == open.connection)
+        if open.transport == UDP
+            && let Some((_, tgid)) = self.bound.get(&place).filter(|(connection, _)| *connection == open.connection)
         {
+            let [gone, _] = &mut self.gone;
+            if gone.len() < SOCKETS || gone.contains_key(&place) {
+                gone.insert(place, *tgid);
+            } else {
+                self.no_room += 1;
+            }
             self.bound.remove(&place);
         }
+    }
+
+    /// All sockets have been asked what they sent where.
+    pub(crate) fn swept(&mut self) {
+        self.gone.swap(0, 1);
+        self.gone[0].clear();
     }
 
     /// The process at the other end of this datagram socket; 0 if it is not known to be one of this host.
@@ -90,7 +111,11 @@ impl Sockets {
         else {
             return 0;
         };
-        let at = |address| self.bound.get(&Place(open.netns, address, open.remote_port)).map(|(_, tgid)| *tgid);
+        let at = |address| {
+            let place = Place(open.netns, address, open.remote_port);
+            let bound = self.bound.get(&place).map(|(_, tgid)| *tgid);
+            bound.or_else(|| self.gone.iter().find_map(|gone| gone.get(&place).copied()))
+        };
         let here = || is_loopback(address) || self.own.contains(&(open.netns, address));
         at(address).or_else(|| ANY.into_iter().filter(|_| here()).find_map(at)).unwrap_or(0)
     }
@@ -132,6 +157,9 @@ mod tests {
         sockets.closed(&socket(7, 70, ([0; 4], 5300), NONE));
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20, "the port has been taken over by then");
         sockets.closed(&socket(2, 20, ([0; 4], 5300), NONE));
+        sockets.swept();
+        assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20, "what was sent to it may be told of only now");
+        sockets.swept();
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 0);
     }
 

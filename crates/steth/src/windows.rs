@@ -3,13 +3,15 @@
 mod edges;
 
 use crate::naming::Naming;
-use crate::pipeline::{Counted, Observer, Seen, Tables};
-use crate::print;
+use crate::pipeline::{self, Counted, Observer, Seen, Tables};
 use crate::requests::Requests;
 use crate::slow::Thresholds;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use steth_event::Open;
+use steth_event::{Books, LISTEN_ENDS, Open};
 use steth_identity::{Beyond, Party};
 use steth_window::{
     Entities, EntityId, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side, Status, Transport, Window,
@@ -33,6 +35,8 @@ pub(crate) struct Counter {
     requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
+    /// By socket, what it had dropped when the last window ended.
+    dropped: HashMap<u64, u32, FixedState>,
     /// Times that somebody was named for good, whose name may turn out to be wrong.
     not_pending: u64,
 }
@@ -54,6 +58,7 @@ impl Counter {
             slow,
             requests: None,
             pending: Vec::new(),
+            dropped: HashMap::with_hasher(FixedState::with_seed(0x6472_6f70)),
             not_pending: 0,
         }
     }
@@ -69,6 +74,8 @@ impl Counter {
         self.settle(naming);
         if self.windows.is_due(now) {
             self.listen(naming);
+            self.dropped.clear();
+            self.dropped.extend(naming.listeners.all().map(|(listen, _)| (listen.connection, listen.drops)));
         }
         let words = &self.words;
         self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
@@ -114,7 +121,8 @@ impl Counter {
     /// Windows have who waits for connections as of their end.
     fn listen(&mut self, naming: &Naming) {
         let mut listeners = Vec::new();
-        for listen in naming.listeners.all() {
+        for (listen, first) in naming.listeners.all() {
+            let before = self.dropped.get(&listen.connection).copied().unwrap_or(first);
             let service = match naming.get(listen.tgid) {
                 Some(party) => self.party(party),
                 None => self.entities.intern_as(Kind::Other, "unknown", self.latest),
@@ -124,8 +132,9 @@ impl Counter {
                 port: listen.port,
                 transport: Transport::Tcp,
                 waiting: listen.backlog.into(),
-                room: u64::from(listen.backlog_max) + 1,
-                drops: listen.drops.into(),
+                room: if listen.change == LISTEN_ENDS { 0 } else { u64::from(listen.backlog_max) + 1 },
+                // It is a number of the kernel's, of 32 bits.
+                drops: listen.drops.wrapping_sub(before).into(),
             });
         }
         self.windows.listen(listeners);
@@ -156,6 +165,11 @@ impl Counter {
     /// Observations that were folded or late, and entities that were folded.
     pub(crate) fn limits(&self) -> (steth_window::Misplaced, u64) {
         (self.windows.misplaced(), self.entities.folded())
+    }
+
+    /// Times that an address was counted as its network.
+    pub(crate) fn in_networks(&self) -> u64 {
+        self.entities.in_networks()
     }
 
     /// Times that somebody was named for good though more was about to be known of him, because too many were waiting for that.
@@ -237,16 +251,20 @@ impl Counter {
             return self.entities.intern_in(namespace, service.name(), self.latest);
         }
         self.text.clear();
-        match (beyond, open.and_then(|open| print::ip(open, address))) {
-            (Some(beyond), _) => self.text.push_str(beyond.name()),
-            (None, Some(ip)) => self.text.push_str(&ip),
+        let ip = open.and_then(|open| pipeline::address(open, address));
+        let _ = match (beyond, ip) {
+            (Some(beyond), _) => self.text.write_str(beyond.name()),
+            (None, Some(ip)) => write!(self.text, "{ip}"),
             (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
-        }
+        };
         // A client's port is its own invention; a server's names the service.
         if port != 0 {
             let _ = write!(self.text, ":{port}");
         }
-        self.entities.intern_as(Kind::External, &self.text, self.latest)
+        match ip.filter(|_| beyond.is_none()) {
+            Some(ip) => self.entities.intern_address(&self.text, || network(ip, port), self.latest),
+            None => self.entities.intern_as(Kind::External, &self.text, self.latest),
+        }
     }
 
     #[cold]
@@ -272,11 +290,29 @@ impl Counter {
     }
 }
 
+/// The network of an address, as one is given to a site: 24 bits of IPv4, 48 of IPv6.
+fn network(ip: IpAddr, port: u16) -> String {
+    let mut name = match ip {
+        IpAddr::V4(ip) => format!("{}/24", Ipv4Addr::from(u32::from(ip) & !0xff)),
+        IpAddr::V6(ip) => format!("{}/48", Ipv6Addr::from(u128::from(ip) & !(u128::MAX >> 48))),
+    };
+    if port != 0 {
+        let _ = write!(name, ":{port}");
+    }
+    name
+}
+
 impl Observer for Counter {
     type Memo = Memo;
 
     fn counted(&mut self, counted: &Counted<'_>, memo: &mut Memo) {
         self.edge(counted, memo);
+    }
+
+    fn looked(&mut self, connection: u64, books: &Books, clock: u64) {
+        if let Some(requests) = &mut self.requests {
+            requests.looked(connection, books, clock);
+        }
     }
 
     fn gone(&mut self, memo: &mut Memo) {

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use steth_event::{
-    Books, CLOSE_REFUSED, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, Event, LISTEN_BEGINS, LISTEN_ENDS, Listen, Open,
-    ROLE_CLIENT, ROLE_SERVER,
+    Books, CLOSE_REFUSED, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Event, LISTEN_BEGINS, LISTEN_ENDS,
+    Listen, Open, ROLE_CLIENT, ROLE_SERVER,
 };
+use steth_flow::{Connection, Delta, Flow, Segment, Sink};
 use steth_probe::{Probe, Selection, Settings};
 
 /// What the ring has said of one connection.
@@ -87,8 +88,14 @@ fn netns(pid: u32) -> u32 {
 }
 
 fn python(dir: &Path, script: &str) -> Process {
+    python_with(dir, script, &[])
+}
+
+fn python_with(dir: &Path, script: &str, more: &[&str]) -> Process {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(script);
-    Process::spawn(script, command("unshare").arg("--net").arg("python3").arg(path).arg(dir.join("go")), dir)
+    let mut unshare = command("unshare");
+    unshare.arg("--net").arg("python3").arg(path).arg(dir.join("go")).args(more);
+    Process::spawn(script, &mut unshare, dir)
 }
 
 fn pair(value: &Value) -> Option<(u64, u64)> {
@@ -179,6 +186,78 @@ fn every_connection_is_in_the_books(protocols: u32) {
     assert!(listens(LISTEN_BEGINS) >= 18 && listens(LISTEN_BEGINS) == listens(LISTEN_ENDS));
 }
 
+/// What the books of each connection have had to add, look after look.
+#[derive(Default)]
+struct Sums {
+    moved: BTreeMap<u64, (u64, u64)>,
+    looks: BTreeMap<u64, u32>,
+}
+
+impl Sink for Sums {
+    type State = ();
+    fn segment(&mut self, _: &mut Connection<()>, _: u8, _: &Segment<'_>) {}
+    fn shutdown(&mut self, _: &mut Connection<()>, _: u8, _: u64) {}
+    fn books(&mut self, connection: &mut Connection<()>, delta: &Delta) {
+        let (sent, received) = self.moved.entry(connection.id).or_default();
+        (*sent, *received) = (*sent + delta.sent, *received + delta.received);
+        *self.looks.entry(connection.id).or_default() += 1;
+    }
+    fn closed(&mut self, _: &mut Connection<()>, _: steth_flow::End, _: u64) {}
+}
+
+/// The kernel is asked all the time, also in the middle of a send, of a connection that ends, and of one that has moved more bytes than
+/// 32 bits count: what each look adds is, added up, what the applications moved.
+#[test]
+fn what_each_look_adds_is_in_all_what_the_applications_moved() {
+    root_or_skip!();
+    let _alone = lab::alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = python_with(dir.path(), "l4.py", &["big"]);
+    run.wait_for("the old connections", Duration::from_secs(20), || run.output().contains("ready"));
+    let settings = Settings { selection: Selection { protocols: 0, ..Selection::default() }, ..Settings::default() };
+    let mut probe = Probe::attach(&settings).expect("root may attach");
+    let (mut flow, mut sums, mut opens) = (Flow::new(1 << 16), Sums::default(), BTreeMap::new());
+    let mut drain = |probe: &mut Probe| {
+        while probe.drain(|record| match Event::parse(record).expect("a good record") {
+            Event::Open(open) => {
+                opens.entry(open.connection).or_insert(open);
+                flow.open(&open, &mut sums);
+            }
+            Event::Close(books) => flow.close(&books, &mut sums),
+            Event::Progress(books) => flow.progress(&books, &mut sums),
+            _ => {}
+        }) > 0
+        {}
+    };
+    probe.visit().expect("a visit");
+    drain(&mut probe);
+    let space = netns(run.pid());
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    let begun = std::time::Instant::now();
+    while !run.output().contains("done") {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{}{}", run.output(), run.errors());
+        probe.sweep(true).expect("a sweep");
+        drain(&mut probe);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drain(&mut probe);
+    let (mut seen, mut often) = (0, 0);
+    for line in run.output().lines().filter(|line| line.starts_with('{')) {
+        let said: Value = serde_json::from_str(line).expect("JSON");
+        let port = said["port"].as_u64().expect("a port") as u16;
+        let here = || opens.values().filter(|open| open.netns == space && open.transport == 6);
+        let client = here().find(|open| open.local_port == port && open.role != ROLE_SERVER);
+        let server = here().find(|open| open.remote_port == port && open.role != ROLE_CLIENT);
+        for (side, expected, open) in [("client", &said["client"], client), ("server", &said["server"], server)] {
+            let Some(expected) = pair(expected) else { continue };
+            let id = open.unwrap_or_else(|| panic!("not told of: {line}")).connection;
+            assert_eq!(sums.moved.get(&id), Some(&expected), "{side}: {line}");
+            (seen, often) = (seen + 1, often + u32::from(sums.looks[&id] >= 4));
+        }
+    }
+    assert!(seen >= 50 && often >= 8, "{seen} ends, {often} of them looked at again and again");
+}
+
 #[test]
 fn bytes_are_the_applications_own_with_analysis_switched_off() {
     root_or_skip!();
@@ -200,25 +279,52 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
     run.wait_for("the network", Duration::from_secs(20), || run.output().contains("ready"));
     let mut watched = Watched::attach(0);
     watched.probe.visit().expect("a visit");
-    std::fs::write(dir.path().join("go"), "").expect("a file");
-    run.wait_for("its end", Duration::from_secs(90), || run.output().contains("done"));
-    watched.drain();
     let space = netns(run.pid());
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    run.wait_for("its end", Duration::from_secs(90), || run.output().contains("\"done\""));
+    watched.drain();
+    let (mut there, mut seen) = (0, 0);
     let mut retransmitted = 0;
     for line in run.output().lines().filter(|line| line.starts_with('{')) {
         let said: Value = serde_json::from_str(line).expect("JSON");
         let (name, said, port) =
             (said["name"].as_str().expect("a name"), &said["said"], said["port"].as_u64().unwrap_or(0));
-        if name == "nstat" {
-            assert_eq!(said.as_u64(), Some(retransmitted), "segments sent again in this namespace");
+        match name {
+            "there" => there = said.as_u64().expect("a namespace") as u32,
+            "nstat" => assert_eq!(said.as_u64(), Some(retransmitted), "segments sent again in this namespace"),
+            _ => {}
         }
-        let Some(told) = watched.ends(space, port as u16).0 else {
+        let download = name == "download";
+        let ends = watched.ends(if download { there } else { space }, port as u16);
+        let Some(told) = (if download { ends.1 } else { ends.0 }) else {
             assert_eq!(port, 0, "{name}: not in the books");
             continue;
         };
         let (open, books) = (told.open, told.last.expect("an end"));
-        assert_eq!((told.closes, open.tgid, open.role), (1, run.pid(), ROLE_CLIENT), "{name}");
-        retransmitted += u64::from(books.retransmitted);
+        if download {
+            let client = watched.ends(space, port as u16).0.and_then(|told| told.last).expect("its client is here");
+            retransmitted += u64::from(client.retransmitted);
+        } else {
+            assert_eq!((told.closes, open.tgid, open.role), (1, run.pid(), ROLE_CLIENT), "{name}");
+            retransmitted += u64::from(books.retransmitted);
+        }
+        let ended = books.flags & (CLOSE_TIMED_OUT | CLOSE_RESET_BY_US | CLOSE_RESET_BY_PEER);
+        match name {
+            "left early" => {
+                assert_eq!(ended, CLOSE_RESET_BY_US, "{name}");
+                continue;
+            }
+            "cut silently" | "cut with a word" => {
+                let error = if name == "cut silently" { 110 } else { 113 };
+                assert_eq!(
+                    (ended, said.as_u64(), u64::from(books.error)),
+                    (CLOSE_TIMED_OUT, Some(error), error),
+                    "{name}"
+                );
+                continue;
+            }
+            _ => {}
+        }
         let error = match name {
             "refused" => 111,
             "timed out" => 110,
@@ -232,8 +338,8 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
             continue;
         }
         // There and back, 10 ms each; a busy machine adds to it and nothing takes away.
-        let connect = (books.established - open.connect_started) as f64 / 1e6;
-        assert!((20.0..35.0).contains(&connect), "{name}: {connect} ms to connect");
+        let connect = books.established.saturating_sub(open.connect_started) as f64 / 1e6;
+        assert!(download || (20.0..35.0).contains(&connect), "{name}: {connect} ms to connect");
         if name == "hang up" {
             continue;
         }
@@ -241,23 +347,56 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
         // `ss` was asked before the FIN was acknowledged, which is one sample more, and counts for an eighth.
         let one_more = (7.0 * number("rtt") + number("minrtt")) / 8.0;
         let srtt = f64::from(books.srtt_us) / 1e3;
-        let (least, most) = (one_more - 2.0, number("rtt") + 2.0);
+        // A machine that is busy may put that one off by some ten milliseconds.
+        let (least, most) = (one_more - 2.0, number("rtt") + 6.0);
         assert!((least..=most).contains(&srtt), "{name}, srtt: {srtt}, but ss says {}", number("rtt"));
+        // A FIN may be lost, too.
+        let lossy = if name == "loss" || download { 2.0 } else { 0.0 };
         for (what, ours, theirs, tolerance) in [
             ("least rtt", f64::from(books.rtt_min_us) / 1e3, number("minrtt"), 0.01),
-            ("segments sent again", f64::from(books.retransmitted), number("retrans"), 0.0),
-            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), 0.0),
-            ("confirmed bytes", books.bytes_acked as f64, number("bytes_acked") - 1.0, 0.0),
+            ("segments sent again", f64::from(books.retransmitted), number("retrans"), lossy),
+            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), lossy),
+            // A client's SYN is among them; the last byte of a download is sent behind the look.
+            (
+                "confirmed bytes",
+                books.bytes_acked as f64,
+                number("bytes_acked") + if download { 1.0 } else { -1.0 },
+                0.0,
+            ),
             ("duplicates", f64::from(books.duplicates), number("dsack_dups"), 0.0),
             ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
+            // FINs and what confirms them.
+            ("segments out", f64::from(books.segments_out), number("segs_out"), 3.0),
+            ("segments in", f64::from(books.segments_in), number("segs_in"), 3.0),
             // The FIN's way and back, and a jiffy each time a chronograph stops.
-            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0),
+            ("busy", books.busy_us as f64 / 1e3, number("busy"), 150.0),
+            ("limited by the peer's window", books.receive_window_us as f64 / 1e3, number("rwnd_limited"), 12.0),
+            ("limited by the send buffer", books.send_buffer_us as f64 / 1e3, number("sndbuf_limited"), 12.0),
         ] {
             assert!((ours - theirs).abs() <= tolerance, "{name}, {what}: {ours}, but ss says {theirs}");
         }
         assert!((20.0..30.0).contains(&(f64::from(books.rtt_min_us) / 1e3)), "{name}: {} us", books.rtt_min_us);
-        let size = if name == "loss" { 3_000_000 } else { 100_000 };
-        assert_eq!((books.bytes_sent, books.bytes_received), (size, 1), "{name}");
-        assert_eq!(books.retransmitted > 0, name == "loss", "{name}");
+        let moved = match name {
+            "loss" => (3_000_000, 1),
+            "sleeping reader" => (3_000_000, 1),
+            "small buffer" => (300_000, 1),
+            "detours" => (1_000_000, 1),
+            "download" => (300_001, 2),
+            _ => (100_000, 1),
+        };
+        assert_eq!((books.bytes_sent, books.bytes_received), moved, "{name}");
+        // What comes late may be taken for lost; so may be what a shut window holds back.
+        if !["detours", "sleeping reader"].contains(&name) {
+            assert_eq!(books.retransmitted > 0, name == "loss" || download, "{name}");
+        }
+        assert_eq!(books.reordered > 0, name == "detours", "{name}");
+        assert_eq!(
+            books.receive_window_us >= 500_000,
+            name == "sleeping reader",
+            "{name}: {}",
+            books.receive_window_us
+        );
+        seen += 1;
     }
+    assert_eq!(seen, 6, "{}", run.output());
 }

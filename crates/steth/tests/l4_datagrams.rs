@@ -48,6 +48,13 @@ fn expected(rows: &[(&str, &str, &'static str, Moved)]) -> BTreeMap<(String, Str
     rows.iter().map(|(client, server, side, moved)| (((*client).into(), (*server).into(), *side), *moved)).collect()
 }
 
+/// A look at all sockets is a second before the end of a window. What is told between two of them does not depend on how long it takes.
+fn behind_a_look() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
+    let into = (now.as_millis() + 700) % 10_000;
+    std::thread::sleep(Duration::from_millis(10_000 - into as u64));
+}
+
 /// Waits for the look at the sockets that comes once in each window.
 fn found(agent: &Agent, transport: &str, expected: &BTreeMap<(String, String, &'static str), Moved>) {
     let mut found = BTreeMap::new();
@@ -65,6 +72,7 @@ fn each_far_end_of_a_socket_that_is_not_connected_has_what_was_sent_to_it() {
     let _alone = alone();
     let dir = tempfile::tempdir().expect("a directory");
     let agent = Agent::start();
+    behind_a_look();
     let ports = [free_port().to_string(), free_port().to_string()];
     let [one, two] = &ports;
     let start = |service: &str, said: &str, arguments: &[&str]| start(dir.path(), service, said, arguments);
@@ -92,6 +100,45 @@ fn each_far_end_of_a_socket_that_is_not_connected_has_what_was_sent_to_it() {
     found(&agent, "udp", &wanted);
     assert_eq!(agent.metric("steth_no_room_total", &["datagram_destinations"]), 0.0);
     assert_eq!(agent.metric("steth_udp_bytes_total", &["server=\"test-two\"", "direction=\"response\""]), 14.0);
+    agent.finish();
+}
+
+/// As resolvers and clients of statsd do it: a socket for each message, which is gone long before anybody looks.
+#[test]
+fn sockets_that_live_for_one_datagram_are_in_the_books() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = Agent::start();
+    let port = free_port().to_string();
+    let _server = start(dir.path(), "test-one", "ready", &["server", &port]);
+    let _client = start(dir.path(), "test-short", "done", &["short", &port]);
+    found(
+        &agent,
+        "udp",
+        &expected(&[
+            // Of a third of them nobody waits for the answer.
+            ("test-short", "test-one", "client", [1500, 150, 2000, 100]),
+            ("test-short", "test-one", "server", [0, 0, 3000, 150]),
+            ("unknown", "test-one", "server", [1500, 150, 0, 0]),
+        ]),
+    );
+    assert_eq!(agent.metric("steth_no_room_total", &["datagram_destinations"]), 0.0);
+    agent.finish();
+}
+
+/// Of a unix socket nothing tells the end but the other one, which finds it gone.
+#[test]
+fn a_short_connection_over_a_unix_socket_is_in_the_books_of_the_end_that_is_still_there() {
+    root_or_skip!();
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = Agent::start();
+    let path = dir.path().join("stream").to_string_lossy().into_owned();
+    let server = start(dir.path(), "test-server", "ready", &["unix-short-server", &path]);
+    let _client = start(dir.path(), "test-client", "done", &["unix-short-client", &path]);
+    wait_until("the server has it all", SOON, || server.output().contains("done"));
+    found(&agent, "unix", &expected(&[("test-client", "test-server", "server", [1000, 20, 300, 20])]));
     agent.finish();
 }
 

@@ -39,7 +39,7 @@ impl Drop for Way {
 }
 
 /// The edges to these ports, each with (exchanges at the client, exchanges at the server); of those without a protocol, (failed
-/// connects, 0). Left out are those of whoever waits for the services to start.
+/// connects that were abandoned, that failed otherwise). Left out are those of whoever waits for the services to start.
 fn edges(map: &Value, ports: &[u16]) -> BTreeMap<Ends, (u64, u64)> {
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned();
     let nodes = map["nodes"].as_array().expect("nodes");
@@ -51,8 +51,10 @@ fn edges(map: &Value, ports: &[u16]) -> BTreeMap<Ends, (u64, u64)> {
         let count = |side: &str| edge["signals"][side]["count"].as_u64().unwrap_or(0);
         let failed = |cause: &str| edge["books"]["client"][cause].as_u64().unwrap_or(0);
         let counts = match edge["protocol"].as_str() {
-            // Whoever hung up while connecting had waited for long enough.
-            None => (["connect_timed_out", "unreachable", "abandoned"].into_iter().map(failed).sum(), 0),
+            // Whoever hung up while connecting had waited for long enough; no other cause is there.
+            None => {
+                (failed("abandoned"), ["refused", "connect_timed_out", "unreachable"].into_iter().map(failed).sum())
+            }
             Some(_) => (count("client"), count("server")),
         };
         let protocol = edge["protocol"].as_str().or(edge["transport"].as_str()).unwrap_or_default().to_owned();
@@ -154,6 +156,30 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
             && own["ports"] == json!([]),
         "{own}"
     );
+    // Nobody of the shop talks to anybody else, nor anybody else to it, and all rates are of one and the same time.
+    let shop = ["front.js", "cart.py", "orders.py", "redis-server", "mariadbd", "dnsmasq"];
+    let mut seconds = Vec::new();
+    for edge in map["edges"].as_array().expect("edges") {
+        let of = |end: &str| edge[end].as_str().unwrap_or_default();
+        let (client, server) = (of("client_name"), of("server_name"));
+        if is_this_test(client) || ![client, server].iter().any(|name| shop.contains(name)) {
+            continue;
+        }
+        let port = edge["port"].as_u64().unwrap_or(0);
+        assert!(ports.iter().any(|own| u64::from(*own) == port), "not of the shop: {edge:#}");
+        for side in ["client", "server"] {
+            let signals = &edge["signals"][side];
+            if let (Some(count), Some(rate)) = (signals["count"].as_f64(), signals["rate"].as_f64()) {
+                seconds.push(count / rate);
+            }
+        }
+        if server == bank {
+            assert_eq!((&edge["books"]["preferred"], &edge["books"]["server"]), (&"client".into(), &Value::Null));
+        }
+    }
+    assert_eq!(seconds.len(), 12, "two sides of six edges");
+    let first = seconds[0];
+    assert!((10.0..=600.0).contains(&first) && seconds.iter().all(|s| (s - first).abs() < 1e-6 * first), "{seconds:?}");
     // What an exchange's edge says of its connections. Those that go on are asked in each window.
     let of = |map: &Value, client: &str, server: &str| {
         let node = |name: &str| {

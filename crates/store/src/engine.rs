@@ -152,10 +152,28 @@ impl Engine for Store {
         self.shared.ask(deadline, || {
             let pieces = scan::plan(&self.shared.catalog(), Level::of(tier), range, None);
             let steps = pieces.iter().flat_map(|piece| piece.steps.iter().map(move |step| (piece, step)));
-            let Some((piece, step)) = steps.max_by_key(|(_, step)| (step.at, step.upto)) else { return Ok(Vec::new()) };
-            let name = piece.name.file();
-            let file = self.shared.pool.open(&name, Some(deadline));
-            file.and_then(|file| crate::rollup::listeners(&file, step.id)).map_err(|fault| Stop::Fault(name, fault))
+            let Some((newest, last)) = steps.max_by_key(|(_, step)| (step.at, step.upto)) else {
+                return Ok(Vec::new());
+            };
+            let (mut all, mut drops) = (Vec::new(), Vec::new());
+            for piece in &pieces {
+                let name = piece.name.file();
+                let read = self.shared.pool.open(&name, Some(deadline)).and_then(|file| {
+                    for step in &piece.steps {
+                        drops.extend(crate::rollup::drops(&file, step.id)?);
+                    }
+                    if std::ptr::eq(piece, newest) {
+                        all = crate::rollup::listeners(&file, last.id)?;
+                    }
+                    Ok(())
+                });
+                read.map_err(|fault| Stop::Fault(name, fault))?;
+            }
+            for listener in &mut all {
+                let mine = drops.iter().filter(|dropped| dropped.is_at(listener));
+                listener.drops = mine.fold(0, |sum, dropped| sum.saturating_add(dropped.drops));
+            }
+            Ok(all)
         })
     }
 

@@ -6,7 +6,7 @@ use crate::partition::{Partition, Table, Writing};
 use crate::row::{Line, Pair, Series};
 use hashbrown::HashMap;
 use steth_query::{Listener, Sums};
-use steth_window::{EntityId, ListenerRow, Row, Somebody, Window};
+use steth_window::{EntityId, Row, Somebody, Window};
 
 /// Writes a window under its number, in one transaction.
 pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Result<(), Fault> {
@@ -18,8 +18,8 @@ pub(crate) fn write(partition: &mut Partition, id: i64, window: &Window) -> Resu
     exchanges(&mut writing, id, window)?;
     edges(&mut writing, id, window)?;
     books(&mut writing, id, window)?;
-    let listener = |row: &ListenerRow| Listener { service: row.service_id, port: row.port, transport: row.transport };
-    writing.listeners(id, window.listeners.iter().map(listener))?;
+    writing.listeners(id, window.listeners.iter().filter(|row| row.sockets > 0).map(Listener::from))?;
+    writing.drops(id, window.listeners.iter().map(Listener::from))?;
     writing.commit()
 }
 

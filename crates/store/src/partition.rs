@@ -316,10 +316,24 @@ impl Writing<'_> {
     /// Who waits for connections in a step, instead of who is there.
     pub(crate) fn listeners(&self, step: i64, listeners: impl Iterator<Item = Listener>) -> Result<(), Fault> {
         self.transaction.prepare_cached("DELETE FROM listeners WHERE step = ?")?.execute([step])?;
-        let sql = "INSERT OR IGNORE INTO listeners(step, server, port, transport) VALUES(?, ?, ?, ?)";
+        let sql =
+            "INSERT OR IGNORE INTO listeners(step, server, port, transport, waiting, room) VALUES(?, ?, ?, ?, ?, ?)";
         let mut statement = self.transaction.prepare_cached(sql)?;
-        for Listener { service, port, transport } in listeners {
-            statement.execute(params![step, service.0 as i64, port, crate::row::transport_number(transport)])?;
+        for Listener { service, port, transport, waiting, room, .. } in listeners {
+            let transport = crate::row::transport_number(transport);
+            statement.execute(params![step, service.0 as i64, port, transport, waiting as i64, room as i64])?;
+        }
+        Ok(())
+    }
+
+    /// What was dropped where somebody waits for connections, beside what is there.
+    pub(crate) fn drops(&self, step: i64, listeners: impl Iterator<Item = Listener>) -> Result<(), Fault> {
+        let sql = "INSERT INTO drops(step, server, port, transport, drops) VALUES(?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET drops = drops + excluded.drops";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        for Listener { service, port, transport, drops, .. } in listeners.filter(|listener| listener.drops > 0) {
+            let transport = crate::row::transport_number(transport);
+            statement.execute(params![step, service.0 as i64, port, transport, drops as i64])?;
         }
         Ok(())
     }

@@ -257,6 +257,9 @@ fn copy(reader: &Reader<'_>, piece: &Piece, writing: &mut Writing<'_>, step: i64
         let number = writing.line(lines.get(&from).ok_or(Damaged)?)?;
         writing.books(step, number, totals, newer)
     })?;
+    for from in &piece.steps {
+        writing.drops(step, drops(reader, from.id)?.into_iter())?;
+    }
     // Into a step that was added up before, only what is older comes.
     match piece.steps.iter().max_by_key(|step| (step.at, step.upto)).filter(|_| newer) {
         Some(newest) => writing.listeners(step, listeners(reader, newest.id)?.into_iter()),
@@ -266,12 +269,23 @@ fn copy(reader: &Reader<'_>, piece: &Piece, writing: &mut Writing<'_>, step: i64
 
 /// Who waits for connections in a step of a file.
 pub(crate) fn listeners(reader: &Reader<'_>, step: i64) -> Result<Vec<Listener>, Fault> {
-    let mut statement = reader.prepare_cached("SELECT server, port, transport FROM listeners WHERE step = ?")?;
+    listening(reader, step, "SELECT server, port, transport, waiting, room, 0 FROM listeners WHERE step = ?")
+}
+
+/// What was dropped in a step of a file, where somebody waits for connections.
+pub(crate) fn drops(reader: &Reader<'_>, step: i64) -> Result<Vec<Listener>, Fault> {
+    listening(reader, step, "SELECT server, port, transport, 0, 0, drops FROM drops WHERE step = ?")
+}
+
+fn listening(reader: &Reader<'_>, step: i64, sql: &str) -> Result<Vec<Listener>, Fault> {
+    let mut statement = reader.prepare_cached(sql)?;
     let mut rows = statement.query([step])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let service = EntityId(row.get::<_, i64>(0)? as u64);
-        all.push(Listener { service, port: row.get(1)?, transport: row::transport(row.get(2)?)? });
+        let number = |at| row.get::<_, i64>(at).map(|number| number as u64);
+        let (service, transport) = (EntityId(number(0)?), row::transport(row.get(2)?)?);
+        let (waiting, room, drops) = (number(3)?, number(4)?, number(5)?);
+        all.push(Listener { service, port: row.get(1)?, transport, waiting, room, drops });
     }
     Ok(all)
 }

@@ -1,6 +1,7 @@
 //! What a file of the store looks like inside, by version.
 //!
-//! 1: the first. 2: books also say how long connections waited for `accept()`; who waits for connections is kept.
+//! 1: the first. 2: books also say how long connections waited for `accept()`; who waits for connections is kept. 3: with it, how many
+//! wait, how many may, and what was dropped.
 
 use crate::level::Level;
 use rusqlite::{Connection, OpenFlags};
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The version that is written.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Signals of exchanges; `errors` and what follows are sums, then come sketches. No bytes are an empty sketch.
 macro_rules! signals {
@@ -46,7 +47,12 @@ const WINDOWS: &str = concat!(
 
 /// Who waits for connections in a step: of a step of several windows, in the newest of them.
 const LISTENERS: &str = "CREATE TABLE listeners(step INTEGER NOT NULL, server INTEGER NOT NULL, port INTEGER NOT NULL,
-    transport INTEGER NOT NULL, PRIMARY KEY(step, server, port, transport)) WITHOUT ROWID;";
+    transport INTEGER NOT NULL, waiting INTEGER NOT NULL DEFAULT 0, room INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(step, server, port, transport)) WITHOUT ROWID;";
+
+/// What was dropped where somebody waits for connections, in all windows of a step. Mostly there is nothing.
+const DROPS: &str = "CREATE TABLE drops(step INTEGER NOT NULL, server INTEGER NOT NULL, port INTEGER NOT NULL,
+    transport INTEGER NOT NULL, drops INTEGER NOT NULL, PRIMARY KEY(step, server, port, transport)) WITHOUT ROWID;";
 
 /// A file of requests that were kept one by one. `why` is one bit for each reason.
 const SAMPLES: &str = "
@@ -111,12 +117,19 @@ fn migrate(connection: &mut Connection, contents: Contents, found: i64) -> rusql
         (0, Contents::Windows) => {
             transaction.execute_batch(WINDOWS)?;
             transaction.execute_batch(LISTENERS)?;
+            transaction.execute_batch(DROPS)?;
         }
         (0, Contents::Samples) => transaction.execute_batch(SAMPLES)?,
         (0, Contents::Ledger) => transaction.execute_batch(LEDGER)?,
         (1, Contents::Windows) => {
             transaction.execute_batch("ALTER TABLE books ADD COLUMN accept_wait BLOB")?;
             transaction.execute_batch(LISTENERS)?;
+            transaction.execute_batch(DROPS)?;
+        }
+        (2, Contents::Windows) => {
+            transaction.execute_batch("ALTER TABLE listeners ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0")?;
+            transaction.execute_batch("ALTER TABLE listeners ADD COLUMN room INTEGER NOT NULL DEFAULT 0")?;
+            transaction.execute_batch(DROPS)?;
         }
         _ => {}
     }

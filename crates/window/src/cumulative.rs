@@ -3,6 +3,7 @@
 use crate::classic::Classic;
 use crate::edge_series::{EdgeSeries, EdgeSum};
 use crate::key::{Key, Labels};
+use crate::listening::{ListenerSeries, ListenerSum};
 use crate::sketch::Sketch;
 use crate::window::{Row, Window};
 use hashbrown::HashMap;
@@ -96,6 +97,7 @@ impl Series {
 pub struct Cumulative {
     series: HashMap<Key, Series>,
     edges: EdgeSum,
+    listeners: ListenerSum,
     max: usize,
     sequence: u64,
     folded: u64,
@@ -114,6 +116,7 @@ impl Cumulative {
         Self {
             series: HashMap::new(),
             edges: EdgeSum::new(max),
+            listeners: ListenerSum::new(max),
             max,
             sequence: 0,
             folded: 0,
@@ -136,6 +139,7 @@ impl Cumulative {
             let before = self.series.len();
             self.series.retain(|_, series| window.end.saturating_sub(series.updated) < Self::IDLE);
             self.dropped += (before - self.series.len()) as u64 + self.edges.forget(window.end, Self::IDLE);
+            self.dropped += self.listeners.forget(window.end, Self::IDLE);
         }
     }
 
@@ -167,6 +171,10 @@ impl Cumulative {
             self.folded += if folded { row.totals.count } else { 0 };
         }
         self.edges.add(window);
+        // Of the window in progress, sockets have not been asked yet.
+        if window.complete {
+            self.listeners.add(&window.listeners, window.end);
+        }
     }
 
     /// The key of the series that counts this row, which exists afterwards; and whether that is not its own.
@@ -193,6 +201,17 @@ impl Cumulative {
     /// The edges, by the kernel's books, in no particular order.
     pub fn edges(&self) -> impl ExactSizeIterator<Item = &EdgeSeries> {
         self.edges.series()
+    }
+
+    /// Who waits for connections, in no particular order.
+    pub fn listeners(&self) -> impl ExactSizeIterator<Item = &ListenerSeries> {
+        self.listeners.series()
+    }
+
+    /// Rows of those who wait for connections that found no room, of all windows.
+    #[must_use]
+    pub fn listeners_left_out(&self) -> u64 {
+        self.listeners.left_out()
     }
 
     /// Exchanges counted under `other` because there were too many series.

@@ -95,7 +95,10 @@ pub struct Entities {
     table: HashMap<EntityId, Entity>,
     max: usize,
     provisional: usize,
+    /// Those that are addresses or names of hosts.
+    external: usize,
     folded: u64,
+    in_networks: u64,
     collisions: u64,
     last_sweep: u64,
 }
@@ -113,7 +116,16 @@ impl Entities {
     /// A table for `max` entities besides "other".
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { table: HashMap::new(), max, provisional: 0, folded: 0, collisions: 0, last_sweep: 0 }
+        Self {
+            table: HashMap::new(),
+            max,
+            provisional: 0,
+            external: 0,
+            folded: 0,
+            in_networks: 0,
+            collisions: 0,
+            last_sweep: 0,
+        }
     }
 
     /// The id of the service with this name. `now` is nanoseconds since 1970.
@@ -125,6 +137,36 @@ impl Entities {
     pub fn intern_as(&mut self, kind: Kind, name: &str, now: u64) -> EntityId {
         let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
         self.place(EntityId::of(name), name, 0, kind, None, now)
+    }
+
+    /// The id of an address with nobody known behind it. Where there are many of those (a quarter of the table), one that is new is
+    /// counted as what `network` calls it, so that a scan, or all clients of a public server, do not push out whom one looks for.
+    pub fn intern_address(&mut self, name: &str, network: impl FnOnce() -> String, now: u64) -> EntityId {
+        if self.external >= self.max / 4 && !self.table.contains_key(&EntityId::of(name)) {
+            self.sweep(now);
+            if self.external >= self.max / 4 {
+                self.in_networks += 1;
+                return self.intern_as(Kind::External, &network(), now);
+            }
+        }
+        self.intern_as(Kind::External, name, now)
+    }
+
+    /// Times that an address was counted as the network that it is in.
+    #[must_use]
+    pub fn in_networks(&self) -> u64 {
+        self.in_networks
+    }
+
+    /// Forgets who was not used for long, if that was not tried lately.
+    fn sweep(&mut self, now: u64) {
+        if now.saturating_sub(self.last_sweep) < Self::SWEEP {
+            return;
+        }
+        self.last_sweep = now;
+        self.table.retain(|_, entity| now.saturating_sub(entity.used) < Self::IDLE);
+        self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
+        self.external = self.table.values().filter(|entity| entity.kind == Kind::External).count();
     }
 
     /// The id of the entity with this name in this namespace.
@@ -206,21 +248,23 @@ impl Entities {
         }
         if let Some(entity) = self.table.get_mut(&id) {
             entity.used = entity.used.max(now);
+            if entity.kind == Kind::External && kind < Kind::External {
+                self.external -= 1;
+            }
             entity.kind = entity.kind.min(kind);
             // One chance in 10^11 with a thousand names; the two are then counted as one.
             self.collisions += u64::from(&*entity.name != name);
             return id;
         }
-        if self.table.len() >= self.max && now.saturating_sub(self.last_sweep) >= Self::SWEEP {
-            self.last_sweep = now;
-            self.table.retain(|_, entity| now.saturating_sub(entity.used) < Self::IDLE);
-            self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
+        if self.table.len() >= self.max {
+            self.sweep(now);
         }
         if self.table.len() >= self.max {
             self.folded += 1;
             return EntityId::OTHER;
         }
         self.provisional += usize::from(provisional.is_some());
+        self.external += usize::from(kind == Kind::External);
         self.table.insert(id, Entity { name: name.into(), namespace, kind, provisional, used: now });
         id
     }
@@ -288,6 +332,21 @@ impl Default for Entities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_addresses_are_counted_as_their_networks_and_make_room_again() {
+        let mut entities = Entities::new(40);
+        let mut of =
+            |n: u32, now| entities.intern_address(&format!("10.0.{n}.7:443"), || format!("10.0.{}.0/24", n / 10), now);
+        let first: Vec<_> = (0..10).map(|n| of(n, 1)).collect();
+        assert_eq!(
+            [of(3, 1), of(12, 1), of(13, 1)],
+            [first[3], EntityId::of("10.0.1.0/24"), EntityId::of("10.0.1.0/24")]
+        );
+        let later = 1 + 2 * Entities::IDLE;
+        assert_eq!(of(14, later), EntityId::of("10.0.14.7:443"), "nobody has asked for the others for long");
+        assert_eq!((entities.in_networks(), entities.folded()), (2, 0));
+    }
 
     #[test]
     fn ids_are_the_published_fnv_1a_values() {

@@ -77,7 +77,7 @@ pub use edge_series::EdgeSeries;
 pub use edges::{EdgeKey, EdgeRow, EdgeSeen, EdgeSums, EdgeTotals, Opened, Transport};
 pub use entity::{Entities, EntityId, Kind};
 pub use key::{Key, Labels, Protocol, Resolve, Side, Status};
-pub use listening::{Listener, ListenerRow};
+pub use listening::{Listener, ListenerRow, ListenerSeries};
 pub use sketch::Sketch;
 pub use window::{Misplaced, Observation, Row, Somebody, Totals, Window};
 pub use windows::Windows;

@@ -18,9 +18,9 @@ pub struct Listener {
     pub transport: Transport,
     /// Connections that are established and wait for `accept()`.
     pub waiting: u64,
-    /// How many may wait.
+    /// How many may wait; 0: it is closed, and there for what it has dropped.
     pub room: u64,
-    /// What it has dropped since it began to listen: connections that did not fit, and other segments that nobody answered.
+    /// What it has dropped in this window: connections that did not fit, and other segments that nobody answered.
     pub drops: u64,
 }
 
@@ -49,7 +49,7 @@ pub struct ListenerRow {
     pub waiting: u64,
     /// How many may wait, all sockets together.
     pub room: u64,
-    /// What these sockets have dropped since they began to listen.
+    /// What these sockets have dropped in this window.
     pub drops: u64,
 }
 
@@ -58,6 +58,83 @@ impl ListenerRow {
     #[must_use]
     pub fn service_parts(&self) -> (&str, &str) {
         parts(&self.service, self.service_namespace)
+    }
+}
+
+/// What waits for connections at one port of one service, since the agent's start.
+#[derive(Clone, Debug)]
+pub struct ListenerSeries {
+    /// Namespace and name of the service.
+    pub service: (Arc<str>, usize),
+    /// Where.
+    pub port: u16,
+    /// As of the last window's end.
+    pub waiting: u64,
+    /// The same: how many may wait.
+    pub room: u64,
+    /// What was dropped since the agent's start.
+    pub drops: u64,
+    updated: u64,
+}
+
+impl ListenerSeries {
+    /// Namespace and name of the service; the namespace is empty if it has none.
+    #[must_use]
+    pub fn service_parts(&self) -> (&str, &str) {
+        parts(&self.service.0, self.service.1)
+    }
+}
+
+/// All of them, within a limit: those that come later are left out, and counted.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerSum {
+    series: HashMap<(EntityId, u16), ListenerSeries>,
+    max: usize,
+    left_out: u64,
+}
+
+impl ListenerSum {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { series: HashMap::new(), max, left_out: 0 }
+    }
+
+    /// Adds a finished window's rows. Those of somebody who is not named yet wait: `drops` of a window in progress are in the next.
+    pub(crate) fn add(&mut self, rows: &[ListenerRow], end: u64) {
+        self.series.values_mut().for_each(|series| (series.waiting, series.room) = (0, 0));
+        for row in rows.iter().filter(|row| !row.provisional) {
+            let key = (row.service_id, row.port);
+            if self.series.len() >= self.max && !self.series.contains_key(&key) {
+                self.left_out += 1;
+                continue;
+            }
+            let series = self.series.entry(key).or_insert_with(|| ListenerSeries {
+                service: (row.service.clone(), row.service_namespace),
+                port: row.port,
+                waiting: 0,
+                room: 0,
+                drops: 0,
+                updated: end,
+            });
+            series.waiting += row.waiting;
+            series.room += row.room;
+            series.drops = series.drops.saturating_add(row.drops);
+            series.updated = end;
+        }
+    }
+
+    /// Forgets what was not there for so long. Returns how many that were.
+    pub(crate) fn forget(&mut self, now: u64, idle: u64) -> u64 {
+        let before = self.series.len();
+        self.series.retain(|_, series| now.saturating_sub(series.updated) < idle);
+        (before - self.series.len()) as u64
+    }
+
+    pub(crate) fn series(&self) -> impl ExactSizeIterator<Item = &ListenerSeries> {
+        self.series.values()
+    }
+
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out
     }
 }
 
@@ -115,7 +192,7 @@ impl Listeners {
                 });
             }
             let row = &mut rows[at];
-            row.sockets += 1;
+            row.sockets += u64::from(listener.room > 0);
             row.waiting = row.waiting.saturating_add(listener.waiting);
             row.room = row.room.saturating_add(listener.room);
             row.drops = row.drops.saturating_add(listener.drops);

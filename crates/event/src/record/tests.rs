@@ -91,9 +91,9 @@ fn books_of_old_recordings_are_read_and_books_that_are_cut_are_not() {
         let bytes = whole.as_bytes();
         for (length, expected) in [
             (size_of::<Books>(), Some(whole)),
-            (Books::OLD, Some(Books { bytes_sent: 0, send_window: 0, ..whole })),
-            (Books::OLD - 1, None),
-            (Books::OLD + 8, None),
+            (Books::OLD[0], Some(Books { bytes_sent: 0, send_window: 0, ..whole })),
+            (Books::OLD[0] - 1, None),
+            (Books::OLD[0] + 8, None),
             (size_of::<Books>() - 1, None),
         ] {
             let read = match Event::parse(&bytes[..length]) {
@@ -110,13 +110,20 @@ fn books_of_old_recordings_are_read_and_books_that_are_cut_are_not() {
 
 #[test]
 fn an_announcement_of_an_old_recording_is_read() {
-    let whole = Open { kind: kind::OPEN, connection: 7, comm: [8; 16], accepted: 9, ..Open::default() };
-    for (length, accepted) in [(size_of::<Open>(), Some(9)), (Open::OLD, Some(0)), (Open::OLD - 1, None)] {
+    let whole = Open { kind: kind::OPEN, connection: 7, comm: [8; 16], accepted: 9, began_sent: 5, ..Open::default() };
+    let old = Open::OLD;
+    let lengths =
+        [(size_of::<Open>(), Some((9, 5))), (old[1], Some((9, 0))), (old[0], Some((0, 0))), (old[0] - 1, None)];
+    for (length, expected) in lengths {
         let read = match Event::parse(&whole.as_bytes()[..length]) {
             Ok(Event::Open(open)) => Some(open),
             _ => None,
         };
-        assert_eq!(read, accepted.map(|accepted| Open { accepted, ..whole }), "{length} bytes");
+        assert_eq!(
+            read,
+            expected.map(|(accepted, began_sent)| Open { accepted, began_sent, ..whole }),
+            "{length} bytes"
+        );
     }
 }
 

@@ -77,6 +77,7 @@ fn silent(record: &crate::engine::EntityRecord, limits: &finding::Limits) -> Nod
         protocols: Vec::new(),
         ports: Vec::new(),
         listening: Vec::new(),
+        queues: Vec::new(),
         answers: BySide::default(),
         asks: BySide::default(),
         health: finding::health(&Evidence::default(), limits),

@@ -4,14 +4,14 @@ use crate::answers::names::Names;
 use crate::answers::plan::Plan;
 use crate::answers::{Answers, How, MOST_GROUPS};
 use crate::books::{Books, BooksBySide};
-use crate::engine::{Coverage, Dimension, EdgeGroup, EdgeScan, Engine, Filter, Sums};
+use crate::engine::{Coverage, Dimension, EdgeGroup, EdgeScan, Engine, Filter, Listener, Sums};
 use crate::error::Error;
 use crate::finding::{self, Evidence};
 use crate::range::Range;
 use crate::signals::{BySide, SideName};
-use crate::tell::{Edge, Node, NodeKind};
+use crate::tell::{Edge, Node, NodeKind, Queue};
 use hashbrown::{HashMap, HashSet};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use steth_window::{EdgeTotals, EntityId, Side, Transport};
 
 /// Ports of a node that are named.
@@ -25,6 +25,8 @@ pub(super) struct Ends {
     pub(super) client: EntityId,
     pub(super) server: EntityId,
     pub(super) port: u16,
+    /// What the bytes travel in.
+    pub(super) transport: Transport,
 }
 
 /// The books of some connections: at their client, at their server.
@@ -32,8 +34,6 @@ pub(super) struct Ends {
 pub(super) struct Pair {
     pub(super) client: Option<EdgeTotals>,
     pub(super) server: Option<EdgeTotals>,
-    /// What most of the bytes travel in.
-    pub(super) transport: Option<(Transport, u64)>,
     pub(super) guessed: bool,
 }
 
@@ -46,10 +46,6 @@ impl Pair {
         };
         totals.get_or_insert_default().merge(&group.totals);
         self.guessed |= group.guessed;
-        let bytes = both_ways(&group.totals);
-        if let Some(transport) = group.transport.filter(|_| self.transport.is_none_or(|(_, most)| bytes > most)) {
-            self.transport = Some((transport, bytes));
-        }
     }
 
     /// Whether there was a connection.
@@ -77,6 +73,37 @@ pub(super) struct Talk {
     pub(super) ends: Ends,
     pub(super) protocol: Option<&'static str>,
     pub(super) sums: [Sums; 3],
+    /// The books of these ends are its, and in no other.
+    pub(super) has_books: bool,
+}
+
+/// Client, server and port.
+type Place = (EntityId, EntityId, u16);
+
+/// What a protocol travels in, the likeliest first. Exchanges do not say.
+fn transports(protocol: &str) -> [Transport; 3] {
+    match protocol {
+        "dns" => [Transport::Udp, Transport::Tcp, Transport::Unix],
+        _ => [Transport::Tcp, Transport::Unix, Transport::Udp],
+    }
+}
+
+/// Exchanges beside the books of the connections that they were on. Of several protocols at one place, the one with the most exchanges has
+/// the books: they do not tell one from another, and are not to be counted twice.
+fn join(found: HashMap<(Place, &'static str), [Sums; 3]>, books: &HashMap<Ends, Pair>) -> Vec<Talk> {
+    let mut found: Vec<_> = found.into_iter().collect();
+    let most = |sums: &[Sums; 3]| sums.iter().map(|sums| sums.count).max();
+    found.sort_by(|(a, x), (b, y)| most(y).cmp(&most(x)).then_with(|| a.cmp(b)));
+    let mut taken: HashSet<Ends> = HashSet::new();
+    let talk = |(((client, server, port), protocol), sums)| {
+        let at = |transport| Ends { client, server, port, transport };
+        let there = || transports(protocol).map(at).into_iter().filter(|ends| books.contains_key(ends));
+        let free = there().find(|ends| !taken.contains(ends));
+        let ends = free.or_else(|| there().next()).unwrap_or_else(|| at(transports(protocol)[0]));
+        let has_books = free.is_some_and(|ends| taken.insert(ends));
+        Talk { ends, protocol: Some(protocol), sums, has_books }
+    };
+    found.into_iter().map(talk).collect()
 }
 
 /// Everything that is known of some range.
@@ -89,7 +116,7 @@ pub(super) struct Graph {
     /// What was asked of somebody in the range before.
     before: HashMap<EntityId, [Sums; 3]>,
     /// Where somebody listens.
-    listening: HashMap<EntityId, BTreeSet<u16>>,
+    listening: HashMap<EntityId, BTreeMap<u16, Listener>>,
     pub(super) names: Names,
 }
 
@@ -131,26 +158,31 @@ impl<E: Engine> Answers<E> {
         filter: Filter<'_>,
         with: With,
     ) -> Result<Graph, Error> {
-        let mut talks: HashMap<(Ends, &'static str), [Sums; 3]> = HashMap::new();
+        let mut talks: HashMap<(Place, &'static str), [Sums; 3]> = HashMap::new();
         for group in self.exchanges(plan, plan.range, filter, SIDES[0], How::WHOLE)? {
             let (Some(client), Some(server), Some(port)) = (group.key.client, group.key.server, group.key.port) else {
                 continue;
             };
             let (Some(protocol), Some(side)) = (group.key.protocol, group.key.side) else { continue };
-            let place = (Ends { client, server, port }, protocol.name());
+            let place = ((client, server, port), protocol.name());
             talks.entry(place).or_default()[side as usize].add(&group.sums);
         }
         let mut graph = Graph::default();
         for group in self.books(plan, filter, SIDES[1], plan.range, false)? {
             let (Some(client), Some(server), Some(port)) = (group.client, group.server, group.port) else { continue };
-            graph.books.entry(Ends { client, server, port }).or_default().add(&group);
+            let Some(transport) = group.transport else { continue };
+            graph.books.entry(Ends { client, server, port, transport }).or_default().add(&group);
         }
-        let known: HashSet<Ends> = talks.keys().map(|(ends, _)| *ends).collect();
-        graph.talks =
-            talks.into_iter().map(|((ends, protocol), sums)| Talk { ends, protocol: Some(protocol), sums }).collect();
+        graph.talks = join(talks, &graph.books);
+        let known: HashSet<Ends> = graph.talks.iter().filter(|talk| talk.has_books).map(|talk| talk.ends).collect();
         if with == With::Books {
             let silent = graph.books.keys().filter(|ends| !known.contains(*ends));
-            graph.talks.extend(silent.map(|ends| Talk { ends: *ends, protocol: None, sums: Default::default() }));
+            graph.talks.extend(silent.map(|ends| Talk {
+                ends: *ends,
+                protocol: None,
+                sums: Default::default(),
+                has_books: true,
+            }));
         } else {
             graph.books.retain(|ends, _| known.contains(ends));
         }
@@ -176,7 +208,7 @@ impl<E: Engine> Answers<E> {
                     && filter.port.is_none_or(|port| port == listener.port)
                     && filter.transport.is_none_or(|transport| transport == listener.transport);
                 if matches && listener.port != 0 {
-                    graph.listening.entry(listener.service).or_default().insert(listener.port);
+                    graph.listening.entry(listener.service).or_default().insert(listener.port, listener);
                 }
             }
         }
@@ -189,9 +221,10 @@ impl<E: Engine> Answers<E> {
 impl Graph {
     /// What an edge says of itself.
     pub(super) fn edge(&self, talk: &Talk, seconds: f64, limits: &finding::Limits) -> Edge {
-        let Ends { client, server, port } = talk.ends;
+        let Ends { client, server, port, transport } = talk.ends;
         let signals = BySide::of(&talk.sums, seconds);
-        let pair = self.books.get(&talk.ends);
+        let there = self.books.get(&talk.ends);
+        let pair = there.filter(|_| talk.has_books);
         let evidence = Evidence {
             answers: Some(&signals),
             by_clients: pair.and_then(|pair| pair.client.as_ref()),
@@ -205,8 +238,8 @@ impl Graph {
             server_name: self.names.full(server),
             port,
             protocol: talk.protocol.map(str::to_owned),
-            transport: pair.and_then(|pair| pair.transport).map(|(transport, _)| transport.name().to_owned()),
-            guessed: pair.is_some_and(|pair| pair.guessed),
+            transport: there.map(|_| transport.name().to_owned()),
+            guessed: there.is_some_and(|pair| pair.guessed),
             state: finding::health(&evidence, limits).state,
             books: pair.map(Pair::told).unwrap_or_default(),
             signals,
@@ -225,7 +258,7 @@ impl Graph {
     pub(super) fn nodes(&self, seconds: f64, limits: &finding::Limits) -> Vec<Node> {
         let mut all: HashMap<EntityId, Gathered> = HashMap::new();
         for talk in &self.talks {
-            let Ends { client, server, port } = talk.ends;
+            let Ends { client, server, port, .. } = talk.ends;
             add(&mut all.entry(client).or_default().asks, &talk.sums);
             let server = all.entry(server).or_default();
             add(&mut server.answers, &talk.sums);
@@ -253,8 +286,10 @@ impl Graph {
         let [answers, asks] = [&found.answers, &found.asks].map(|sums| BySide::of(sums, seconds));
         let before = self.before.get(&id).map(|sums| BySide::of(sums, seconds));
         let errors = answers.preferred.and_then(|side| self.errors.get(&(id, side.into())));
+        let listening: Vec<Listener> = self.listening.get(&id).into_iter().flatten().map(|(_, at)| *at).collect();
         let evidence = Evidence {
             answers: Some(&answers),
+            listening: &listening,
             before: before.as_ref(),
             errors: errors.map_or(&[], Vec::as_slice),
             by_clients: found.books.client.as_ref(),
@@ -272,7 +307,8 @@ impl Graph {
             kind,
             protocols: found.protocols.into_iter().map(str::to_owned).collect(),
             ports: found.ports.into_iter().take(PORTS).collect(),
-            listening: self.listening.get(&id).into_iter().flatten().copied().take(PORTS).collect(),
+            listening: listening.iter().map(|at| at.port).take(PORTS).collect(),
+            queues: listening.iter().map(Queue::from).take(PORTS).collect(),
             health: finding::health(&evidence, limits),
             answers,
             asks,
@@ -317,6 +353,9 @@ fn weight(edge: &Edge) -> (u64, u64) {
 
 /// The busiest first; in an order that only depends on what they are.
 pub(super) fn busiest(a: &Edge, b: &Edge) -> std::cmp::Ordering {
-    let place = |edge: &Edge| (edge.client_name.clone(), edge.server_name.clone(), edge.port, edge.protocol.clone());
+    let place = |edge: &Edge| {
+        let names = (edge.client_name.clone(), edge.server_name.clone());
+        (names, edge.port, edge.protocol.clone(), edge.transport.clone())
+    };
     weight(b).cmp(&weight(a)).then_with(|| place(a).cmp(&place(b)))
 }

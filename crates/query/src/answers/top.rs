@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
-use steth_window::{EdgeTotals, EntityId, Side, Transport};
+use steth_window::{EdgeTotals, EntityId, Side};
 
 impl<E: Engine> Answers<E> {
     pub(super) fn answer_top(&self, ask: &ask::Top) -> Result<Answer<Top>, Error> {
@@ -168,27 +168,27 @@ impl<E: Engine> Answers<E> {
 
     fn connections(&self, ask: &ask::Top, plan: &Plan, filter: Filter<'_>) -> Result<Top, Error> {
         let by = [Dimension::Client, Dimension::Server, Dimension::Port, Dimension::Transport, Dimension::Side];
-        let mut all: HashMap<(Ends, Option<Transport>), Pair> = HashMap::new();
+        let mut all: HashMap<Ends, Pair> = HashMap::new();
         let place = |group: &crate::engine::EdgeGroup| {
-            let ends = Ends { client: group.client?, server: group.server?, port: group.port? };
-            Some((ends, group.transport))
+            let (client, server) = (group.client?, group.server?);
+            Some(Ends { client, server, port: group.port?, transport: group.transport? })
         };
         for group in self.books(plan, filter, &by, plan.range, false)? {
             if let Some(place) = place(&group) {
                 all.entry(place).or_default().add(&group);
             }
         }
-        let names = self.names(all.keys().flat_map(|(ends, _)| [ends.client, ends.server]))?;
-        let places: Vec<(Ends, Option<Transport>)> = all.keys().copied().collect();
+        let names = self.names(all.keys().flat_map(|ends| [ends.client, ends.server]))?;
+        let places: Vec<Ends> = all.keys().copied().collect();
         let mut edges = Vec::with_capacity(all.len());
-        for ((ends, transport), pair) in all {
+        for (ends, pair) in all {
             let mut graph = Graph::default();
             let end = usize::from(pair.client.is_none());
             graph.books.insert(ends, pair);
-            let talk = Talk { ends, protocol: None, sums: Default::default() };
+            let talk = Talk { ends, protocol: None, sums: Default::default(), has_books: true };
             let mut edge = graph.edge(&talk, plan.seconds, &self.limits);
             (edge.client_name, edge.server_name) = (names.full(ends.client), names.full(ends.server));
-            edges.push((end, (ends, transport), edge));
+            edges.push((end, ends, edge));
         }
         edges.retain(|(_, _, edge)| has(ask, &[&edge.client_name, &edge.server_name]));
         edges.sort_by(|(_, _, a), (_, _, b)| busiest(a, b));
@@ -200,8 +200,8 @@ impl<E: Engine> Answers<E> {
         if ask.curve > 0 {
             let servers = ids(edges.iter().map(|(_, _, edge)| &*edge.server));
             let filter = Filter { servers: Some(&servers), ..filter };
-            let read = places.iter().filter(|(ends, _)| servers.binary_search(&ends.server).is_ok()).count();
-            let mut curves: HashMap<(Ends, Option<Transport>), [Vec<u64>; 2]> =
+            let read = places.iter().filter(|ends| servers.binary_search(&ends.server).is_ok()).count();
+            let mut curves: HashMap<Ends, [Vec<u64>; 2]> =
                 edges.iter().map(|(_, place, _)| (*place, Default::default())).collect();
             for part in plan.parts(2 * read, MOST_GROUPS) {
                 for group in self.books(plan, filter, &by, part, true)? {

@@ -1,12 +1,13 @@
 //! flow --> identity: what the kernel's books say of a connection, with who its ends are.
 
+use super::datagrams::Ended;
 use super::parse::Parse;
 use super::seen::{Observer, address, order};
 use super::talk::{Talk, UDP};
 use crate::listeners::Listeners;
 use crate::naming::Naming;
 use steth_event::{Open, ROLE_CLIENT, ROLE_SERVER};
-use steth_flow::{Connection, Delta, Flow, Tuple};
+use steth_flow::{Connection, Delta, Flow};
 use steth_identity::{Beyond, Party};
 
 /// New books of a connection, and everything that is known around it.
@@ -50,13 +51,18 @@ pub(super) struct Late<M> {
 
 /// More are counted without the process at the other end.
 const LATE: usize = 4096;
-/// So long, in nanoseconds: records of both ends come with one drain, or with the next.
+/// So long, in nanoseconds: records of both ends come with one drain, or with the next. What is on this host by its address is waited for
+/// longer: its process may be put off its CPU before it closes its end.
 const PATIENCE: u64 = 100_000_000;
+const PATIENCE_HERE: u64 = 500_000_000;
 
 impl<O: Observer> Parse<O> {
     /// The kernel's books of a connection have something to add.
     pub(super) fn count(&mut self, connection: &mut Connection<Talk<O::Memo>>, delta: &Delta) {
         let Some(open) = connection.open else { return };
+        if let Some(books) = connection.books.as_deref() {
+            self.observer.looked(connection.id, books, self.clock);
+        }
         let time = connection.last_time().max(open.time);
         if open.transport == UDP && open.remote_port == 0 {
             return self.count_datagrams(connection, &open, delta, time);
@@ -78,7 +84,7 @@ impl<O: Observer> Parse<O> {
             memo: std::mem::take(&mut connection.state.memo),
             time,
         };
-        if peer == 0 && delta.ending.is_some() && self.is_here(&open) {
+        if peer == 0 && delta.ending.is_some() && (self.is_here(&open) || is_seen_from_its_beginning(&open)) {
             if let Some(late) = self.wait(late) {
                 connection.state.memo = self.tell(late, 0);
             }
@@ -110,19 +116,48 @@ impl<O: Observer> Parse<O> {
         self.observer.gone(&mut memo);
     }
 
-    /// The books of a socket that is not connected: a part for each of those it has sent something to.
+    /// The books of a socket that is not connected: a part for each of those it has sent something to. The last ones wait: what was sent
+    /// where is read once a window.
     fn count_datagrams(&mut self, connection: &mut Connection<Talk<O::Memo>>, open: &Open, delta: &Delta, time: u64) {
-        let sent = self.sent_to.take(connection.id);
-        for part in connection.state.accounts.get_or_insert_default().split(open, delta, &sent) {
+        let mut books = Ended {
+            connection: connection.id,
+            open: *open,
+            tgid: connection.tgid,
+            role: connection.role,
+            delta: *delta,
+            time,
+            accounts: connection.state.accounts.take().unwrap_or_default(),
+        };
+        if delta.ending.is_some() && delta.segments_out > 0 {
+            if let Some(mut books) = self.sent_to.park(books) {
+                self.split_datagrams(&mut books);
+            }
+            return;
+        }
+        self.split_datagrams(&mut books);
+        connection.state.accounts = Some(books.accounts);
+    }
+
+    /// What was sent where has been read.
+    pub(super) fn settle_datagrams(&mut self) {
+        for mut ended in self.sent_to.take_ended() {
+            self.split_datagrams(&mut ended);
+        }
+    }
+
+    fn split_datagrams(&mut self, books: &mut Ended) {
+        let sent = self.sent_to.take(books.connection);
+        let time = books.time;
+        for part in books.accounts.split(&books.open, &books.delta, &sent) {
             let open = &part.open;
             let peer = self.naming.datagram_peer(open);
-            let (served, _) = role(&self.naming.listeners, open, connection.role);
+            let (served, _) = role(&self.naming.listeners, open, books.role);
             let port = if served { 0 } else { open.remote_port };
             let there = address(open, &open.remote_address).filter(|_| self.naming.get(peer).is_none());
             let late = Late {
                 open: *open,
-                tgid: connection.tgid,
-                role: connection.role,
+                tgid: books.tgid,
+                role: books.role,
                 delta: part.delta,
                 guessed: part.guessed,
                 peers: [None, there.and_then(|address| self.remotes.who(address, port, time))],
@@ -180,18 +215,27 @@ impl<O: Observer> Parse<O> {
 
     /// Those whose other end is known by now, or will not be; at the end, all of them.
     pub(super) fn settle_late(&mut self, flow: &Flow<Talk<O::Memo>>, now: u64, all: bool) {
-        for late in std::mem::take(&mut self.late) {
+        for mut late in std::mem::take(&mut self.late) {
             let peer = match late.open.transport {
                 UDP => self.naming.datagram_peer(&late.open),
-                _ => Tuple::of(&late.open).and_then(|tuple| flow.process_at(tuple.reversed())).unwrap_or(0),
+                _ => flow.other_end(&late.open).map_or(0, |end| {
+                    end.resolve(&mut late.open);
+                    end.tgid
+                }),
             };
-            if peer == 0 && !all && now.saturating_sub(late.time) < PATIENCE {
+            let patience = if self.is_here(&late.open) { PATIENCE_HERE } else { PATIENCE };
+            if peer == 0 && !all && now.saturating_sub(late.time) < patience {
                 self.late.push(late);
                 continue;
             }
             self.tell_and_forget(late, peer);
         }
     }
+}
+
+/// Whether its other end may be found by sequence numbers though its address is another host's: behind NAT, or a service's.
+fn is_seen_from_its_beginning(open: &Open) -> bool {
+    open.established != 0 && (open.began_sent, open.began_received) != (0, 0)
 }
 
 /// Whether the observed end is the server, and whether that is a guess.

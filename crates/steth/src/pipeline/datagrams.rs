@@ -13,17 +13,37 @@ use steth_flow::Delta;
 /// Records that wait for the books of their socket: more than the kernel side's table has room for.
 const WAITING: usize = 16_384;
 
+/// Sockets that have ended and wait for what they have sent where; those beyond are told of without.
+const ENDED: usize = 4096;
+
+/// The last books of a socket. What it has sent where is read at the next sweep.
+pub(super) struct Ended {
+    pub(super) connection: u64,
+    pub(super) open: Open,
+    pub(super) tgid: u32,
+    pub(super) role: u8,
+    pub(super) delta: Delta,
+    pub(super) time: u64,
+    pub(super) accounts: Box<Accounts>,
+}
+
 /// What was sent where, of sockets whose books have not come yet.
 pub(super) struct SentTo {
     waiting: HashMap<u64, Vec<Sent>, FixedState>,
     records: usize,
+    ended: Vec<Ended>,
     /// Records that found no room, or whose socket's books never came.
     unclaimed: u64,
 }
 
 impl Default for SentTo {
     fn default() -> Self {
-        Self { waiting: HashMap::with_hasher(FixedState::with_seed(0x7365_6e74)), records: 0, unclaimed: 0 }
+        Self {
+            waiting: HashMap::with_hasher(FixedState::with_seed(0x7365_6e74)),
+            records: 0,
+            ended: Vec::new(),
+            unclaimed: 0,
+        }
     }
 }
 
@@ -46,6 +66,21 @@ impl SentTo {
         let taken = self.waiting.remove(&connection).unwrap_or_default();
         self.records -= taken.len();
         taken
+    }
+
+    /// Keeps the last books of a socket until a sweep has read what it sent where; gives them back if there is no room.
+    pub(super) fn park(&mut self, ended: Ended) -> Option<Ended> {
+        if self.ended.len() >= ENDED {
+            self.unclaimed += 1;
+            return Some(ended);
+        }
+        self.ended.push(ended);
+        None
+    }
+
+    /// Those that were kept: a sweep has read it by now.
+    pub(super) fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
     }
 
     /// A sweep has ended. Books that have not come by now did not fit into the ring, or the socket is gone.

@@ -62,7 +62,10 @@ impl<O: Observer> Sink for Parse<O> {
     }
 
     fn closed(&mut self, connection: &mut Connection<Talk<O::Memo>>, end: End, time: u64) {
+        let datagrams = connection.open.is_some_and(|open| open.transport == UDP);
         let end = match end {
+            // Who closes a socket on which an answer is still to come has waited for long enough.
+            End::Closed if datagrams => steth_wire::End::TimedOut,
             End::Closed => steth_wire::End::Closed,
             End::Reset => steth_wire::End::Reset,
             End::TimedOut => steth_wire::End::TimedOut,

@@ -15,6 +15,8 @@ pub(crate) trait Observer {
     fn exchange(&mut self, seen: &Seen<'_>, memo: &mut Self::Memo);
     /// The kernel's books of a connection have something to add.
     fn counted(&mut self, _: &Counted<'_>, _: &mut Self::Memo) {}
+    /// These books have come of a connection.
+    fn looked(&mut self, _connection: u64, _: &Books, _clock: u64) {}
     /// A connection is over, or not followed any more.
     fn gone(&mut self, _: &mut Self::Memo) {}
 }

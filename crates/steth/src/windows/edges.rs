@@ -26,7 +26,11 @@ impl Counter {
             },
             guessed: counted.guessed,
         };
-        let seen = seen(counted.delta, counted.served);
+        let mut seen = seen(counted.delta, counted.served);
+        if key.transport != Transport::Tcp {
+            // Nobody has opened these.
+            seen.sums.closed = 0;
+        }
         self.windows.edge(&key, &seen, &mut memo.opened);
     }
 }
@@ -165,6 +169,39 @@ mod tests {
         assert_eq!(edge(&window, Side::Client).totals.connect.max(), Some(300));
         assert_eq!(edge(&window, Side::Server).totals.rtt.max(), Some(40_000));
         assert_eq!(bench.0.account().flow.holes, 0, "nothing was read, so nothing is missing");
+    }
+
+    /// The client goes to a service's address, and somebody on the way sends it to the server's: 10.0.0.9:80 is 127.0.0.1:8080.
+    #[test]
+    fn ends_that_know_each_other_by_other_addresses_meet_by_their_sequence_numbers() {
+        for counted in [0, 1] {
+            let mut bench = Bench::new();
+            let mut client = Open { began_sent: 70, began_received: 90, ..open(1, ROLE_CLIENT, 10, (40_000, 80)) };
+            client.remote_address[..4].copy_from_slice(&[10, 0, 0, 9]);
+            let mut server = Open { began_sent: 90, began_received: 70, ..open(2, ROLE_SERVER, 20, (8080, 1024)) };
+            server.remote_address[..4].copy_from_slice(&[172, 17, 0, 1]);
+            for one in [&mut client, &mut server] {
+                one.counted = counted;
+            }
+            if counted == 0 {
+                bench.0.record(client.as_bytes());
+                bench.0.record(server.as_bytes());
+                bench.0.record(books(kind::PROGRESS, 1, 5).as_bytes());
+                bench.0.record(books(kind::PROGRESS, 2, 7).as_bytes());
+            } else {
+                bench.0.record(client.as_bytes());
+                bench.0.record(books(kind::CLOSE, 1, 5).as_bytes());
+                bench.tick(1_050);
+                bench.0.record(server.as_bytes());
+                bench.0.record(books(kind::CLOSE, 2, 7).as_bytes());
+                bench.tick(1_300);
+            }
+            let window = bench.roll(11);
+            for side in [Side::Client, Side::Server] {
+                let row = edge(&window, side);
+                assert_eq!((&*row.client, &*row.server, row.server_port), ("web", "shop", 8080), "{side:?} {counted}");
+            }
+        }
     }
 
     #[test]

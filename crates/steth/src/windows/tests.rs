@@ -120,7 +120,7 @@ fn a_request_that_is_kept_has_the_state_of_its_connection_and_how_old_that_is() 
     let tcp = &json["tcp"];
     assert_eq!((&tcp["srtt_us"], &tcp["unacked_bytes"]), (&90.into(), &5.into()));
     assert_eq!((&tcp["congestion_window"], &tcp["congestion"]), (&10.into(), &"recovery".into()));
-    assert_eq!(tcp["age_ns"], 0, "the look came later than the request ended: {tcp}");
+    assert_eq!(tcp["age_ns"], -1, "the look came later than the request ended: {tcp}");
 }
 
 #[test]
@@ -150,4 +150,10 @@ fn a_request_that_is_kept_is_json_whatever_the_names_are() {
     assert_eq!(json["instants"]["end"], "1970-01-01T00:00:00.000000001Z");
     assert!(requests.snapshot().is_none(), "nothing new");
     assert!(requests.counters().iter().any(|counter| counter.name == "steth_request_samples" && counter.value >= 1.0));
+}
+
+#[test]
+fn an_address_is_in_a_network_of_its_site() {
+    let of = |ip: &str, port| super::network(ip.parse().expect("an address"), port);
+    assert_eq!([of("203.0.113.77", 443), of("2001:db8:1:2::9", 0)], ["203.0.113.0/24:443", "2001:db8:1::/48"]);
 }

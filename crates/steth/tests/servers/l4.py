@@ -1,7 +1,8 @@
 """Connections of every kind on the loopback of this namespace, and what the applications themselves say of each.
 
 Prints a line for each connection: what it is called, its client's port, bytes that the client sent and read, and the same of the
-server. `old` ones are opened before the file that is named appears, used and closed behind it.
+server. `old` ones are opened before the file that is named appears, used and closed behind it. With `big` behind the name, one moves more
+bytes than 32 bits count.
 """
 
 import json
@@ -14,6 +15,8 @@ import time
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
+# Two connections with different servers may have the same port at the client otherwise, and be taken for each other.
+ports = iter(range(10_000, 20_000))
 FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1"), "mapped": (socket.AF_INET6, "::ffff:127.0.0.1")}
 
 
@@ -25,6 +28,7 @@ def pair(family, wait=0):
     listener.bind((address, 0))
     listener.listen(8)
     client = socket.socket(kind)
+    client.bind((address, next(ports)))
     client.connect(listener.getsockname()[:2])
     time.sleep(wait)
     server, _ = listener.accept()
@@ -33,13 +37,13 @@ def pair(family, wait=0):
 
 
 def move(sender, receiver, length):
-    data = b"\xf7" * min(length, 1 << 16)
-    left = length
+    data = memoryview(b"\xf7" * min(length, 1 << 20))
+    left, room = length, bytearray(1 << 20)
     while left:
         sent = sender.send(data[:left])
         left -= sent
         while sent:
-            sent -= len(receiver.recv(sent))
+            sent -= receiver.recv_into(room, sent)
 
 
 def tell(name, port, client=(0, 0), server=None):
@@ -77,6 +81,17 @@ for family in FAMILIES:
         assert server.recv(1) == b""
         server.close()
         tell(f"{name} {family}", port, (there, back), (back, there))
+
+    # It goes on for longer than a look at it takes.
+    client, server = pair(family)
+    port = client.getsockname()[1]
+    for _ in range(60):
+        move(client, server, 1009)
+        move(server, client, 13)
+        time.sleep(0.005)
+    client.close()
+    server.close()
+    tell(f"steady {family}", port, (60_540, 780), (780, 60_540))
 
     # The server ends it first, and the client reads what is left behind the end.
     client, server = pair(family)
@@ -119,7 +134,7 @@ for family in FAMILIES:
 
     kind, address = FAMILIES[family]
     client = socket.socket(kind)
-    client.bind((address, 0))
+    client.bind((address, next(ports)))
     port = client.getsockname()[1]
     try:
         client.connect((address, 1))
@@ -127,6 +142,17 @@ for family in FAMILIES:
         pass
     client.close()
     tell(f"refused {family}", port)
+
+if sys.argv[2:] == ["big"]:
+    client, server = pair("ipv4")
+    port = client.getsockname()[1]
+    for end in (client, server):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    move(client, server, (1 << 32) + 12_345)
+    move(server, client, 1_001)
+    client.close()
+    server.close()
+    tell("big", port, ((1 << 32) + 12_345, 1_001), (1_001, (1 << 32) + 12_345))
 
 # Of these the kernel keeps no books: they say at a sweep how far they are.
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

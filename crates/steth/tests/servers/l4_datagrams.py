@@ -42,6 +42,34 @@ elif role == "ask-connected":
     for size in (5, 6):
         client.send(b"\xf7" * size)
         assert len(client.recv(2000)) == 2 * size
+elif role == "short":
+    # A socket for each question; a third of them is connected, and of another nobody waits for the answer.
+    for n in range(150):
+        with udp() as client:
+            if n % 3 == 0:
+                client.connect((LOCAL, int(where[0])))
+                client.send(b"\xf7" * 10)
+            else:
+                client.sendto(b"\xf7" * 10, (LOCAL, int(where[0])))
+            if n % 3 != 1:
+                assert len(client.recv(2000)) == 20
+elif role == "unix-short-server":
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.bind(where[0])
+    stream.listen()
+    print("ready", flush=True)
+    for _ in range(20):
+        there, _ = stream.accept()
+        with there:
+            assert len(there.recv(50, socket.MSG_WAITALL)) == 50
+            there.sendall(b"\xf7" * 15)
+            assert there.recv(1) == b""
+elif role == "unix-short-client":
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+            stream.connect(where[0])
+            stream.sendall(b"\xf7" * 50)
+            assert len(stream.recv(15, socket.MSG_WAITALL)) == 15
 elif role == "unix-server":
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stream.bind(where[0])

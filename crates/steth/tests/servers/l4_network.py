@@ -1,8 +1,8 @@
-"""A client here and a server in a namespace of its own, with a network between them that delays and loses: two
+"""A client here and a server in a namespace of its own, with a network between them that delays, loses and reorders: two
 tunnels whose packets this process carries, because not every kernel is built with netem.
 
-Behind the file that is named: connections, and for each what `ss -tin` says of the client's socket at last. Then what `nstat` says of
-this namespace.
+Behind the file that is named: connections, and for each what `ss -tin` says of the client's socket at last; of a download, of the server's.
+Then what `nstat` says of this namespace.
 """
 
 import ctypes
@@ -37,14 +37,34 @@ def serve():
     listener.listen(8)
     print(listener.getsockname()[1], flush=True)
     while True:
-        end, _ = listener.accept()
-        size = 0
+        end, (_, port) = listener.accept()
+        threading.Thread(target=answer, args=(end, port), daemon=True).start()
+
+
+def answer(end, port):
+    """The last byte that has come says what is wanted."""
+    try:
         while data := end.recv(1 << 16):
-            size += len(data)
-            # The last byte of what is wanted asks for an answer.
-            if data.endswith(b"?"):
-                end.sendall(b"!")
-        end.close()
+            match data[-1:]:
+                case b"?":
+                    end.sendall(b"!")
+                case b"^":
+                    # Nobody reads.
+                    time.sleep(1)
+                case b"~":
+                    # Byte after byte, for as long as somebody is there.
+                    while True:
+                        end.sendall(b"x")
+                        time.sleep(0.004)
+                case b"<":
+                    end.sendall(b"x" * DOWNLOAD)
+                case b">":
+                    time.sleep(0.3)
+                    tell("download", port, statistics("dport", port))
+                    end.sendall(b"!")
+    except OSError:
+        pass
+    end.close()
 
 
 def tunnel(name):
@@ -70,32 +90,58 @@ def unreachable(packet):
 
 
 def carry(source, target):
-    """Packets from one end to the other, DELAY_MS later, as long as none is to be lost."""
-    under_way = queue.SimpleQueue()
+    """Packets from one end to the other, DELAY_MS later, as long as none is to be lost. Some come later still, and others overtake
+    them."""
 
-    def deliver():
-        while True:
-            due, end, packet = under_way.get()
-            time.sleep(max(0, due - time.monotonic()))
-            os.write(end, packet)
+    def way():
+        under_way = queue.SimpleQueue()
 
-    threading.Thread(target=deliver, daemon=True).start()
+        def deliver():
+            while True:
+                due, end, packet = under_way.get()
+                time.sleep(max(0, due - time.monotonic()))
+                os.write(end, packet)
+
+        threading.Thread(target=deliver, daemon=True).start()
+        return under_way
+
+    under_way, detour = way(), way()
     chance = random.Random(1)
     while True:
         packet = os.read(source, 1 << 16)
         if packet[0] >> 4 != 4 or packet[16:20] == socket.inet_aton(SILENT):
             continue
         due = time.monotonic() + DELAY_MS / 1000
-        if packet[16:20] == socket.inet_aton(NOBODY):
+        if cut == "silently":
+            continue
+        if cut == "with a word" or packet[16:20] == socket.inet_aton(NOBODY):
             under_way.put((due, source, unreachable(packet)))
+        elif chance.random() < detours:
+            detour.put((due + DELAY_MS / 2000, target, packet))
         elif chance.random() >= loss:
             under_way.put((due, target, packet))
+
+
+def tell(name, local, said=None):
+    print(json.dumps({"name": name, "port": local, "said": said}), flush=True)
+
+
+def statistics(end, port):
+    text = run("ss", "-tinH", end, "=", f":{port}")
+    numbers = dict(re.findall(r"(\w+):(\d+(?:\.\d+)?)", text))
+    numbers["rtt"], numbers["rttvar"] = re.search(r" rtt:([\d.]+)/([\d.]+)", text).groups()
+    retransmitted = re.search(r"retrans:\d+/(\d+)", text)
+    numbers["retrans"] = retransmitted.group(1) if retransmitted else "0"
+    return {name: float(value) for name, value in numbers.items()}
+
+
+DOWNLOAD = 300_000
 
 
 if sys.argv[1] == "serve":
     serve()
 
-loss = 0.0
+loss, detours, cut = 0.0, 0.0, None
 run("ip", "link", "set", "lo", "up")
 child = subprocess.Popen(
     ["unshare", "--net", "python3", __file__, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -118,6 +164,7 @@ for ends in (here, there), (there, here):
     threading.Thread(target=carry, args=ends, daemon=True).start()
 with open("/proc/sys/net/ipv4/tcp_syn_retries", "w") as file:
     file.write("1")
+tell("there", 0, int(re.search(r"\d+", os.readlink(f"/proc/{child.pid}/ns/net")).group()))
 print("ready", flush=True)
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.01)
@@ -129,26 +176,18 @@ def client():
     return end, end.getsockname()[1]
 
 
-def tell(name, local, said=None):
-    print(json.dumps({"name": name, "port": local, "said": said}), flush=True)
-
-
-def statistics(local):
-    text = run("ss", "-tinH", "sport", "=", f":{local}")
-    numbers = dict(re.findall(r"(\w+):(\d+(?:\.\d+)?)", text))
-    numbers["rtt"], numbers["rttvar"] = re.search(r" rtt:([\d.]+)/([\d.]+)", text).groups()
-    retransmitted = re.search(r"retrans:\d+/(\d+)", text)
-    numbers["retrans"] = retransmitted.group(1) if retransmitted else "0"
-    return {name: float(value) for name, value in numbers.items()}
-
-
-def talk(name, size):
+def talk(name, size, before=b"", buffer=0):
     end, local = client()
+    if buffer:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     end.connect((THERE, port))
-    end.sendall(b"x" * (size - 1) + b"?")
+    if before:
+        end.sendall(before)
+        time.sleep(0.1)
+    end.sendall(b"x" * (size - len(before) - 1) + b"?")
     assert end.recv(1) == b"!"
     time.sleep(0.3)
-    tell(name, local, statistics(local))
+    tell(name, local, statistics("sport", local))
     end.close()
 
 
@@ -174,8 +213,51 @@ time.sleep(0.1)
 end.close()
 tell("abandoned", local)
 
+talk("sleeping reader", 3_000_000, before=b"^")
+talk("small buffer", 300_000, buffer=8192)
+detours = 0.02
+talk("detours", 1_000_000)
+detours = 0.0
+
+# It goes while more is on its way to it, and answers that with a reset.
+end, local = client()
+end.connect((THERE, port))
+end.sendall(b"~")
+for _ in range(10):
+    assert end.recv(1 << 16)
+end.close()
+time.sleep(0.1)
+tell("left early", local)
+
+# Established, and then nobody answers any more, or a router says that there is no way.
+for how in "silently", "with a word":
+    end, local = client()
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 700)
+    end.connect((THERE, port))
+    end.sendall(b"?")
+    assert end.recv(1) == b"!"
+    cut = how
+    end.sendall(b"?")
+    try:
+        end.recv(1)
+    except OSError as error:
+        tell(f"cut {how}", local, error.errno)
+    end.close()
+    cut = None
+
 loss = 0.03
 talk("loss", 3_000_000)
+end, local = client()
+end.connect((THERE, port))
+end.sendall(b"<")
+left = DOWNLOAD
+while left:
+    left -= len(end.recv(1 << 16))
+end.sendall(b">")
+print(child.stdout.readline(), end="", flush=True)
+assert end.recv(1) == b"!"
+end.close()
+time.sleep(0.5)
 after = int(re.search(r"TcpRetransSegs +(\d+)", run("nstat", "-asz", "TcpRetransSegs")).group(1))
 tell("nstat", 0, after)
 tell("done", 0)

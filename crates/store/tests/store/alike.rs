@@ -122,17 +122,19 @@ fn who_listened_last_is_who_listens() {
         let mut all = recent.listeners(Tier::Seconds10, range(T, T + 3600)).expect("an answer");
         all.sort_by_key(|listener| (listener.service, listener.port));
         assert_eq!(all.len(), 2);
+        all.iter_mut().for_each(|listener| listener.drops = 0);
         all
     };
     let of = |end: u64| in_window(windows.iter().rfind(|window| window.start / 1_000_000_000 < end).expect("one"));
     // One that comes late, of a minute that was added up before: the newest window of that minute is another one.
     let others = [of(T + 120), of(T + 600)];
     let late = (1000..).map(|n| window(n, T + 65)).find(|window| !others.contains(&in_window(window))).expect("one");
-    feed.window_in_time(late);
+    feed.window_in_time(late.clone());
     feed.close(None, None);
     let listening = |tier, from, to| {
         let mut all = store.listeners(tier, range(from, to)).expect("an answer");
         all.sort_by_key(|listener| (listener.service, listener.port));
+        all.iter_mut().for_each(|listener| listener.drops = 0);
         all
     };
     assert_eq!(listening(Tier::Seconds10, T, T + 305), of(T + 305));
@@ -140,6 +142,18 @@ fn who_listened_last_is_who_listens() {
     assert_eq!(listening(Tier::Minute, T, T + 120), of(T + 120), "the late one changes nothing");
     assert_eq!(listening(Tier::Minutes10, T, T + 600), of(T + 600), "nor here");
     assert_eq!(listening(Tier::Minute, T + 3000, T + 3600), []);
+    // What was dropped adds up, the late one's too.
+    let recent = Recent::new(windows.iter().cloned().chain([late]).collect(), Arc::default(), range(T, T + 3600));
+    let dropped = |all: Vec<steth_query::Listener>| {
+        all.iter()
+            .map(|listener| ((listener.service, listener.port), listener.drops))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let expected = dropped(recent.listeners(Tier::Seconds10, range(T, T + 600)).expect("an answer"));
+    assert!(expected.values().any(|drops| *drops > 5), "{expected:?}");
+    for tier in [Tier::Seconds10, Tier::Minute, Tier::Minutes10] {
+        assert_eq!(dropped(store.listeners(tier, range(T, T + 600)).expect("an answer")), expected, "{tier:?}");
+    }
 }
 
 #[test]

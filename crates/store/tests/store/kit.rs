@@ -86,7 +86,8 @@ pub(crate) fn window(seed: u64, at: u64) -> Arc<Window> {
         };
         windows.edge(&key, &seen, &mut Opened::default());
     }
-    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting: 0, room: 9, drops: 0 };
+    let [waiting, drops] = [(); 2].map(|()| dice.below(3));
+    let listener = |service, port| Listener { service, port, transport: Transport::Tcp, waiting, room: 9, drops };
     let service = entities.intern_in("shop", "server-0", at);
     let idle = entities.intern(&format!("idle-{}", dice.below(3)), at);
     windows.listen([listener(service, 80), listener(idle, 9000 + dice.below(3) as u16)]);

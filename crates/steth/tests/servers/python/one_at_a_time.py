@@ -1,11 +1,12 @@
-"""A server whose only thread is busy for 50 ms with each request: `one_at_a_time.py PORT`. Whoever comes meanwhile waits in
+"""A server whose only thread is busy for 50 ms with each request: `one_at_a_time.py PORT [BACKLOG]`. Whoever comes meanwhile waits in
 the queue of connections, of which its own times know nothing."""
 
 import socket
 import sys
 import time
 
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+backlog = int(sys.argv[2]) if len(sys.argv) > 2 else 64
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=backlog)
 while True:
     connection, _ = server.accept()
     with connection:
