@@ -363,8 +363,8 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
                 number("bytes_acked") + if download { 1.0 } else { -1.0 },
                 0.0,
             ),
-            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), 0.0),
-            ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
+            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), lossy),
+            ("reordered", f64::from(books.reordered), number("reord_seen"), lossy),
             // FINs and what confirms them.
             ("segments out", f64::from(books.segments_out), number("segs_out"), 3.0),
             ("segments in", f64::from(books.segments_in), number("segs_in"), 3.0),
