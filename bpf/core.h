@@ -276,6 +276,7 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	s->copied = 0;
 	if (!c->protocol) {
 		if (!turn && !c->prefix_length[direction]) {
+			pass_message(s, length);
 			transfer_l4(c, s, &t);
 			return;
 		}
@@ -308,6 +309,8 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 				flags |= STETH_CHUNK_UNREAD;
 				c->prefix_length[direction] = 0;
 			}
+		} else {
+			pass_message(s, length);
 		}
 	}
 	if (request && captured < length)
