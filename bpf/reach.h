@@ -12,6 +12,16 @@
 
 #include "rings.h"
 
+/*
+ * A record that is made beside the one in the scratch: on the stack, or in a place of its own in the scratch where calls within calls
+ * would not leave room (512 bytes for all of them together, before 6.13).
+ */
+#ifdef STETH_PLAIN
+#define RECORD(type, name, s, place) struct type *name = &(s)->place; __builtin_memset(name, 0, sizeof(*name))
+#else
+#define RECORD(type, name, s, place) struct type name##_here = {}, *name = &name##_here
+#endif
+
 #ifdef STETH_PLAIN
 #define BY_SYSCALL (hooks == HOOKS_SYSCALL)
 #define READ(from, field) BPF_CORE_READ(from, field)
@@ -160,6 +170,9 @@ static __always_inline __u64 listener_number(struct sock *sk, struct connection 
 #define copy_datagram(c, s, ...) copy_datagram_apart((s)->slot, __VA_ARGS__)
 #define count_destination(c, s, ...) count_destination_apart((s)->slot, __VA_ARGS__)
 #define far_end_wanted(c, s, ...) far_end_wanted_apart((s)->slot, __VA_ARGS__)
+#define located(s, ...) located_apart((s)->slot, __VA_ARGS__)
+#define announce_moved(c, s, ...) announce_moved_apart((s)->slot, __VA_ARGS__)
+#define datagram_moved(c, s, ...) datagram_moved_apart((s)->slot, __VA_ARGS__)
 #endif
 
 /* Of what protocol the first bytes in s->walk are, if of one of these. */
