@@ -133,8 +133,10 @@ impl Probe {
         let hooks: Vec<&Hook> = rung.all_hooks().filter(present).collect();
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
-            let aside = ["sweep", "visit"].contains(&name)
-                || (cgroups.is_some() && (ACCEPTS.contains(&name) || name == RELEASED));
+            // A release writes into the kernel's own kind of ring, which is older than its hook.
+            let released = name == RELEASED && !settings.without.ring_buffer;
+            let aside =
+                ["sweep", "visit"].contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
             aside || hooks.iter().any(|hook| hook.program == name)
         };
         let mut open = side::open(rung.core, wanted).map_err(refused("the object"))?;
@@ -193,7 +195,10 @@ impl Probe {
             accepts = both.iter().all(Option::is_some);
             links.extend(both.into_iter().flatten());
             // Without it, what short-lived UDP sockets have moved is not known.
-            let released = side.program(RELEASED).and_then(|program| program.attach_cgroup(root.as_raw_fd()).ok());
+            let released = side
+                .program(RELEASED)
+                .filter(|_| !settings.without.ring_buffer)
+                .and_then(|program| program.attach_cgroup(root.as_raw_fd()).ok());
             releases = released.is_some();
             links.extend(released);
         }
