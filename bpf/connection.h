@@ -225,12 +225,12 @@ static __always_inline __u8 bound_role(struct sock *sk)
 		return STETH_ROLE_UNKNOWN;
 	if (BPF_CORE_READ(bucket, fastreuse) < 0)
 		return STETH_ROLE_CLIENT;
-	return sk->__sk_common.skc_num < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
+	return READ(sk, __sk_common.skc_num) < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
 }
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 {
-	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family);
+	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family), state;
 	struct connection *c;
 
 	if (transport == TRANSPORT_OTHER)
@@ -247,7 +247,8 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->protocols = control.protocols;
 	if (!may_be_analysed(transport, c->protocols))
 		c->flags |= CONNECTION_L4;
-	if (transport == IPPROTO_TCP && sk->__sk_common.skc_state != TCP_CLOSE && sk->__sk_common.skc_state != TCP_SYN_SENT) {
+	state = READ(sk, __sk_common.skc_state);
+	if (transport == IPPROTO_TCP && state != TCP_CLOSE && state != TCP_SYN_SENT) {
 		c->role = bound_role(sk);
 		c->role_source = c->role ? STETH_ROLE_BOUND : STETH_ROLE_UNSEEN;
 	}
