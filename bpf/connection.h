@@ -230,7 +230,7 @@ static __always_inline __u8 bound_role(struct sock *sk)
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 {
-	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family);
+	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family), state;
 	struct connection *c;
 
 	if (transport == TRANSPORT_OTHER)
@@ -247,7 +247,8 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	c->protocols = control.protocols;
 	if (!may_be_analysed(transport, c->protocols))
 		c->flags |= CONNECTION_L4;
-	if (transport == IPPROTO_TCP && READ(sk, __sk_common.skc_state) != TCP_CLOSE && READ(sk, __sk_common.skc_state) != TCP_SYN_SENT) {
+	state = READ(sk, __sk_common.skc_state);
+	if (transport == IPPROTO_TCP && state != TCP_CLOSE && state != TCP_SYN_SENT) {
 		c->role = bound_role(sk);
 		c->role_source = c->role ? STETH_ROLE_BOUND : STETH_ROLE_UNSEEN;
 	}
