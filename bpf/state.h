@@ -337,7 +337,7 @@ struct text_reading {
 	__u32 length;
 	__u32 row;
 	__u32 state;
-	__u32 reserved;
+	__u32 automaton; /* its place in the table of them */
 };
 
 /* The path that is being put together. */
@@ -348,6 +348,15 @@ struct path_walk {
 	__u32 parts;
 	__u32 at;
 	__u32 whole; /* up to the root */
+	__u32 reserved;
+};
+
+/* From a task's cgroups upwards: addresses, which are only read through. */
+struct cgroup_walk {
+	__u64 head;
+	__u64 link;
+	__u64 cgroup;
+	__u32 found;
 	__u32 reserved;
 };
 
@@ -390,6 +399,7 @@ struct scratch {
 	struct request_count requests;
 	struct text_reading reading;
 	struct path_walk path;
+	struct cgroup_walk cgroups;
 	__u8 container[STETH_CONTAINER_ID]; /* container.h */
 	__u32 digits;
 	__u32 digits_from;
@@ -450,6 +460,15 @@ static __always_inline struct scratch *scratch_of(__u32 context)
 #endif
 	return s;
 }
+
+#ifdef STETH_PLAIN
+static __always_inline struct steth_walk *steth_walk_of(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+
+	return s ? &s->walk : NULL;
+}
+#endif
 
 static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
 {
