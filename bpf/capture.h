@@ -162,6 +162,7 @@ static long copy_step(__u64 i, struct scratch **at)
 	from->skip = 0;
 	return 0;
 }
+LOOP_STEP(copy_step)
 
 /*
  * Copies bytes [skip, skip + want) of the transfer that locate() has found to s->data[at...]. Returns how many could be
@@ -187,7 +188,7 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 	s->from.at = at;
 	s->from.skip = skip - s->from.before;
 	s->from.want = want;
-	STETH_LOOP(IOVECS_MAX, copy_step, &s);
+	LOOP(IOVECS_MAX, copy_step);
 	return s->from.done;
 }
 

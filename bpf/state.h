@@ -337,7 +337,7 @@ struct text_reading {
 	__u32 length;
 	__u32 row;
 	__u32 state;
-	__u32 reserved;
+	__u32 automaton; /* its place in the table of them */
 };
 
 /* The path that is being put together. */
@@ -348,6 +348,15 @@ struct path_walk {
 	__u32 parts;
 	__u32 at;
 	__u32 whole; /* up to the root */
+	__u32 reserved;
+};
+
+/* From a task's cgroups upwards: addresses, which are only read through. */
+struct cgroup_walk {
+	__u64 head;
+	__u64 link;
+	__u64 cgroup;
+	__u32 found;
 	__u32 reserved;
 };
 
@@ -369,6 +378,18 @@ struct scratch {
 	__u32 behind;    /* bytes of the same call behind this one's */
 	__u32 slot;      /* which one this is */
 	__u64 numbers;   /* of sockets, given out on this CPU */
+	__u64 address;
+	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
+	__u32 next_message;
+	__u32 all;
+	__u32 spare;
+	/* The record that is being made. */
+	union {
+		struct steth_open opening;
+		struct steth_chunk pending;
+		struct steth_shutdown ending;
+		struct steth_listen listening;
+	};
 #endif
 	struct source from;
 	struct steth_frames frames;
@@ -378,6 +399,7 @@ struct scratch {
 	struct request_count requests;
 	struct text_reading reading;
 	struct path_walk path;
+	struct cgroup_walk cgroups;
 	__u8 container[STETH_CONTAINER_ID]; /* container.h */
 	__u32 digits;
 	__u32 digits_from;
@@ -438,6 +460,15 @@ static __always_inline struct scratch *scratch_of(__u32 context)
 #endif
 	return s;
 }
+
+#ifdef STETH_PLAIN
+static __always_inline struct steth_walk *steth_walk_of(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+
+	return s ? &s->walk : NULL;
+}
+#endif
 
 static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
 {

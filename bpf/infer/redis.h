@@ -68,6 +68,7 @@ static long steth_resp_step(__u64 i, struct steth_walk **at)
 		walk->guess = STETH_GUESSED(STETH_PROTOCOL_REDIS, 1);
 	return 1;
 }
+STETH_STEP(steth_resp_step)
 
 /*
  * Redis: "*<count>\r\n$<length>\r\n" and a letter, the head of every RESP command; or what a server sends to a subscriber. Other
@@ -103,6 +104,7 @@ static long steth_inline_step(__u64 i, struct steth_walk **at)
 	walk->at++;
 	return 0;
 }
+STETH_STEP(steth_inline_step)
 
 /* Redis inline commands: a known word, then a printable rest of the line. */
 STETH_INLINE __u32 steth_infer_inline(struct steth_walk *walk)

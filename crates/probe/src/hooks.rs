@@ -64,6 +64,7 @@ pub struct Fallbacks {
 }
 
 /// What a program hangs on.
+#[allow(dead_code)] // the family of functions makes the last two
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     /// A tracepoint, by its type (`tp_btf`).

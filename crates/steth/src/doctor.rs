@@ -3,7 +3,8 @@
 //! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
 use crate::configuration::Configuration;
-use crate::{explain, hooks, say, surroundings};
+use crate::hooks::Hooks;
+use crate::{explain, say, surroundings};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PID")]
     explain: Option<u32>,
     #[command(flatten)]
-    hooks: hooks::Args,
+    hooks: Hooks,
     /// Configuration file (YAML), for --explain
     #[arg(long, requires = "explain")]
     config: Option<PathBuf>,

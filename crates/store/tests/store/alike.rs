@@ -92,7 +92,7 @@ fn the_store_answers_as_memory_does() {
 fn what_the_store_could_not_keep_is_answered_from_memory_as_if_it_had() {
     let dir = tempfile::tempdir().unwrap();
     let windows: Vec<_> = (1..=40).map(|n| window(n, T + 10 * n)).collect();
-    let is_unkept = |window: &&Arc<Window>| window.sequence % 3 == 0 || window.sequence > 35;
+    let is_unkept = |window: &&Arc<Window>| window.sequence.is_multiple_of(3) || window.sequence > 35;
     let (store, feed) = open(dir.path());
     windows.iter().filter(|window| !is_unkept(window)).for_each(|window| feed.window_in_time(window.clone()));
     feed.close(None, Some((T + 410) * 1_000_000_000));
