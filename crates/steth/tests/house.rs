@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
