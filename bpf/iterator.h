@@ -9,7 +9,9 @@
 #ifndef STETH_ITERATOR_H
 #define STETH_ITERATOR_H
 
-#include "state.h"
+#include "registers.h"
+
+#define IOVECS_MAX 1024 /* UIO_MAXIOV */
 
 /* One segment back. */
 static long back_step(__u64 i, struct scratch **at)
@@ -66,18 +68,19 @@ static __always_inline const struct iovec *segments_of(struct iov_iter *iterator
 static __always_inline bool locate_in_message(struct scratch *s)
 {
 	struct source *from = &s->from;
-	struct iov_iter *iterator = &s->message->msg_iter;
-	__u64 left, at, moved;
+	struct iov_iter *iterator;
+	__u64 left, at;
 	enum iterator_kind kind;
 
-	if (!s->message)
+	if (!s->moving)
 		return false;
+	iterator = &s->moving->msg_iter;
 	kind = kind_of(iterator);
 	left = BPF_CORE_READ(iterator, count);
 	at = BPF_CORE_READ(iterator, iov_offset);
 	if (kind == ITERATOR_UNREADABLE || left >= s->size)
 		return false;
-	moved = s->size - left;
+	s->moved = s->size - left;
 	from->buffer = NULL;
 	from->vector = NULL;
 	from->message = NULL;
@@ -85,14 +88,14 @@ static __always_inline bool locate_in_message(struct scratch *s)
 	s->first = 0;
 	s->in_kernel = kind == ITERATOR_KERNEL;
 	if (kind == ITERATOR_BUFFER) {
-		if (at < moved)
+		if (at < s->moved)
 			return false;
-		from->buffer = (const __u8 *)BPF_CORE_READ(iterator, ubuf) + (at - moved);
+		from->buffer = (const __u8 *)BPF_CORE_READ(iterator, ubuf) + (at - s->moved);
 		return true;
 	}
 	from->vector = segments_of(iterator, kind);
 	from->segments = at != 0;
-	from->before = moved;
+	from->before = s->moved;
 	from->cursor = at;
 	STETH_LOOP(IOVECS_MAX, back_step, &s);
 	if (from->before > from->cursor)
