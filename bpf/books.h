@@ -19,10 +19,10 @@ struct books_at {
 /* How long a chronograph has run, the one that is running included (tcp_get_info_chrono_stats()). */
 static __always_inline __u64 chronograph(struct tcp_sock *tp, __u32 running, __u32 now, __u32 which)
 {
-	__u64 jiffies = tp->chrono_stat[which - 1];
+	__u64 jiffies = READ(tp, chrono_stat[which - 1]);
 
 	if (running == which)
-		jiffies += now - tp->chrono_start;
+		jiffies += now - READ(tp, chrono_start);
 	return jiffies_per_second ? jiffies * 1000000 / jiffies_per_second : 0;
 }
 
@@ -30,7 +30,7 @@ static __always_inline __u64 chronograph(struct tcp_sock *tp, __u32 running, __u
 static __always_inline __u32 congestion(struct tcp_sock *tp)
 {
 	struct inet_connection_sock *icsk = &tp->inet_conn;
-	__u32 window = tp->snd_cwnd, state = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+	__u32 window = READ(tp, snd_cwnd), state = READ_BITS(icsk, icsk_ca_state);
 
 	return (window < 0xffffff ? window : 0xffffff) | (state + 1) << 24;
 }
@@ -49,9 +49,9 @@ static __always_inline __u64 bytes_until(struct connection *c, __u8 direction, _
 /* Bytes that the application has moved. A FIN takes a number too: tcp_send_fin(), tcp_fin(). */
 static __always_inline void count_bytes(struct sock *sk, struct tcp_sock *tp, struct connection *c, struct steth_books *books)
 {
-	__u32 written = tp->write_seq, acked = tp->snd_una, read = tp->copied_seq, arrived = tp->rcv_nxt;
-	bool done = sk->__sk_common.skc_flags >> SOCK_DONE & 1;
-	__u64 sent = tp->bytes_acked + (__u32)(written - acked), received = tp->bytes_received - (__u32)(arrived - read);
+	__u32 written = READ(tp, write_seq), acked = READ(tp, snd_una), read = READ(tp, copied_seq), arrived = READ(tp, rcv_nxt);
+	bool done = READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1;
+	__u64 sent = READ(tp, bytes_acked) + (__u32)(written - acked), received = READ(tp, bytes_received) - (__u32)(arrived - read);
 
 	if (c->close_flags & STETH_CLOSE_FIN_SENT)
 		written--;
@@ -68,7 +68,7 @@ static __always_inline void count_bytes(struct sock *sk, struct tcp_sock *tp, st
 
 static __noinline int emit_books(struct sock *sk, struct connection *c, struct scratch *s, struct books_at *at)
 {
-	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? tcp_sock_of(sk) : NULL;
 	struct steth_books books = {
 		.kind = at->kind,
 		.flags = c->close_flags,
@@ -80,31 +80,31 @@ static __noinline int emit_books(struct sock *sk, struct connection *c, struct s
 		.sent = at->sent,
 		.received = at->received,
 		.calls = c->calls,
-		.error = sk->sk_err,
+		.error = READ(sk, sk_err),
 		.accepted = c->accepted,
 		.established = c->established,
 	};
 
 	/* Nothing has moved where it never was established; its SYN has a number all the same. */
 	if (tp && c->connect_started && !c->established) {
-		books.segments_out = tp->segs_out;
-		books.segments_in = tp->segs_in;
-		books.retransmitted = tp->total_retrans;
+		books.segments_out = READ(tp, segs_out);
+		books.segments_in = READ(tp, segs_in);
+		books.retransmitted = READ(tp, total_retrans);
 	} else if (tp) {
-		__u32 running = BPF_CORE_READ_BITFIELD(tp, chrono_type), now = bpf_jiffies64(), rtt = tp->rtt_min.s[0].v;
+		__u32 running = READ_BITS(tp, chrono_type), now = bpf_jiffies64(), rtt = READ(tp, rtt_min.s[0].v);
 
 		count_bytes(sk, tp, c, &books);
-		books.segments_out = tp->segs_out;
-		books.segments_in = tp->segs_in;
-		books.retransmitted = tp->total_retrans;
-		books.retransmitted_bytes = tp->bytes_retrans;
-		books.srtt_us = tp->srtt_us >> 3;
-		books.rtt_deviation_us = tp->mdev_us >> 2;
+		books.segments_out = READ(tp, segs_out);
+		books.segments_in = READ(tp, segs_in);
+		books.retransmitted = READ(tp, total_retrans);
+		books.retransmitted_bytes = READ(tp, bytes_retrans);
+		books.srtt_us = READ(tp, srtt_us) >> 3;
+		books.rtt_deviation_us = READ(tp, mdev_us) >> 2;
 		books.rtt_min_us = rtt == ~0u ? 0 : rtt;
-		books.reordered = tp->reord_seen;
-		books.lost = tp->lost;
-		books.duplicates = tp->dsack_dups;
-		books.send_window = tp->snd_wnd;
+		books.reordered = READ(tp, reord_seen);
+		books.lost = READ(tp, lost);
+		books.duplicates = READ(tp, dsack_dups);
+		books.send_window = READ(tp, snd_wnd);
 		books.congestion = congestion(tp);
 		books.receive_window_us = chronograph(tp, running, now, TCP_CHRONO_RWND_LIMITED);
 		books.send_buffer_us = chronograph(tp, running, now, TCP_CHRONO_SNDBUF_LIMITED);
@@ -148,17 +148,17 @@ static __noinline int emit_listen(struct sock *sk, struct connection *c, struct 
 		.tgid = c->tgid,
 		.time = bpf_ktime_get_ns(),
 		.port = local_port(sk),
-		.backlog = sk->sk_ack_backlog,
-		.backlog_max = sk->sk_max_ack_backlog,
-		.drops = sk->sk_drops.counter,
+		.backlog = READ(sk, sk_ack_backlog),
+		.backlog_max = READ(sk, sk_max_ack_backlog),
+		.drops = READ(sk, sk_drops.counter),
 	};
 
 	if (!socket_wanted(sk, c->family) || verdict_of(c->tgid) != VERDICT_CAPTURE)
 		return 0;
-	listen.connection = bpf_get_socket_cookie(sk);
-	listen.netns = sk->__sk_common.skc_net.net->ns.inum;
+	listen.connection = listener_number(sk, c);
+	listen.netns = netns_of(sk);
 	if (c->family == AF_INET)
-		__builtin_memcpy(listen.address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);
+		__builtin_memcpy(listen.address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
 	else
 		BPF_CORE_READ_INTO(&listen.address, sk, __sk_common.skc_v6_rcv_saddr);
 	if (current_tgid() == c->tgid)
@@ -167,27 +167,27 @@ static __noinline int emit_listen(struct sock *sk, struct connection *c, struct 
 }
 
 /* A socket begins to wait for connections, in the task that called listen(). It has no id, so its copies have none. */
-static __always_inline void on_listen(struct sock *sk, __u32 tgid)
+static __always_inline void on_listen(struct sock *sk, struct scratch *s, __u32 tgid)
 {
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct connection *c;
 
 	if (!s || transport_of(sk) != IPPROTO_TCP)
 		return;
-	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = connection_make(sk);
 	if (!c)
 		return;
 	c->id = 0;
-	c->family = sk->__sk_common.skc_family;
+	c->family = READ(sk, __sk_common.skc_family);
 	c->transport = IPPROTO_TCP;
 	c->tgid = tgid;
 	c->told = TOLD_LISTENER;
+	remember_listener(sk, c, tgid);
 	emit_listen(sk, c, s, STETH_LISTEN_BEGINS);
 }
 
 static __always_inline void on_listen_end(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
 
 	if (!c || !s || !(c->told & TOLD_LISTENER))

@@ -9,36 +9,9 @@
 #ifndef STETH_CAPTURE_H
 #define STETH_CAPTURE_H
 
-#include "state.h"
-
-#ifndef __TARGET_ARCH_x86
-#error "the payload reader knows the registers of x86-64 only"
-#endif
-
-#define PF_KTHREAD 0x00200000
-#define USER_CS 0x33
-
-enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
-	SYS_read = 0,
-	SYS_write = 1,
-	SYS_readv = 19,
-	SYS_writev = 20,
-	SYS_sendto = 44,
-	SYS_recvfrom = 45,
-	SYS_sendmsg = 46,
-	SYS_recvmsg = 47,
-	SYS_recvmmsg = 299,
-	SYS_sendmmsg = 307,
-	SYS_preadv2 = 327,
-	SYS_pwritev2 = 328,
-};
+#include "registers.h"
 
 #define IOVECS_MAX 1024 /* UIO_MAXIOV */
-
-static __always_inline struct vector_call *vector_call(struct task_struct *task)
-{
-	return bpf_task_storage_get(&vector_calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-}
 
 /* The next message of the vector; NULL: it cannot be told. */
 static __always_inline const struct mmsghdr *next_message(struct task_struct *task, const struct mmsghdr *vector, __u32 length)
@@ -55,26 +28,38 @@ static __always_inline const struct mmsghdr *next_message(struct task_struct *ta
 	return vector + call->next++;
 }
 
+/* The message of the vector that the transfer is of. */
+static __always_inline const struct mmsghdr *message_of(struct scratch *s, struct task_struct *task, const struct mmsghdr *vector,
+							__u32 length)
+{
+#ifdef STETH_PLAIN
+	if (BY_SYSCALL)
+		return s->message;
+#endif
+	return next_message(task, vector, length);
+}
+
 /*
  * A transfer that is not looked at. In a vector it is a message like others, which the next one is behind; or an error, which
  * ends the call before the vector does.
  */
-static __always_inline void pass_message(int result)
+static __always_inline void pass_message(struct scratch *s, int result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct vector_call *call;
 	struct pt_regs *regs;
 
-	if (task->flags & PF_KTHREAD)
+	/* At a call's exit all of its messages are there. */
+	if (BY_SYSCALL || READ(task, flags) & PF_KTHREAD)
 		return;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->orig_ax != SYS_recvmmsg && regs->orig_ax != SYS_sendmmsg)
+	regs = registers_of(s, task);
+	if (CALL(regs) != SYS_recvmmsg && CALL(regs) != SYS_sendmmsg)
 		return;
 	if (result >= 0) {
-		next_message(task, (const struct mmsghdr *)regs->si, regs->dx);
+		next_message(task, (const struct mmsghdr *)ARGUMENT_2(regs), ARGUMENT_3(regs));
 		return;
 	}
-	call = bpf_task_storage_get(&vector_calls, task, NULL, 0);
+	call = vector_call_of(task);
 	if (call)
 		call->next = 0;
 }
@@ -83,28 +68,24 @@ static __always_inline void pass_message(int result)
 static __always_inline bool locate(struct scratch *s)
 {
 	struct source *from = &s->from;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct user_msghdr header;
 	struct pt_regs *regs;
 	__u64 si;
 
-	if (task->flags & PF_KTHREAD)
+	if (READ(task, flags) & PF_KTHREAD)
 		return false;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	/*
-	 * The result stands in `ax` once the call is done (entry_SYSCALL_64, do_syscall_64). What runs then is task work, of io_uring
-	 * for example, and the registers are of a call that has nothing to do with it.
-	 */
-	if (regs->cs != USER_CS || regs->ax != (unsigned long)-ENOSYS)
+	regs = registers_of(s, task);
+	if (!are_native(regs) || !(BY_SYSCALL || in_call(regs)))
 		return false;
-	si = regs->si;
+	si = ARGUMENT_2(regs);
 	from->buffer = NULL;
 	from->vector = NULL;
 	from->loaded = 0;
 	from->cursor = 0;
 	from->before = 0;
 	from->message = NULL;
-	switch (regs->orig_ax) {
+	switch (CALL(regs)) {
 	case SYS_read:
 	case SYS_write:
 	case SYS_sendto:
@@ -116,11 +97,11 @@ static __always_inline bool locate(struct scratch *s)
 	case SYS_preadv2:
 	case SYS_pwritev2:
 		from->vector = (const struct iovec *)si;
-		from->segments = regs->dx;
+		from->segments = ARGUMENT_3(regs);
 		return true;
 	case SYS_sendmmsg:
 	case SYS_recvmmsg:
-		from->message = next_message(task, (const struct mmsghdr *)si, regs->dx);
+		from->message = message_of(s, task, (const struct mmsghdr *)si, ARGUMENT_3(regs));
 		if (!from->message)
 			return false;
 		si = (__u64)from->message;
@@ -186,7 +167,7 @@ static long copy_step(__u64 i, struct scratch **at)
  * Copies bytes [skip, skip + want) of the transfer that locate() has found to s->data[at...]. Returns how many could be
  * copied. A function of its own for the verifier, which so follows it once.
  */
-__attribute__((noinline)) int copy(struct scratch *s, __u32 at, __u32 skip, __u32 want)
+OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 {
 	if (!s)
 		return 0;

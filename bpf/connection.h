@@ -29,7 +29,7 @@ static __always_inline __u32 verdict_of(__u32 tgid)
 /* Whether both ends are on this host, in one network namespace. An unconnected socket has no other end. */
 static __always_inline bool is_local(struct sock *sk, __u8 family)
 {
-	if (family == AF_INET && (sk->__sk_common.skc_daddr & 0xff) == 127)
+	if (family == AF_INET && (READ(sk, __sk_common.skc_daddr) & 0xff) == 127)
 		return true;
 	return BPF_CORE_READ(sk, sk_dst_cache, dev, flags) & IFF_LOOPBACK;
 }
@@ -43,7 +43,7 @@ static __always_inline bool socket_wanted(struct sock *sk, __u8 family)
 		return !port && !control.skip_unix && rows_agree(sk, family);
 	if (control.skip_local && is_local(sk, family))
 		return false;
-	if (port && sk->__sk_common.skc_num != port && bpf_ntohs(sk->__sk_common.skc_dport) != port)
+	if (port && READ(sk, __sk_common.skc_num) != port && bpf_ntohs(READ(sk, __sk_common.skc_dport)) != port)
 		return false;
 	return rows_agree(sk, family);
 }
@@ -64,8 +64,8 @@ static __always_inline void end_direction(struct connection *c, __u8 direction, 
 /* Where the two directions are, by the kernel's books. */
 static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 {
-	c->offset[STETH_SEND] = tp->write_seq;
-	c->offset[STETH_RECEIVE] = tp->copied_seq;
+	c->offset[STETH_SEND] = READ(tp, write_seq);
+	c->offset[STETH_RECEIVE] = READ(tp, copied_seq);
 	c->frame_end = 0;
 	c->prefix_length[0] = c->prefix_length[1] = 0;
 	c->flags |= CONNECTION_PLACED;
@@ -76,7 +76,7 @@ static __always_inline void place(struct connection *c, struct tcp_sock *tp)
 /* `transport` of struct steth_open, or TRANSPORT_OTHER where there is no connection to follow. */
 static __always_inline __u8 transport_of(struct sock *sk)
 {
-	__u16 family = sk->__sk_common.skc_family, type = sk->sk_type, protocol = sk->sk_protocol;
+	__u16 family = READ(sk, __sk_common.skc_family), type = READ(sk, sk_type), protocol = READ(sk, sk_protocol);
 
 	if (family == AF_UNIX)
 		return type == SOCK_STREAM ? 0 : 1;
@@ -140,15 +140,12 @@ static __noinline int judge_socket(struct connection *c, struct sock *sk, __u32 
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 {
-	__u8 transport = transport_of(sk), family = sk->__sk_common.skc_family;
+	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family);
 	struct connection *c;
 
 	if (transport == TRANSPORT_OTHER)
 		return NULL;
-	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	/* Of two CPUs that make a socket's first storage at once, the kernel lets one fail (EAGAIN); by now the other's is there. */
-	if (!c)
-		c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = connection_make(sk);
 	if (!c)
 		return NULL;
 	c->family = family;
@@ -162,18 +159,18 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 		c->flags |= CONNECTION_L4;
 	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
 	barrier();
-	c->id = bpf_get_socket_cookie(sk);
+	c->id = number_of(sk);
 	return c;
 }
 
 /* A task uses the socket: its state, with a verdict that holds for this task and these rules. */
 static __always_inline struct connection *connection_in_task(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	__u32 tgid = current_tgid();
 
 	/* Without an id: being made by another CPU at this moment, with just these values. */
-	if (!c || !*(volatile __u64 *)&c->id)
+	if (!c || !*(volatile __u64 *)&c->id || !is_current(sk, c))
 		return connection_new(sk, tgid);
 	if (c->epoch != control.epoch || c->tgid != tgid)
 		judge_socket(c, sk, tgid);
@@ -195,7 +192,7 @@ static __always_inline bool is_joined(struct connection *c, __u64 now)
 /* Its own port, in host order. At a socket's end it is given back (inet_put_port()), and stands here still. */
 static __always_inline __u16 local_port(struct sock *sk)
 {
-	__u16 port = sk->__sk_common.skc_num;
+	__u16 port = READ(sk, __sk_common.skc_num);
 
 	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
@@ -241,16 +238,16 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 		.counted = how == ANNOUNCE_COUNTED,
 	};
 
-	open.netns = sk->__sk_common.skc_net.net->ns.inum;
+	open.netns = netns_of(sk);
 	if (c->family == AF_INET) {
-		__builtin_memcpy(open.local_address, (void *)&(__be32){sk->__sk_common.skc_rcv_saddr}, 4);
-		__builtin_memcpy(open.remote_address, (void *)&(__be32){sk->__sk_common.skc_daddr}, 4);
+		__builtin_memcpy(open.local_address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
+		__builtin_memcpy(open.remote_address, (void *)&(__be32){READ(sk, __sk_common.skc_daddr)}, 4);
 	} else if (c->family == AF_INET6) {
 		BPF_CORE_READ_INTO(&open.local_address, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&open.remote_address, sk, __sk_common.skc_v6_daddr);
 	}
 	if (c->family == AF_UNIX) {
-		struct pid *peer = sk->sk_peer_pid;
+		struct pid *peer = READ(sk, sk_peer_pid);
 
 		if (peer)
 			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
@@ -258,7 +255,7 @@ static __always_inline void announce(struct sock *sk, struct connection *c, stru
 			open.role = unix_role(sk);
 	} else {
 		open.local_port = local_port(sk);
-		open.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+		open.remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	}
 	/* Datagrams before the first of a protocol take no position; another thread's may have taken one by now. */
 	if (c->transport == IPPROTO_UDP)

@@ -9,7 +9,7 @@
 #ifndef STETH_CONTAINER_H
 #define STETH_CONTAINER_H
 
-#include "state.h"
+#include "reach.h"
 
 /* Hierarchies and directories that are looked at together: each is a step. */
 #define CGROUPS_MAX 512
@@ -54,7 +54,7 @@ static __always_inline bool is_container(struct scratch *s, struct cgroup *cgrou
 		return false;
 	s->digits = 0;
 	s->digits_from = from;
-	bpf_loop(ID_DIGITS, digit_step, &s, 0);
+	STETH_LOOP(ID_DIGITS, digit_step, &s);
 	return s->digits == ID_DIGITS;
 }
 
@@ -92,7 +92,7 @@ static long cgroup_step(__u64 i, struct cgroup_walk *walk)
 }
 
 /* Whether a task with this set of cgroups is in a container; then s->container is its id. Takes an address, as of a task. */
-__attribute__((noinline)) int find_container(struct scratch *s, __u64 cgroups)
+OF_SCRATCH(find_container, (__u64 cgroups), (cgroups))
 {
 	struct cgroup_walk walk = {};
 
@@ -101,7 +101,7 @@ __attribute__((noinline)) int find_container(struct scratch *s, __u64 cgroups)
 	walk.s = s;
 	walk.head = cgroups + bpf_core_field_offset(struct css_set, cgrp_links);
 	walk.link = walk.head;
-	bpf_loop(CGROUPS_MAX, cgroup_step, &walk, 0);
+	STETH_LOOP(CGROUPS_MAX, cgroup_step, &walk);
 	return walk.found;
 }
 

@@ -195,11 +195,10 @@ static __always_inline void count_call(struct connection *c, __u8 direction, __u
 }
 
 /* `length` bytes have moved between the current task and the socket. */
-static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 length)
+static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length)
 {
 	struct transfer t = { .length = length, .direction = direction, .lag = STETH_LAG_UNKNOWN };
 	struct connection *c = connection_in_task(sk);
-	struct scratch *s = scratch_of(IN_TASK);
 	__u32 captured = 0, body = 0;
 	struct tcp_sock *tp = NULL;
 	bool first, turn, request;
@@ -207,6 +206,10 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 
 	if (!s || last_stage < STAGE_POSITION)
 		return;
+#ifdef STETH_PLAIN
+	t.behind = s->behind;
+	s->sk = (__u64)sk;
+#endif
 	if (!c) {
 		transfer_untracked(sk, s, length);
 		return;
@@ -225,7 +228,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 	if (c->transport != IPPROTO_TCP)
 		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
-		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !sk->__sk_common.skc_dport && locate_datagram(s))
+		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && locate_datagram(s))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, &t);
 		return;
@@ -235,7 +238,7 @@ static __always_inline void transfer(struct sock *sk, __u8 direction, __u32 leng
 		return;
 	}
 	if (c->transport == IPPROTO_TCP)
-		tp = bpf_skc_to_tcp_sock(sk);
+		tp = tcp_sock_of(sk);
 	find_position(sk, tp, c, &t);
 	if (last_stage < STAGE_TIME)
 		goto done;
@@ -306,54 +309,66 @@ done:
 }
 
 /* A sendmsg has returned. */
-static __always_inline void on_send(struct sock *sk, int result)
+static __always_inline void on_send(struct sock *sk, struct scratch *s, int result)
 {
 	if (result > 0)
-		transfer(sk, STETH_SEND, result);
+		transfer(sk, s, STETH_SEND, result);
 	else
-		pass_message(result);
+		pass_message(s, result);
 }
 
-/* A recvmsg has returned. A peek takes nothing; the error queue holds no data of the stream. */
-static __always_inline void on_receive(struct sock *sk, int result, int flags)
+/*
+ * Whether a recvmsg that has returned took bytes of the stream. A peek takes nothing; the error queue holds no data of the stream. The
+ * end of the stream is told of here.
+ */
+static __always_inline bool takes(struct sock *sk, struct scratch *s, int result, int flags)
 {
 	struct connection *c;
-	struct scratch *s;
 
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)) {
-		s = scratch_of(IN_TASK);
 		if (s && result > 0)
 			count(s, STETH_PEEKS, 1);
-		pass_message(result);
-		return;
+		pass_message(s, result);
+		return false;
 	}
-	if (result > 0) {
-		transfer(sk, STETH_RECEIVE, result);
-		return;
-	}
-	pass_message(result);
-	if (result == 0 && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
+	if (result > 0)
+		return true;
+	pass_message(s, result);
+	if (result == 0 && READ(sk, __sk_common.skc_family) == AF_UNIX && READ(sk, sk_type) == SOCK_STREAM) {
 		/* End of file: no state hook tells it for these sockets. A read of zero bytes looks alike, and is rare. */
-		c = bpf_sk_storage_get(&connections, sk, 0, 0);
-		s = scratch_of(IN_TASK);
+		c = connection_of(sk);
 		if (c && s && (c->flags & CONNECTION_ANNOUNCED) && !c->end[STETH_RECEIVE]) {
 			end_direction(c, STETH_RECEIVE, c->offset[STETH_RECEIVE]);
 			emit_shutdown(c, s, STETH_RECEIVE, bpf_ktime_get_ns());
 		}
 	}
+	return false;
+}
+
+/* A recvmsg has returned. */
+static __always_inline void on_receive(struct sock *sk, struct scratch *s, int result, int flags)
+{
+	if (takes(sk, s, result, flags))
+		transfer(sk, s, STETH_RECEIVE, result);
 }
 
 /* The reading task takes a segment off the queue, before the receive ends and refreshes the socket's clock. */
 static __always_inline void on_arrival(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	struct tcp_sock *tp;
 
 	if (!c || c->arrival || c->flags & CONNECTION_L4 || c->verdict != VERDICT_CAPTURE)
 		return;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_sock_of(sk);
 	if (tp)
-		c->arrival = tp->tcp_mstamp * 1000;
+		c->arrival = READ(tp, tcp_mstamp) * 1000;
+}
+
+/* Whether the hooks of sockets do anything by now. */
+static __always_inline bool sockets_wanted(void)
+{
+	return last_stage > STAGE_HOOK && control.attached;
 }
 
 #endif

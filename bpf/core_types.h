@@ -30,6 +30,7 @@ enum bpf_map_type_used {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -39,6 +40,7 @@ enum bpf_map_type_used {
 enum {
 	BPF_F_NO_PREALLOC = 1,
 	BPF_F_CLONE = 512,
+	BPF_F_MMAPABLE = 1024,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
@@ -46,6 +48,11 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
+};
+
+/* Of the kernel's, what is asked for. */
+enum bpf_func_id {
+	BPF_FUNC_task_pt_regs = 175,
 };
 
 #define AF_UNIX 1
@@ -128,6 +135,7 @@ struct dst_entry {
 	struct net_device *dev;
 };
 struct inode {
+	unsigned short i_mode;
 	unsigned long i_ino;
 };
 struct file;
@@ -217,6 +225,14 @@ struct path {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
+};
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+struct files_struct {
+	struct fdtable *fdt;
 };
 struct mm_struct {
 	unsigned long arg_start;
@@ -255,6 +271,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
+	struct files_struct *files;
+	void *stack;
 	__u64 start_boottime;
 	struct css_set *cgroups;
 	char comm[16];
@@ -295,6 +313,24 @@ struct bpf_iter__task_file {
 	__u32 fd;
 	union {
 		struct file *file;
+		__u64 : 64;
+	};
+};
+struct bpf_iter__bpf_map_elem {
+	union {
+		struct bpf_iter_meta *meta;
+		__u64 : 64;
+	};
+	union {
+		struct bpf_map *map;
+		__u64 : 64;
+	};
+	union {
+		void *key;
+		__u64 : 64;
+	};
+	union {
+		void *value;
 		__u64 : 64;
 	};
 };

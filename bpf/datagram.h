@@ -33,16 +33,17 @@ static __always_inline bool is_group_port(__u16 port)
  */
 static __always_inline bool locate_datagram(struct scratch *s)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct task_struct *task = current_task();
+	struct pt_regs *regs = registers_of(s, task);
 	struct vector_call *call;
 	struct user_msghdr header;
 	struct iovec segment;
 	__u64 first[4] = {};
 	__u32 length;
 
-	if (!(task->flags & PF_KTHREAD) && regs->cs == USER_CS && regs->orig_ax == SYS_recvmmsg && regs->r8) {
-		if (bpf_probe_read_user(&header, sizeof(header), (void *)regs->si) ||
+	if (!BY_SYSCALL && !(READ(task, flags) & PF_KTHREAD) && are_native(regs) && CALL(regs) == SYS_recvmmsg &&
+	    ARGUMENT_5(regs)) {
+		if (bpf_probe_read_user(&header, sizeof(header), (void *)ARGUMENT_2(regs)) ||
 		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 			return false;
 		length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
@@ -60,7 +61,7 @@ static __always_inline bool locate_datagram(struct scratch *s)
 }
 
 /* Copies the datagram that was located to s->data, and names its protocol if the socket has none yet. */
-__attribute__((noinline)) int copy_datagram(struct connection *c, struct scratch *s, __u32 length, __u8 direction)
+OF_CONNECTION(copy_datagram, (__u32 length, __u8 direction), (length, direction))
 {
 	__u32 captured, guess;
 	__u8 role;
@@ -95,17 +96,17 @@ struct destination {
 /* The address that the caller, who was located, sends to. False: not known. */
 static __always_inline bool read_destination(struct scratch *s, struct steth_destination *to)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *regs = registers_of(s, current_task());
 	struct user_msghdr header = {};
 	struct destination from = {};
 	const void *message = s->from.message;
 	void *name;
 
-	if (regs->orig_ax == SYS_sendto) {
-		name = (void *)regs->r8;
+	if (CALL(regs) == SYS_sendto) {
+		name = (void *)ARGUMENT_5(regs);
 	} else {
-		if (regs->orig_ax == SYS_sendmsg)
-			message = (void *)regs->si;
+		if (CALL(regs) == SYS_sendmsg)
+			message = (void *)ARGUMENT_2(regs);
 		if (!message || bpf_probe_read_user(&header, sizeof(header), message))
 			return false;
 		name = header.msg_name;
@@ -141,7 +142,7 @@ static __always_inline __u32 copy_destination(struct scratch *s, __u32 captured)
  * Books of a socket that is not connected: what it sends, by destination. What it receives has no known sender. While rows are in force
  * that look at the far end, nothing of it is kept: such a socket's far ends may not be wanted. The caller was located.
  */
-__attribute__((noinline)) int count_destination(struct connection *c, struct scratch *s, __u32 length)
+OF_CONNECTION(count_destination, (__u32 length), (length))
 {
 	struct sent_to key = {};
 	struct sent first = { .bytes = length, .datagrams = 1 }, *known;
@@ -172,7 +173,7 @@ __attribute__((noinline)) int count_destination(struct connection *c, struct scr
  * tell where from. So a client is answered by whom it has asked, and is observed as long as all of those are wanted. Of a
  * server nobody knows who asks: it is not observed where that matters. `here`: the socket's own port, which has not been excluded.
  */
-__attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratch *s, __u32 here, __u32 direction)
+OF_CONNECTION(far_end_wanted, (__u32 here, __u32 direction), (here, direction))
 {
 	__u32 rules = control.rules, address[4];
 	struct steth_destination to = {};
@@ -211,7 +212,7 @@ __attribute__((noinline)) int far_end_wanted(struct connection *c, struct scratc
 static __always_inline void transfer_datagram(struct sock *sk, struct connection *c, struct scratch *s, __u8 direction,
 					      __u32 length)
 {
-	__u16 here = sk->__sk_common.skc_num, there = bpf_ntohs(sk->__sk_common.skc_dport);
+	__u16 here = READ(sk, __sk_common.skc_num), there = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
 	__u64 now = bpf_ktime_get_ns();
 	__u32 captured = 0, behind = 0;
@@ -254,7 +255,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	s->chunk.connection = c->id;
 	s->chunk.time = now;
 	s->chunk.opposite = *(volatile __u64 *)&c->offset[!direction];
-	s->chunk.offset = __sync_fetch_and_add(&c->offset[direction], length);
+	s->chunk.offset = take(&c->offset[direction], length);
 	s->chunk.length = length;
 	s->chunk.captured = captured;
 	s->chunk.role = c->role;

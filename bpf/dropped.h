@@ -5,7 +5,7 @@
 #ifndef STETH_DROPPED_H
 #define STETH_DROPPED_H
 
-#include "state.h"
+#include "reach.h"
 
 static long request_step(__u64 i, struct scratch **at)
 {
@@ -83,13 +83,12 @@ static long message_step(__u64 i, struct scratch **at)
 }
 
 /* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
-__attribute__((noinline)) int count_dropped(struct scratch *s, struct connection *c)
+OF_CONNECTION(count_dropped, (__u32 length), (length))
 {
-	__u32 length, protocol;
+	__u32 protocol;
 
 	if (!s || !c)
 		return 0;
-	length = s->chunk.captured;
 	protocol = c->protocol;
 	count(s, STETH_DROPPED_CHUNKS, 1);
 	count(s, STETH_DROPPED_BYTES, s->chunk.length);
@@ -116,7 +115,7 @@ __attribute__((noinline)) int count_dropped(struct scratch *s, struct connection
 	}
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = length;
-	if (STETH_GUESS(steth_infer(&s->walk, 1u << protocol)) == STETH_GUESS_IS)
+	if (STETH_GUESS(guess_of(s, 1u << protocol)) == STETH_GUESS_IS)
 		s->requests.requests = 1;
 	if (protocol == STETH_PROTOCOL_DNS) {
 		/* From the middle of a message on nothing is known to begin. */

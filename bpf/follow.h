@@ -46,7 +46,7 @@ static __always_inline void rejoin(struct connection *c, struct scratch *s, __u3
  * Steps over the frames in the bytes at s->data, of which the first is the call's byte s->skip. Returns whether one of them asks
  * for something.
  */
-__attribute__((noinline)) int follow(struct connection *c, struct scratch *s, __u32 captured, __u8 direction)
+OF_CONNECTION(follow, (__u32 captured, __u8 direction), (captured, direction))
 {
 	struct steth_frames *frames;
 	__u64 from;

@@ -23,11 +23,18 @@ STETH_INLINE __u32 steth_infer_datagram(const struct steth_walk *walk, __u32 len
 	return steth_infer_dns_message(walk->b, 0, length);
 }
 
+/* Before 5.12 the verifier takes no pointer to a function that it follows by itself: reach.h has one around this one then. */
+#ifdef STETH_PLAIN
+#define STETH_INFER_FUNCTION static __attribute__((always_inline))
+#else
+#define STETH_INFER_FUNCTION __attribute__((noinline))
+#endif
+
 /*
  * The table: the first protocol that is sure wins, unless one before it may still be with more bytes; for an answer does not
  * change. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so that the verifier follows it once, by itself.
  */
-__attribute__((noinline)) int steth_infer(struct steth_walk *walk, __u32 enabled)
+STETH_INFER_FUNCTION int steth_infer(struct steth_walk *walk, __u32 enabled)
 {
 	__u32 guess, more = 0;
 

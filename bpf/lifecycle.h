@@ -29,11 +29,11 @@ static __always_inline void emit_shutdown(struct connection *c, struct scratch *
  */
 static __always_inline void on_established(struct sock *sk, bool passive)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	struct tcp_sock *tp;
 
 	if (passive) {
-		__u32 tgid = c && c->told & TOLD_LISTENER ? c->tgid : 0;
+		__u32 tgid = listener_of(sk, c);
 
 		c = connection_new(sk, tgid);
 	}
@@ -46,11 +46,11 @@ static __always_inline void on_established(struct sock *sk, bool passive)
 	}
 	/* When it began to connect, its own port and its route were not known. */
 	judge_socket(c, sk, c->tgid);
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_sock_of(sk);
 	if (tp) {
 		place(c, tp);
-		c->began[STETH_SEND] = tp->write_seq;
-		c->began[STETH_RECEIVE] = tp->copied_seq;
+		c->began[STETH_SEND] = READ(tp, write_seq);
+		c->began[STETH_RECEIVE] = READ(tp, copied_seq);
 		c->told |= TOLD_BEGAN;
 	}
 }
@@ -58,7 +58,7 @@ static __always_inline void on_established(struct sock *sk, bool passive)
 /* One direction has ended. Before tcp_send_fin() write_seq does not count the FIN; in tcp_fin() rcv_nxt does. */
 static __always_inline void on_fin(struct sock *sk, __u8 direction)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct tcp_sock *tp;
 
@@ -68,11 +68,11 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 	/* A close() behind a shutdown() sets the same state once more. */
 	if (!(c->flags & CONNECTION_PLACED) || c->end[direction])
 		return;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_sock_of(sk);
 	if (!tp)
 		return;
-	if (!tp->inet_conn.icsk_ulp_ops)
-		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? tp->write_seq : tp->rcv_nxt - 1));
+	if (!READ(tp, inet_conn.icsk_ulp_ops))
+		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? READ(tp, write_seq) : READ(tp, rcv_nxt) - 1));
 	else
 		end_direction(c, direction, c->offset[direction]);
 	if (c->flags & CONNECTION_L4)
@@ -86,7 +86,7 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 /* The connection is over. `abort`: it did not end with FINs. */
 static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct books_at at = { .kind = STETH_CLOSE };
 	struct tcp_sock *tp;
@@ -106,17 +106,17 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 	at.time = bpf_ktime_get_ns();
 	if (!tell(sk, c, s, at.time))
 		return;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (abort && tp && c->flags & CONNECTION_PLACED && !tp->inet_conn.icsk_ulp_ops) {
+	tp = tcp_sock_of(sk);
+	if (abort && tp && c->flags & CONNECTION_PLACED && !READ(tp, inet_conn.icsk_ulp_ops)) {
 		/* A call in progress on another CPU has moved bytes that its hook will tell of in a moment. */
-		at.sent = extend(c->offset[STETH_SEND], tp->write_seq);
+		at.sent = extend(c->offset[STETH_SEND], READ(tp, write_seq));
 		if (c->end[STETH_SEND] && at.sent > c->end[STETH_SEND])
 			at.sent = c->end[STETH_SEND];
-		at.received = extend(c->offset[STETH_RECEIVE], tp->copied_seq);
+		at.received = extend(c->offset[STETH_RECEIVE], READ(tp, copied_seq));
 		if (c->end[STETH_RECEIVE] && at.received > c->end[STETH_RECEIVE])
 			at.received = c->end[STETH_RECEIVE];
 	}
-	error = sk->sk_err;
+	error = READ(sk, sk_err);
 	connecting = c->connect_started && !c->established;
 	if (error == ETIMEDOUT)
 		c->close_flags |= STETH_CLOSE_TIMED_OUT;
@@ -135,12 +135,12 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 /* A connect was issued, in the connecting task. */
 static __always_inline void on_connect(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 
 	/* A socket may be used again after a connection that failed, or was undone. */
 	if (c) {
 		on_close(sk, false, true);
-		bpf_sk_storage_delete(&connections, sk);
+		connection_forget(sk);
 	}
 	c = connection_new(sk, current_tgid());
 	if (!c)
@@ -150,9 +150,16 @@ static __always_inline void on_connect(struct sock *sk)
 	c->connect_started = bpf_ktime_get_ns();
 }
 
+/* accept() has returned it, or is about to. */
+static __always_inline void accepted(struct connection *c)
+{
+	if (c->id && c->established && !c->accepted && c->role == STETH_ROLE_SERVER && !c->calls)
+		c->accepted = bpf_ktime_get_ns();
+}
+
 static __always_inline void on_reset_by_peer(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = connection_of(sk);
 
 	if (c)
 		c->close_flags |= STETH_CLOSE_RESET_BY_PEER;
@@ -161,7 +168,7 @@ static __always_inline void on_reset_by_peer(struct sock *sk)
 /* Whether there is anything in its books. */
 static __always_inline bool has_books(struct sock *sk, struct connection *c)
 {
-	__u8 state = sk->__sk_common.skc_state;
+	__u8 state = READ(sk, __sk_common.skc_state);
 
 	if (c->transport != IPPROTO_TCP)
 		return c->calls_of[STETH_SEND] || c->calls_of[STETH_RECEIVE];
@@ -172,7 +179,7 @@ static __always_inline bool has_books(struct sock *sk, struct connection *c)
 /* Once a window, or sooner when bytes were coalesced (then without books): what no event has told since. */
 static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 {
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	struct scratch *s = scratch_of(IN_ITERATOR);
 	__u64 now = bpf_ktime_get_ns(), id = c->id;
 	struct books_at at = { .kind = STETH_PROGRESS, .time = now };
 	__u32 *demotion;
@@ -181,7 +188,7 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 		return;
 	if (c->told & TOLD_LISTENER) {
 		/* A copy is a connection that is about to begin. */
-		if (control.sweep_books && sk->__sk_common.skc_state == TCP_LISTEN)
+		if (control.sweep_books && READ(sk, __sk_common.skc_state) == TCP_LISTEN)
 			emit_listen(sk, c, s, STETH_LISTEN_GOES_ON);
 		return;
 	}
@@ -211,9 +218,9 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
  */
 static __always_inline void on_visit(struct sock *sk, __u32 tgid)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
-	__u8 state = sk->__sk_common.skc_state;
+	struct connection *c = connection_of(sk);
+	struct scratch *s = scratch_of(IN_ITERATOR);
+	__u8 state = READ(sk, __sk_common.skc_state);
 	struct books_at at = { .kind = STETH_PROGRESS };
 
 	if (!s || tgid == self_tgid || transport_of(sk) != IPPROTO_TCP || state == TCP_CLOSE)
@@ -221,7 +228,7 @@ static __always_inline void on_visit(struct sock *sk, __u32 tgid)
 	if (c && (c->id || c->told & TOLD_LISTENER))
 		return;
 	if (state == TCP_LISTEN) {
-		on_listen(sk, tgid);
+		on_listen(sk, s, tgid);
 		return;
 	}
 	c = connection_new(sk, tgid);

@@ -26,7 +26,7 @@ static __always_inline void emit_chunk_and(struct scratch *s, struct connection 
 	__u32 captured = s->chunk.captured & (DATA_SPAN - 1), length = s->chunk.length;
 
 	if (emit(s, c->ring, &s->chunk, sizeof(s->chunk) + captured + behind)) {
-		count_dropped(s, c);
+		count_dropped(c, s, captured);
 		return;
 	}
 	count(s, STETH_REPORTED_CHUNKS, 1);
@@ -48,7 +48,7 @@ static __always_inline void emit_chunk(struct scratch *s, struct connection *c)
  * The first bytes of a message on a connection without a protocol. Returns the number of bytes looked at, which are at
  * s->data; 0 if this message is of no protocol, so far as can be told.
  */
-__attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u32 length, __u8 direction)
+OF_CONNECTION(infer, (__u32 length, __u8 direction), (length, direction))
 {
 	__u32 known, got, guess;
 
@@ -63,7 +63,7 @@ __attribute__((noinline)) int infer(struct connection *c, struct scratch *s, __u
 	got = copy(s, known, 0, length < STETH_PREFIX - known ? length : STETH_PREFIX - known);
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = known + got;
-	guess = got ? steth_infer(&s->walk, c->protocols) : STETH_GUESS_NO;
+	guess = got ? guess_of(s, c->protocols) : STETH_GUESS_NO;
 	c->prefix_length[direction] = 0;
 	switch (STETH_GUESS(guess)) {
 	case STETH_GUESS_MORE:
@@ -99,7 +99,7 @@ static __always_inline bool is_head(struct scratch *s, __u8 protocol, bool reque
 
 	__builtin_memcpy(s->walk.b, s->data, STETH_PREFIX);
 	s->walk.n = STETH_PREFIX;
-	guess = steth_infer(&s->walk, 1u << protocol);
+	guess = guess_of(s, 1u << protocol);
 	return STETH_GUESS(guess) == STETH_GUESS_IS && STETH_GUESS_REQUEST(guess) == request;
 }
 
@@ -201,7 +201,7 @@ static __always_inline __u32 passes_behind(struct connection *c, struct scratch 
  * Copies what the policy wants of the next bytes of this call, from s->skip on, to s->data. Returns how many were copied. How many
  * bytes behind them are not wanted is in s->pass.
  */
-__attribute__((noinline)) int capture(struct connection *c, struct scratch *s, __u32 length, __u8 direction, bool request)
+OF_CONNECTION(capture, (__u32 length, __u8 direction, bool request), (length, direction, request))
 {
 	__u32 budget, first, want, captured, skip, got;
 	bool followed, asked = false;

@@ -16,6 +16,9 @@ struct transfer {
 	__u64 time;
 	__u32 length;
 	__u32 lag;       /* microseconds from arrival to `time`; STETH_LAG_UNKNOWN */
+#ifdef STETH_PLAIN
+	__u32 behind;    /* bytes that the same call has moved behind these */
+#endif
 	__u8 direction;
 };
 
@@ -29,17 +32,23 @@ static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, 
 	t->known = *(volatile __u64 *)&c->offset[direction];
 	t->opposite = *(volatile __u64 *)&c->offset[other];
 	/* A TLS layer in the kernel makes the sequence numbers count its records: count by ourselves then. */
-	if (!tp || tp->inet_conn.icsk_ulp_ops) {
+	if (!tp || READ(tp, inet_conn.icsk_ulp_ops)) {
 		t->end = t->known + t->length;
 		t->start = t->known;
 		return;
 	}
-	own = direction == STETH_SEND ? tp->write_seq : tp->copied_seq;
-	others = direction == STETH_SEND ? tp->copied_seq : tp->write_seq;
+	own = direction == STETH_SEND ? READ(tp, write_seq) : READ(tp, copied_seq);
+	others = direction == STETH_SEND ? READ(tp, copied_seq) : READ(tp, write_seq);
+#ifdef STETH_PLAIN
+	own -= t->behind;
+#endif
 	if (!(c->flags & CONNECTION_PLACED)) {
 		place(c, tp);
 		t->opposite = c->offset[other];
 		t->known = c->offset[direction] - t->length;
+#ifdef STETH_PLAIN
+		t->known -= t->behind;
+#endif
 		c->offset[direction] = t->known;
 	}
 	t->end = extend(t->known, own);
@@ -48,8 +57,8 @@ static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, 
 	 * state tells of it: the socket's flag does.
 	 */
 	if (direction == STETH_RECEIVE && t->end - t->length != t->known && !c->end[STETH_RECEIVE] &&
-	    sk->sk_shutdown & RCV_SHUTDOWN)
-		end_direction(c, STETH_RECEIVE, extend(t->known, tp->rcv_nxt - 1));
+	    READ(sk, sk_shutdown) & RCV_SHUTDOWN)
+		end_direction(c, STETH_RECEIVE, extend(t->known, READ(tp, rcv_nxt) - 1));
 	t->opposite = extend(t->opposite, others);
 	if (c->ended) {
 		if (c->end[direction] && t->end > c->end[direction])
@@ -69,17 +78,17 @@ static __always_inline void find_time(struct tcp_sock *tp, struct connection *c,
 	__u64 arrival, departed;
 
 	if (t->direction == STETH_SEND) {
-		departed = tp ? tp->tcp_wstamp_ns : 0;
+		departed = tp ? READ(tp, tcp_wstamp_ns) : 0;
 		/* Something has left since the last send: at the clock's last reading, whatever pacing made of the stamp. */
-		t->time = departed > c->departed ? tp->tcp_clock_cache : bpf_ktime_get_ns();
+		t->time = departed > c->departed ? READ(tp, tcp_clock_cache) : bpf_ktime_get_ns();
 		c->departed = departed;
 		return;
 	}
 	arrival = c->arrival;
 	c->arrival = 0;
 	/* tcp_rcv_space_adjust() reads the clock behind our hook, but not before the connection has a round-trip time. */
-	if (tp && arrival && tp->tcp_clock_cache > arrival)
-		t->time = tp->tcp_clock_cache;
+	if (tp && arrival && READ(tp, tcp_clock_cache) > arrival)
+		t->time = READ(tp, tcp_clock_cache);
 	else
 		t->time = bpf_ktime_get_ns();
 	if (arrival && arrival <= t->time && t->time - arrival < 0xfffffffeull * 1000)

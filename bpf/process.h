@@ -32,7 +32,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;
-	record->exec.tgid = task->tgid;
+	record->exec.tgid = READ(task, tgid);
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
@@ -69,9 +69,9 @@ static __always_inline void report_fork(struct scratch *s, __u32 parent, struct 
 {
 	struct steth_fork record = {
 		.kind = STETH_FORK,
-		.tgid = child->tgid,
+		.tgid = READ(child, tgid),
 		.time = bpf_ktime_get_ns(),
-		.started = child->start_boottime,
+		.started = READ(child, start_boottime),
 		.parent = parent,
 	};
 
@@ -80,10 +80,10 @@ static __always_inline void report_fork(struct scratch *s, __u32 parent, struct 
 
 static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
 {
-	__u32 parent_tgid = parent->tgid, tgid = child->tgid, verdict = VERDICT_CAPTURE, *known, rules = control.rules;
+	__u32 parent_tgid = READ(parent, tgid), tgid = READ(child, tgid), verdict = VERDICT_CAPTURE, *known, rules = control.rules;
 	struct scratch *s = scratch_of(IN_TASK);
 
-	if (child->pid != child->tgid || !s)
+	if (READ(child, pid) != READ(child, tgid) || !s)
 		return;
 	report_fork(s, parent_tgid, child);
 	/* clone3() can put a child into another cgroup at once. */
@@ -107,16 +107,16 @@ static __always_inline void on_attach(struct task_struct *task)
 	struct scratch *s = scratch_of(IN_TASK);
 	__u32 rules = control.rules;
 
-	if (s && rules & RULES_CONTAINER && task->pid == task->tgid && task->tgid != self_tgid)
+	if (s && rules & RULES_CONTAINER && READ(task, pid) == READ(task, tgid) && READ(task, tgid) != self_tgid)
 		judge_moved(task, s, rules);
 }
 
 static __always_inline void on_exit(struct task_struct *task)
 {
-	struct steth_exit record = { .kind = STETH_EXIT, .tgid = task->tgid };
+	struct steth_exit record = { .kind = STETH_EXIT, .tgid = READ(task, tgid) };
 	struct scratch *s = scratch_of(IN_TASK);
 
-	if (task->pid != task->tgid || !s)
+	if (READ(task, pid) != READ(task, tgid) || !s)
 		return;
 	record.time = bpf_ktime_get_ns();
 	bpf_map_delete_elem(&verdicts, &record.tgid);

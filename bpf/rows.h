@@ -6,7 +6,7 @@
 #ifndef STETH_ROWS_H
 #define STETH_ROWS_H
 
-#include "state.h"
+#include "reach.h"
 
 /* A bit per port. */
 struct steth_ports {
@@ -114,14 +114,14 @@ static __always_inline __u32 unix_number(struct sock *sk)
 /* A UDP socket that is not connected: each datagram has a far end of its own, see far_end_wanted(). */
 static __always_inline bool has_no_far_end(struct sock *sk)
 {
-	return !sk->__sk_common.skc_dport;
+	return !READ(sk, __sk_common.skc_dport);
 }
 
 /* Whether the rows of connections agree to this socket, so far as it tells. */
 static __noinline int rows_agree(struct sock *sk, __u32 family)
 {
 	__u32 rules = control.rules, sampling = control.sampling, hash;
-	__u16 here = sk->__sk_common.skc_num, there = bpf_ntohs(sk->__sk_common.skc_dport);
+	__u16 here = READ(sk, __sk_common.skc_num), there = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	__u32 local[4] = {}, remote[4] = {};
 	struct sock *peer;
 	bool ipv4 = true;
@@ -154,8 +154,8 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 		ipv4 = plain(remote);
 		plain(local);
 	} else {
-		remote[0] = sk->__sk_common.skc_daddr;
-		local[0] = sk->__sk_common.skc_rcv_saddr;
+		remote[0] = READ(sk, __sk_common.skc_daddr);
+		local[0] = READ(sk, __sk_common.skc_rcv_saddr);
 	}
 	if (!remote_wanted(rules, ipv4, remote))
 		return 0;

@@ -86,7 +86,7 @@ static __always_inline bool finds(const struct steth_automaton *automaton, struc
 	s->reading.length = length;
 	s->reading.row = row;
 	s->reading.state = automaton->start;
-	bpf_loop(STETH_TEXT_MAX, reading_step, &reading, 0);
+	STETH_LOOP(STETH_TEXT_MAX, reading_step, &reading);
 	return transition(automaton, s->reading.state, automaton->end) == STATE_MATCHED;
 }
 
@@ -110,15 +110,19 @@ static long upwards_step(__u64 i, struct scratch **at)
 
 	if (dentry == BPF_CORE_READ(here, mnt_root)) {
 		above = BPF_CORE_READ(mount, mnt_parent);
-		if (above == mount || !above)
+		if (above == mount || !above) {
+			walk->whole = 1;
 			return 1;
+		}
 		walk->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
 		walk->mount = (__u64)above + bpf_core_field_offset(struct mount, mnt);
 		return 0;
 	}
 	directory = BPF_CORE_READ(dentry, d_parent);
-	if (directory == dentry || !directory)
+	if (directory == dentry || !directory) {
+		walk->whole = 1;
 		return 1;
+	}
 	*part_of(s, walk->parts) = (__u64)BPF_CORE_READ(dentry, d_name.name);
 	walk->parts++;
 	walk->dentry = (__u64)directory;
@@ -153,10 +157,12 @@ static __always_inline __u32 executable_path(struct task_struct *task, struct sc
 	s->path.parts = s->path.at = 0;
 	if (!s->path.dentry || !s->path.mount)
 		return 0;
+	s->path.whole = 0;
 	/* Each directory, and each mount on the way, is a step. */
-	if (bpf_loop(PARTS_MAX, upwards_step, &s, 0) >= PARTS_MAX)
+	STETH_LOOP(PARTS_MAX, upwards_step, &s);
+	if (!s->path.whole)
 		return 0;
-	bpf_loop(PARTS_MAX, downwards_step, &s, 0);
+	STETH_LOOP(PARTS_MAX, downwards_step, &s);
 	return s->path.at;
 }
 
@@ -190,9 +196,9 @@ static __always_inline bool text_of(struct task_struct *task, struct scratch *s,
  * Whether a row agrees to the current task's image. What cannot be read is not selected. A function of its own for the verifier,
  * which so follows it once and not once for each row.
  */
-__attribute__((noinline)) int row_agrees(struct scratch *s, __u32 rules, __u32 row)
+OF_SCRATCH(row_agrees, (__u32 rules, __u32 row), (rules, row))
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	__u32 generation = rules >> 31, length = 0;
 	const struct steth_automaton *automaton;
 
@@ -245,7 +251,7 @@ static __always_inline void judge_image(struct task_struct *task, struct scratch
 
 	if (!(rules & (RULES_PROCESS | RULES_CONTAINER)))
 		return;
-	set_verdict(s, task->tgid, container_selected(s, rules, contained) && image_selected(s, rules));
+	set_verdict(s, READ(task, tgid), container_selected(s, rules, contained) && image_selected(s, rules));
 }
 
 /*
@@ -258,8 +264,8 @@ static __always_inline void judge_moved(struct task_struct *task, struct scratch
 
 	if (!contained)
 		__builtin_memset(s->container, 0, sizeof(s->container));
-	emit_container(s, STETH_CGROUP_JOINED, task->tgid);
-	set_verdict(s, task->tgid, selected && !(rules & RULES_PROCESS));
+	emit_container(s, STETH_CGROUP_JOINED, READ(task, tgid));
+	set_verdict(s, READ(task, tgid), selected && !(rules & RULES_PROCESS));
 }
 
 #endif

@@ -28,6 +28,10 @@ enum stage {
 
 /* ---- settings, written before load */
 
+/* Which family tells of transfers. */
+enum hooks { HOOKS_TRACEPOINT, HOOKS_FUNCTION, HOOKS_SYSCALL };
+const volatile __u32 hooks = HOOKS_TRACEPOINT;
+
 /* The agent itself, as the kernel numbers it. */
 const volatile __u32 self_tgid = 0;
 /* Bytes copied of the head of a response whose end is known from its head. */
@@ -42,6 +46,8 @@ const volatile __u32 last_stage = STAGE_EMIT;
 const volatile __u32 jiffies_per_second = 0;
 /* One less than the number of rings, which is a power of two. */
 const volatile __u32 ring_mask = 0;
+/* One less than the size of each ring of our own, a power of two (own_rings.h); 0: the kernel's are used. */
+const volatile __u32 own_ring_mask = 0;
 
 /* ---- settings that change while it runs; the map is mapped into the agent */
 
@@ -77,6 +83,9 @@ struct {
 	__u64 attached;
 	/* Datagrams whose destination found no room in `sent_to`. */
 	__u64 sent_to_full;
+	/* What `whoami` has read at once. */
+	__u64 jiffies;
+	__u64 nanoseconds;
 } control SEC(".data.control");
 
 /* Which rows say something. Those of selection.h take two bits each, from the lowest on. */
@@ -175,6 +184,10 @@ struct connection {
 	__u64 moved[2];        /* others: bytes */
 	__u32 calls_of[2];     /* others: sends and receives; on UDP and on unix datagram sockets, datagrams */
 	__u8 prefix[2][STETH_PREFIX];
+#ifdef STETH_PLAIN
+	__u64 inode;           /* of the socket that this is of; 0: it had none yet. A TCP socket's end is told, others' is not */
+	__u64 listener;        /* number of a socket that waits for connections */
+#endif
 };
 
 /* What user space knows of a socket beside what CONNECTION_ANNOUNCED says. Not flags: those belong to the transfers. */
@@ -187,6 +200,7 @@ enum told {
 /* What is known of whom a UDP socket without a far end talks to, by the rows of connections: datagram.h. */
 enum far_end { FAR_END_UNKNOWN, FAR_END_WANTED, FAR_END_UNWANTED };
 
+#ifndef STETH_PLAIN
 /*
  * Freed by the kernel with the socket: nothing to collect, nothing to leak. What a listening socket has is copied to each of its
  * connections, which so know who listens.
@@ -197,6 +211,16 @@ struct {
 	__type(key, int);
 	__type(value, struct connection);
 } connections SEC(".maps");
+#else
+/* By the socket's address. The end of a TCP socket takes one out, the sweep takes out what is left of others (plain.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct connection);
+} connections SEC(".maps");
+#endif
 
 /*
  * The sendmmsg or recvmmsg in progress. Events of one call come one by one, in order; but the task may be put on another CPU
@@ -209,12 +233,22 @@ struct vector_call {
 	__u64 first[4]; /* how the first datagram begins, if the call may end without a sign */
 };
 
+#ifndef STETH_PLAIN
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct vector_call);
 } vector_calls SEC(".maps");
+#else
+/* By thread. One that is put out in the middle of a call has the rest of its payloads read from the wrong messages. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct vector_call);
+} vector_calls SEC(".maps");
+#endif
 
 /* Connections that user space has given up on (connection id -> 1); read by the sweep. */
 struct {
@@ -300,6 +334,8 @@ struct path_walk {
 	__u64 mount;
 	__u32 parts;
 	__u32 at;
+	__u32 whole; /* up to the root */
+	__u32 reserved;
 };
 
 struct scratch {
@@ -313,6 +349,14 @@ struct scratch {
 	__u32 rest;   /* bytes behind those that a record covers */
 	__u32 copied;
 	__u64 reserved;
+#ifdef STETH_PLAIN
+	__u64 sk;        /* whose transfer it is */
+	__u64 registers; /* of the call that has just returned */
+	const struct mmsghdr *message; /* of a sendmmsg or recvmmsg that has returned: the one that it is about */
+	__u32 behind;    /* bytes of the same call behind this one's */
+	__u32 slot;      /* which one this is */
+	__u64 numbers;   /* of sockets, given out on this CPU */
+#endif
 	struct source from;
 	struct steth_frames frames;
 	struct iovec segments[IOVECS_READ];
@@ -356,72 +400,35 @@ struct scratch {
 
 /*
  * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
- * to those that softirqs may run in between. So additions need not be atomic.
+ * to those that softirqs may run in between. So additions need not be atomic. Iterators have one of their own where a ring has one
+ * writer at a time (own_rings.h).
  */
+#ifdef STETH_PLAIN
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, SCRATCHES };
+#else
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, SCRATCHES };
+#endif
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, SCRATCHES);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
 static __always_inline struct scratch *scratch_of(__u32 context)
 {
-	return bpf_map_lookup_elem(&scratches, &context);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &context);
+
+#ifdef STETH_PLAIN
+	if (s)
+		s->slot = context;
+#endif
+	return s;
 }
-#define IN_TASK 0
-#define IN_SOFTIRQ 1
 
 static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
 {
 	s->counters[which] += n;
-}
-
-/* ---- the rings */
-
-/*
- * One ring for a few CPUs, not one for all. With one, the two ends of a busy connection, which run on two CPUs, pass its lock
- * and its positions to and fro: 230 ns for each record here, against 85 with a ring for each CPU (docs/performance.md). A
- * connection stays with the ring of the CPU on which it was announced, a datagram socket with one by its id; the reader merges
- * the rings by time.
- */
-#define RINGS_MAX 8
-
-struct ring {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-};
-
-/* Filled before anything is attached; `ring_of_processes` is only what the others must look like. */
-struct ring ring_of_processes SEC(".maps");
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, RINGS_MAX);
-	__type(key, __u32);
-	__array(values, struct ring);
-} rings SEC(".maps") = {
-	.values = { &ring_of_processes },
-};
-
-/*
- * Waking the reader for every record costs ten times the record. It looks by itself every few milliseconds; it is woken
- * only when a ring fills up faster than that. The fill is looked at every 16th record.
- */
-static __always_inline long emit(struct scratch *s, __u32 index, void *record, __u64 size)
-{
-	void *ring = bpf_map_lookup_elem(&rings, &index);
-	__u64 flags = BPF_RB_NO_WAKEUP;
-	long error;
-
-	if (ring) {
-		if ((s->records++ & 15) == 0 && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-			flags = BPF_RB_FORCE_WAKEUP;
-		error = bpf_ringbuf_output(ring, record, size, flags);
-		if (!error)
-			return 0;
-	}
-	count(s, STETH_DROPPED_RECORDS, 1);
-	return -1;
 }
 
 #endif

@@ -19,16 +19,22 @@ fn main() {
         process::exit(1);
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let built = SkeletonBuilder::new()
-        .source(bpf.join("sock_tracepoints.bpf.c"))
-        .obj(out.join("sock_tracepoints.bpf.o"))
-        .clang(&clang)
-        .clang_args(["-I".as_ref(), bpf.as_os_str()])
-        .clang_args(["-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wall", "-Werror"])
-        .build_and_generate(out.join("sock_tracepoints.skel.rs"));
-    if let Err(error) = built {
-        println!("cargo:error=compiling the BPF programs with {clang} failed: {error:#}");
-        process::exit(1);
+    // Twice, see bpf/reach.h. The types of the settings are the same in both.
+    for (name, defines) in [("steth", None), ("steth_plain", Some("-DSTETH_PLAIN"))] {
+        let mut builder = SkeletonBuilder::new();
+        builder
+            .source(bpf.join("steth.bpf.c"))
+            .obj(out.join(format!("{name}.bpf.o")))
+            .clang(&clang)
+            .clang_args(["-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wall", "-Werror"].into_iter().chain(defines));
+        let built = match defines {
+            None => builder.build_and_generate(out.join("steth.skel.rs")),
+            Some(_) => builder.build().map(|_| ()),
+        };
+        if let Err(error) = built {
+            println!("cargo:error=compiling the BPF programs with {clang} failed: {error:#}");
+            process::exit(1);
+        }
     }
 }
 

@@ -1,19 +1,18 @@
 //! Loading, attaching, and talking to the kernel side.
 
-use crate::ring::Ring;
+use crate::error::{self, ProbeError, Refusal};
+use crate::hooks::{Fallbacks, Family, Hook, Rung};
+use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
-use crate::skeleton::{SockTracepointsSkel, SockTracepointsSkelBuilder};
+use crate::side::{self, Side};
 use crate::whoami;
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
-use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramType};
+use libbpf_rs::{Iter, Link, MapCore, MapFlags, ProgramType};
 use std::fs::File;
 use std::io::Read;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 use steth_event::COUNTERS;
 
@@ -33,6 +32,10 @@ pub struct Settings {
     pub port: u16,
     /// Select the children of this process, and theirs.
     pub adopt_children: bool,
+    /// Of this family only; none: the first rung of the ladder that holds.
+    pub hooks: Option<Family>,
+    /// What is done without though the kernel has it.
+    pub without: Fallbacks,
     /// How far programs go: `enum stage` of `bpf/state.h`. For the benchmark.
     pub last_stage: u32,
 }
@@ -46,42 +49,11 @@ impl Default for Settings {
             selection: Selection::default(),
             port: 0,
             adopt_children: false,
+            hooks: None,
+            without: Fallbacks::default(),
             last_stage: STAGES - 1,
         }
     }
-}
-
-/// Why the kernel side could not be attached. Each message names the cause and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// Not x86-64.
-    #[error("steth reads system-call registers of x86-64 only; this machine is {0}")]
-    Architecture(&'static str),
-    /// Missing privileges.
-    #[error(
-        "no permission to load BPF programs: {0}. Run as root, or give the binary CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
-    )]
-    Privileges(String),
-    /// No kernel type information.
-    #[error(
-        "this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y"
-    )]
-    NoBtf,
-    /// The sock tracepoints are missing.
-    #[error(
-        "this kernel has no tracepoint {0}; the sock tracepoints need Linux 6.3 or newer (this is {1}). `steth doctor` tells more"
-    )]
-    NoTracepoint(&'static str, String),
-    /// The kernel refused a program or a map.
-    #[error("the kernel refused {what}: {cause}{log}")]
-    Refused {
-        /// Which step.
-        what: &'static str,
-        /// The error.
-        cause: String,
-        /// The last lines of the verifier's log, if there is one.
-        log: String,
-    },
 }
 
 /// What happens to a connection that user space gives up.
@@ -114,7 +86,9 @@ pub struct Probe {
     sweep: Option<Link>,
     visit: Option<Link>,
     rings: Rings,
-    pub(crate) skel: SockTracepointsSkel<'static>,
+    pub(crate) side: Side,
+    rung: Rung,
+    refusals: Vec<Refusal>,
     /// When accept() returned is known.
     accepts: bool,
     possible_cpus: usize,
@@ -123,123 +97,126 @@ pub struct Probe {
 
 impl std::fmt::Debug for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probe").field("hooks", &self.links.len()).finish_non_exhaustive()
+        f.debug_struct("Probe").field("rung", &self.rung).field("hooks", &self.links.len()).finish_non_exhaustive()
     }
-}
-
-/// libbpf prints the verifier's log; it is kept here for the error message.
-static LOG: Mutex<String> = Mutex::new(String::new());
-
-const LOG_MAX: usize = 1 << 20;
-
-fn keep_log(_: PrintLevel, text: String) {
-    if let Ok(mut log) = LOG.lock() {
-        log.push_str(&text);
-        if log.len() > LOG_MAX {
-            let from = log.ceil_char_boundary(log.len() - LOG_MAX / 2);
-            log.drain(..from);
-        }
-    }
-}
-
-fn last_log_lines() -> String {
-    let Ok(log) = LOG.lock() else { return String::new() };
-    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    if std::env::var_os("STETH_BPF_LOG").is_some() {
-        return format!("\n{log}");
-    }
-    lines[lines.len().saturating_sub(6)..].iter().map(|line| format!("\n    {line}")).collect()
 }
 
 impl Probe {
-    /// Loads and attaches everything, or nothing.
+    /// Loads and attaches everything, or nothing: the first rung of the ladder that holds.
     ///
     /// # Errors
-    /// When the architecture, the privileges, the kernel's type information or the tracepoints are not there, or the
-    /// kernel refuses a program; each with the cause and the fix.
+    /// When the architecture, the privileges or the kernel's type information are not there, or no rung holds; each with the cause
+    /// and the fix.
     pub fn attach(settings: &Settings) -> Result<Self, ProbeError> {
         crate::doctor::preconditions()?;
-        libbpf_rs::set_print(Some((PrintLevel::Info, keep_log)));
-        let refused = |what| move |error: libbpf_rs::Error| Self::refused(what, &error);
-
-        // The skeleton borrows the object; both live as long as the process needs them, and there are few.
-        let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
-        let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
-        let mut open = SockTracepointsSkelBuilder::default().open(object).map_err(refused("the object"))?;
-        let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
-            return Err(Self::broken("the object has no settings section"));
-        };
-        rodata.capture_head = settings.capture_head.clamp(64, 1024);
-        let rings = rings(settings.ring_bytes, possible_cpus);
-        let ring_bytes = settings.ring_bytes / rings;
-        rodata.ring_mask = rings - 1;
-        rodata.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
-        rodata.call_max = ring_bytes / 2;
-        rodata.last_stage = settings.last_stage;
-        // Before load, the agent's own number as the kernel counts is not known; a first load of `whoami` alone tells.
-        let (tgid, jiffies) = whoami::whoami()?;
-        rodata.self_tgid = tgid;
-        rodata.jiffies_per_second = jiffies;
-        let cgroups = cgroup_root();
-        open.progs.accepted4.set_autoload(cgroups.is_some());
-        open.progs.accepted6.set_autoload(cgroups.is_some());
-        let mut skel = open.load().map_err(refused("to load the programs"))?;
-
-        if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
-            control.control.epoch = 1;
-            control.control.default_verdict =
-                if settings.observe_all && settings.selection.rules.is_empty() { CAPTURE } else { IGNORE };
-            control.control.port = settings.port.into();
-            control.control.adopt_children = settings.adopt_children.into();
-        } else {
-            return Err(Self::broken("the object has no control section"));
+        let mut refusals = Vec::new();
+        for rung in Rung::ladder(settings.hooks, settings.without) {
+            match Self::attach_rung(settings, rung) {
+                Ok(probe) => return Ok(Self { refusals, ..probe }),
+                Err(cause) => refusals.push(Refusal { rung, cause: Box::new(cause) }),
+            }
         }
-        selection::put(&mut skel, &settings.selection)?;
-        let rings = (0..rings).map(|n| ring(&skel.maps.rings, n, ring_bytes)).collect::<Result<Vec<_>, _>>()?;
-        let rings = Rings::new(rings).map_err(|e| Self::broken(&format!("waiting for the rings: {e}")))?;
+        Err(ProbeError::NoHooks { release: crate::doctor::release(), refusals })
+    }
 
-        let progs = &skel.progs;
-        let links = [
-            // Who it is and what state it is in comes before what it does, so that no first event is misread.
-            &progs.sched_process_exec,
-            &progs.sched_process_fork,
-            &progs.sched_process_exit,
-            &progs.cgroup_mkdir,
-            &progs.cgroup_rmdir,
-            &progs.cgroup_attach_task,
-            &progs.inet_sock_set_state,
-            &progs.tcp_destroy_sock,
-            &progs.tcp_receive_reset,
-            &progs.tcp_rcv_space_adjust,
-            &progs.sock_recv_length,
-            &progs.sock_send_length,
-        ]
-        .into_iter()
-        .map(|program| program.attach_trace())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refused("to attach a program"))?;
-        let (mut links, mut accepts) = (links, false);
+    /// The same of this rung alone.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn attach_rung(settings: &Settings, rung: Rung) -> Result<Self, ProbeError> {
+        error::listen();
+        let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
+        let absent = crate::doctor::absent(rung)?;
+        let present = |hook: &&Hook| !absent.contains(&hook.program);
+        let hooks: Vec<&Hook> = rung.all_hooks().filter(present).collect();
+        let cgroups = cgroup_root();
+        let wanted = |name: &str| {
+            let aside = ["sweep", "visit"].contains(&name) || (cgroups.is_some() && ACCEPTS.contains(&name));
+            aside || hooks.iter().any(|hook| hook.program == name)
+        };
+        let mut open = side::open(rung.core, wanted).map_err(refused("the object"))?;
+        let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
+        let (tgid, jiffies) = whoami::whoami()?;
+        let own = settings.without.ring_buffer.then(|| OwnRings::of(settings.ring_bytes, possible_cpus));
+        match own {
+            Some(own) => side::leave_out(&mut open, &["rings", "ring_of_processes"]).and_then(|()| own.size(&mut open)),
+            None => side::leave_out(&mut open, &["own_rings"]),
+        }
+        .map_err(refused("the size of a map"))?;
+        let rings = rings::how_many(settings.ring_bytes, possible_cpus);
+        let ring_bytes = own.map_or(settings.ring_bytes / rings, |own| own.bytes);
+        let before = side::settings(&mut open)?;
+        before.hooks = rung.family.number();
+        before.capture_head = settings.capture_head.clamp(64, 1024);
+        before.ring_mask = rings - 1;
+        before.own_ring_mask = own.map_or(0, |own| own.bytes - 1);
+        before.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
+        before.call_max = ring_bytes / 2;
+        before.last_stage = settings.last_stage;
+        before.self_tgid = tgid;
+        before.jiffies_per_second = jiffies;
+        let mut side = Side::load(open)?;
+
+        let control = &mut side.control().control;
+        control.epoch = 1;
+        control.default_verdict =
+            if settings.observe_all && settings.selection.rules.is_empty() { CAPTURE } else { IGNORE };
+        control.port = settings.port.into();
+        control.adopt_children = settings.adopt_children.into();
+        selection::put(&mut side, &settings.selection)?;
+        let rings = match own {
+            Some(own) => own.map(&side.map("own_rings")?)?,
+            None => {
+                let map = side.map("rings")?;
+                (0..rings).map(|n| rings::make(&map, n, ring_bytes)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        let rings = Rings::new(rings).map_err(|e| ProbeError::broken(&format!("waiting for the rings: {e}")))?;
+
+        let mut links = Vec::new();
+        for hook in &hooks {
+            match side.attach(hook.program) {
+                Ok(link) => links.push(link),
+                // A function may be there by its type, and be one that cannot be hooked.
+                Err(_) if hook.optional => {}
+                Err(error) => return Err(ProbeError::refused("to attach a program", &error)),
+            }
+        }
+        let mut accepts = false;
         if let Some(root) = &cgroups {
             // When accept() returned is good to know, and nothing depends on it.
-            let both = [&progs.accepted4, &progs.accepted6].map(|program| program.attach_cgroup(root.as_raw_fd()).ok());
+            let both = ACCEPTS.map(|name| side.program(name)?.attach_cgroup(root.as_raw_fd()).ok());
             accepts = both.iter().all(Option::is_some);
             links.extend(both.into_iter().flatten());
         }
-        let visit = progs.visit.attach_trace().map_err(refused("the iterator of open files"))?;
-        let sweep = progs.sweep.attach_iter(skel.maps.connections.as_fd()).map_err(refused("the socket iterator"))?;
-        if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
-            control.control.attached = rings::now();
-        }
+        let visit = side.attach("visit").map_err(refused("the iterator of open files"))?;
+        let sweep = side.iterate("sweep").map_err(refused("the iterator of sockets"))?;
+        side.control().control.attached = rings::now();
         let same_pids = tgid == std::process::id();
-        Ok(Self { links, sweep: Some(sweep), visit: Some(visit), rings, skel, accepts, possible_cpus, same_pids })
+        Ok(Self {
+            links,
+            sweep: Some(sweep),
+            visit: Some(visit),
+            rings,
+            side,
+            rung,
+            refusals: Vec::new(),
+            accepts,
+            possible_cpus,
+            same_pids,
+        })
     }
 
-    pub(crate) fn refused(what: &'static str, error: &libbpf_rs::Error) -> ProbeError {
-        ProbeError::Refused { what, cause: error.to_string(), log: last_log_lines() }
+    /// The rung that holds.
+    #[must_use]
+    pub fn rung(&self) -> Rung {
+        self.rung
     }
 
-    pub(crate) fn broken(cause: &str) -> ProbeError {
-        ProbeError::Refused { what: "the setup", cause: cause.to_owned(), log: String::new() }
+    /// The rungs above it, and why they do not.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
     }
 
     /// Waits until much is waiting in a ring, at most so long.
@@ -257,8 +234,8 @@ impl Probe {
     #[must_use]
     pub fn counters(&self) -> [u64; COUNTERS] {
         let mut sum = [0u64; COUNTERS];
-        for context in 0..2u32 {
-            let Ok(Some(cpus)) = self.skel.maps.scratches.lookup_percpu(&context.to_ne_bytes(), MapFlags::ANY) else {
+        for context in 0..self.side.contexts {
+            let Ok(Some(cpus)) = self.side.scratches.lookup_percpu(&context.to_ne_bytes(), MapFlags::ANY) else {
                 continue;
             };
             for cpu in cpus {
@@ -277,13 +254,12 @@ impl Probe {
             Demotion::Opaque => 1,
             Demotion::InferAgain => 2,
         };
-        self.skel.maps.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY).is_ok()
+        self.side.demoted.update(&connection.to_ne_bytes(), &value.to_ne_bytes(), MapFlags::ANY).is_ok()
     }
 
     /// Whether some socket holds bytes back that only a sweep would report; asking takes the wish back.
     pub fn sweep_wanted(&mut self) -> bool {
-        let Some(control) = self.skel.maps.data_control_data.as_deref_mut() else { return false };
-        std::mem::take(&mut control.control.sweep_wanted) != 0
+        std::mem::take(&mut self.side.control().control.sweep_wanted) != 0
     }
 
     /// Walks over all observed sockets: each that holds bytes back tells them, and with `books` each alive one puts a progress
@@ -292,9 +268,7 @@ impl Probe {
     /// # Errors
     /// When the iterator cannot be read.
     pub fn sweep(&mut self, books: bool) -> std::io::Result<()> {
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.sweep_books = books.into();
-        }
+        self.side.control().control.sweep_books = books.into();
         self.sweep.as_ref().map_or(Ok(()), walk)
     }
 
@@ -309,10 +283,8 @@ impl Probe {
 
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
-        let absent = |name: &std::ffi::OsStr| {
-            name == "whoami" || (!self.accepts && name.to_string_lossy().starts_with("accepted"))
-        };
-        self.skel.object().progs().filter(move |p| !absent(p.name())).map(|p| p.name().to_string_lossy().into_owned())
+        let names = self.side.programs().map(|program| program.name().to_string_lossy().into_owned());
+        names.filter(|name| self.accepts || !ACCEPTS.contains(&name.as_str()))
     }
 
     /// The kernel's figures of every program.
@@ -329,15 +301,13 @@ impl Probe {
                 verified_instructions: info.verified_insns,
             })
         };
-        self.skel.object().progs().filter_map(figures).collect()
+        self.side.programs().filter_map(figures).collect()
     }
 
     /// Takes all hooks away. What is in the ring can still be drained.
     pub fn detach(&mut self) {
         // They go one by one, as they came.
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.attached = 0;
-        }
+        self.side.control().control.attached = 0;
         self.links.clear();
         (self.sweep, self.visit) = (None, None);
     }
@@ -358,30 +328,8 @@ impl Probe {
 
 /// Number of stages that a transfer goes through (`enum stage` of `bpf/state.h`).
 pub const STAGES: u32 = 7;
-/// `RINGS_MAX` of `bpf/state.h`.
-const RINGS_MAX: u32 = 8;
-/// A smaller one would be full before the reader comes round.
-const RING_MIN: u32 = 1 << 20;
-
-/// How many rings share `bytes`: one for each CPU, so far as each is large enough and there are not too many.
-fn rings(bytes: u32, cpus: usize) -> u32 {
-    let cpus = u32::try_from(cpus).unwrap_or(RINGS_MAX).clamp(1, RINGS_MAX);
-    let wanted = cpus.min((bytes / RING_MIN).max(1));
-    1 << wanted.ilog2()
-}
-
-/// Makes a ring and puts it where the programs find it.
-fn ring(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Ring, ProbeError> {
-    let refused = |error: libbpf_rs::Error| Probe::refused("a ring", &error);
-    let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as libbpf_rs::libbpf_sys::size_t,
-        ..Default::default()
-    };
-    let map = MapHandle::create(MapType::RingBuf, Some("ring"), 0, 0, bytes, &options).map_err(refused)?;
-    rings.update(&n.to_ne_bytes(), &map.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
-    let fd = map.as_fd().try_clone_to_owned().map_err(|e| Probe::broken(&format!("a ring: {e}")))?;
-    Ring::map(fd, bytes as usize).map_err(|e| Probe::broken(&format!("mapping a ring: {e}")))
-}
+/// Programs that tell when accept() returned.
+const ACCEPTS: [&str; 2] = ["accepted4", "accepted6"];
 
 /// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
 fn cgroup_root() -> Option<File> {

@@ -2,8 +2,9 @@
 //! makes before it loads anything.
 
 use crate::privileges::{Capabilities, Capability};
+use crate::hooks::{COMMON, Hook, On, Rung};
 use crate::{Inventory, ProbeError};
-use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::{Btf, types};
 use std::path::Path;
 
 /// One line of `steth doctor`.
@@ -42,22 +43,6 @@ impl Check {
     }
 }
 
-/// Tracepoints of the first hook family, with what each is for.
-pub const TRACEPOINTS: [(&str, &str); 12] = [
-    ("sock_send_length", "every send on a socket"),
-    ("sock_recv_length", "every receive on a socket"),
-    ("tcp_rcv_space_adjust", "arrival of received bytes"),
-    ("inet_sock_set_state", "TCP connects, accepts and closes"),
-    ("tcp_destroy_sock", "end of a TCP socket"),
-    ("tcp_receive_reset", "resets by the peer"),
-    ("sched_process_exec", "new programs"),
-    ("sched_process_fork", "children of selected processes"),
-    ("sched_process_exit", "ends of processes"),
-    ("cgroup_mkdir", "new containers"),
-    ("cgroup_rmdir", "ends of containers"),
-    ("cgroup_attach_task", "processes that are put into a container"),
-];
-
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// All checks, in the order in which they matter.
@@ -78,13 +63,32 @@ pub(crate) fn preconditions() -> Result<(), ProbeError> {
     if let Err(missing) = enough(Capabilities::held()) {
         return Err(ProbeError::Privileges(missing));
     }
-    let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
-    for (name, _) in TRACEPOINTS {
-        if !has_tracepoint(&btf, name) {
-            return Err(ProbeError::NoTracepoint(name, release()));
-        }
-    }
     Ok(())
+}
+
+/// Programs of this rung that the kernel has nothing for and that it can do without. The first of the others is the error.
+pub(crate) fn absent(rung: Rung) -> Result<Vec<&'static str>, ProbeError> {
+    let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
+    let mut absent = Vec::new();
+    for hook in rung.all_hooks().filter(|hook| !is_there(&btf, hook)) {
+        if !hook.optional {
+            let what = match hook.on {
+                On::Tracepoint(name) => format!("tracepoint {name}"),
+                On::Function(name) | On::Probe(name) => format!("function {name}"),
+            };
+            return Err(ProbeError::Missing(what, hook.purpose));
+        }
+        absent.push(hook.program);
+    }
+    Ok(absent)
+}
+
+/// Whether there is what a program hangs on. Whether it can be hooked is known only once it is.
+fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
+    match hook.on {
+        On::Tracepoint(name) => has_tracepoint(btf, name),
+        On::Function(name) | On::Probe(name) => btf.type_by_name::<types::Func<'_>>(name).is_some(),
+    }
 }
 
 fn supported(architecture: &'static str) -> Result<(), ProbeError> {
@@ -94,8 +98,8 @@ fn supported(architecture: &'static str) -> Result<(), ProbeError> {
 /// The processes that have an agent's programs in the kernel at this moment, this one excepted.
 #[must_use]
 pub fn agents() -> Vec<u32> {
-    // The kernel keeps 15 characters of a name.
-    let programs = libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name == "sock_send_lengt");
+    // Which every family has. The kernel keeps 15 characters of a name.
+    let programs = libbpf_rs::query::ProgInfoIter::default().filter(|info| info.name == "inet_sock_set_s");
     let agents = Inventory { programs: programs.map(|info| info.id).collect(), ..Inventory::default() };
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -115,7 +119,7 @@ fn architecture(name: &'static str) -> Check {
 }
 
 fn kernel() -> Check {
-    Check::ok("kernel", format!("{} (the hooks below came with Linux 6.3)", release()))
+    Check::ok("kernel", release())
 }
 
 fn privileges(held: Capabilities) -> Check {
@@ -152,17 +156,14 @@ fn tracepoints(types: Option<&Btf<'_>>) -> Vec<Check> {
         let found = "cannot be told without type information".to_owned();
         return vec![Check { name: "tracepoints", state: State::Unknown, found, fix: String::new() }];
     };
-    let missing: Vec<_> = (TRACEPOINTS.into_iter().filter(|(name, _)| !has_tracepoint(types, name)))
-        .map(|(name, purpose)| {
-            Check::missing(
-                name,
-                format!("this kernel has no such tracepoint; it tells of {purpose}"),
-                "boot Linux 6.3 or newer; hooks for older kernels are not built yet",
-            )
+    let missing: Vec<_> = (COMMON.iter().filter(|hook| !is_there(types, hook)))
+        .map(|hook| {
+            let found = format!("this kernel has no such tracepoint; it tells of {}", hook.purpose);
+            Check::missing(hook.program, found, "boot Linux 5.10 or newer")
         })
         .collect();
     if missing.is_empty() {
-        vec![Check::ok("tracepoints", format!("all {} are there", TRACEPOINTS.len()))]
+        vec![Check::ok("tracepoints", format!("all {} are there that every family of hooks needs", COMMON.len()))]
     } else {
         missing
     }
@@ -195,10 +196,10 @@ fn enough(held: Capabilities) -> Result<String, String> {
 
 fn has_tracepoint(btf: &Btf<'_>, name: &str) -> bool {
     let type_name = format!("btf_trace_{name}");
-    btf.type_by_name::<libbpf_rs::btf::types::Typedef<'_>>(&type_name).is_some()
+    btf.type_by_name::<types::Typedef<'_>>(&type_name).is_some()
 }
 
-fn release() -> String {
+pub(crate) fn release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
 //! Loads the kernel side and drains its ring.
 //!
 //! ```text
-//! bpf/sock_tracepoints.bpf.c ==[ ring ]==> Probe::drain(|record| …) --> flow
+//! bpf/steth.bpf.c            ==[ ring ]==> Probe::drain(|record| …) --> flow
 //!                            <--[ control, rules, verdicts, demoted ]-- Probe
 //! ```
 //!
@@ -18,29 +18,44 @@
 
 mod attach;
 pub mod doctor;
+mod error;
+mod hooks;
 mod inventory;
+mod own_rings;
 pub mod privileges;
 mod ring;
 mod rings;
 mod rows;
 mod selection;
 mod sent;
+mod side;
 mod whoami;
-#[allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
+// Of this the types alone are used: both objects have the same ones.
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    unused_imports,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/sock_tracepoints.skel.rs"));
+    include!(concat!(env!("OUT_DIR"), "/steth.skel.rs"));
 }
 
-pub use attach::{Demotion, Probe, ProbeError, ProgramStatistics, STAGES, Settings};
+pub use attach::{Demotion, Probe, ProgramStatistics, STAGES, Settings};
+pub use error::{ProbeError, Refusal};
+pub use hooks::{Core, Fallbacks, Family, Rung};
 pub use inventory::Inventory;
 pub use selection::Selection;
 pub use sent::SENT_TO;
 
-/// The compiled BPF object, for the test that compares its types with those of `steth-event`.
+/// A compiled BPF object, for the test that compares its types with those of `steth-event`.
 #[doc(hidden)]
 #[must_use]
-pub fn object() -> &'static [u8] {
-    include_bytes!(concat!(env!("OUT_DIR"), "/sock_tracepoints.bpf.o"))
+pub fn object(core: Core) -> &'static [u8] {
+    side::object(core)
 }
 
 /// Makes the kernel measure the run time of every BPF program for as long as the value lives (`BPF_ENABLE_STATS`). It

@@ -3,20 +3,69 @@
 //! A connection's records are in one ring and so in order anyhow. The order between rings matters where one record explains
 //! another one's: an image before the process's first bytes, the client's announcement before the server's answer.
 
+use crate::error::ProbeError;
+use crate::own_rings::OwnRing;
 use crate::ring::Ring;
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// A drain ends after so many records even if more keep coming, so that the caller can look at the time.
 const RECORDS: usize = 65_536;
+
+/// A ring, whoever made it.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The kernel's.
+    Kernel(Ring),
+    /// Ours.
+    Own(OwnRing),
+}
+
+/// What both can do.
+macro_rules! either {
+    ($source:expr, $ring:ident => $does:expr) => {
+        match $source {
+            Source::Kernel($ring) => $does,
+            Source::Own($ring) => $does,
+        }
+    };
+}
+
+impl Source {
+    #[inline]
+    fn admit(&mut self) {
+        either!(self, ring => ring.admit());
+    }
+
+    #[inline]
+    fn look(&mut self) -> bool {
+        either!(self, ring => ring.look())
+    }
+
+    #[inline]
+    fn record(&mut self) -> &[u8] {
+        either!(self, ring => ring.record())
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        either!(self, ring => ring.step());
+    }
+
+    #[inline]
+    fn give_back(&mut self) {
+        either!(self, ring => ring.give_back());
+    }
+}
 
 /// The rings of the kernel side.
 #[derive(Debug)]
 pub(crate) struct Rings {
     /// Edge-triggered: it returns when the kernel wakes us, not whenever a ring is not empty, which under load it never is.
     epoll: OwnedFd,
-    rings: Vec<Ring>,
+    rings: Vec<Source>,
     /// Time of each ring's next record; [`NONE`] without one.
     next: Vec<u64>,
 }
@@ -25,17 +74,33 @@ const NONE: u64 = u64::MAX;
 
 impl Rings {
     /// Takes these rings.
-    pub(crate) fn new(rings: Vec<Ring>) -> io::Result<Self> {
+    pub(crate) fn new(rings: Vec<Source>) -> io::Result<Self> {
         let next = vec![NONE; rings.len()];
         Ok(Self { epoll: epoll(&rings)?, rings, next })
     }
 
     /// Waits until the kernel wakes us (much is waiting) or the time is over, or a signal comes.
     pub(crate) fn wait(&self, timeout: Duration) {
+        if let [Source::Own(_), ..] = self.rings[..] {
+            return self.wait_for_own(timeout);
+        }
         let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: one valid event to be filled in.
         unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, milliseconds) };
+    }
+
+    /// Nobody wakes us for these: they are looked at every two milliseconds.
+    fn wait_for_own(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
+        let filling = |ring: &Source| matches!(ring, Source::Own(own) if own.is_filling());
+        while !self.rings.iter().any(filling) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(2)));
+        }
     }
 
     /// Hands every record that is complete to `each`, by time. Returns how many there were.
@@ -90,7 +155,7 @@ fn earliest(next: &[u64]) -> Option<(usize, u64)> {
 }
 
 #[inline]
-fn time(ring: &mut Ring) -> u64 {
+fn time(ring: &mut Source) -> u64 {
     if ring.look() { steth_event::time(ring.record()) } else { NONE }
 }
 
@@ -102,7 +167,7 @@ pub(crate) fn now() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-fn epoll(rings: &[Ring]) -> io::Result<OwnedFd> {
+fn epoll(rings: &[Source]) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
@@ -111,6 +176,7 @@ fn epoll(rings: &[Ring]) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
     let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
     for ring in rings {
+        let Source::Kernel(ring) = ring else { continue };
         let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
         // SAFETY: both descriptors are open and the event is valid for the call.
         if unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, ring.fd().as_raw_fd(), &raw mut event) } < 0 {
@@ -118,6 +184,32 @@ fn epoll(rings: &[Ring]) -> io::Result<OwnedFd> {
         }
     }
     Ok(epoll)
+}
+
+/// `RINGS_MAX` of `bpf/state.h`.
+const RINGS_MAX: u32 = 8;
+/// A smaller one would be full before the reader comes round.
+const RING_MIN: u32 = 1 << 20;
+
+/// How many rings share `bytes`: one for each CPU, so far as each is large enough and there are not too many.
+pub(crate) fn how_many(bytes: u32, cpus: usize) -> u32 {
+    let cpus = u32::try_from(cpus).unwrap_or(RINGS_MAX).clamp(1, RINGS_MAX);
+    let wanted = cpus.min((bytes / RING_MIN).max(1));
+    1 << wanted.ilog2()
+}
+
+/// Makes a ring and puts it where the programs find it.
+pub(crate) fn make(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Source, ProbeError> {
+    let refused = |error: libbpf_rs::Error| ProbeError::refused("a ring", &error);
+    let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as libbpf_rs::libbpf_sys::size_t,
+        ..Default::default()
+    };
+    let map = MapHandle::create(MapType::RingBuf, Some("ring"), 0, 0, bytes, &options).map_err(refused)?;
+    rings.update(&n.to_ne_bytes(), &map.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
+    let fd = map.as_fd().try_clone_to_owned().map_err(|e| ProbeError::broken(&format!("a ring: {e}")))?;
+    let ring = Ring::map(fd, bytes as usize).map_err(|e| ProbeError::broken(&format!("mapping a ring: {e}")))?;
+    Ok(Source::Kernel(ring))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rows of connections, as the kernel side keeps them: a bit per port, and a trie of networks.
 
-use crate::attach::{Probe, ProbeError};
-use crate::skeleton::SockTracepointsSkel;
+use crate::error::ProbeError;
+use crate::side::Side;
 use libbpf_rs::{MapCore, MapFlags};
 use steth_verdict::{Connections, Network, PortRange};
 
@@ -18,34 +18,33 @@ const LIST: std::ops::Range<usize> = 4..8;
 
 /// Writes the rows into one half, which is not in use. Returns which of them are in force.
 pub(crate) fn put(
-    skel: &mut SockTracepointsSkel<'_>,
+    side: &mut Side,
     generation: u32,
     connections: &Connections,
 ) -> Result<u32, ProbeError> {
     let mut rules = 0;
-    let remotes = &skel.maps.remotes;
+    let remotes = &side.remotes;
     // What an earlier set has left in this half.
     let stale = |key: &Vec<u8>| {
         let list = key.get(LIST).and_then(|list| list.try_into().ok()).map_or(0, u32::from_ne_bytes);
         (list & SECOND != 0) == (generation != 0)
     };
     for key in remotes.keys().filter(stale).collect::<Vec<_>>() {
-        remotes.delete(&key).map_err(|error| Probe::refused("to forget a network of a rule", &error))?;
+        remotes.delete(&key).map_err(|error| ProbeError::refused("to forget a network of a rule", &error))?;
     }
     for (excludes, list) in [(0, &connections.remote.include), (EXCLUDES, &connections.remote.exclude)] {
         for network in list {
             remotes
                 .update(&key(network, generation, excludes), &[1], MapFlags::ANY)
-                .map_err(|error| Probe::refused("a network of a rule", &error))?;
+                .map_err(|error| ProbeError::refused("a network of a rule", &error))?;
             rules |= REMOTE_INCLUDES << excludes;
         }
     }
     for (excludes, list) in [(0, &connections.port.include), (1, &connections.port.exclude)] {
         if !list.is_empty() {
-            skel.maps
-                .ports
+            side.ports
                 .update(&(generation * 2 + excludes).to_ne_bytes(), &bits(list), MapFlags::ANY)
-                .map_err(|error| Probe::refused("the ports of a rule", &error))?;
+                .map_err(|error| ProbeError::refused("the ports of a rule", &error))?;
             rules |= PORT_INCLUDES << excludes;
         }
     }

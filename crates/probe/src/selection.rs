@@ -1,8 +1,9 @@
 //! Who is observed: the rules' tables, and the verdicts of single processes.
 
-use crate::attach::{CAPTURE, IGNORE, Probe, ProbeError};
+use crate::attach::{CAPTURE, IGNORE, Probe};
+use crate::error::ProbeError;
 use crate::rows;
-use crate::skeleton::SockTracepointsSkel;
+use crate::side::Side;
 use libbpf_rs::{MapCore, MapFlags};
 use std::sync::atomic::{AtomicU32, Ordering};
 use steth_event::CONTAINER_ID;
@@ -44,7 +45,7 @@ impl Probe {
     /// When the kernel's table is full.
     pub fn select(&mut self, pid: u32) -> Result<(), ProbeError> {
         self.judge(pid, true)?;
-        raise_epoch(&mut self.skel);
+        raise_epoch(&mut self.side);
         Ok(())
     }
 
@@ -54,10 +55,10 @@ impl Probe {
     /// # Errors
     /// When the kernel's table is full.
     pub fn judge(&mut self, pid: u32, selected: bool) -> Result<(), ProbeError> {
-        let (verdicts, key) = (&self.skel.maps.verdicts, pid.to_ne_bytes());
+        let (verdicts, key) = (&self.side.verdicts, pid.to_ne_bytes());
         if selected {
             let set = verdicts.update(&key, &CAPTURE.to_ne_bytes(), MapFlags::ANY);
-            set.map_err(|error| Self::refused("another selected process", &error))
+            set.map_err(|error| ProbeError::refused("another selected process", &error))
         } else {
             // It may not have been there.
             let _ = verdicts.delete(&key);
@@ -68,13 +69,13 @@ impl Probe {
     /// Processes that are selected one by one, or by rules.
     #[must_use]
     pub fn selected(&self) -> Vec<u32> {
-        let keys = self.skel.maps.verdicts.keys();
+        let keys = self.side.verdicts.keys();
         keys.filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?))).collect()
     }
 
     /// Verdicts that sockets remember are looked up anew.
     pub fn judged(&mut self) {
-        raise_epoch(&mut self.skel);
+        raise_epoch(&mut self.side);
     }
 
     /// The verdict of a container, by the rows of containers: it holds for images that processes in it become from now on, and for
@@ -85,14 +86,14 @@ impl Probe {
     /// When the kernel's table is full: then it stays undecided.
     pub fn judge_container(&mut self, id: &[u8; CONTAINER_ID], selected: bool) -> Result<(), ProbeError> {
         let verdict = if selected { CAPTURE } else { IGNORE };
-        let set = self.skel.maps.containers.update(&id[..CONTAINER_ID / 2], &verdict.to_ne_bytes(), MapFlags::ANY);
-        set.map_err(|error| Self::refused("another container's verdict", &error))
+        let set = self.side.containers.update(&id[..CONTAINER_ID / 2], &verdict.to_ne_bytes(), MapFlags::ANY);
+        set.map_err(|error| ProbeError::refused("another container's verdict", &error))
     }
 
     /// The container is undecided again.
     pub fn forget_container(&mut self, id: &[u8; CONTAINER_ID]) {
         // It may not have been there.
-        let _ = self.skel.maps.containers.delete(&id[..CONTAINER_ID / 2]);
+        let _ = self.side.containers.delete(&id[..CONTAINER_ID / 2]);
     }
 
     /// From now on new images and connections are judged by these rules, those that are open once [`Probe::judged`] was called.
@@ -101,10 +102,8 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses a table; the old rules stay in force.
     pub fn apply(&mut self, selection: &Selection) -> Result<(), ProbeError> {
-        put(&mut self.skel, selection)?;
-        if let Some(control) = self.skel.maps.data_control_data.as_deref_mut() {
-            control.control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
-        }
+        put(&mut self.side, selection)?;
+        self.side.control().control.default_verdict = if selection.rules.is_empty() { CAPTURE } else { IGNORE };
         Ok(())
     }
 }
@@ -114,28 +113,22 @@ const CONTAINER: u32 = 1 << 16;
 const CONTAINER_INCLUDES: u32 = 1 << 17;
 
 /// Writes the tables into the half that is not in use, then makes it the one that is.
-pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> Result<(), ProbeError> {
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
-    let generation = (control.control.rules >> 31) ^ 1;
+pub(crate) fn put(side: &mut Side, selection: &Selection) -> Result<(), ProbeError> {
+    let generation = (side.control().control.rules >> 31) ^ 1;
     let mut rules = generation << 31;
-    rules |= rows::put(skel, generation, &selection.connections)?;
+    rules |= rows::put(side, generation, &selection.connections)?;
     if selection.rules.have_containers() {
         rules |= CONTAINER | if selection.rules.judge_outside().selected { 0 } else { CONTAINER_INCLUDES };
     }
-    let Some(control) = skel.maps.data_control_data.as_deref_mut() else {
-        return Err(Probe::broken("the object has no control section"));
-    };
     for (n, table) in selection.rules.tables().enumerate() {
         let Some(table) = table else { continue };
         let index = generation * 2 * ROWS as u32 + n as u32;
-        skel.maps
-            .automata
+        side.automata
             .update(&index.to_ne_bytes(), &table.to_bytes(), MapFlags::ANY)
-            .map_err(|error| Probe::refused("the table of a rule", &error))?;
+            .map_err(|error| ProbeError::refused("the table of a rule", &error))?;
         rules |= 1 << n;
     }
+    let control = side.control();
     control.control.skip_unix = selection.skip_unix.into();
     control.control.skip_local = selection.skip_local.into();
     control.control.sampling = selection.connections.sampling;
@@ -146,11 +139,9 @@ pub(crate) fn put(skel: &mut SockTracepointsSkel<'_>, selection: &Selection) -> 
 }
 
 /// The kernel side raises it too, when the verdict of a process changes with its image.
-fn raise_epoch(skel: &mut SockTracepointsSkel<'_>) {
-    if let Some(control) = skel.maps.data_control_data.as_deref_mut() {
-        let epoch = &raw mut control.control.epoch;
-        // SAFETY: an aligned 32-bit integer in a mapping that lives as long as the skeleton; the kernel side changes it by an
-        // atomic addition, so it must be an atomic one here too.
-        unsafe { AtomicU32::from_ptr(epoch) }.fetch_add(1, Ordering::Relaxed);
-    }
+fn raise_epoch(side: &mut Side) {
+    let epoch = &raw mut side.control().control.epoch;
+    // SAFETY: an aligned 32-bit integer in a mapping that lives as long as the kernel side; that changes it by an atomic addition,
+    // so it must be an atomic one here too.
+    unsafe { AtomicU32::from_ptr(epoch) }.fetch_add(1, Ordering::Relaxed);
 }

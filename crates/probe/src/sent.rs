@@ -15,7 +15,7 @@ impl Probe {
     /// Takes out what was sent where since the last call: one record for each socket and destination. What is sent meanwhile is
     /// in this call's records or in the next one's.
     pub fn take_sent(&mut self, mut each: impl FnMut(&Sent)) {
-        let Ok(entries) = self.skel.maps.sent_to.lookup_and_delete_batch(BATCH, MapFlags::ANY, MapFlags::ANY) else {
+        let Ok(entries) = self.side.sent_to.lookup_and_delete_batch(BATCH, MapFlags::ANY, MapFlags::ANY) else {
             return;
         };
         // Each entry goes as it is read; new ones may come meanwhile.
@@ -29,7 +29,7 @@ impl Probe {
     /// Datagrams whose destination found no room in that table.
     #[must_use]
     pub fn sent_without_room(&self) -> u64 {
-        self.skel.maps.data_control_data.as_deref().map_or(0, |control| control.control.sent_to_full)
+        self.side.control_now().control.sent_to_full
     }
 }
 

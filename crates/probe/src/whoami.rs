@@ -1,26 +1,29 @@
 //! What the kernel alone can say before the programs are loaded for good: who the agent is, and how long a jiffy is.
 
-use crate::attach::{Probe, ProbeError};
-use crate::skeleton::SockTracepointsSkelBuilder;
+use crate::error::ProbeError;
+use crate::hooks::Core;
+use crate::side::{self, Mapped};
 use libbpf_rs::ProgramInput;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use std::mem::MaybeUninit;
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see, and jiffies per second.
 pub(crate) fn whoami() -> Result<(u32, u32), ProbeError> {
-    let mut object = MaybeUninit::uninit();
-    let refused = |error: libbpf_rs::Error| Probe::refused("to ask for the agent's process id", &error);
-    let mut open = SockTracepointsSkelBuilder::default().open(&mut object).map_err(refused)?;
-    for mut program in open.open_object_mut().progs_mut() {
-        let only = program.name() == "whoami";
-        program.set_autoload(only);
+    let refused = |error: libbpf_rs::Error| ProbeError::refused("to ask for the agent's process id", &error);
+    // Of the object that asks least of the kernel, and of that only what this program needs.
+    let mut open = side::open(Core::Plain, |name| name == "whoami").map_err(refused)?;
+    for mut map in open.maps_mut() {
+        let needed = [".data.control", ".rodata"].iter().any(|section| map.name().to_string_lossy().ends_with(section));
+        if !needed {
+            map.set_autocreate(false).map_err(refused)?;
+        }
     }
-    let skel = open.load().map_err(refused)?;
-    let mut clocks = [0; 16];
-    let input = ProgramInput { context_in: Some(&mut clocks), ..ProgramInput::default() };
-    let tgid = skel.progs.whoami.test_run(input).map_err(refused)?.return_value;
-    let read = |at: usize| clocks[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-    Ok((tgid, jiffies_per_second(read(0), read(8))))
+    let object = open.load().map_err(refused)?;
+    let program = object.progs_mut().find(|program| program.name() == "whoami");
+    let program = program.ok_or_else(|| ProbeError::broken("the object has no program whoami"))?;
+    let tgid = program.test_run(ProgramInput::default()).map_err(refused)?.return_value;
+    let control = Mapped::map(&side::map(&object, ".data.control")?);
+    let control: Mapped<side::Control> = control.map_err(|e| ProbeError::broken(&format!("mapping the settings: {e}")))?;
+    let read = &control.get().control;
+    Ok((tgid, jiffies_per_second(read.jiffies, read.nanoseconds)))
 }
 
 /// How many jiffies a second has (CONFIG_HZ), which nothing tells: they count from five minutes before they overflow 32 bits

@@ -1,14 +1,36 @@
 //! `bpf/event.h` as it was compiled, by the BTF of the object, against the Rust types that read what it writes: names,
 //! offsets, sizes and numbers. Needs no privileges: the object is parsed, not loaded.
 
-use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
+use libbpf_rs::btf::types::{Array, DataSec, Enum, Int, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, BtfType, HasSize};
 use std::collections::BTreeMap;
 use steth_event::{Books, Cgroup, Chunk, Destination, Exec, Exit, Fork, Listen, Open, Shutdown, counter, kind};
+use steth_probe::Core;
 use steth_wire::Protocol;
 
 fn btf() -> Btf<'static> {
-    Btf::from_raw("sock_tracepoints", steth_probe::object()).expect("the object can be parsed").expect("it has BTF")
+    of(Core::Typed)
+}
+
+fn of(core: Core) -> Btf<'static> {
+    Btf::from_raw("steth", steth_probe::object(core)).expect("the object can be parsed").expect("it has BTF")
+}
+
+/// The variables of a section, and where they are.
+fn variables(core: Core, section: &str) -> Vec<(String, u32, usize)> {
+    let btf = of(core);
+    let section: DataSec<'_> = btf.type_by_name(section).unwrap_or_else(|| panic!("no section {section}"));
+    let name = |ty| btf.type_by_id::<BtfType<'_>>(ty).and_then(|ty| Some(ty.name()?.to_string_lossy().into_owned()));
+    section.iter().map(|variable| (name(variable.ty).expect("a name"), variable.offset, variable.size)).collect()
+}
+
+#[test]
+fn both_objects_have_the_same_settings() {
+    for section in [".rodata", ".data.control"] {
+        let typed = variables(Core::Typed, section);
+        assert!(!typed.is_empty());
+        assert_eq!(typed, variables(Core::Plain, section), "{section}");
+    }
 }
 
 /// Bytes of an integer or of an array of them; a record has nothing else.

@@ -3,20 +3,22 @@
 //! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
 use crate::configuration::Configuration;
-use crate::{say, selection, surroundings};
+use crate::{hooks, say, selection, surroundings};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use steth_probe::doctor::{self, State};
-use steth_probe::{Probe, Settings};
+use steth_probe::{Probe, Rung, Settings};
 
 /// What is asked.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  sudo steth doctor\n  sudo steth doctor --explain 4711 --config steth.yaml")]
+#[command(after_help = "Examples:\n  sudo steth doctor\n  sudo steth doctor --hooks syscall\n  sudo steth doctor --explain 4711 --config steth.yaml")]
 pub(crate) struct Args {
     /// Whether the rules of the configuration select this process, and which of them decides
     #[arg(long, value_name = "PID")]
     explain: Option<u32>,
+    #[command(flatten)]
+    hooks: hooks::Args,
     /// Configuration file (YAML), for --explain
     #[arg(long, requires = "explain")]
     config: Option<PathBuf>,
@@ -55,40 +57,53 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     line(&mut text, if others.is_empty() { State::Ok } else { State::Note }, "other agents", &found, "");
     say::print(text.as_bytes())?;
     text.clear();
-    // The only proof that it attaches is to attach.
-    let attached = Probe::attach(&Settings { ring_bytes: 64 * 1024, ..Settings::default() });
-    match &attached {
-        Ok(probe) => {
-            if !probe.same_pids() {
-                line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");
+    // The only proof that it attaches is to attach. Each rung of the ladder: the first that holds is taken.
+    let settings = args.hooks.choose(Settings { ring_bytes: 64 * 1024, ..Settings::default() })?;
+    let mut taken = None;
+    for rung in Rung::ladder(settings.hooks, settings.without) {
+        let name = format!("hooks: {}", rung.family.name());
+        match Probe::attach_rung(&settings, rung) {
+            Ok(probe) => {
+                let state = if taken.is_none() { "taken" } else { "would do" };
+                let found = format!("{rung}: {state}; {}", attached(&probe));
+                line(&mut text, State::Ok, &name, &found, "");
+                if taken.is_none() && !probe.same_pids() {
+                    line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");
+                }
+                taken.get_or_insert(rung);
             }
-            let programs = probe.statistics();
-            line(
-                &mut text,
-                State::Ok,
-                "hooks",
-                "sock tracepoints: all programs load and attach (and are gone again)",
-                "",
-            );
-            if let Some(largest) = programs.iter().max_by_key(|program| program.verified_instructions) {
-                let found = format!(
-                    "at most {} of the {VERIFIER_LIMIT} steps that the kernel allows ({})",
-                    largest.verified_instructions, largest.name
-                );
-                line(&mut text, State::Ok, "verifier", &found, "");
-            }
-            let _ = writeln!(text, "\nsteth can watch this machine: sudo steth watch");
+            Err(error) => line(&mut text, State::Note, &name, &format!("{rung}: does not attach: {error}"), ""),
         }
-        Err(error) => {
-            let fix = "STETH_BPF_LOG=1 steth doctor shows all that the kernel said; please report it";
-            line(&mut text, State::Missing, "hooks", &error.to_string(), fix);
-            let _ = writeln!(text, "\nsteth cannot watch this machine: its programs do not attach, see MISSING above");
-        }
+        say::print(text.as_bytes())?;
+        text.clear();
     }
-    let code = if attached.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    drop(attached);
+    let code = if taken.is_some() {
+        let _ = writeln!(text, "\nsteth can watch this machine: sudo steth watch");
+        ExitCode::SUCCESS
+    } else {
+        let fix = "STETH_BPF_LOG=1 steth doctor shows all that the kernel said; please report it";
+        line(&mut text, State::Missing, "hooks", "none of them attaches", fix);
+        let _ = writeln!(text, "\nsteth cannot watch this machine: its programs do not attach, see MISSING above");
+        ExitCode::FAILURE
+    };
     say::print(text.as_bytes())?;
     Ok(code)
+}
+
+/// What there is to say of a kernel side that holds.
+fn attached(probe: &Probe) -> String {
+    let programs = probe.statistics();
+    let largest = programs.iter().max_by_key(|program| program.verified_instructions);
+    largest.map_or_else(
+        || "all programs load and attach (and are gone again)".to_owned(),
+        |largest| {
+            format!(
+                "all programs load and attach (and are gone again), by at most {} of the {VERIFIER_LIMIT} steps that the verifier \
+                 allows ({})",
+                largest.verified_instructions, largest.name
+            )
+        },
+    )
 }
 
 /// Instructions that the verifier follows before it gives up (`BPF_COMPLEXITY_LIMIT_INSNS`).

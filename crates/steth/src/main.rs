@@ -11,6 +11,7 @@ mod container_rules;
 mod crowded;
 mod deadlines;
 mod doctor;
+mod hooks;
 mod listeners;
 mod losses;
 mod map;

@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::{selection, stop};
+use crate::{hooks, selection, stop};
 use anyhow::Context as _;
 use std::fs::File;
 use std::io::BufWriter;
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     /// Only connections with this port at either end
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    hooks: hooks::Args,
     /// Configuration file (YAML), as of `steth run`; only its sections selection, capture and identity count here
     #[arg(long)]
     config: Option<PathBuf>,
@@ -36,13 +38,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let selection = selection::of(&configuration)?;
     let file = create(&args.output).with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut writer = Writer::new(BufWriter::with_capacity(256 * 1024, file))?;
-    let (probe, containers) = selection::attach(&Settings {
+    let (probe, containers) = selection::attach(&args.hooks.choose(Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection,
         port: args.port.unwrap_or(0),
         ..Settings::default()
-    })?;
+    })?)?;
     let mut agent = Agent::start(probe, &configuration.identity, containers, &[])?;
     crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
     let until = args.time.map(|time| Instant::now() + time);

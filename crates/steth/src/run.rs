@@ -8,7 +8,7 @@ use crate::pipeline::{Pipeline, Selected};
 use crate::processes::Board;
 use crate::store;
 use crate::windows::Counter;
-use crate::{losses, selection, stop};
+use crate::{hooks, losses, selection, stop};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     /// Directory for finished windows
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    hooks: hooks::Args,
     /// Print the whole configuration with its defaults and stop
     #[arg(long)]
     print_config: bool,
@@ -86,12 +88,12 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     // Before anything is attached: a directory that is in use, or of a newer version, is for a person to decide.
     let opened = kept.then(|| store::open(data, configuration.store.bytes, Some(now()))).transpose()?;
     let selection = selection::of(configuration)?;
-    let (probe, containers) = selection::attach(&Settings {
+    let (probe, containers) = selection::attach(&args.hooks.choose(Settings {
         ring_bytes: configuration.capture.ring_kib * 1024,
         capture_head: configuration.capture.head,
         selection: selection.clone(),
         ..Settings::default()
-    })?;
+    })?)?;
     let more = if kept { store::needs(data) } else { &[] };
     let mut agent = Agent::start(probe, &configuration.identity, containers, more)?;
     // Threads have the privileges of whoever starts them, so this one starts now.

@@ -42,6 +42,7 @@ fn rows(configuration: &Configuration) -> Rows {
 pub(crate) fn attach(settings: &Settings) -> anyhow::Result<(Probe, ContainerRules)> {
     let rules = &settings.selection.rules;
     let mut probe = Probe::attach(settings)?;
+    crate::hooks::say_refusals(&probe);
     anyhow::ensure!(
         rules.is_empty() || probe.same_pids(),
         "rules of the section selection would judge strangers: {}",

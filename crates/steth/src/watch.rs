@@ -4,7 +4,7 @@ use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::pipeline::{Observer, Pipeline, Seen};
 use crate::slow::{Slow, Thresholds};
-use crate::{print, selection, stop};
+use crate::{hooks, print, selection, stop};
 use anyhow::Context as _;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -47,6 +47,8 @@ pub(crate) struct Args {
     /// Size of the kernel ring in KiB, a power of two; 16384 if the configuration says nothing else
     #[arg(long, value_parser = crate::ring_kib)]
     ring: Option<u32>,
+    #[command(flatten)]
+    hooks: hooks::Args,
     /// Run this command and show it and its children only
     #[arg(last = true)]
     command: Vec<String>,
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Whoever is named is meant, whatever the rules say of others.
     let named = args.pid.is_some() || !args.command.is_empty();
     let rules = if named { Rules::default() } else { selection.rules.clone() };
-    let settings = Settings {
+    let settings = args.hooks.choose(Settings {
         ring_bytes: args.ring.unwrap_or(configuration.capture.ring_kib) * 1024,
         capture_head: configuration.capture.head,
         selection: Selection { protocols: selected.0, rules, ..selection },
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         port: args.port.unwrap_or(0),
         adopt_children: !args.command.is_empty(),
         ..Settings::default()
-    };
+    })?;
     let (mut probe, containers) = selection::attach(&settings)?;
     if let Some(pid) = args.pid {
         anyhow::ensure!(probe.same_pids(), "--pid would select a stranger: {}", crate::agent::OTHER_PIDS);

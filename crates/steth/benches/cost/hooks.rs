@@ -4,7 +4,7 @@ use crate::load::{self, Pace};
 use crate::servers::Server;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use steth_probe::{Probe, Settings, Statistics};
+use steth_probe::{Probe, Rung, Settings, Statistics};
 
 /// What one program did during a load.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,22 @@ impl Run {
 
 /// Loads the server while the benchmark itself has the programs attached and drains the ring.
 pub(crate) fn run(server: &Server, pace: Pace, seconds: f64, last_stage: u32) -> anyhow::Result<Run> {
-    let mut probe = Probe::attach(&Settings { last_stage, ..Settings::default() })?;
+    run_on(server, pace, seconds, last_stage, None)
+}
+
+/// The same with the programs of this rung of the ladder, or with the first that holds.
+pub(crate) fn run_on(
+    server: &Server,
+    pace: Pace,
+    seconds: f64,
+    last_stage: u32,
+    rung: Option<Rung>,
+) -> anyhow::Result<Run> {
+    let settings = Settings { last_stage, ..Settings::default() };
+    let mut probe = match rung {
+        Some(rung) => Probe::attach_rung(&settings, rung)?,
+        None => Probe::attach(&settings)?,
+    };
     let _statistics = Statistics::enable()?;
     let before = probe.statistics();
     let stop = AtomicBool::new(false);

@@ -11,6 +11,7 @@
 mod agent;
 mod captured;
 mod databases;
+mod families;
 mod fleet;
 mod generator;
 mod hooks;
@@ -51,7 +52,7 @@ pub(crate) struct Plan {
 const FULL: Plan = Plan { rounds: 7, seconds: 1.2, connections: &[5_000, 10_000], recorded: 2_000_000 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 0.6, connections: &[5_000], recorded: 400_000 };
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "http",
     "file",
     "redis",
@@ -60,6 +61,7 @@ const SECTIONS: [&str; 14] = [
     "dns",
     "throughput",
     "stages",
+    "families",
     "untouched",
     "l4",
     "processes",
@@ -141,6 +143,13 @@ fn main() -> anyhow::Result<()> {
                 stages::measure(&mut report, &plan, &server, pace)?;
             }
         }
+    }
+    if wanted("families") {
+        let rungs = families::rungs();
+        for workload in [Workload::Http, Workload::Redis] {
+            families::measure(&mut report, &plan, &rungs, &Server::start(workload)?, Pace::Highest)?;
+        }
+        families::untouched(&mut report, &plan, &rungs)?;
     }
     if wanted("untouched") {
         untouched::measure(&mut report, &plan)?;

@@ -12,7 +12,7 @@ use std::time::Instant;
 /// Returns nanoseconds of one call.
 type Work = fn() -> anyhow::Result<f64>;
 
-const WORK: [(&str, Work); 3] =
+pub(crate) const WORK: [(&str, Work); 3] =
     [("getppid", getppid), ("write of 64 bytes to /dev/null", write_null), ("dd, blocks of 64 bytes", dd)];
 
 /// Nanoseconds of one call: the median over batches, so that a batch that was interrupted does not count.
@@ -51,7 +51,7 @@ fn dd() -> anyhow::Result<f64> {
 }
 
 /// All three kinds of work, on one CPU.
-fn work() -> anyhow::Result<[f64; 3]> {
+pub(crate) fn work() -> anyhow::Result<[f64; 3]> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             pin(server_cpu())?;

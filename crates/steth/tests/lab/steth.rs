@@ -45,7 +45,12 @@ impl Steth {
     pub fn watch_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = command(env!("CARGO_BIN_EXE_steth"));
-        command.args(["watch", "--json"]).args(arguments).envs(environment.iter().copied());
+        command.args(["watch", "--json"]);
+        // All tests of the agent, with one family of hooks (docs/kernels.md).
+        if let Some(hooks) = std::env::var_os("STETH_TEST_HOOKS") {
+            command.arg("--hooks").arg(hooks);
+        }
+        command.args(arguments).envs(environment.iter().copied());
         let mut process = Process::piped("steth", &mut command, dir.path());
         drop(process.child().stdin.take());
         let stdout = process.child().stdout.take().expect("stdout is a pipe");

@@ -1,43 +1,31 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Hook family: the sock tracepoints, kernel 6.3 and newer.
+ * All programs. One family of hooks tells of transfers, by what the kernel has (crates/probe/src/hooks.rs):
  *
- * hooked      sock_send_length and sock_recv_length: every send and receive on every kind of socket, whatever call made it
- *             tcp_rcv_space_adjust: arrival of the bytes that a receive takes
+ *             sock_tracepoints.h   6.3 and newer
+ *             sock_functions.h     functions of the socket layer
+ *             syscall_exit.h       exits of system calls
+ *
+ * and with each of them go, because the kernels that have the one have the others:
+ *
+ * hooked      tcp_rcv_space_adjust: arrival of the bytes that a receive takes
  *             inet_sock_set_state, tcp_destroy_sock, tcp_receive_reset: roles, ends
  *             sched_process_exec, _fork, _exit: who it is, and inherited verdicts
  *             cgroup_mkdir, _rmdir, _attach_task: containers come and go, processes join them
- * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
  *             cgroup/getpeername4 and 6, where there is a hierarchy of version 2: accept()
- *             iter/bpf_sk_storage_map every ten seconds, iter/task_file once: sockets of which no event tells
- * maps        connections (socket storage), verdicts, automata, ports, remotes, containers, demoted, sent_to, scratches (per CPU), rings
+ *             an iterator over the states every ten seconds, iter/task_file once: sockets of which no event tells
+ * maps        connections (in the socket, or by its address), verdicts, automata, ports, remotes, containers, demoted, sent_to,
+ *             scratches (per CPU), rings
  * cost        docs/performance.md, `make bench`
  */
 #include "core.h"
 #include "process.h"
+#include "sock_tracepoints.h"
+#ifdef STETH_PLAIN
+#include "syscall_exit.h"
+#endif
 
 char LICENSE[] SEC("license") = "GPL";
-
-static __always_inline bool sockets_wanted(void)
-{
-	return last_stage > STAGE_HOOK && control.attached;
-}
-
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
-{
-	if (sockets_wanted())
-		on_send(sk, ret);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
-{
-	if (sockets_wanted())
-		on_receive(sk, ret, flags);
-	return 0;
-}
 
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
@@ -50,14 +38,14 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
 {
-	if (!sockets_wanted() || sk->sk_protocol != IPPROTO_TCP)
+	if (!sockets_wanted() || READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	/* A socket that has just been copied from one that listens leaves that state too, for another one. */
 	if (old == TCP_LISTEN && new == TCP_CLOSE)
 		on_listen_end(sk);
 	switch (new) {
 	case TCP_LISTEN:
-		on_listen(sk, current_tgid());
+		on_listen(sk, scratch_of(IN_SOFTIRQ), current_tgid());
 		break;
 	case TCP_SYN_SENT:
 		on_connect(sk);
@@ -86,6 +74,9 @@ int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
 	if (sockets_wanted())
 		on_close(sk, false, true);
+#ifdef STETH_PLAIN
+	connection_forget(sk);
+#endif
 	return 0;
 }
 
@@ -145,6 +136,7 @@ int BPF_PROG(cgroup_attach_task, struct cgroup *cgroup, const char *path, struct
 	return 0;
 }
 
+#ifndef STETH_PLAIN
 SEC("iter/bpf_sk_storage_map")
 int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -155,6 +147,28 @@ int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		on_sweep(sk, c);
 	return 0;
 }
+#else
+SEC("iter/bpf_map_elem")
+int sweep(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct connection *c;
+	struct sock *sk;
+	__u64 key;
+
+	if (!ctx->key)
+		return 0;
+	key = *(__u64 *)ctx->key;
+	sk = (struct sock *)key;
+	c = connection_of(sk);
+	if (!c)
+		return 0;
+	if (is_gone(sk, c))
+		connection_forget(sk);
+	else
+		on_sweep(sk, c);
+	return 0;
+}
+#endif
 
 /*
  * Somebody asks for the address of a peer. accept() does, for a caller that wants it: the first such question about a connection that was
@@ -167,9 +181,13 @@ static __always_inline int on_peer_name(struct bpf_sock_addr *ctx)
 
 	if (!sk || !sockets_wanted())
 		return 1;
+#ifndef STETH_PLAIN
 	c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	if (c && c->id && c->established && !c->accepted && c->role == STETH_ROLE_SERVER && !c->calls)
-		c->accepted = bpf_ktime_get_ns();
+#else
+	c = connection_of((struct sock *)sk);
+#endif
+	if (c)
+		accepted(c);
 	return 1;
 }
 
@@ -196,25 +214,25 @@ int visit(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return 0;
+#ifndef STETH_PLAIN
 	socket = bpf_sock_from_file(file);
+#else
+	/* That is of 5.11. */
+	socket = (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK ? BPF_CORE_READ(file, private_data) : NULL;
+#endif
 	if (!socket)
 		return 0;
-	sk = socket->sk;
+	sk = READ(socket, sk);
 	if (sk)
 		on_visit(sk, task->tgid);
 	return 0;
 }
 
-struct clock_reading {
-	__u64 jiffies;
-	__u64 nanoseconds;
-};
-
 /* Run once by the agent: its own number, which in a pid namespace it cannot know otherwise, and how long a jiffy is. */
-SEC("syscall")
-int whoami(struct clock_reading *ctx)
+SEC("raw_tp")
+int whoami(void *ctx)
 {
-	ctx->jiffies = bpf_jiffies64();
-	ctx->nanoseconds = bpf_ktime_get_ns();
+	control.jiffies = bpf_jiffies64();
+	control.nanoseconds = bpf_ktime_get_ns();
 	return current_tgid();
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Hook family: exits of system calls, where nothing closer to the sockets can be hooked.
+ *
+ * hooked      sys_exit: the call and its arguments by the saved registers, the socket by the task's table of files
+ * why here    it is there wherever tracepoints are
+ * not seen    transfers without a call of their own: io_uring, kernel threads, and 32-bit tasks. TCP's positions tell of their bytes
+ *             at the next call, and the books count them
+ * weaker      it runs at the end of every call of every process. The socket is what the descriptor stands for at the exit: a thread
+ *             that has closed it meanwhile takes the transfer out of sight. A sendmmsg's messages all have the time of its end
+ */
+#ifndef STETH_SYSCALL_EXIT_H
+#define STETH_SYSCALL_EXIT_H
+
+#include "core.h"
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+/* UIO_MAXIOV */
+#define MESSAGES_MAX 1024
+
+/* The socket behind a descriptor of the current task; NULL: it is something else. */
+static __always_inline struct sock *socket_of(int descriptor)
+{
+	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
+	struct file **files, *file = NULL;
+	struct socket *socket;
+
+	if ((__u32)descriptor >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + descriptor) || !file)
+		return NULL;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	/* A socket's name in a file system can be opened (O_PATH), and is no socket. */
+	socket = BPF_CORE_READ(file, private_data);
+	if (!socket || BPF_CORE_READ(socket, file) != file)
+		return NULL;
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* A function of its own, and with numbers for arguments, for the verifier, which so follows it once whatever the kernel. */
+__attribute__((noinline)) int moved(__u32 direction, __u32 flags, __u32 length)
+{
+	struct scratch *s = scratch_of(IN_TASK);
+	struct sock *sk;
+
+	if (!s)
+		return 0;
+	sk = (struct sock *)s->sk;
+	direction &= 1;
+	if (direction == STETH_RECEIVE && !takes(sk, s, length, flags))
+		return 0;
+	if (length)
+		transfer(sk, s, direction, length);
+	return 0;
+}
+
+/* How many bytes a message of a vector has moved. */
+static __always_inline __u32 length_of(const struct mmsghdr *message)
+{
+	__u32 length = 0;
+
+	bpf_probe_read_user(&length, sizeof(length), &message->msg_len);
+	return length;
+}
+
+static __always_inline void moved_messages(struct scratch *s, const struct mmsghdr *vector, __u32 messages, __u32 direction, __u32 flags)
+{
+	__u32 i, all = 0, length;
+
+	for (i = 0; i < MESSAGES_MAX && i < messages; i++)
+		all += length_of(vector + i);
+	for (i = 0; i < MESSAGES_MAX && i < messages; i++) {
+		length = length_of(vector + i);
+		all -= length;
+		s->behind = all;
+		s->message = vector + i;
+		moved(direction, flags, length);
+	}
+	s->behind = 0;
+}
+
+/* A call of the current task has returned. */
+static __always_inline void on_call(struct pt_regs *regs, long call, long result)
+{
+	int descriptor = ARGUMENT_1(regs), other = -1;
+	__u32 direction = STETH_RECEIVE, flags = 0;
+	struct connection *c;
+	struct scratch *s;
+	struct sock *sk;
+
+	if (!are_native(regs))
+		return;
+	switch (call) {
+	case SYS_recvfrom:
+	case SYS_recvmmsg:
+		flags = ARGUMENT_4(regs);
+		break;
+	case SYS_recvmsg:
+		flags = ARGUMENT_3(regs);
+		break;
+	case SYS_write:
+	case SYS_writev:
+	case SYS_pwritev2:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
+	case SYS_sendfile:
+		direction = STETH_SEND;
+		break;
+	case SYS_splice:
+		other = ARGUMENT_3(regs);
+		break;
+	case SYS_accept:
+	case SYS_accept4:
+		descriptor = result;
+		break;
+	}
+	s = scratch_of(IN_TASK);
+	if (!s)
+		return;
+	s->registers = (__u64)regs;
+	s->behind = 0;
+	sk = socket_of(descriptor);
+	if (!sk && other >= 0) {
+		sk = socket_of(other);
+		direction = STETH_SEND;
+	}
+	if (!sk)
+		return;
+	if (call == SYS_accept || call == SYS_accept4) {
+		c = connection_of(sk);
+		if (c)
+			accepted(c);
+		return;
+	}
+	s->sk = (__u64)sk;
+	if (call == SYS_sendmmsg || call == SYS_recvmmsg)
+		moved_messages(s, (const struct mmsghdr *)ARGUMENT_2(regs), result, direction, flags);
+	else
+		moved(direction, flags, result > 0xffffffff ? 0xffffffff : result);
+}
+
+/* Nearly all calls are none of these. */
+static __always_inline bool is_transfer(long call, long result)
+{
+	switch (call) {
+	case SYS_read:
+	case SYS_readv:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_preadv2:
+	case SYS_accept:
+	case SYS_accept4:
+		return result >= 0;
+	case SYS_write:
+	case SYS_writev:
+	case SYS_sendfile:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_splice:
+	case SYS_sendmmsg:
+	case SYS_recvmmsg:
+	case SYS_pwritev2:
+		return result > 0;
+	default:
+		return false;
+	}
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
+{
+	/* Typed here, whatever the core takes them for: this much runs for every call. */
+	long call = regs->orig_ax;
+
+	if (is_transfer(call, result) && sockets_wanted())
+		on_call(regs, call, result);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,186 @@
+//! The hooks that tell of transfers, as a ladder: what comes first costs least, and what is taken is what attaches.
+//!
+//! ```text
+//! family       core    since   how                                  needs
+//! tracepoint   typed   6.3     sock_send_length, sock_recv_length
+//! tracepoint   plain           the same                             only if forced: the state in a table
+//! function     typed   5.17    fexit on functions of the sockets    function tracing (CONFIG_FUNCTION_TRACER), BTF
+//! function     plain   5.10    the same
+//! function     plain   5.10    kprobe and kretprobe                 CONFIG_KPROBES
+//! syscall      plain   5.10    sys_exit                             nothing else, and sees no io_uring
+//! ```
+//!
+//! Version numbers decide nothing: they are here for whoever wonders.
+
+use std::fmt;
+
+/// Where transfers are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The tracepoints of sockets.
+    Tracepoint,
+    /// Functions of the socket layer.
+    Function,
+    /// Exits of system calls.
+    Syscall,
+}
+
+impl Family {
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::Tracepoint, Self::Function, Self::Syscall];
+
+    /// As `--hooks` names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracepoint => "tracepoint",
+            Self::Function => "function",
+            Self::Syscall => "syscall",
+        }
+    }
+
+    /// `enum hooks` of `bpf/state.h`.
+    pub(crate) fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// How the core reaches what is the kernel's (`bpf/reach.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Core {
+    /// Sockets have a type, and their state is in them.
+    Typed,
+    /// Sockets are addresses, and their state is in a table.
+    Plain,
+}
+
+/// What is done without though the kernel has it. For tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fallbacks {
+    /// No socket storage, no typed sockets: the plain core.
+    pub plain: bool,
+    /// No ring buffers of the kernel's: rings of our own, which only the plain core has.
+    pub ring_buffer: bool,
+}
+
+/// What a program hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// A tracepoint, by its type (`tp_btf`).
+    Tracepoint(&'static str),
+    /// A function, by its type (`fentry`, `fexit`).
+    Function(&'static str),
+    /// A function, by its name (`kprobe`, `kretprobe`).
+    Probe(&'static str),
+}
+
+/// A program of the object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hook {
+    /// Its name in `bpf/`.
+    pub(crate) program: &'static str,
+    pub(crate) on: On,
+    /// Without it the family sees less, or the kernel has something else in its place.
+    pub(crate) optional: bool,
+    /// What it tells of.
+    pub(crate) purpose: &'static str,
+}
+
+const fn tracepoint(name: &'static str, purpose: &'static str) -> Hook {
+    Hook { program: name, on: On::Tracepoint(name), optional: false, purpose }
+}
+
+/// What goes with every family. Who it is and what state it is in comes before what it does, so that no first event is misread.
+pub(crate) const COMMON: [Hook; 10] = [
+    tracepoint("sched_process_exec", "new programs"),
+    tracepoint("sched_process_fork", "children of selected processes"),
+    tracepoint("sched_process_exit", "ends of processes"),
+    tracepoint("cgroup_mkdir", "new containers"),
+    tracepoint("cgroup_rmdir", "ends of containers"),
+    tracepoint("cgroup_attach_task", "processes that are put into a container"),
+    tracepoint("inet_sock_set_state", "TCP connects, accepts and closes"),
+    tracepoint("tcp_destroy_sock", "end of a TCP socket"),
+    tracepoint("tcp_receive_reset", "resets by the peer"),
+    tracepoint("tcp_rcv_space_adjust", "arrival of received bytes"),
+];
+
+const TRACEPOINTS: [Hook; 2] = [
+    tracepoint("sock_recv_length", "every receive on a socket"),
+    tracepoint("sock_send_length", "every send on a socket"),
+];
+
+const SYSCALLS: [Hook; 1] = [tracepoint("sys_exit", "every call of every process")];
+
+/// One step of the ladder.
+#[derive(Clone, Copy, Debug)]
+pub struct Rung {
+    /// Where transfers are seen.
+    pub family: Family,
+    /// What is behind that.
+    pub core: Core,
+    /// The programs that tell of transfers.
+    pub(crate) hooks: &'static [Hook],
+}
+
+const LADDER: [Rung; 3] = [
+    Rung { family: Family::Tracepoint, core: Core::Typed, hooks: &TRACEPOINTS },
+    Rung { family: Family::Tracepoint, core: Core::Plain, hooks: &TRACEPOINTS },
+    // The rungs of the family `function` stand here: fexit typed, fexit plain, kprobe plain.
+    Rung { family: Family::Syscall, core: Core::Plain, hooks: &SYSCALLS },
+];
+
+impl Rung {
+    /// The rungs that may be taken, the best one first. `only`: of this family.
+    pub fn ladder(only: Option<Family>, without: Fallbacks) -> impl Iterator<Item = Self> {
+        let allowed = move |rung: &Self| {
+            only.is_none_or(|only| rung.family == only) && !((without.plain || without.ring_buffer) && rung.core == Core::Typed)
+        };
+        LADDER.into_iter().filter(allowed)
+    }
+
+    /// All its programs.
+    pub(crate) fn all_hooks(&self) -> impl Iterator<Item = &'static Hook> {
+        COMMON.iter().chain(self.hooks)
+    }
+
+    /// Whether its programs hang on functions by their names.
+    fn probes(&self) -> bool {
+        self.hooks.iter().any(|hook| matches!(hook.on, On::Probe(_)))
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.family.name())?;
+        match (self.family, self.core) {
+            (Family::Syscall, _) => Ok(()),
+            (Family::Function, Core::Plain) if self.probes() => f.write_str(" by kprobes"),
+            (_, Core::Plain) => f.write_str(", state in a table"),
+            (_, Core::Typed) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: Option<Family>, without: Fallbacks) -> Vec<String> {
+        Rung::ladder(only, without).map(|rung| rung.to_string()).collect()
+    }
+
+    #[test]
+    fn the_cheapest_family_is_first_and_the_one_that_is_everywhere_last() {
+        let all = names(None, Fallbacks::default());
+        assert_eq!((&*all[0], &*all[all.len() - 1]), ("tracepoint", "syscall"), "{all:?}");
+    }
+
+    #[test]
+    fn what_is_forced_leaves_the_rest_out() {
+        assert_eq!(names(Some(Family::Syscall), Fallbacks::default()), ["syscall"]);
+        let (plain, ring_buffer) = (true, true);
+        for without in [Fallbacks { plain, ..Fallbacks::default() }, Fallbacks { ring_buffer, ..Fallbacks::default() }] {
+            assert_eq!(names(Some(Family::Tracepoint), without), ["tracepoint, state in a table"]);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The kernel side once it is loaded: its programs, its tables, and the settings that change while it runs.
+
+use crate::error::ProbeError;
+use crate::hooks::Core;
+use crate::skeleton::types;
+use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
+
+/// The compiled core.
+pub(crate) fn object(core: Core) -> &'static [u8] {
+    match core {
+        Core::Typed => include_bytes!(concat!(env!("OUT_DIR"), "/steth.bpf.o")),
+        Core::Plain => include_bytes!(concat!(env!("OUT_DIR"), "/steth_plain.bpf.o")),
+    }
+}
+
+/// Settings before load (`bpf/state.h`): both objects have the same ones, which the test `layout` looks after.
+pub(crate) type Settings = types::rodata;
+/// Settings while it runs.
+pub(crate) type Control = types::data_control;
+
+/// Opens an object of which nothing but these programs is to be loaded.
+pub(crate) fn open(core: Core, wanted: impl Fn(&str) -> bool) -> libbpf_rs::Result<OpenObject> {
+    let mut object = ObjectBuilder::default().name("steth")?.open_memory(object(core))?;
+    for mut program in object.progs_mut() {
+        let only = program.name().to_str().is_some_and(&wanted);
+        program.set_autoload(only);
+    }
+    Ok(object)
+}
+
+/// Its settings, to be changed before it is loaded.
+pub(crate) fn settings(object: &mut OpenObject) -> Result<&mut Settings, ProbeError> {
+    let absent = || ProbeError::broken("the object has no settings section");
+    let map = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata")).ok_or_else(absent)?;
+    let mut size = 0;
+    // SAFETY: the map belongs to the object, which is open; the function tells where its value is and how long.
+    let value = unsafe { libbpf_rs::libbpf_sys::bpf_map__initial_value(map.as_libbpf_object().as_ptr(), &raw mut size) };
+    let value = NonNull::new(value.cast::<Settings>()).filter(|value| value.is_aligned()).ok_or_else(absent)?;
+    if size as usize != size_of::<Settings>() {
+        return Err(absent());
+    }
+    // SAFETY: it has the size and alignment of the type, which consists of integers; it lives as long as the open object,
+    // which nobody else has while it is borrowed here.
+    Ok(unsafe { &mut *value.as_ptr() })
+}
+
+/// Maps that are not made.
+pub(crate) fn leave_out(object: &mut OpenObject, names: &[&str]) -> libbpf_rs::Result<()> {
+    let left_out = |map: &libbpf_rs::OpenMapMut<'_>| names.iter().any(|name| map.name() == *name);
+    object.maps_mut().filter(left_out).try_for_each(|mut map| map.set_autocreate(false))
+}
+
+/// A value that is mapped here and in the kernel.
+#[derive(Debug)]
+pub(crate) struct Mapped<T>(NonNull<T>);
+
+// SAFETY: the mapping belongs to this value alone and is not tied to a thread.
+unsafe impl<T> Send for Mapped<T> {}
+
+impl<T> Mapped<T> {
+    pub(crate) fn map(map: &impl AsFd) -> std::io::Result<Self> {
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice, which begins a page.
+        let at = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<T>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        NonNull::new(at.cast()).map(Self).ok_or_else(|| std::io::ErrorKind::OutOfMemory.into())
+    }
+}
+
+impl Mapped<Control> {
+    pub(crate) fn get(&self) -> &Control {
+        // SAFETY: mapped for the life of `self` with this type's size, page-aligned; all its fields are integers. What the kernel
+        // side changes meanwhile are single integers, each read or written at once.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut Control {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for Mapped<T> {
+    fn drop(&mut self) {
+        // SAFETY: mapped above with this length, and nobody holds a reference any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
+    }
+}
+
+/// A loaded object.
+pub(crate) struct Side {
+    object: Object,
+    control: Mapped<Control>,
+    pub(crate) connections: MapHandle,
+    pub(crate) scratches: MapHandle,
+    /// Elements of `scratches`.
+    pub(crate) contexts: u32,
+    pub(crate) demoted: MapHandle,
+    pub(crate) sent_to: MapHandle,
+    pub(crate) verdicts: MapHandle,
+    pub(crate) containers: MapHandle,
+    pub(crate) automata: MapHandle,
+    pub(crate) ports: MapHandle,
+    pub(crate) remotes: MapHandle,
+}
+
+impl Side {
+    /// Loads what is open.
+    pub(crate) fn load(object: OpenObject) -> Result<Self, ProbeError> {
+        let object = object.load().map_err(|error| ProbeError::refused("to load the programs", &error))?;
+        let map = |name| map(&object, name);
+        let control = Mapped::map(&map(".data.control")?);
+        let contexts = object.maps().find(|map| map.name() == "scratches").map_or(0, |map| map.max_entries());
+        Ok(Self {
+            control: control.map_err(|error| ProbeError::broken(&format!("mapping the settings: {error}")))?,
+            connections: map("connections")?,
+            scratches: map("scratches")?,
+            contexts,
+            demoted: map("demoted")?,
+            sent_to: map("sent_to")?,
+            verdicts: map("verdicts")?,
+            containers: map("containers")?,
+            automata: map("automata")?,
+            ports: map("ports")?,
+            remotes: map("remotes")?,
+            object,
+        })
+    }
+
+    /// The settings that change while it runs.
+    pub(crate) fn control(&mut self) -> &mut Control {
+        self.control.get_mut()
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn control_now(&self) -> &Control {
+        self.control.get()
+    }
+
+    /// A map that not every variant has.
+    pub(crate) fn map(&self, name: &str) -> Result<MapHandle, ProbeError> {
+        map(&self.object, name)
+    }
+
+    /// Every program that is loaded.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = libbpf_rs::Program<'_>> {
+        self.object.progs().filter(libbpf_rs::Program::autoload)
+    }
+
+    /// Attaches one of them to what it names.
+    pub(crate) fn attach(&self, name: &str) -> libbpf_rs::Result<Link> {
+        self.program(name).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?.attach()
+    }
+
+    /// Makes one of them an iterator over the states of sockets.
+    pub(crate) fn iterate(&self, name: &str) -> libbpf_rs::Result<Link> {
+        let program = self.program(name).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+        program.attach_iter(self.connections.as_fd())
+    }
+
+    /// One of them, to be attached.
+    pub(crate) fn program(&self, name: &str) -> Option<libbpf_rs::ProgramMut<'_>> {
+        self.object.progs_mut().find(|program| program.name() == name && program.autoload())
+    }
+}
+
+pub(crate) fn map(object: &Object, name: &str) -> Result<MapHandle, ProbeError> {
+    let map = object.maps().find(|map| map.name() == name);
+    let map = map.ok_or_else(|| ProbeError::broken(&format!("the object has no map {name}")))?;
+    MapHandle::try_from(&map).map_err(|error| ProbeError::refused("a map", &error))
+}
