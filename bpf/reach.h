@@ -12,6 +12,7 @@
 
 #include "rings.h"
 
+#define BY_FUNCTION (hooks == HOOKS_FUNCTION)
 #ifdef STETH_PLAIN
 #define BY_SYSCALL (hooks == HOOKS_SYSCALL)
 #define READ(from, field) BPF_CORE_READ(from, field)

@@ -50,8 +50,13 @@ static __always_inline bool has_port(__u32 rules, __u32 excludes, __u16 port)
 {
 	__u32 index = (rules >> 31) * 2 + excludes;
 	const struct steth_ports *list = bpf_map_lookup_elem(&ports, &index);
+	__u32 at = port;
 
-	return list && list->bits[port >> 6] >> (port & 63) & 1;
+	if (!list)
+		return false;
+	/* Before 6.13 or so the verifier forgets the bound of what was put aside across the call: it is told again. */
+	barrier_var(at);
+	return list->bits[at >> 6 & 1023] >> (at & 63) & 1;
 }
 
 /* `address` as in struct steth_open: IPv4 in its first four bytes. */

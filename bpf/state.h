@@ -368,6 +368,15 @@ struct scratch {
 	__u8 container[STETH_CONTAINER_ID]; /* container.h */
 	__u32 digits;
 	__u32 digits_from;
+	/* Of sock_functions.h and iterator.h. */
+	struct msghdr *moving; /* what has been sent or received; NULL: pages, of which nothing is read */
+	__u64 size;            /* bytes that its iterator was over at the beginning */
+	__u64 moved;           /* of them, dealt with */
+	__u32 first;           /* bytes of the first segment that are before those */
+	__u8 in_kernel;        /* they are in the kernel's own memory */
+	__u8 reserved_too[3];
+	__u32 busy;            /* a program is using this scratch */
+	__u32 reserved_as_well;
 	struct steth_chunk chunk;
 	__u8 data[DATA_SPAN + DATA_MAX];
 	/*
@@ -401,12 +410,12 @@ struct scratch {
 /*
  * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
  * to those that softirqs may run in between. So additions need not be atomic. Iterators have one of their own where a ring has one
- * writer at a time (own_rings.h).
+ * writer at a time (own_rings.h). From IN_FUNCTION on are those of sock_functions.h; other families make the map without them.
  */
 #ifdef STETH_PLAIN
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, SCRATCHES };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, IN_FUNCTION, SCRATCHES = IN_FUNCTION + 3 };
 #else
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, SCRATCHES };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, IN_FUNCTION, SCRATCHES = IN_FUNCTION + 3 };
 #endif
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
