@@ -69,53 +69,55 @@ static __always_inline void count_bytes(struct sock *sk, struct tcp_sock *tp, st
 static __noinline int emit_books(struct sock *sk, struct connection *c, struct scratch *s, struct books_at *at)
 {
 	struct tcp_sock *tp = c->transport == IPPROTO_TCP ? tcp_sock_of(sk) : NULL;
-	struct steth_books books = {
-		.kind = at->kind,
-		.flags = c->close_flags,
-		.protocol = c->protocol,
-		.role = c->role,
-		.tgid = c->tgid,
-		.connection = c->id,
-		.time = at->time,
-		.sent = at->sent,
-		.received = at->received,
-		.calls = c->calls,
-		.error = READ(sk, sk_err),
-		.accepted = c->accepted,
-		.established = c->established,
-	};
+	/* No room on the stack for it beside an announcement. */
+	struct steth_books *books = (struct steth_books *)s->data;
+
+	__builtin_memset(books, 0, sizeof(*books));
+	books->kind = at->kind;
+	books->flags = c->close_flags;
+	books->protocol = c->protocol;
+	books->role = c->role;
+	books->tgid = c->tgid;
+	books->connection = c->id;
+	books->time = at->time;
+	books->sent = at->sent;
+	books->received = at->received;
+	books->calls = c->calls;
+	books->error = READ(sk, sk_err);
+	books->accepted = c->accepted;
+	books->established = c->established;
 
 	/* Nothing has moved where it never was established; its SYN has a number all the same. */
 	if (tp && c->connect_started && !c->established) {
-		books.segments_out = READ(tp, segs_out);
-		books.segments_in = READ(tp, segs_in);
-		books.retransmitted = READ(tp, total_retrans);
+		books->segments_out = READ(tp, segs_out);
+		books->segments_in = READ(tp, segs_in);
+		books->retransmitted = READ(tp, total_retrans);
 	} else if (tp) {
 		__u32 running = READ_BITS(tp, chrono_type), now = bpf_jiffies64(), rtt = READ(tp, rtt_min.s[0].v);
 
-		count_bytes(sk, tp, c, &books);
-		books.segments_out = READ(tp, segs_out);
-		books.segments_in = READ(tp, segs_in);
-		books.retransmitted = READ(tp, total_retrans);
-		books.retransmitted_bytes = READ(tp, bytes_retrans);
-		books.srtt_us = READ(tp, srtt_us) >> 3;
-		books.rtt_deviation_us = READ(tp, mdev_us) >> 2;
-		books.rtt_min_us = rtt == ~0u ? 0 : rtt;
-		books.reordered = READ(tp, reord_seen);
-		books.lost = READ(tp, lost);
-		books.duplicates = READ(tp, dsack_dups);
-		books.send_window = READ(tp, snd_wnd);
-		books.congestion = congestion(tp);
-		books.receive_window_us = chronograph(tp, running, now, TCP_CHRONO_RWND_LIMITED);
-		books.send_buffer_us = chronograph(tp, running, now, TCP_CHRONO_SNDBUF_LIMITED);
-		books.busy_us = chronograph(tp, running, now, TCP_CHRONO_BUSY) + books.receive_window_us + books.send_buffer_us;
+		count_bytes(sk, tp, c, books);
+		books->segments_out = READ(tp, segs_out);
+		books->segments_in = READ(tp, segs_in);
+		books->retransmitted = READ(tp, total_retrans);
+		books->retransmitted_bytes = READ(tp, bytes_retrans);
+		books->srtt_us = READ(tp, srtt_us) >> 3;
+		books->rtt_deviation_us = READ(tp, mdev_us) >> 2;
+		books->rtt_min_us = rtt == ~0u ? 0 : rtt;
+		books->reordered = READ(tp, reord_seen);
+		books->lost = READ(tp, lost);
+		books->duplicates = READ(tp, dsack_dups);
+		books->send_window = READ(tp, snd_wnd);
+		books->congestion = congestion(tp);
+		books->receive_window_us = chronograph(tp, running, now, TCP_CHRONO_RWND_LIMITED);
+		books->send_buffer_us = chronograph(tp, running, now, TCP_CHRONO_SNDBUF_LIMITED);
+		books->busy_us = chronograph(tp, running, now, TCP_CHRONO_BUSY) + books->receive_window_us + books->send_buffer_us;
 	} else {
-		books.bytes_sent = c->moved[STETH_SEND];
-		books.bytes_received = c->moved[STETH_RECEIVE];
-		books.segments_out = c->calls_of[STETH_SEND];
-		books.segments_in = c->calls_of[STETH_RECEIVE];
+		books->bytes_sent = c->moved[STETH_SEND];
+		books->bytes_received = c->moved[STETH_RECEIVE];
+		books->segments_out = c->calls_of[STETH_SEND];
+		books->segments_in = c->calls_of[STETH_RECEIVE];
 	}
-	return emit(s, c->ring, &books, sizeof(books));
+	return emit(s, c->ring, books, sizeof(*books));
 }
 
 /* Is it observed, by the rules of now? Says so without changing what a transfer may be using. */
@@ -141,29 +143,29 @@ static __always_inline bool tell(struct sock *sk, struct connection *c, struct s
 
 static __noinline int emit_listen(struct sock *sk, struct connection *c, struct scratch *s, __u32 change)
 {
-	struct steth_listen listen = {
-		.kind = STETH_LISTEN,
-		.change = change,
-		.family = c->family,
-		.tgid = c->tgid,
-		.time = bpf_ktime_get_ns(),
-		.port = local_port(sk),
-		.backlog = READ(sk, sk_ack_backlog),
-		.backlog_max = READ(sk, sk_max_ack_backlog),
-		.drops = READ(sk, sk_drops.counter),
-	};
+	RECORD(steth_listen, listen, s, listening);
+
+	listen->kind = STETH_LISTEN;
+	listen->change = change;
+	listen->family = c->family;
+	listen->tgid = c->tgid;
+	listen->time = bpf_ktime_get_ns();
+	listen->port = local_port(sk);
+	listen->backlog = READ(sk, sk_ack_backlog);
+	listen->backlog_max = READ(sk, sk_max_ack_backlog);
+	listen->drops = READ(sk, sk_drops.counter);
 
 	if (!socket_wanted(sk, c->family) || verdict_of(c->tgid) != VERDICT_CAPTURE)
 		return 0;
-	listen.connection = listener_number(sk, c);
-	listen.netns = netns_of(sk);
+	listen->connection = listener_number(sk, c);
+	listen->netns = netns_of(sk);
 	if (c->family == AF_INET)
-		__builtin_memcpy(listen.address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
+		__builtin_memcpy(listen->address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
 	else
-		BPF_CORE_READ_INTO(&listen.address, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&listen->address, sk, __sk_common.skc_v6_rcv_saddr);
 	if (current_tgid() == c->tgid)
-		bpf_get_current_comm(listen.comm, sizeof(listen.comm));
-	return emit(s, 0, &listen, sizeof(listen));
+		bpf_get_current_comm(listen->comm, sizeof(listen->comm));
+	return emit(s, 0, listen, sizeof(*listen));
 }
 
 /* A socket begins to wait for connections, in the task that called listen(). It has no id, so its copies have none. */

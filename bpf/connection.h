@@ -221,59 +221,58 @@ enum announcement {
 /* With a stack of its own: its record is a third of what all calls together may have. */
 static __noinline int announce(struct sock *sk, struct connection *c, struct scratch *s, __u64 now, enum announcement how)
 {
-	struct steth_open open = {
-		.kind = STETH_OPEN,
-		.family = c->family,
-		.transport = c->transport,
-		.role = c->role,
-		.role_source = c->role_source,
-		.tgid = c->tgid,
-		.connection = c->id,
-		.time = now,
-		.established = c->established,
-		.connect_started = c->connect_started,
-		.accepted = c->accepted,
-		.sent = c->offset[STETH_SEND],
-		.received = c->offset[STETH_RECEIVE],
-		.counted = how == ANNOUNCE_COUNTED,
-	};
+	RECORD(steth_open, open, s, opening);
 
-	open.netns = netns_of(sk);
+	open->kind = STETH_OPEN;
+	open->family = c->family;
+	open->transport = c->transport;
+	open->role = c->role;
+	open->role_source = c->role_source;
+	open->tgid = c->tgid;
+	open->connection = c->id;
+	open->time = now;
+	open->established = c->established;
+	open->connect_started = c->connect_started;
+	open->accepted = c->accepted;
+	open->sent = c->offset[STETH_SEND];
+	open->received = c->offset[STETH_RECEIVE];
+	open->counted = how == ANNOUNCE_COUNTED;
+	open->netns = netns_of(sk);
 	if (c->family == AF_INET) {
-		__builtin_memcpy(open.local_address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
-		__builtin_memcpy(open.remote_address, (void *)&(__be32){READ(sk, __sk_common.skc_daddr)}, 4);
+		__builtin_memcpy(open->local_address, (void *)&(__be32){READ(sk, __sk_common.skc_rcv_saddr)}, 4);
+		__builtin_memcpy(open->remote_address, (void *)&(__be32){READ(sk, __sk_common.skc_daddr)}, 4);
 	} else if (c->family == AF_INET6) {
-		BPF_CORE_READ_INTO(&open.local_address, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&open.remote_address, sk, __sk_common.skc_v6_daddr);
+		BPF_CORE_READ_INTO(&open->local_address, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&open->remote_address, sk, __sk_common.skc_v6_daddr);
 	}
 	if (c->family == AF_UNIX) {
 		struct pid *peer = READ(sk, sk_peer_pid);
 
 		if (peer)
-			open.peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
-		if (open.role == STETH_ROLE_UNKNOWN)
-			open.role = unix_role(sk);
+			open->peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
+		if (open->role == STETH_ROLE_UNKNOWN)
+			open->role = unix_role(sk);
 	} else {
-		open.local_port = local_port(sk);
-		open.remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+		open->local_port = local_port(sk);
+		open->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	}
 	/* Datagrams before the first of a protocol take no position; another thread's may have taken one by now. */
 	if (c->transport == IPPROTO_UDP)
-		open.sent = open.received = 0;
+		open->sent = open->received = 0;
 	/* A softirq, or a sweep, is in the middle of somebody else. */
 	if (current_tgid() == c->tgid)
-		bpf_get_current_comm(open.comm, sizeof(open.comm));
-	open.untold = !!(c->flags & CONNECTION_UNTOLD);
-	open.joined = how == ANNOUNCE_JOINED || c->flags & CONNECTION_MISSED;
+		bpf_get_current_comm(open->comm, sizeof(open->comm));
+	open->untold = !!(c->flags & CONNECTION_UNTOLD);
+	open->joined = how == ANNOUNCE_JOINED || c->flags & CONNECTION_MISSED;
 	/* Two threads may announce a datagram socket at once: with one ring, each one's records follow an announcement. */
 	if (!(c->told & TOLD_COUNTED))
 		c->ring = (c->transport == IPPROTO_UDP ? c->id : bpf_get_smp_processor_id()) & ring_mask;
 	if (how == ANNOUNCE_COUNTED) {
-		if (!emit(s, c->ring, &open, sizeof(open)))
+		if (!emit(s, c->ring, open, sizeof(*open)))
 			c->told |= TOLD_COUNTED;
 		return 0;
 	}
-	if (!emit(s, c->ring, &open, sizeof(open)))
+	if (!emit(s, c->ring, open, sizeof(*open)))
 		c->flags = (c->flags & ~CONNECTION_MISSED) | CONNECTION_ANNOUNCED;
 	else
 		c->flags |= CONNECTION_UNTOLD;
@@ -289,28 +288,28 @@ static __noinline int announce(struct sock *sk, struct connection *c, struct scr
 static __always_inline void flush_pending(struct connection *c, struct scratch *s, __u8 direction)
 {
 	__u32 bytes = c->pending_bytes[direction], calls = c->pending_calls[direction];
-	struct steth_chunk chunk = {
-		.kind = STETH_CHUNK,
-		.direction = direction,
-		.protocol = c->protocol,
-		.flags = STETH_CHUNK_COALESCED,
-		.tgid = c->tgid,
-		.connection = c->id,
-		.time = c->pending_until[direction],
-		.offset = c->offset[direction] - bytes,
-		.opposite = c->offset[!direction],
-		.length = bytes,
-		.role = c->role,
-		.role_source = c->role_source,
-		.lag_us = STETH_LAG_UNKNOWN,
-		.calls = calls,
-	};
+	RECORD(steth_chunk, chunk, s, pending);
+
+	chunk->kind = STETH_CHUNK;
+	chunk->direction = direction;
+	chunk->protocol = c->protocol;
+	chunk->flags = STETH_CHUNK_COALESCED;
+	chunk->tgid = c->tgid;
+	chunk->connection = c->id;
+	chunk->time = c->pending_until[direction];
+	chunk->offset = c->offset[direction] - bytes;
+	chunk->opposite = c->offset[!direction];
+	chunk->length = bytes;
+	chunk->role = c->role;
+	chunk->role_source = c->role_source;
+	chunk->lag_us = STETH_LAG_UNKNOWN;
+	chunk->calls = calls;
 
 	c->pending_bytes[direction] = 0;
 	c->pending_calls[direction] = 0;
 	count(s, STETH_PENDING_CHUNKS, -(__u64)calls);
 	count(s, STETH_PENDING_BYTES, -(__u64)bytes);
-	if (emit(s, c->ring, &chunk, sizeof(chunk))) {
+	if (emit(s, c->ring, chunk, sizeof(*chunk))) {
 		count(s, STETH_DROPPED_CHUNKS, calls);
 		count(s, STETH_DROPPED_BYTES, bytes);
 	} else {

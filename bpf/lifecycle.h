@@ -9,18 +9,18 @@
 
 static __always_inline void emit_shutdown(struct connection *c, struct scratch *s, __u8 direction, __u64 now)
 {
-	struct steth_shutdown shutdown = {
-		.kind = STETH_SHUTDOWN,
-		.direction = direction,
-		.connection = c->id,
-		.time = now,
-		.offset = c->end[direction],
-	};
-
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
-	if (c->flags & CONNECTION_ANNOUNCED)
-		emit(s, c->ring, &shutdown, sizeof(shutdown));
+	if (c->flags & CONNECTION_ANNOUNCED) {
+		RECORD(steth_shutdown, shutdown, s, ending);
+
+		shutdown->kind = STETH_SHUTDOWN;
+		shutdown->direction = direction;
+		shutdown->connection = c->id;
+		shutdown->time = now;
+		shutdown->offset = c->end[direction];
+		emit(s, c->ring, shutdown, sizeof(*shutdown));
+	}
 }
 
 /*

@@ -356,6 +356,18 @@ struct scratch {
 	__u32 behind;    /* bytes of the same call behind this one's */
 	__u32 slot;      /* which one this is */
 	__u64 numbers;   /* of sockets, given out on this CPU */
+	__u64 address;
+	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
+	__u32 next_message;
+	__u32 all;
+	__u32 reserved_too;
+	/* The record that is being made. */
+	union {
+		struct steth_open opening;
+		struct steth_chunk pending;
+		struct steth_shutdown ending;
+		struct steth_listen listening;
+	};
 #endif
 	struct source from;
 	struct steth_frames frames;

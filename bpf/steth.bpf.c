@@ -152,14 +152,13 @@ int sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 SEC("iter/bpf_map_elem")
 int sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
+	__u64 *key = ctx->key;
 	struct connection *c;
 	struct sock *sk;
-	__u64 key;
 
-	if (!ctx->key)
+	if (!key)
 		return 0;
-	key = *(__u64 *)ctx->key;
-	sk = (struct sock *)key;
+	sk = (struct sock *)*key;
 	c = connection_of(sk);
 	if (!c)
 		return 0;

@@ -57,29 +57,57 @@ __attribute__((noinline)) int moved(__u32 direction, __u32 flags, __u32 length)
 	return 0;
 }
 
-/* How many bytes a message of a vector has moved. */
-static __always_inline __u32 length_of(const struct mmsghdr *message)
+/* How many bytes the next message of the vector has moved. */
+static __always_inline __u32 next_length(struct scratch *s)
 {
 	__u32 length = 0;
 
-	bpf_probe_read_user(&length, sizeof(length), &message->msg_len);
+	bpf_probe_read_user(&length, sizeof(length), &s->message[s->next_message].msg_len);
 	return length;
 }
 
-static __always_inline void moved_messages(struct scratch *s, const struct mmsghdr *vector, __u32 messages, __u32 direction, __u32 flags)
+/* The same for the loops over all messages: of a function that is handed numbers the verifier follows a loop's turn once. */
+__attribute__((noinline)) int add_message(__u32 slot)
 {
-	__u32 i, all = 0, length;
+	struct scratch *s = scratch_of(slot);
 
-	for (i = 0; i < MESSAGES_MAX && i < messages; i++)
-		all += length_of(vector + i);
-	for (i = 0; i < MESSAGES_MAX && i < messages; i++) {
-		length = length_of(vector + i);
-		all -= length;
-		s->behind = all;
-		s->message = vector + i;
-		moved(direction, flags, length);
-	}
-	s->behind = 0;
+	if (!s || s->next_message >= s->messages)
+		return 0;
+	s->all += next_length(s);
+	s->next_message++;
+	return 1;
+}
+
+__attribute__((noinline)) int moved_message(__u32 slot, __u32 direction, __u32 flags)
+{
+	struct scratch *s = scratch_of(slot);
+	const struct mmsghdr *vector;
+	__u32 length;
+
+	if (!s || s->next_message >= s->messages)
+		return 0;
+	length = next_length(s);
+	s->all -= length;
+	s->behind = s->all;
+	vector = s->message;
+	s->message = vector + s->next_message++;
+	moved(direction, flags, length);
+	s->message = vector;
+	return 1;
+}
+
+static __always_inline void moved_messages(struct scratch *s, __u32 direction, __u32 flags)
+{
+	__u32 i;
+
+	s->all = s->next_message = 0;
+	for (i = 0; i < MESSAGES_MAX; i++)
+		if (!add_message(s->slot))
+			break;
+	s->next_message = 0;
+	for (i = 0; i < MESSAGES_MAX; i++)
+		if (!moved_message(s->slot, direction, flags))
+			break;
 }
 
 /* A call of the current task has returned. */
@@ -137,10 +165,13 @@ static __always_inline void on_call(struct pt_regs *regs, long call, long result
 		return;
 	}
 	s->sk = (__u64)sk;
-	if (call == SYS_sendmmsg || call == SYS_recvmmsg)
-		moved_messages(s, (const struct mmsghdr *)ARGUMENT_2(regs), result, direction, flags);
-	else
-		moved(direction, flags, result > 0xffffffff ? 0xffffffff : result);
+	if (call == SYS_sendmmsg || call == SYS_recvmmsg) {
+		s->message = (const struct mmsghdr *)ARGUMENT_2(regs);
+		s->messages = result;
+		moved_messages(s, direction, flags);
+	} else {
+		moved(direction, flags, result);
+	}
 }
 
 /* Nearly all calls are none of these. */

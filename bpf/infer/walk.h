@@ -23,14 +23,7 @@ enum steth_guess { STETH_GUESS_NO = 0, STETH_GUESS_MORE = 1, STETH_GUESS_IS = 2 
 
 #define STETH_INLINE static inline __attribute__((always_inline))
 
-#if defined(__bpf__) && defined(STETH_PLAIN)
-/* Kernels before 5.17 have no bpf_loop(), and the verifier follows each turn of a loop by itself: so there are fewer of them. */
-#define STETH_TURNS_MAX 256
-#define STETH_LOOP(times, step, context)                                                       \
-	for (__u32 step_i = 0; step_i < (times) && step_i < STETH_TURNS_MAX; step_i++) \
-		if (step(step_i, context))                                             \
-			break
-#elif defined(__bpf__)
+#ifdef __bpf__
 #define STETH_LOOP(times, step, context) bpf_loop(times, step, context, 0)
 #else
 #define STETH_LOOP(times, step, context)                     \

@@ -1,8 +1,8 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::privileges::{Capabilities, Capability};
 use crate::hooks::{COMMON, Hook, On, Rung};
+use crate::privileges::{Capabilities, Capability};
 use crate::{Inventory, ProbeError};
 use libbpf_rs::btf::{Btf, types};
 use std::path::Path;

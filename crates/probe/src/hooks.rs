@@ -64,6 +64,7 @@ pub struct Fallbacks {
 }
 
 /// What a program hangs on.
+#[allow(dead_code)] // the family of functions makes the last two
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     /// A tracepoint, by its type (`tp_btf`).
@@ -164,7 +165,8 @@ impl Rung {
     /// The rungs that may be taken, the best one first. `only`: of this family.
     pub fn ladder(only: Option<Family>, without: Fallbacks) -> impl Iterator<Item = Self> {
         let allowed = move |rung: &Self| {
-            only.is_none_or(|only| rung.family == only) && !((without.plain || without.ring_buffer) && rung.core == Core::Typed)
+            only.is_none_or(|only| rung.family == only)
+                && !((without.plain || without.ring_buffer) && rung.core == Core::Typed)
         };
         LADDER.into_iter().filter(allowed)
     }
@@ -210,7 +212,8 @@ mod tests {
     fn what_is_forced_leaves_the_rest_out() {
         assert_eq!(names(Some(Family::Syscall), Fallbacks::default()), ["syscall"]);
         let (plain, ring_buffer) = (true, true);
-        for without in [Fallbacks { plain, ..Fallbacks::default() }, Fallbacks { ring_buffer, ..Fallbacks::default() }] {
+        for without in [Fallbacks { plain, ..Fallbacks::default() }, Fallbacks { ring_buffer, ..Fallbacks::default() }]
+        {
             assert_eq!(names(Some(Family::Tracepoint), without), ["tracepoint, state in a table"]);
         }
     }

@@ -17,11 +17,7 @@ const KEY: usize = 24;
 const LIST: std::ops::Range<usize> = 4..8;
 
 /// Writes the rows into one half, which is not in use. Returns which of them are in force.
-pub(crate) fn put(
-    side: &mut Side,
-    generation: u32,
-    connections: &Connections,
-) -> Result<u32, ProbeError> {
+pub(crate) fn put(side: &mut Side, generation: u32, connections: &Connections) -> Result<u32, ProbeError> {
     let mut rules = 0;
     let remotes = &side.remotes;
     // What an earlier set has left in this half.

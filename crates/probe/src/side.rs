@@ -36,7 +36,8 @@ pub(crate) fn settings(object: &mut OpenObject) -> Result<&mut Settings, ProbeEr
     let map = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata")).ok_or_else(absent)?;
     let mut size = 0;
     // SAFETY: the map belongs to the object, which is open; the function tells where its value is and how long.
-    let value = unsafe { libbpf_rs::libbpf_sys::bpf_map__initial_value(map.as_libbpf_object().as_ptr(), &raw mut size) };
+    let value =
+        unsafe { libbpf_rs::libbpf_sys::bpf_map__initial_value(map.as_libbpf_object().as_ptr(), &raw mut size) };
     let value = NonNull::new(value.cast::<Settings>()).filter(|value| value.is_aligned()).ok_or_else(absent)?;
     if size as usize != size_of::<Settings>() {
         return Err(absent());

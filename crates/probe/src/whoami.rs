@@ -21,7 +21,8 @@ pub(crate) fn whoami() -> Result<(u32, u32), ProbeError> {
     let program = program.ok_or_else(|| ProbeError::broken("the object has no program whoami"))?;
     let tgid = program.test_run(ProgramInput::default()).map_err(refused)?.return_value;
     let control = Mapped::map(&side::map(&object, ".data.control")?);
-    let control: Mapped<side::Control> = control.map_err(|e| ProbeError::broken(&format!("mapping the settings: {e}")))?;
+    let control: Mapped<side::Control> =
+        control.map_err(|e| ProbeError::broken(&format!("mapping the settings: {e}")))?;
     let read = &control.get().control;
     Ok((tgid, jiffies_per_second(read.jiffies, read.nanoseconds)))
 }

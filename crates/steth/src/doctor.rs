@@ -3,7 +3,8 @@
 //! One line a finding, the verdict last, all of it on standard output: it is what was asked for.
 
 use crate::configuration::Configuration;
-use crate::{hooks, say, selection, surroundings};
+use crate::hooks::Hooks;
+use crate::{say, selection, surroundings};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,13 +13,15 @@ use steth_probe::{Probe, Rung, Settings};
 
 /// What is asked.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  sudo steth doctor\n  sudo steth doctor --hooks syscall\n  sudo steth doctor --explain 4711 --config steth.yaml")]
+#[command(
+    after_help = "Examples:\n  sudo steth doctor\n  sudo steth doctor --hooks syscall\n  sudo steth doctor --explain 4711 --config steth.yaml"
+)]
 pub(crate) struct Args {
     /// Whether the rules of the configuration select this process, and which of them decides
     #[arg(long, value_name = "PID")]
     explain: Option<u32>,
     #[command(flatten)]
-    hooks: hooks::Args,
+    hooks: Hooks,
     /// Configuration file (YAML), for --explain
     #[arg(long, requires = "explain")]
     config: Option<PathBuf>,

@@ -7,7 +7,7 @@ pub(crate) const WITHOUT: &str = "STETH_WITHOUT";
 
 /// The option.
 #[derive(clap::Args, Clone, Copy, Debug)]
-pub(crate) struct Args {
+pub(crate) struct Hooks {
     /// Which hooks tell of transfers: those that cost least of all that attach here, or only those of one family
     #[arg(long, value_name = "auto|tracepoint|function|syscall", default_value = "auto", value_parser = family, hide_default_value = true)]
     hooks: Choice,
@@ -25,7 +25,7 @@ fn family(text: &str) -> Result<Choice, String> {
     family.map(|family| Choice(Some(family))).ok_or_else(|| "auto, tracepoint, function or syscall".to_owned())
 }
 
-impl Args {
+impl Hooks {
     /// The same settings, with these hooks.
     pub(crate) fn choose(self, settings: Settings) -> anyhow::Result<Settings> {
         Ok(Settings { hooks: self.hooks.0, without: without()?, ..settings })

@@ -2,7 +2,8 @@
 
 use crate::agent::Agent;
 use crate::configuration::Configuration;
-use crate::{hooks, selection, stop};
+use crate::hooks::Hooks;
+use crate::{selection, stop};
 use anyhow::Context as _;
 use std::fs::File;
 use std::io::BufWriter;
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long)]
     port: Option<u16>,
     #[command(flatten)]
-    hooks: hooks::Args,
+    hooks: Hooks,
     /// Configuration file (YAML), as of `steth run`; only its sections selection, capture and identity count here
     #[arg(long)]
     config: Option<PathBuf>,

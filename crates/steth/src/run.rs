@@ -4,11 +4,12 @@ use crate::account::Account;
 use crate::agent::Agent;
 use crate::configuration::Configuration;
 use crate::crowded::Crowded;
+use crate::hooks::Hooks;
 use crate::pipeline::{Pipeline, Selected};
 use crate::processes::Board;
 use crate::store;
 use crate::windows::Counter;
-use crate::{hooks, losses, selection, stop};
+use crate::{losses, selection, stop};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]
-    hooks: hooks::Args,
+    hooks: Hooks,
     /// Print the whole configuration with its defaults and stop
     #[arg(long)]
     print_config: bool,

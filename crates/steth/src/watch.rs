@@ -2,9 +2,10 @@
 
 use crate::agent::Agent;
 use crate::configuration::Configuration;
+use crate::hooks::Hooks;
 use crate::pipeline::{Observer, Pipeline, Seen};
 use crate::slow::{Slow, Thresholds};
-use crate::{hooks, print, selection, stop};
+use crate::{print, selection, stop};
 use anyhow::Context as _;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = crate::ring_kib)]
     ring: Option<u32>,
     #[command(flatten)]
-    hooks: hooks::Args,
+    hooks: Hooks,
     /// Run this command and show it and its children only
     #[arg(last = true)]
     command: Vec<String>,

@@ -253,8 +253,10 @@ fn answer(to: &[u8]) -> Vec<u8> {
 
 /// Datagrams of one call, each with its address.
 fn send_many(socket: &UdpSocket, datagrams: &[(Vec<u8>, libc::sockaddr_in)]) {
-    let mut vectors: Vec<_> =
-        datagrams.iter().map(|(bytes, _)| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }).collect();
+    let mut vectors: Vec<_> = datagrams
+        .iter()
+        .map(|(bytes, _)| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() })
+        .collect();
     let mut messages = messages(&mut vectors);
     for (message, (_, to)) in messages.iter_mut().zip(datagrams) {
         message.msg_hdr.msg_name = (&raw const *to).cast_mut().cast();
@@ -270,8 +272,10 @@ fn receive_many(socket: &UdpSocket, count: usize) -> Vec<(Vec<u8>, libc::sockadd
     let mut received = Vec::new();
     while received.len() < count {
         let mut buffers = vec![vec![0_u8; 512]; count - received.len()];
-        let mut vectors: Vec<_> =
-            buffers.iter_mut().map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: 512 }).collect();
+        let mut vectors: Vec<_> = buffers
+            .iter_mut()
+            .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: 512 })
+            .collect();
         // SAFETY: all-zero is a valid value of this plain C struct.
         let mut from = vec![unsafe { std::mem::zeroed::<libc::sockaddr_in>() }; buffers.len()];
         let mut messages = messages(&mut vectors);
@@ -316,7 +320,8 @@ fn dns() {
     for round in 0..4 {
         let queries: Vec<_> = (0..8).map(|n| (query(round * 8 + n, &format!("many{n}")), to)).collect();
         send_many(&client, &queries);
-        let answers: Vec<_> = receive_many(&server, 8).into_iter().map(|(asked, from)| (answer(&asked), from)).collect();
+        let answers: Vec<_> =
+            receive_many(&server, 8).into_iter().map(|(asked, from)| (answer(&asked), from)).collect();
         send_many(&server, &answers);
         receive_many(&client, 8);
     }
@@ -355,7 +360,8 @@ fn told(exchange: &Value) -> String {
 /// Everything is accounted for, and nothing is lost.
 fn balanced(seen: &Seen, name: &str) {
     let ledger = &seen.ledger;
-    let number = |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
+    let number =
+        |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
     assert!(seen.status.success(), "{name}: {}", seen.errors);
     assert_eq!(number("/exchanges/lost"), 0, "{name}: {ledger}");
     assert_eq!(number("/chunks/lost"), 0, "{name}: {ledger}");
@@ -429,6 +435,9 @@ fn every_family_and_fall_back_sees_the_same() {
             left
         };
         let (missing, more) = (difference(expected, &exchanges), difference(&exchanges, expected));
-        assert!(missing.is_empty() && more.is_empty(), "{name} against {reference}: missing {missing:#?}, more {more:#?}");
+        assert!(
+            missing.is_empty() && more.is_empty(),
+            "{name} against {reference}: missing {missing:#?}, more {more:#?}"
+        );
     }
 }
