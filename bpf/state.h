@@ -386,9 +386,9 @@ struct scratch {
 	__u64 moved;           /* of them, dealt with */
 	__u32 first;           /* bytes of the first segment that are before those */
 	__u8 in_kernel;        /* they are in the kernel's own memory */
-	__u8 reserved_too[3];
+	__u8 unused[3];
 	__u32 busy;            /* a program is using this scratch */
-	__u32 reserved_as_well;
+	__u32 unused_too;
 	struct steth_chunk chunk;
 	__u8 data[DATA_SPAN + DATA_MAX];
 	/*
