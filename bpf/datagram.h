@@ -50,6 +50,10 @@ static __always_inline bool locate_datagram(struct scratch *s)
 		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 			return false;
 		length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
+		/* For the verifier: compared once more, in the register that is used. */
+		barrier_var(length);
+		if (length > sizeof(first))
+			return false;
 		if (bpf_probe_read_user(first, length, segment.iov_base))
 			return false;
 		call = vector_call(task);

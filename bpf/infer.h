@@ -42,6 +42,8 @@ STETH_INLINE __u32 steth_infer_datagram(const struct steth_walk *walk, __u32 len
 			return STETH_GUESS_NO;                              \
 		if (walk->n > STETH_PREFIX)                                 \
 			walk->n = STETH_PREFIX;                             \
+		/* Or the compiler leaves out what bounds an index. */      \
+		barrier();                                                  \
 		return function(walk);                                      \
 	}
 APART(steth_infer_http1)

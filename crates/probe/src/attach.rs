@@ -1,7 +1,7 @@
 //! Loading, attaching, and talking to the kernel side.
 
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Fallbacks, Family, Hook, Rung};
+use crate::hooks::{Core, Fallbacks, Family, Hook, Rung};
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
