@@ -194,6 +194,24 @@ static __always_inline void count_call(struct connection *c, __u8 direction, __u
 	__sync_fetch_and_add(&c->calls_of[direction & 1], 1);
 }
 
+/* Parts of what is below that need much of the stack, which the plain core's own addresses share. */
+#ifdef STETH_PLAIN
+OF_CONNECTION(announce_moved, (__u64 now, __u32 how), (now, how))
+{
+	announce((struct sock *)s->sk, c, s, now, how);
+	return 0;
+}
+
+OF_CONNECTION(datagram_moved, (__u32 length, __u8 direction), (length, direction))
+{
+	transfer_datagram((struct sock *)s->sk, c, s, direction & 1, length);
+	return 0;
+}
+#else
+#define announce_moved(c, s, now, how) announce(sk, c, s, now, how)
+#define datagram_moved(c, s, length, direction) transfer_datagram(sk, c, s, direction, length)
+#endif
+
 /* `length` bytes have moved between the current task and the socket. */
 static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length)
 {
@@ -228,13 +246,13 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	if (c->transport != IPPROTO_TCP)
 		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
-		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && locate_datagram(s))
+		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && located(s, true))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, &t);
 		return;
 	}
 	if (c->transport == IPPROTO_UDP) {
-		transfer_datagram(sk, c, s, direction, length);
+		datagram_moved(c, s, length, direction);
 		return;
 	}
 	if (c->transport == IPPROTO_TCP)
@@ -258,10 +276,11 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	s->copied = 0;
 	if (!c->protocol) {
 		if (!turn && !c->prefix_length[direction]) {
+			pass_message(s, length);
 			transfer_l4(c, s, &t);
 			return;
 		}
-		if (locate(s))
+		if (located(s, false))
 			captured = infer(c, s, length, direction);
 		else if (++c->tries >= TRIES_MAX)
 			c->flags |= CONNECTION_L4;
@@ -279,7 +298,7 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	} else {
 		body = passes(c, &t);
 		if (body < length && (c->budget[direction] || may_begin(c, &t, request, body))) {
-			if (locate(s)) {
+			if (located(s, false)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
 				s->skip = body;
@@ -290,6 +309,8 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 				flags |= STETH_CHUNK_UNREAD;
 				c->prefix_length[direction] = 0;
 			}
+		} else {
+			pass_message(s, length);
 		}
 	}
 	if (request && captured < length)
@@ -299,7 +320,7 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce(sk, c, s, t.time, first && is_joined(c, t.time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);
+		announce_moved(c, s, t.time, first && is_joined(c, t.time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);
 	if (last_stage < STAGE_EMIT)
 		goto done;
 	report(c, s, &t, flags, body, captured);

@@ -67,6 +67,16 @@ static __always_inline bool locate_datagram(struct scratch *s)
 	return locate(s);
 }
 
+/* The one or the other. Both need much of the stack, which the plain core has not. */
+#ifdef STETH_PLAIN
+OF_SCRATCH(located, (bool datagram), (datagram))
+{
+	return datagram ? locate_datagram(s) : locate(s);
+}
+#else
+#define located(s, datagram) ((datagram) ? locate_datagram(s) : locate(s))
+#endif
+
 /* Copies the datagram that was located to s->data, and names its protocol if the socket has none yet. */
 OF_CONNECTION(copy_datagram, (__u32 length, __u8 direction), (length, direction))
 {
@@ -238,19 +248,19 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 	__u8 turn = !(c->flags & CONNECTION_MOVED) || c->last_direction != direction ? STETH_CHUNK_TURN : 0;
 	__u64 now = bpf_ktime_get_ns();
 	__u32 captured = 0, behind = 0;
-	bool located, matters;
+	bool found, matters;
 
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
-	located = locate_datagram(s);
-	if (located && !there && direction == STETH_SEND)
+	found = located(s, true);
+	if (found && !there && direction == STETH_SEND)
 		count_destination(c, s, length);
 	matters = !there && control.rules & RULES_FAR_END;
 	if (matters && !far_end_wanted(c, s, here, direction)) {
 		count(s, STETH_UNSELECTED, 1);
 		return;
 	}
-	if (located)
+	if (found)
 		captured = copy_datagram(c, s, length, direction);
 	/* Only by its first answer is a server known. */
 	if (matters && direction == STETH_SEND && c->role == STETH_ROLE_SERVER && !far_end_wanted(c, s, here, STETH_RECEIVE)) {

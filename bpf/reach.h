@@ -172,6 +172,9 @@ static __always_inline __u64 listener_number(struct sock *sk, struct connection 
 #define copy_datagram(c, s, ...) copy_datagram_apart((s)->slot, __VA_ARGS__)
 #define count_destination(c, s, ...) count_destination_apart((s)->slot, __VA_ARGS__)
 #define far_end_wanted(c, s, ...) far_end_wanted_apart((s)->slot, __VA_ARGS__)
+#define located(s, ...) located_apart((s)->slot, __VA_ARGS__)
+#define announce_moved(c, s, ...) announce_moved_apart((s)->slot, __VA_ARGS__)
+#define datagram_moved(c, s, ...) datagram_moved_apart((s)->slot, __VA_ARGS__)
 #endif
 
 /* Of what protocol the first bytes in s->walk are, if of one of these. */

@@ -54,7 +54,7 @@ static __always_inline bool has_port(__u32 rules, __u32 excludes, __u16 port)
 
 	if (!list)
 		return false;
-	/* Before 6.13 or so the verifier forgets the bound of what was put aside across the call: it is told again. */
+	/* Of a port that was put on the stack, older verifiers (6.12) forget how large it may be. */
 	barrier_var(at);
 	return list->bits[at >> 6 & 1023] >> (at & 63) & 1;
 }

@@ -360,7 +360,7 @@ struct scratch {
 	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
 	__u32 next_message;
 	__u32 all;
-	__u32 reserved_too;
+	__u32 spare;
 	/* The record that is being made. */
 	union {
 		struct steth_open opening;

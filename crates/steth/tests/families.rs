@@ -199,7 +199,8 @@ fn ask(way: Way, stream: RawFd) {
             continue;
         }
         put(way, stream, &asked);
-        if way == Way::Splice {
+        // The last one by a read: until then the tracepoints do not tell of what was spliced out.
+        if way == Way::Splice && n + 1 < EACH {
             let (mut out, into) = std::io::pipe().expect("a pipe");
             let length = head().len();
             assert!(take_all(way, stream, &mut answer[..length]));
@@ -398,12 +399,13 @@ fn every_family_and_fall_back_sees_the_same() {
     root_or_skip!();
     let _alone = alone();
     let (redis_server, maria) = (RedisServer::start(), MariaDb::start());
-    let ours = [std::process::id(), redis_server.pid(), maria.pid()].map(Value::from);
+    // Both ends of what is said here, and the clients' of what the servers are asked: others talk on this machine, too.
+    let me = std::process::id().to_string();
     let mut first: Option<(String, Vec<String>)> = None;
     let variants = variants();
     assert!(variants.iter().any(|(family, ..)| *family == Family::Syscall), "{variants:?}");
     for (family, without, name) in variants {
-        let steth = Steth::watch_with(&["--hooks", family.name()], &[("STETH_WITHOUT", without)]);
+        let steth = Steth::watch_with(&["--hooks", family.name(), "--pid", &me], &[("STETH_WITHOUT", without)]);
         http();
         dns();
         redis(&redis_server);
@@ -411,14 +413,13 @@ fn every_family_and_fall_back_sees_the_same() {
         steth.settle(Duration::from_millis(600));
         let seen = steth.finish();
         balanced(&seen, &name);
-        let is_ours = |e: &&Value| ours.contains(&e["client"]["pid"]) || ours.contains(&e["server"]["pid"]);
-        let mut exchanges: Vec<_> = seen.exchanges.iter().filter(is_ours).map(told).collect();
+        let mut exchanges: Vec<_> = seen.exchanges.iter().map(told).collect();
         exchanges.sort();
         let asked = |what: &str| exchanges.iter().filter(|line| line.contains(what)).count();
         for way in WAYS.into_iter().filter(|way| *way != Way::IoUring) {
             assert!(asked(&format!("GET /{way:?}/")) >= 2 * EACH, "{name}: {way:?}: {exchanges:#?}");
         }
-        assert_eq!((asked("GET /IoUring"), asked("PING")), (EACH, 200), "{name}: {exchanges:#?}");
+        assert_eq!((asked("GET /IoUring"), asked("PING")), (EACH, 100), "{name}: {exchanges:#?}");
         assert_eq!((asked("A many"), asked("A one.test")), (2 * 32, 2 * EACH), "{name}: {exchanges:#?}");
         assert!(asked("mysql") > 4, "{name}: {exchanges:#?}");
         let Some((reference, expected)) = &first else {
