@@ -10,14 +10,14 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 5000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 60 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test .ci/run ui/build ui/test/run-unit ui/test/run-browser
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test test-unit test-ui test-oracle bench lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui ui
+.PHONY: help run demo build test test-unit test-ui test-oracle bench test-kernels lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels ui
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup-build ## build and start the agent; needs root, asks sudo if need be
 	$(CARGO) build --release
@@ -54,6 +54,9 @@ ui: setup-ui ## build the web page anew into ui/dist, which is committed
 test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into target/oracle-mysql; docs/testing.md)
 	scripts/oracle-mysql target/oracle-mysql
 	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test oracle_mysql -- --ignored
+
+test-kernels: setup-build setup-test setup-kernels ## some of the tests on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
+	scripts/kernels/test $(KERNELS)
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
@@ -104,6 +107,9 @@ setup-build:
 
 setup-test:
 	@scripts/setup test
+
+setup-kernels:
+	@scripts/setup kernels
 
 setup-demo:
 	@scripts/setup demo
