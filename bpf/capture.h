@@ -9,7 +9,9 @@
 #ifndef STETH_CAPTURE_H
 #define STETH_CAPTURE_H
 
-#include "iterator.h"
+#include "registers.h"
+
+#define IOVECS_MAX 1024 /* UIO_MAXIOV */
 
 /* The next message of the vector; NULL: it cannot be told. */
 static __always_inline const struct mmsghdr *next_message(struct task_struct *task, const struct mmsghdr *vector, __u32 length)
@@ -48,7 +50,7 @@ static __always_inline void pass_message(struct scratch *s, int result)
 	struct pt_regs *regs;
 
 	/* At a call's exit all of its messages are there. */
-	if (BY_FUNCTION || BY_SYSCALL || READ(task, flags) & PF_KTHREAD)
+	if (BY_SYSCALL || READ(task, flags) & PF_KTHREAD)
 		return;
 	regs = registers_of(s, task);
 	if (CALL(regs) != SYS_recvmmsg && CALL(regs) != SYS_sendmmsg)
@@ -71,8 +73,6 @@ static __always_inline bool locate(struct scratch *s)
 	struct pt_regs *regs;
 	__u64 si;
 
-	if (BY_FUNCTION)
-		return locate_in_message(s);
 	if (READ(task, flags) & PF_KTHREAD)
 		return false;
 	regs = registers_of(s, task);
@@ -118,18 +118,6 @@ static __always_inline bool locate(struct scratch *s)
 	}
 }
 
-/* Bytes of the caller's, to s->data[at...]. */
-static __always_inline long read_data(struct scratch *s, __u32 at, __u32 length, const void *from)
-{
-	/* Compared here: what was known of it before may be forgotten by now, before 6.2 or so. */
-	barrier_var(length);
-	if (length == 0 || length > DATA_MAX)
-		return -1;
-	if (BY_FUNCTION && s->in_kernel)
-		return bpf_probe_read_kernel(s->data + at, length, from);
-	return bpf_probe_read_user(s->data + at, length, from);
-}
-
 static long copy_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
@@ -146,8 +134,7 @@ static long copy_step(__u64 i, struct scratch **at)
 
 		if (count > IOVECS_READ)
 			count = IOVECS_READ;
-		if (BY_FUNCTION ? bpf_probe_read_kernel(s->segments, count * sizeof(struct iovec), from->vector + next) :
-				  bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from->vector + next))
+		if (bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from->vector + next))
 			return 1;
 		from->loaded = next / IOVECS_READ + 1;
 	}
@@ -165,7 +152,7 @@ static long copy_step(__u64 i, struct scratch **at)
 	barrier_var(take);
 	if (take == 0 || take > DATA_MAX)
 		return 1;
-	if (read_data(s, to, take, (__u8 *)segment->iov_base + from->skip))
+	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment->iov_base + from->skip))
 		return 1;
 	from->done += take;
 	if (from->skip + take == segment->iov_len) {
@@ -175,6 +162,7 @@ static long copy_step(__u64 i, struct scratch **at)
 	from->skip = 0;
 	return 0;
 }
+LOOP_STEP(copy_step)
 
 /*
  * Copies bytes [skip, skip + want) of the transfer that locate() has found to s->data[at...]. Returns how many could be
@@ -184,9 +172,6 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 {
 	if (!s)
 		return 0;
-	/* Of a datagram that was cut, no more than the caller was given. */
-	if (BY_FUNCTION && skip + (__u64)want > s->moved)
-		want = skip < s->moved ? s->moved - skip : 0;
 	/* Compared after the barrier, the verifier knows the bound of the register that is used. */
 	barrier_var(want);
 	if (want > DATA_MAX)
@@ -194,9 +179,7 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 	if (want == 0)
 		return 0;
 	if (s->from.buffer)
-		return read_data(s, at & (DATA_SPAN - 1), want, s->from.buffer + skip) ? 0 : want;
-	if (BY_FUNCTION)
-		skip += s->first;
+		return bpf_probe_read_user(s->data + (at & (DATA_SPAN - 1)), want, s->from.buffer + skip) ? 0 : want;
 	/* What is behind the last copy need not be looked for from the beginning. */
 	if (skip < s->from.before)
 		s->from.cursor = s->from.before = 0;
@@ -205,7 +188,7 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 	s->from.at = at;
 	s->from.skip = skip - s->from.before;
 	s->from.want = want;
-	STETH_LOOP(IOVECS_MAX, copy_step, &s);
+	LOOP(IOVECS_MAX, copy_step);
 	return s->from.done;
 }
 

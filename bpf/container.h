@@ -32,6 +32,7 @@ static long digit_step(__u64 i, struct scratch **at)
 	s->digits++;
 	return 0;
 }
+LOOP_STEP(digit_step)
 
 /* Whether this cgroup is a container's; then s->container is its id. */
 static __always_inline bool is_container(struct scratch *s, struct cgroup *cgroup)
@@ -54,28 +55,21 @@ static __always_inline bool is_container(struct scratch *s, struct cgroup *cgrou
 		return false;
 	s->digits = 0;
 	s->digits_from = from;
-	STETH_LOOP(ID_DIGITS, digit_step, &s);
+	LOOP(ID_DIGITS, digit_step);
 	return s->digits == ID_DIGITS;
 }
 
-struct cgroup_walk {
-	struct scratch *s;
-	/* Addresses; they are only read through. */
-	__u64 head;
-	__u64 link;
-	__u64 cgroup;
-	__u64 found;
-};
-
 /* From a cgroup to its parent, and from the top of a hierarchy to the next one. */
-static long cgroup_step(__u64 i, struct cgroup_walk *walk)
+static long cgroup_step(__u64 i, struct scratch **at)
 {
+	struct scratch *s = *at;
+	struct cgroup_walk *walk = &s->cgroups;
 	struct cgroup *cgroup = (struct cgroup *)walk->cgroup;
 	struct list_head *link = (struct list_head *)walk->link;
 	struct cgrp_cset_link *in;
 
 	if (cgroup && BPF_CORE_READ(cgroup, level) > 0) {
-		if (is_container(walk->s, cgroup)) {
+		if (is_container(s, cgroup)) {
 			walk->found = 1;
 			return 1;
 		}
@@ -90,19 +84,21 @@ static long cgroup_step(__u64 i, struct cgroup_walk *walk)
 	walk->cgroup = (__u64)BPF_CORE_READ(in, cgrp);
 	return 0;
 }
+LOOP_STEP(cgroup_step)
 
 /* Whether a task with this set of cgroups is in a container; then s->container is its id. Takes an address, as of a task. */
 OF_SCRATCH(find_container, (__u64 cgroups), (cgroups))
 {
-	struct cgroup_walk walk = {};
+	struct cgroup_walk *walk;
 
 	if (!s || !cgroups)
 		return 0;
-	walk.s = s;
-	walk.head = cgroups + bpf_core_field_offset(struct css_set, cgrp_links);
-	walk.link = walk.head;
-	STETH_LOOP(CGROUPS_MAX, cgroup_step, &walk);
-	return walk.found;
+	walk = &s->cgroups;
+	walk->head = cgroups + bpf_core_field_offset(struct css_set, cgrp_links);
+	walk->link = walk->head;
+	walk->cgroup = walk->found = 0;
+	LOOP(CGROUPS_MAX, cgroup_step);
+	return walk->found;
 }
 
 static __always_inline __u64 cgroups_of(struct task_struct *task)

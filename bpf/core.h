@@ -131,12 +131,23 @@ static __always_inline bool may_begin(const struct connection *c, const struct t
 	return steth_is_followed(c->protocol) && (c->frame_end == t->start + passed || c->prefix_length[t->direction & 1]);
 }
 
+#ifdef STETH_PLAIN
+OF_CONNECTION(further_record, (__u32 i), (i))
+{
+	struct further further = { s, c };
+
+	return further_step(i, &further);
+}
+#endif
+
 /* Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. */
 static __always_inline void report(struct connection *c, struct scratch *s, struct transfer *t, __u8 flags, __u32 body,
 				   __u32 captured)
 {
 	__u32 length = t->length;
+#ifndef STETH_PLAIN
 	struct further further = { s, c };
+#endif
 
 	s->chunk.kind = STETH_CHUNK;
 	s->chunk.direction = t->direction;
@@ -184,7 +195,13 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 		return;
 	}
 	s->skip += s->chunk.length;
+#ifndef STETH_PLAIN
 	STETH_LOOP(STETH_RECORDS_MAX, further_step, &further);
+#else
+	for (__u32 i = 0; i < STETH_RECORDS_MAX; i++)
+		if (further_record(c, s, i))
+			break;
+#endif
 }
 
 /* Of these sockets the kernel keeps no books. Several threads may use one at once. */

@@ -34,26 +34,19 @@ static __always_inline bool is_group_port(__u16 port)
 static __always_inline bool locate_datagram(struct scratch *s)
 {
 	struct task_struct *task = current_task();
+	struct pt_regs *regs = registers_of(s, task);
 	struct vector_call *call;
 	struct user_msghdr header;
 	struct iovec segment;
-	struct pt_regs *regs;
 	__u64 first[4] = {};
 	__u32 length;
 
-	if (BY_FUNCTION)
-		return locate_in_message(s);
-	regs = registers_of(s, task);
 	if (!BY_SYSCALL && !(READ(task, flags) & PF_KTHREAD) && are_native(regs) && CALL(regs) == SYS_recvmmsg &&
 	    ARGUMENT_5(regs)) {
 		if (bpf_probe_read_user(&header, sizeof(header), (void *)ARGUMENT_2(regs)) ||
 		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 			return false;
 		length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
-		/* For the verifier: compared once more, in the register that is used. */
-		barrier_var(length);
-		if (length > sizeof(first))
-			return false;
 		if (bpf_probe_read_user(first, length, segment.iov_base))
 			return false;
 		call = vector_call(task);
@@ -110,38 +103,15 @@ struct destination {
 	__u8 ipv6[16];
 };
 
-static __always_inline bool is_destination(const struct destination *from, struct steth_destination *to)
-{
-	if (from->family != AF_INET && from->family != AF_INET6)
-		return false;
-	to->family = from->family;
-	to->port = bpf_ntohs(from->port);
-	if (from->family == AF_INET6)
-		__builtin_memcpy(to->address, from->ipv6, 16);
-	else
-		__builtin_memcpy(to->address, from->ipv4, 4);
-	return true;
-}
-
 /* The address that the caller, who was located, sends to. False: not known. */
 static __always_inline bool read_destination(struct scratch *s, struct steth_destination *to)
 {
+	struct pt_regs *regs = registers_of(s, current_task());
 	struct user_msghdr header = {};
 	struct destination from = {};
 	const void *message = s->from.message;
-	struct msghdr *moving;
-	struct pt_regs *regs;
 	void *name;
 
-	if (BY_FUNCTION) {
-		/* The kernel's own copy of it, which has room for any. */
-		moving = s->moving;
-		name = BPF_CORE_READ(moving, msg_name);
-		if (!name || bpf_probe_read_kernel(&from, sizeof(from), name))
-			return false;
-		return is_destination(&from, to);
-	}
-	regs = registers_of(s, current_task());
 	if (CALL(regs) == SYS_sendto) {
 		name = (void *)ARGUMENT_5(regs);
 	} else {
@@ -156,7 +126,15 @@ static __always_inline bool read_destination(struct scratch *s, struct steth_des
 		return false;
 	if (from.family == AF_INET6 && bpf_probe_read_user(from.ipv6, 16, name + 8))
 		return false;
-	return is_destination(&from, to);
+	if (from.family != AF_INET && from.family != AF_INET6)
+		return false;
+	to->family = from.family;
+	to->port = bpf_ntohs(from.port);
+	if (from.family == AF_INET6)
+		__builtin_memcpy(to->address, from.ipv6, 16);
+	else
+		__builtin_memcpy(to->address, from.ipv4, 4);
+	return true;
 }
 
 /* Puts it behind the captured bytes. Returns its size; 0: not known. */

@@ -30,6 +30,7 @@ static long request_step(__u64 i, struct scratch **at)
 	count->line = 0;
 	return 0;
 }
+LOOP_STEP(request_step)
 
 /*
  * Whether a MySQL command begins with these bytes: number 0, and either a turn begins or the packet ends with the call. A
@@ -68,6 +69,7 @@ static long postgresql_request_step(__u64 i, struct scratch **at)
 	count->at += length;
 	return 0;
 }
+LOOP_STEP(postgresql_request_step)
 
 /* DNS over TCP: each message behind its length. */
 static long message_step(__u64 i, struct scratch **at)
@@ -81,6 +83,7 @@ static long message_step(__u64 i, struct scratch **at)
 	count->at += 2 + (s->data[count->at & (DATA_SPAN - 1)] << 8 | s->data[(count->at + 1) & (DATA_SPAN - 1)]);
 	return 0;
 }
+LOOP_STEP(message_step)
 
 /* The ring was full: what went with the record. Only here is it looked at how many requests began in it. */
 OF_CONNECTION(count_dropped, (__u32 length), (length))
@@ -105,7 +108,7 @@ OF_CONNECTION(count_dropped, (__u32 length), (length))
 	s->requests.length = length;
 	s->requests.protocol = protocol;
 	if (protocol == STETH_PROTOCOL_POSTGRESQL) {
-		STETH_LOOP(DATA_MAX, postgresql_request_step, &s);
+		LOOP(DATA_MAX, postgresql_request_step);
 		s->counters[STETH_DROPPED_REQUESTS + STETH_PROTOCOL_POSTGRESQL] += s->requests.requests;
 		return 0;
 	}
@@ -121,10 +124,10 @@ OF_CONNECTION(count_dropped, (__u32 length), (length))
 		/* From the middle of a message on nothing is known to begin. */
 		if (s->requests.requests) {
 			s->requests.requests = 0;
-			STETH_LOOP(DATA_MAX / 14, message_step, &s);
+			LOOP(DATA_MAX / 14, message_step);
 		}
 	} else {
-		STETH_LOOP(DATA_MAX, request_step, &s);
+		LOOP(DATA_MAX, request_step);
 	}
 	s->counters[STETH_DROPPED_REQUESTS + protocol] += s->requests.requests;
 	return 0;

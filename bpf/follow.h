@@ -20,6 +20,7 @@ static long frames_step(__u64 i, struct scratch **at)
 		return 1;
 	return steth_frame(frames, &s->data[frames->at & (DATA_SPAN - 1)]);
 }
+LOOP_STEP(frames_step)
 
 /* Steps over the frame whose head began in an earlier call, and goes on with the first `captured` bytes at s->data. */
 static __always_inline void rejoin(struct connection *c, struct scratch *s, __u32 captured, __u8 direction)
@@ -75,7 +76,7 @@ OF_CONNECTION(follow, (__u32 captured, __u8 direction), (captured, direction))
 	/* Mostly there is one, and a loop's first turn costs more than the frame. */
 	if (frames->state == STETH_FRAMES_KNOWN && frames->at < captured &&
 	    !steth_frame(frames, &s->data[frames->at & (DATA_SPAN - 1)]) && frames->at < captured)
-		STETH_LOOP(DATA_MAX / 4, frames_step, &s);
+		LOOP(DATA_MAX / 4, frames_step);
 	c->frame_end = frames->state == STETH_FRAMES_LOST ? 0 : from + frames->at;
 	if (frames->state == STETH_FRAMES_CUT && captured - frames->at < STETH_FRAME_HEAD) {
 		at = frames->at & (DATA_SPAN - 1);

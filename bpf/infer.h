@@ -31,33 +31,6 @@ STETH_INLINE __u32 steth_infer_datagram(const struct steth_walk *walk, __u32 len
 #endif
 
 /*
- * Each by itself, where the verifier has to be sparing: else what one has found out about the bytes is followed through all that come
- * behind it, which before 6.12 or so is more than it takes.
- */
-#if defined(__bpf__) && !defined(STETH_PLAIN)
-#define APART(function)                                                     \
-	__attribute__((noinline)) int function##_apart(struct steth_walk *walk) \
-	{                                                                   \
-		if (!walk)                                                  \
-			return STETH_GUESS_NO;                              \
-		if (walk->n > STETH_PREFIX)                                 \
-			walk->n = STETH_PREFIX;                             \
-		/* Or the compiler leaves out what bounds an index. */      \
-		barrier();                                                  \
-		return function(walk);                                      \
-	}
-APART(steth_infer_http1)
-APART(steth_infer_redis)
-APART(steth_infer_mysql)
-APART(steth_infer_postgresql)
-APART(steth_infer_dns)
-#undef APART
-#define ASK(function) function##_apart
-#else
-#define ASK(function) function
-#endif
-
-/*
  * The table: the first protocol that is sure wins, unless one before it may still be with more bytes; for an answer does not
  * change. `walk->b` and `walk->n` are given, the rest is its own. Not inlined, so that the verifier follows it once, by itself.
  */
@@ -71,7 +44,7 @@ STETH_INFER_FUNCTION int steth_infer(struct steth_walk *walk, __u32 enabled)
 		walk->n = STETH_PREFIX;
 #define ROW(number, function)                             \
 	if (enabled & 1u << number) {                     \
-		guess = ASK(function)(walk);              \
+		guess = function(walk);                   \
 		if (STETH_GUESS(guess) == STETH_GUESS_IS) \
 			return more ? STETH_GUESS_MORE : guess; \
 		more |= guess;                            \
@@ -82,7 +55,6 @@ STETH_INFER_FUNCTION int steth_infer(struct steth_walk *walk, __u32 enabled)
 	ROW(STETH_PROTOCOL_POSTGRESQL, steth_infer_postgresql)
 	ROW(STETH_PROTOCOL_DNS, steth_infer_dns)
 #undef ROW
-#undef ASK
 	return more ? STETH_GUESS_MORE : STETH_GUESS_NO;
 }
 

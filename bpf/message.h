@@ -18,6 +18,7 @@ static long scan_step(__u64 i, struct scratch **at)
 		return 1;
 	return steth_scan_byte(&s->scan, s->data[s->scan.at & (STETH_SCAN_MAX - 1)]);
 }
+LOOP_STEP(scan_step)
 
 /* Sends what is in s->chunk, the captured bytes behind it, and what is `behind` them. */
 static __always_inline void emit_chunk_and(struct scratch *s, struct connection *c, __u32 behind)
@@ -116,7 +117,7 @@ static __always_inline __u32 want_behind_head(struct connection *c, struct scrat
 		return STETH_CALL_MAX;
 	__builtin_memset(&s->scan, 0, sizeof(s->scan));
 	s->scan.length = captured;
-	STETH_LOOP(STETH_SCAN_MAX, scan_step, &s);
+	LOOP(STETH_SCAN_MAX, scan_step);
 	body = steth_body(&s->scan, s->data, request, c->flags & CONNECTION_HEADS);
 	if (body == STETH_BODY_UNKNOWN)
 		return STETH_CALL_MAX;

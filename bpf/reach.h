@@ -12,8 +12,6 @@
 
 #include "rings.h"
 
-#define BY_FUNCTION (hooks == HOOKS_FUNCTION)
-
 /*
  * A record that is made beside the one in the scratch: on the stack, or in a place of its own in the scratch where calls within calls
  * would not leave room (512 bytes for all of them together, before 6.13).
@@ -172,9 +170,44 @@ static __always_inline __u64 listener_number(struct sock *sk, struct connection 
 #define copy_datagram(c, s, ...) copy_datagram_apart((s)->slot, __VA_ARGS__)
 #define count_destination(c, s, ...) count_destination_apart((s)->slot, __VA_ARGS__)
 #define far_end_wanted(c, s, ...) far_end_wanted_apart((s)->slot, __VA_ARGS__)
+#define further_record(c, s, ...) further_record_apart((s)->slot, __VA_ARGS__)
 #define located(s, ...) located_apart((s)->slot, __VA_ARGS__)
 #define announce_moved(c, s, ...) announce_moved_apart((s)->slot, __VA_ARGS__)
 #define datagram_moved(c, s, ...) datagram_moved_apart((s)->slot, __VA_ARGS__)
+#endif
+
+/*
+ * A loop over steps that take the scratch's address. bpf_loop() is of 5.17. Before, the verifier follows every turn of a loop: so in
+ * the plain core a turn is no more than the call of a function that is followed by itself.
+ */
+#ifndef STETH_PLAIN
+#define LOOP_STEP(step)
+#define LOOP(times, step) bpf_loop(times, step, &s, 0)
+#else
+#define TURNS 32
+#define LOOP_STEP(step)                                                        \
+	__attribute__((noinline)) int step##_apart(__u32 slot, __u32 turn)     \
+	{                                                                      \
+		struct scratch *s = scratch_of(slot);                          \
+                                                                               \
+		/* Not all of them want it; handed over it must be. */         \
+		barrier_var(turn);                                             \
+		return s ? step(turn, &s) : 1;                                 \
+	}                                                                      \
+	/* The verifier keeps the way out of each turn in mind, and no more than 8,192 of them. */ \
+	__attribute__((noinline)) int step##_turns(__u32 slot, __u32 turn)     \
+	{                                                                      \
+		__u32 i;                                                       \
+                                                                               \
+		for (i = 0; i < TURNS; i++)                                    \
+			if (step##_apart(slot, turn + i))                      \
+				return 1;                                      \
+		return 0;                                                      \
+	}
+#define LOOP(times, step)                                                      \
+	for (__u32 turn = 0; turn < (times); turn += TURNS)                    \
+		if (step##_turns(s->slot, turn))                               \
+			break
 #endif
 
 /* Of what protocol the first bytes in s->walk are, if of one of these. */
@@ -186,6 +219,7 @@ static __always_inline int guess_of(struct scratch *s, __u32 enabled)
 #else
 OF_SCRATCH(guess_of, (__u32 enabled), (enabled))
 {
+	s->walk.slot = s->slot;
 	return steth_infer(&s->walk, enabled);
 }
 #define guess_of(s, enabled) guess_of_apart((s)->slot, enabled)

@@ -35,12 +35,6 @@ struct {
 #define STATE_NEVER 0
 #define STATE_MATCHED 1
 
-/* What changes meanwhile is in the scratch: what is in a map the verifier follows once, and not once for each value. */
-struct reading {
-	const struct steth_automaton *automaton;
-	struct scratch *s;
-};
-
 static __always_inline __u32 transition(const struct steth_automaton *automaton, __u32 state, __u32 class)
 {
 	if (state <= STATE_MATCHED)
@@ -48,16 +42,18 @@ static __always_inline __u32 transition(const struct steth_automaton *automaton,
 	return automaton->next[(state + class) & (STETH_TRANSITIONS - 1)];
 }
 
-static long reading_step(__u64 i, struct reading *in)
+/* What changes meanwhile is in the scratch: what is in a map the verifier follows once, and not once for each value. */
+static long reading_step(__u64 i, struct scratch **at)
 {
-	const struct steth_automaton *automaton = in->automaton;
-	struct text_reading *r = &in->s->reading;
+	struct scratch *s = *at;
+	struct text_reading *r = &s->reading;
+	const struct steth_automaton *automaton = bpf_map_lookup_elem(&automata, &r->automaton);
 	__u32 state;
 	__u8 byte;
 
-	if (i >= r->length)
+	if (!automaton || i >= r->length)
 		return 1;
-	byte = in->s->data[i & (STETH_TEXT_MAX - 1)];
+	byte = s->data[i & (STETH_TEXT_MAX - 1)];
 	if (byte == 0 && r->row == ROW_ENVIRONMENT) {
 		/* Each variable is a text of its own. */
 		state = transition(automaton, r->state, automaton->end);
@@ -77,16 +73,16 @@ out:
 		return 0;
 	return 1;
 }
+LOOP_STEP(reading_step)
 
 /* Whether the expressions are found in the text at the beginning of the scratch data. */
-static __always_inline bool finds(const struct steth_automaton *automaton, struct scratch *s, __u32 row, __u32 length)
+static __always_inline bool finds(const struct steth_automaton *automaton, struct scratch *s, __u32 index, __u32 row, __u32 length)
 {
-	struct reading reading = { automaton, s };
-
+	s->reading.automaton = index;
 	s->reading.length = length;
 	s->reading.row = row;
 	s->reading.state = automaton->start;
-	STETH_LOOP(STETH_TEXT_MAX, reading_step, &reading);
+	LOOP(STETH_TEXT_MAX, reading_step);
 	return transition(automaton, s->reading.state, automaton->end) == STATE_MATCHED;
 }
 
@@ -128,6 +124,7 @@ static long upwards_step(__u64 i, struct scratch **at)
 	walk->dentry = (__u64)directory;
 	return 0;
 }
+LOOP_STEP(upwards_step)
 
 static long downwards_step(__u64 i, struct scratch **in)
 {
@@ -148,6 +145,7 @@ static long downwards_step(__u64 i, struct scratch **in)
 	walk->at += length;
 	return 0;
 }
+LOOP_STEP(downwards_step)
 
 /* The path of the executable, up to the root of its mount namespace. 0: it could not be found out. */
 static __always_inline __u32 executable_path(struct task_struct *task, struct scratch *s)
@@ -159,10 +157,10 @@ static __always_inline __u32 executable_path(struct task_struct *task, struct sc
 		return 0;
 	s->path.whole = 0;
 	/* Each directory, and each mount on the way, is a step. */
-	STETH_LOOP(PARTS_MAX, upwards_step, &s);
+	LOOP(PARTS_MAX, upwards_step);
 	if (!s->path.whole)
 		return 0;
-	STETH_LOOP(PARTS_MAX, downwards_step, &s);
+	LOOP(PARTS_MAX, downwards_step);
 	return s->path.at;
 }
 
@@ -214,7 +212,7 @@ OF_SCRATCH(row_agrees, (__u32 rules, __u32 row), (rules, row))
 		if (!(rules >> (2 * row + excludes) & 1))
 			continue;
 		automaton = bpf_map_lookup_elem(&automata, &index);
-		if (!automaton || finds(automaton, s, row, length) == excludes)
+		if (!automaton || finds(automaton, s, index, row, length) == excludes)
 			return 0;
 	}
 	return 1;

@@ -324,7 +324,7 @@ struct text_reading {
 	__u32 length;
 	__u32 row;
 	__u32 state;
-	__u32 reserved;
+	__u32 automaton; /* its place in the table of them */
 };
 
 /* The path that is being put together. */
@@ -335,6 +335,15 @@ struct path_walk {
 	__u32 parts;
 	__u32 at;
 	__u32 whole; /* up to the root */
+	__u32 reserved;
+};
+
+/* From a task's cgroups upwards: addresses, which are only read through. */
+struct cgroup_walk {
+	__u64 head;
+	__u64 link;
+	__u64 cgroup;
+	__u32 found;
 	__u32 reserved;
 };
 
@@ -377,18 +386,10 @@ struct scratch {
 	struct request_count requests;
 	struct text_reading reading;
 	struct path_walk path;
+	struct cgroup_walk cgroups;
 	__u8 container[STETH_CONTAINER_ID]; /* container.h */
 	__u32 digits;
 	__u32 digits_from;
-	/* Of sock_functions.h and iterator.h. */
-	struct msghdr *moving; /* what has been sent or received; NULL: pages, of which nothing is read */
-	__u64 size;            /* bytes that its iterator was over at the beginning */
-	__u64 moved;           /* of them, dealt with */
-	__u32 first;           /* bytes of the first segment that are before those */
-	__u8 in_kernel;        /* they are in the kernel's own memory */
-	__u8 unused[3];
-	__u32 busy;            /* a program is using this scratch */
-	__u32 unused_too;
 	struct steth_chunk chunk;
 	__u8 data[DATA_SPAN + DATA_MAX];
 	/*
@@ -422,12 +423,12 @@ struct scratch {
 /*
  * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
  * to those that softirqs may run in between. So additions need not be atomic. Iterators have one of their own where a ring has one
- * writer at a time (own_rings.h). From IN_FUNCTION on are those of sock_functions.h; other families make the map without them.
+ * writer at a time (own_rings.h).
  */
 #ifdef STETH_PLAIN
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, IN_FUNCTION, SCRATCHES = IN_FUNCTION + 3 };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, SCRATCHES };
 #else
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, IN_FUNCTION, SCRATCHES = IN_FUNCTION + 3 };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, SCRATCHES };
 #endif
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -446,6 +447,15 @@ static __always_inline struct scratch *scratch_of(__u32 context)
 #endif
 	return s;
 }
+
+#ifdef STETH_PLAIN
+static __always_inline struct steth_walk *steth_walk_of(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+
+	return s ? &s->walk : NULL;
+}
+#endif
 
 static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
 {

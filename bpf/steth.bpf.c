@@ -20,7 +20,6 @@
  */
 #include "core.h"
 #include "process.h"
-#include "sock_functions.h"
 #include "sock_tracepoints.h"
 #ifdef STETH_PLAIN
 #include "syscall_exit.h"

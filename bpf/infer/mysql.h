@@ -65,6 +65,7 @@ static long steth_verb_step(__u64 i, struct steth_walk **at)
 		walk->guess = STETH_GUESSED(STETH_PROTOCOL_MYSQL, 1);
 	return 1;
 }
+STETH_STEP(steth_verb_step)
 
 #define WANT(at, condition)              \
 	if (n <= at)                     \

@@ -67,6 +67,7 @@ static long steth_pg_texts_step(__u64 i, struct steth_walk **at)
 	walk->at++;
 	return 0;
 }
+STETH_STEP(steth_pg_texts_step)
 
 STETH_INLINE __u32 steth_infer_pg_texts(struct steth_walk *walk, __u32 strings)
 {
@@ -106,6 +107,7 @@ static long steth_pg_tag_step(__u64 i, struct steth_walk **at)
 	walk->at++;
 	return 0;
 }
+STETH_STEP(steth_pg_tag_step)
 
 /* CommandComplete: a short tag in upper case, then another message. A Close of the client differs in what follows. */
 STETH_INLINE __u32 steth_infer_pg_completed(struct steth_walk *walk)

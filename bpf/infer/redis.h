@@ -41,6 +41,7 @@ static long steth_resp_step(__u64 i, struct steth_walk **at)
 		return 0;
 	}
 }
+STETH_STEP(steth_resp_step)
 
 /* Redis: "*<count>\r\n$<length>\r\n", the head of every RESP command. Replies are not enough to tell. */
 STETH_INLINE __u32 steth_infer_resp(struct steth_walk *walk)
@@ -73,6 +74,7 @@ static long steth_inline_step(__u64 i, struct steth_walk **at)
 	walk->at++;
 	return 0;
 }
+STETH_STEP(steth_inline_step)
 
 /* Redis inline commands: a known word, then a printable rest of the line. */
 STETH_INLINE __u32 steth_infer_inline(struct steth_walk *walk)

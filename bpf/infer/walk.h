@@ -23,13 +23,31 @@ enum steth_guess { STETH_GUESS_NO = 0, STETH_GUESS_MORE = 1, STETH_GUESS_IS = 2 
 
 #define STETH_INLINE static inline __attribute__((always_inline))
 
-#ifdef __bpf__
+#if defined(__bpf__) && !defined(STETH_PLAIN)
 #define STETH_LOOP(times, step, context) bpf_loop(times, step, context, 0)
+#elif defined(__bpf__)
+/* As LOOP() of reach.h. */
+#define STETH_LOOP(times, step, context)                               \
+	for (__u32 turn = 0; turn < (times); turn++)                   \
+		if (step##_apart((*(context))->slot, turn))            \
+			break
+#define STETH_STEP(step)                                               \
+	__attribute__((noinline)) int step##_apart(__u32 slot, __u32 turn) \
+	{                                                              \
+		struct steth_walk *walk = steth_walk_of(slot);         \
+                                                                       \
+		asm volatile("" : "+r"(turn));                         \
+		return walk ? step(turn, &walk) : 1;                   \
+	}
 #else
 #define STETH_LOOP(times, step, context)                     \
 	for (__u64 step_i = 0; step_i < (times); step_i++) \
 		if (step(step_i, context))                 \
 			break
+#endif
+
+#ifndef STETH_STEP
+#define STETH_STEP(step)
 #endif
 
 /* A walk over the prefix, a byte a step: bounded for the verifier, which would otherwise follow every path through it. */
@@ -41,7 +59,16 @@ struct steth_walk {
 	__u32 digits;
 	__u32 line;
 	__u32 guess;
+#if defined(__bpf__) && defined(STETH_PLAIN)
+	__u32 slot; /* of the scratch that it is in */
+	__u32 spare;
+#endif
 };
+
+#if defined(__bpf__) && defined(STETH_PLAIN)
+/* Of the scratch; state.h has it. */
+static __attribute__((always_inline)) struct steth_walk *steth_walk_of(__u32 slot);
+#endif
 
 /* 1: the first `length` bytes are `word`; 0: they are not; -1: so far they are, but there are not enough of them. */
 STETH_INLINE int steth_starts(const __u8 *b, __u32 n, const char *word, __u32 length)

@@ -1,7 +1,7 @@
 //! Loading, attaching, and talking to the kernel side.
 
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Core, Fallbacks, Family, Hook, Rung};
+use crate::hooks::{Fallbacks, Family, Hook, Rung};
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
@@ -143,11 +143,6 @@ impl Probe {
             None => side::leave_out(&mut open, &["own_rings"]),
         }
         .map_err(refused("the size of a map"))?;
-        if rung.family != Family::Function {
-            // `IN_FUNCTION` of `bpf/state.h`: the scratches behind it are 96 KiB a CPU that nobody uses.
-            let contexts = if rung.core == Core::Typed { 2 } else { 3 };
-            side::size(&mut open, "scratches", contexts).map_err(refused("the size of a map"))?;
-        }
         let rings = rings::how_many(settings.ring_bytes, possible_cpus);
         let ring_bytes = own.map_or(settings.ring_bytes / rings, |own| own.bytes);
         let before = side::settings(&mut open)?;

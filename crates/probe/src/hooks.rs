@@ -110,35 +110,6 @@ const TRACEPOINTS: [Hook; 2] = [
     tracepoint("sock_send_length", "every send on a socket"),
 ];
 
-/// A function of the socket layer, with what it tells of; each is two programs by kprobes.
-macro_rules! functions {
-    ($($name:literal $optional:literal $purpose:literal;)*) => {
-        const FUNCTIONS: &[Hook] =
-            &[$(Hook { program: $name, on: On::Function($name), optional: $optional, purpose: $purpose },)*];
-        const PROBES: &[Hook] = &[$(
-            Hook { program: concat!($name, "_exit"), on: On::Probe($name), optional: $optional, purpose: $purpose },
-            Hook { program: concat!($name, "_entry"), on: On::Probe($name), optional: $optional, purpose: $purpose },
-        )*];
-    };
-}
-
-functions! {
-    "inet_sendmsg" false "sends on TCP and UDP";
-    "inet_recvmsg" false "receives on TCP and UDP";
-    "inet6_sendmsg" true "the same of IPv6";
-    "inet6_recvmsg" true "the same of IPv6";
-    "unix_stream_sendmsg" true "sends on unix sockets";
-    "unix_stream_recvmsg" true "receives on unix sockets";
-    "unix_dgram_sendmsg" true "datagrams on unix sockets";
-    "unix_dgram_recvmsg" true "datagrams on unix sockets";
-    "unix_seqpacket_sendmsg" true "packets on unix sockets";
-    "unix_seqpacket_recvmsg" true "packets on unix sockets";
-    "inet_sendpage" true "files that are sent (before 6.5)";
-    "unix_stream_sendpage" true "files that are sent on unix sockets (before 6.5)";
-    "tcp_splice_read" true "what is spliced out of TCP";
-    "unix_stream_splice_read" true "what is spliced out of unix sockets";
-}
-
 const SYSCALLS: [Hook; 1] = [tracepoint("sys_exit", "every call of every process")];
 
 /// One step of the ladder.
@@ -152,12 +123,10 @@ pub struct Rung {
     pub(crate) hooks: &'static [Hook],
 }
 
-const LADDER: [Rung; 6] = [
+const LADDER: [Rung; 3] = [
     Rung { family: Family::Tracepoint, core: Core::Typed, hooks: &TRACEPOINTS },
     Rung { family: Family::Tracepoint, core: Core::Plain, hooks: &TRACEPOINTS },
-    Rung { family: Family::Function, core: Core::Typed, hooks: FUNCTIONS },
-    Rung { family: Family::Function, core: Core::Plain, hooks: FUNCTIONS },
-    Rung { family: Family::Function, core: Core::Plain, hooks: PROBES },
+    // The rungs of the family `function` stand here: fexit typed, fexit plain, kprobe plain.
     Rung { family: Family::Syscall, core: Core::Plain, hooks: &SYSCALLS },
 ];
 

@@ -53,11 +53,6 @@ pub(crate) fn leave_out(object: &mut OpenObject, names: &[&str]) -> libbpf_rs::R
     object.maps_mut().filter(left_out).try_for_each(|mut map| map.set_autocreate(false))
 }
 
-/// A map that is made with so many elements.
-pub(crate) fn size(object: &mut OpenObject, name: &str, elements: u32) -> libbpf_rs::Result<()> {
-    object.maps_mut().filter(|map| map.name() == name).try_for_each(|mut map| map.set_max_entries(elements))
-}
-
 /// A value that is mapped here and in the kernel.
 #[derive(Debug)]
 pub(crate) struct Mapped<T>(NonNull<T>);
