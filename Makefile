@@ -55,7 +55,7 @@ test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into
 	scripts/oracle-mysql target/oracle-mysql
 	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test oracle_mysql -- --ignored
 
-test-kernels: setup-build setup-test setup-kernels ## some of the tests on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
+test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
 	scripts/kernels/test $(KERNELS)
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
