@@ -3,11 +3,8 @@
 //! ```text
 //! family       core    since   how                                  needs
 //! tracepoint   typed   6.3     sock_send_length, sock_recv_length
-//! tracepoint   plain           the same                             only if forced: the state in a table
-//! function     typed   5.17    fexit on functions of the sockets    function tracing (CONFIG_FUNCTION_TRACER), BTF
-//! function     plain   5.10    the same
-//! function     plain   5.10    kprobe and kretprobe                 CONFIG_KPROBES
-//! syscall      plain   5.10    sys_exit                             nothing else, and sees no io_uring
+//! tracepoint   plain           the same                             only where the typed core is refused: the state in a table
+//! syscall      plain           sys_exit                             nothing else, and sees no io_uring
 //! ```
 //!
 //! Version numbers decide nothing: they are here for whoever wonders.

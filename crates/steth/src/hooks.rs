@@ -45,8 +45,13 @@ fn without() -> anyhow::Result<Fallbacks> {
     Ok(without)
 }
 
-/// Says which rungs of the ladder do not hold here, a line each.
+/// Says which rungs of the ladder do not hold here, a line each, and what the one that does cannot see.
 pub(crate) fn say_refusals(probe: &Probe) {
+    if probe.rung().family == Family::Syscall {
+        crate::say::say!(
+            "hooks: syscall: what io_uring moves is in the books of TCP connections alone (docs/kernels.md)"
+        );
+    }
     for refusal in probe.refusals() {
         let text = refusal.to_string();
         // What the verifier has said is for `steth doctor`.
