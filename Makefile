@@ -10,16 +10,16 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 1000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
 # What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
 BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test test-unit test-ui test-oracle bench bench-ui lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui ui
+.PHONY: help run demo build test test-unit test-ui test-oracle bench bench-ui test-kernels lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels ui
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup-build ## build and start the agent; needs root, asks sudo if need be
 	$(CARGO) build --release
@@ -56,6 +56,9 @@ ui: setup-ui ## build the web page anew into ui/dist, which is committed
 test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into target/oracle-mysql; docs/testing.md)
 	scripts/oracle-mysql target/oracle-mysql
 	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test oracle_mysql -- --ignored
+
+test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
+	scripts/kernels/test $(KERNELS)
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
@@ -104,6 +107,9 @@ setup-build:
 
 setup-test:
 	@scripts/setup test
+
+setup-kernels:
+	@scripts/setup kernels
 
 setup-demo:
 	@scripts/setup demo

@@ -178,6 +178,10 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 		want = DATA_MAX;
 	if (want == 0)
 		return 0;
+	/* Once more, for verifiers that have forgotten it by now (6.1). */
+	barrier_var(want);
+	if (want > DATA_MAX)
+		return 0;
 	if (s->from.buffer)
 		return bpf_probe_read_user(s->data + (at & (DATA_SPAN - 1)), want, s->from.buffer + skip) ? 0 : want;
 	/* What is behind the last copy need not be looked for from the beginning. */

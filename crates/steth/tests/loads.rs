@@ -9,26 +9,6 @@ use lab::{
 use serde_json::Value;
 use std::time::Duration;
 
-fn balanced(seen: &Seen) {
-    let ledger = &seen.ledger;
-    let number =
-        |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
-    assert_eq!(number("/exchanges/reported"), seen.exchanges.len() as u64, "what was printed is what was counted");
-    let accounted = ["reported", "l4_only", "pending", "lost"].map(|state| number(&format!("/chunks/{state}")));
-    assert_eq!(number("/chunks/seen"), accounted.iter().sum::<u64>(), "every chunk is accounted for: {ledger}");
-    for what in ["chunks", "bytes"] {
-        let (received, reported) = (number(&format!("/{what}/received")), number(&format!("/{what}/reported")));
-        assert_eq!(received, reported, "{what}: what went into the ring came out: {ledger}");
-    }
-    assert!(seen.status.success(), "{}", seen.errors);
-}
-
-fn nothing_lost(seen: &Seen) {
-    assert_eq!(seen.ledger["exchanges"]["lost"], 0, "{}\n{}", seen.ledger, seen.errors);
-    assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
-    balanced(seen);
-}
-
 fn count(seen: &Seen, side: &str, is: impl Fn(&Value) -> bool) -> u64 {
     seen.side(side).filter(|exchange| is(exchange)).count() as u64
 }
@@ -45,7 +25,7 @@ fn ab_keep_alive_and_connection_per_request_are_counted_exactly() {
     assert_eq!(ab(nginx.port, "/status/503", 500, 4, true).requests, 500);
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    nothing_lost(&seen);
+    seen.nothing_lost();
     for side in ["client", "server"] {
         assert_eq!(count(&seen, side, |e| e["status"] == 200), 9000);
         assert_eq!(count(&seen, side, |e| e["status"] == 503 && e["error"] == true), 500);
@@ -68,7 +48,7 @@ fn wrk_is_counted_exactly_pipelined_too() {
         assert_eq!(said.errors, 0);
         steth.settle(Duration::from_millis(300));
         let seen = steth.finish();
-        balanced(&seen);
+        seen.balanced();
         assert_eq!(seen.ledger["chunks"]["lost"], 0, "{}", seen.ledger);
         // wrk leaves in the middle of what is under way: that much more may have been answered than it counted.
         let answered = count(&seen, "client", |e| e["outcome"] == "answered" && e["status"] == 200);
@@ -98,7 +78,7 @@ fn redis_benchmark_is_counted_exactly_at_every_depth() {
     }
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    nothing_lost(&seen);
+    seen.nothing_lost();
     for side in ["client", "server"] {
         for (command, requests) in &expected {
             let reported = count(&seen, side, |e| e["operation"] == command.as_str() && e["status"] == "OK");
@@ -117,7 +97,7 @@ fn redis_pipelines_of_several_records_a_call_are_counted_exactly() {
     let said = redis_benchmark_of(redis.port, "set,get", 4000, 4, 400, 100);
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    nothing_lost(&seen);
+    seen.nothing_lost();
     for side in ["client", "server"] {
         for (command, requests) in &said.requests {
             let reported = count(&seen, side, |e| e["operation"] == command.as_str() && e["status"] == "OK");
@@ -154,7 +134,7 @@ fn a_call_beyond_half_of_the_ring_is_declared() {
 
 /// Some commands are lost as `truncated`, and none is told of twice.
 fn are_declared(seen: &Seen, operation: &str, sent: u64) {
-    balanced(seen);
+    seen.balanced();
     for side in ["client", "server"] {
         let reported = count(seen, side, |e| e["operation"] == operation);
         assert!(reported <= sent, "{reported} on the {side} side");
@@ -172,7 +152,7 @@ fn both_ends_of_short_connections_are_named() {
     assert_eq!(ab(nginx.port, "/", 2000, 8, false).requests, 2000);
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    nothing_lost(&seen);
+    seen.nothing_lost();
     for side in ["client", "server"] {
         let named = count(&seen, side, |e| e["client"]["process"] == "ab" && e["server"]["process"] == "nginx");
         assert_eq!(named, 2000, "on the {side} side");
@@ -190,7 +170,7 @@ fn servers_of_other_runtimes_are_counted_exactly() {
         assert_eq!((said.requests, said.failed), (400, 0), "{name}");
         steth.settle(Duration::from_millis(300));
         let seen = steth.finish();
-        nothing_lost(&seen);
+        seen.nothing_lost();
         for side in ["client", "server"] {
             assert_eq!(count(&seen, side, |e| e["status"] == 200), 400, "{name}, {side} side");
         }
@@ -207,7 +187,7 @@ fn a_ring_that_is_too_small_loses_and_says_exactly_how_much() {
     assert_eq!(said.requests, 20_000);
     steth.settle(Duration::from_millis(300));
     let seen = steth.finish();
-    balanced(&seen);
+    seen.balanced();
     let lost = seen.ledger["exchanges"]["lost"].as_u64().expect("a number");
     assert!(lost > 0, "the ring was not small enough to prove anything");
     // Both sides of 20,000 requests.
@@ -255,5 +235,5 @@ fn a_file_by_sendfile_ends_when_its_last_byte_left() {
         assert!(first < duration / 4, "{exchange}");
         assert!(duration <= took && duration > took / 3, "{side}: {duration} of {took} ns");
     }
-    nothing_lost(&seen);
+    seen.nothing_lost();
 }

@@ -137,6 +137,32 @@ impl Seen {
         self.exchanges.iter().filter(move |exchange| exchange["side"] == side)
     }
 
+    /// Fails unless everything that was seen is accounted for: reported, left to the books, or declared lost.
+    pub fn balanced(&self) {
+        let ledger = &self.ledger;
+        let number =
+            |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
+        assert_eq!(
+            number("/exchanges/reported"),
+            self.exchanges.len() as u64,
+            "what was printed is what was counted"
+        );
+        let accounted = ["reported", "l4_only", "pending", "lost"].map(|state| number(&format!("/chunks/{state}")));
+        assert_eq!(number("/chunks/seen"), accounted.iter().sum::<u64>(), "every chunk is accounted for: {ledger}");
+        for what in ["chunks", "bytes"] {
+            let (received, reported) = (number(&format!("/{what}/received")), number(&format!("/{what}/reported")));
+            assert_eq!(received, reported, "{what}: what went into the ring came out: {ledger}");
+        }
+        assert!(self.status.success(), "{}", self.errors);
+    }
+
+    /// The same, and nothing is lost.
+    pub fn nothing_lost(&self) {
+        assert_eq!(self.ledger["exchanges"]["lost"], 0, "{}\n{}", self.ledger, self.errors);
+        assert_eq!(self.ledger["chunks"]["lost"], 0, "{}", self.ledger);
+        self.balanced();
+    }
+
     /// How many exchanges of one side had this outcome.
     pub fn count(&self, side: &str, outcome: &str) -> u64 {
         self.side(side).filter(|exchange| exchange["outcome"] == outcome).count() as u64
