@@ -53,7 +53,8 @@ fn redis_is_counted_exactly() {
     seen.nothing_lost();
     for side in ["client", "server"] {
         for (command, requests) in &expected {
-            let reported = seen.side(side).filter(|e| e["operation"] == command.as_str() && e["status"] == "OK").count();
+            let reported =
+                seen.side(side).filter(|e| e["operation"] == command.as_str() && e["status"] == "OK").count();
             assert_eq!(reported as u64, *requests, "{command} on the {side} side");
         }
     }

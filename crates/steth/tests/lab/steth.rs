@@ -142,11 +142,7 @@ impl Seen {
         let ledger = &self.ledger;
         let number =
             |path: &str| ledger.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {ledger}"));
-        assert_eq!(
-            number("/exchanges/reported"),
-            self.exchanges.len() as u64,
-            "what was printed is what was counted"
-        );
+        assert_eq!(number("/exchanges/reported"), self.exchanges.len() as u64, "what was printed is what was counted");
         let accounted = ["reported", "l4_only", "pending", "lost"].map(|state| number(&format!("/chunks/{state}")));
         assert_eq!(number("/chunks/seen"), accounted.iter().sum::<u64>(), "every chunk is accounted for: {ledger}");
         for what in ["chunks", "bytes"] {
