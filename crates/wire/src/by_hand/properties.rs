@@ -209,13 +209,11 @@ fn recognised<S: Subject>(kit: &mut ByHand<S>, rest: &mut Vec<(Direction, Vec<u8
     while let Some((direction, said)) = rest.first_mut() {
         while !said.is_empty() {
             let is_request = *direction == Direction::Request;
-            match infer(said) {
-                Guess::Is { protocol, request } if protocol == S::PROTOCOL => {
-                    if request == is_request || said.starts_with(b"*") {
-                        return true;
-                    }
-                }
-                _ => {}
+            if let Guess::Is { protocol, request } = infer(said)
+                && protocol == S::PROTOCOL
+                && (request == is_request || said.starts_with(b"*"))
+            {
+                return true;
             }
             let passed = said.drain(..said.len().min(sizes.next().unwrap_or(1))).count() as u64;
             kit.at[*direction as usize] += passed;
