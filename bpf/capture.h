@@ -69,7 +69,6 @@ static __always_inline bool locate(struct scratch *s)
 {
 	struct source *from = &s->from;
 	struct task_struct *task = current_task();
-	struct user_msghdr header;
 	struct pt_regs *regs;
 	__u64 si;
 
@@ -108,10 +107,11 @@ static __always_inline bool locate(struct scratch *s)
 		/* fallthrough */
 	case SYS_sendmsg:
 	case SYS_recvmsg:
-		if (bpf_probe_read_user(&header, sizeof(header), (void *)si))
+		/* A vector and its length, two words beside each other, like a buffer and its own: the stack has no room for a header. */
+		if (bpf_probe_read_user(&s->segments[0], sizeof(s->segments[0]), (void *)si + __builtin_offsetof(struct user_msghdr, msg_iov)))
 			return false;
-		from->vector = header.msg_iov;
-		from->segments = header.msg_iovlen;
+		from->vector = s->segments[0].iov_base;
+		from->segments = s->segments[0].iov_len;
 		return true;
 	default:
 		return false;

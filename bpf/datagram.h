@@ -28,36 +28,41 @@ static __always_inline bool is_group_port(__u16 port)
 }
 
 /*
- * Like locate(). A recvmmsg whose time is up ends behind any message, without an error; the next one fills the vector from
- * the beginning again. Nothing tells the one from the other then, so the first datagram's beginning is compared with the
- * one that was there.
+ * A recvmmsg whose time is up ends behind any message, without an error; the next one fills the vector from the beginning again. Nothing
+ * tells the one from the other then, so the first datagram's beginning is compared with the one that was there. 0: it cannot be read.
  */
-static __always_inline bool locate_datagram(struct scratch *s)
+static __noinline int notice_new_vector(struct task_struct *task, const void *vector)
 {
-	struct task_struct *task = current_task();
-	struct pt_regs *regs = registers_of(s, task);
 	struct vector_call *call;
 	struct user_msghdr header;
 	struct iovec segment;
 	__u64 first[4] = {};
 	__u32 length;
 
+	if (bpf_probe_read_user(&header, sizeof(header), vector) ||
+	    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
+		return 0;
+	length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
+	if (bpf_probe_read_user(first, length, segment.iov_base))
+		return 0;
+	call = vector_call(task);
+	if (!call)
+		return 0;
+	if (first[0] != call->first[0] || first[1] != call->first[1] || first[2] != call->first[2] || first[3] != call->first[3])
+		call->next = 0;
+	__builtin_memcpy(call->first, first, sizeof(first));
+	return 1;
+}
+
+/* Like locate(). */
+static __always_inline bool locate_datagram(struct scratch *s)
+{
+	struct task_struct *task = current_task();
+	struct pt_regs *regs = registers_of(s, task);
+
 	if (!BY_SYSCALL && !(READ(task, flags) & PF_KTHREAD) && are_native(regs) && CALL(regs) == SYS_recvmmsg &&
-	    ARGUMENT_5(regs)) {
-		if (bpf_probe_read_user(&header, sizeof(header), (void *)ARGUMENT_2(regs)) ||
-		    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
-			return false;
-		length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
-		if (bpf_probe_read_user(first, length, segment.iov_base))
-			return false;
-		call = vector_call(task);
-		if (!call)
-			return false;
-		if (first[0] != call->first[0] || first[1] != call->first[1] || first[2] != call->first[2] ||
-		    first[3] != call->first[3])
-			call->next = 0;
-		__builtin_memcpy(call->first, first, sizeof(first));
-	}
+	    ARGUMENT_5(regs) && !notice_new_vector(task, (const void *)ARGUMENT_2(regs)))
+		return false;
 	return locate(s);
 }
 
@@ -108,7 +113,6 @@ struct destination {
 static __always_inline bool read_destination(struct scratch *s, struct steth_destination *to)
 {
 	struct pt_regs *regs = registers_of(s, current_task());
-	struct user_msghdr header = {};
 	struct destination from = {};
 	const void *message = s->from.message;
 	void *name;
@@ -118,9 +122,9 @@ static __always_inline bool read_destination(struct scratch *s, struct steth_des
 	} else {
 		if (CALL(regs) == SYS_sendmsg)
 			message = (void *)ARGUMENT_2(regs);
-		if (!message || bpf_probe_read_user(&header, sizeof(header), message))
+		/* The first thing in a header; for all of it the stack has no room. */
+		if (!message || bpf_probe_read_user(&name, sizeof(name), message))
 			return false;
-		name = header.msg_name;
 	}
 	/* The shorter of the two may end where nothing can be read. */
 	if (!name || bpf_probe_read_user(&from, 8, name))

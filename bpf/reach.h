@@ -16,11 +16,7 @@
  * A record that is made beside the one in the scratch: on the stack, or in a place of its own in the scratch where calls within calls
  * would not leave room (512 bytes for all of them together, before 6.13).
  */
-#ifdef STETH_PLAIN
 #define RECORD(type, name, s, place) struct type *name = &(s)->place; __builtin_memset(name, 0, sizeof(*name))
-#else
-#define RECORD(type, name, s, place) struct type name##_here = {}, *name = &name##_here
-#endif
 
 #ifdef STETH_PLAIN
 #define BY_SYSCALL (hooks == HOOKS_SYSCALL)

@@ -383,6 +383,7 @@ struct scratch {
 	__u32 next_message;
 	__u32 all;
 	__u32 spare;
+#endif
 	/* The record that is being made. */
 	union {
 		struct steth_open opening;
@@ -390,7 +391,6 @@ struct scratch {
 		struct steth_shutdown ending;
 		struct steth_listen listening;
 	};
-#endif
 	struct source from;
 	struct steth_frames frames;
 	struct iovec segments[IOVECS_READ];
