@@ -30,7 +30,7 @@ static __always_inline void transfer_untracked(struct sock *sk, struct scratch *
 /* Bytes that no record is made of. */
 static __always_inline void transfer_l4(struct connection *c, struct scratch *s, struct transfer *t)
 {
-	c->offset[t->direction] = t->end;
+	c->offset[t->direction & 1] = t->end;
 	count(s, STETH_L4_CHUNKS, 1);
 	count(s, STETH_L4_BYTES, t->length);
 }
@@ -41,7 +41,7 @@ static __always_inline void transfer_l4(struct connection *c, struct scratch *s,
  */
 static __always_inline void transfer_unanalysed(struct connection *c, struct scratch *s, struct transfer *t)
 {
-	__u8 direction = t->direction;
+	__u8 direction = t->direction & 1;
 	__u64 now;
 
 	if (c->tries == TRIES_OPAQUE || c->transport == IPPROTO_UDP || c->transport == 1 ||
@@ -92,7 +92,7 @@ static __always_inline void begin_turn(struct connection *c, struct scratch *s, 
 /* Adds an uncopied call to those that wait for a record. False: it wants one of its own. */
 static __always_inline bool coalesce(struct connection *c, struct scratch *s, struct transfer *t)
 {
-	__u8 direction = t->direction;
+	__u8 direction = t->direction & 1;
 
 	if (t->length >= COALESCE_BELOW || t->start != t->known)
 		return false;
@@ -131,6 +131,9 @@ static __always_inline bool may_begin(const struct connection *c, const struct t
 	return steth_is_followed(c->protocol) && (c->frame_end == t->start + passed || c->prefix_length[t->direction & 1]);
 }
 
+/* What a transfer still has to do. */
+enum left { NOTHING_LEFT, RECORDS_LEFT, DATAGRAM_LEFT };
+
 #ifdef STETH_PLAIN
 OF_CONNECTION(further_record, (__u32 i), (i))
 {
@@ -140,8 +143,11 @@ OF_CONNECTION(further_record, (__u32 i), (i))
 }
 #endif
 
-/* Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. */
-static __always_inline void report(struct connection *c, struct scratch *s, struct transfer *t, __u8 flags, __u32 body,
+/*
+ * Puts the call into records: what no hook has seen before it, the end of a body that is not copied, and the rest. In the plain core the
+ * caller does the rest of it, from where more of the stack is left.
+ */
+static __always_inline enum left report(struct connection *c, struct scratch *s, struct transfer *t, __u8 flags, __u32 body,
 				   __u32 captured)
 {
 	__u32 length = t->length;
@@ -150,7 +156,7 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 #endif
 
 	s->chunk.kind = STETH_CHUNK;
-	s->chunk.direction = t->direction;
+	s->chunk.direction = t->direction & 1;
 	s->chunk.protocol = c->protocol;
 	s->chunk.role = c->role;
 	s->chunk.role_source = c->role_source;
@@ -159,7 +165,7 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 	s->chunk.time = t->time;
 	s->chunk.opposite = t->opposite;
 	s->chunk.calls = 1;
-	c->offset[t->direction] = t->end;
+	c->offset[t->direction & 1] = t->end;
 	if ((__s64)(t->start - t->known) > 0) {
 		/* Bytes that passed no hook: spliced out of the socket. Seen now, from the offset. */
 		__u64 gap = t->start - t->known;
@@ -192,15 +198,14 @@ static __always_inline void report(struct connection *c, struct scratch *s, stru
 	s->rest = length - s->chunk.length;
 	if (!s->rest) {
 		emit_chunk(s, c);
-		return;
+		return NOTHING_LEFT;
 	}
 	s->skip += s->chunk.length;
 #ifndef STETH_PLAIN
 	STETH_LOOP(STETH_RECORDS_MAX, further_step, &further);
+	return NOTHING_LEFT;
 #else
-	for (__u32 i = 0; i < STETH_RECORDS_MAX; i++)
-		if (further_record(c, s, i))
-			break;
+	return RECORDS_LEFT;
 #endif
 }
 
@@ -224,15 +229,31 @@ OF_CONNECTION(datagram_moved, (__u32 length, __u8 direction), (length, direction
 	transfer_datagram((struct sock *)s->sk, c, s, direction & 1, length);
 	return 0;
 }
+
+/* Before 6.13 all calls within calls have one stack of 512 bytes: so this is called from where a transfer was, and not by it. */
+static __always_inline void do_left(struct scratch *s, enum left left, __u8 direction, __u32 length)
+{
+	if (left == DATAGRAM_LEFT) {
+		datagram_moved(c, s, length, direction);
+	} else if (left == RECORDS_LEFT) {
+		for (__u32 i = 0; i < STETH_RECORDS_MAX; i++)
+			if (further_record(c, s, i))
+				break;
+	}
+}
 #else
 #define announce_moved(c, s, now, how) announce(sk, c, s, now, how)
-#define datagram_moved(c, s, length, direction) transfer_datagram(sk, c, s, direction, length)
+#define do_left(s, left, direction, length) (void)(left)
 #endif
 
 /* `length` bytes have moved between the current task and the socket. */
-static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length)
+static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length)
 {
-	struct transfer t = { .length = length, .direction = direction, .lag = STETH_LAG_UNKNOWN };
+#ifdef STETH_PLAIN
+	struct transfer *t = &s->transfer;
+#else
+	struct transfer it = {}, *t = &it;
+#endif
 	struct connection *c = connection_in_task(sk);
 	__u32 captured = 0, body = 0;
 	struct tcp_sock *tp = NULL;
@@ -240,14 +261,17 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	__u8 flags = 0;
 
 	if (!s || last_stage < STAGE_POSITION)
-		return;
+		return NOTHING_LEFT;
+	t->length = length;
+	t->direction = direction;
+	t->lag = STETH_LAG_UNKNOWN;
 #ifdef STETH_PLAIN
-	t.behind = s->behind;
+	t->behind = s->behind;
 	s->sk = (__u64)sk;
 #endif
 	if (!c) {
 		transfer_untracked(sk, s, length);
-		return;
+		return NOTHING_LEFT;
 	}
 	if (c->verdict != VERDICT_CAPTURE) {
 		count(s, STETH_UNSELECTED, 1);
@@ -255,7 +279,7 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 		c->flags |= CONNECTION_MOVED | CONNECTION_MISSED;
 		c->last_direction = direction;
 		c->arrival = 0;
-		return;
+		return NOTHING_LEFT;
 	}
 	count(s, STETH_SEEN_CHUNKS, 1);
 	count(s, STETH_SEEN_BYTES, length);
@@ -265,21 +289,25 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	if (c->flags & CONNECTION_L4) {
 		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && located(s, true))
 			count_destination(c, s, length);
-		transfer_unanalysed(c, s, &t);
+		transfer_unanalysed(c, s, t);
 		if (c->transport == IPPROTO_UDP)
 			tell_at_once(sk, c, s);
-		return;
+		return NOTHING_LEFT;
 	}
 	if (c->transport == IPPROTO_UDP) {
-		datagram_moved(c, s, length, direction);
-		return;
+#ifdef STETH_PLAIN
+		return DATAGRAM_LEFT;
+#else
+		transfer_datagram(sk, c, s, direction, length);
+		return NOTHING_LEFT;
+#endif
 	}
 	if (c->transport == IPPROTO_TCP)
 		tp = tcp_sock_of(sk);
-	find_position(sk, tp, c, &t);
+	find_position(sk, tp, c, t);
 	if (last_stage < STAGE_TIME)
 		goto done;
-	find_time(tp, c, &t);
+	find_time(tp, c, t);
 	if (last_stage < STAGE_LOCATE)
 		goto done;
 	request = is_request(c, direction);
@@ -287,36 +315,36 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	turn = first || c->last_direction != direction;
 	s->doubt = 0;
 	if (turn) {
-		begin_turn(c, s, t.start, direction, request);
+		begin_turn(c, s, t->start, direction, request);
 		flags |= STETH_CHUNK_TURN;
 	}
-	s->start = t.start;
+	s->start = t->start;
 	s->skip = 0;
 	s->copied = 0;
 	if (!c->protocol) {
 		if (!turn && !c->prefix_length[direction]) {
 			pass_message(s, length);
-			transfer_l4(c, s, &t);
-			return;
+			transfer_l4(c, s, t);
+			return NOTHING_LEFT;
 		}
 		if (located(s, false))
 			captured = infer(c, s, length, direction);
 		else
 			count_try(c, length);
 		if (!captured) {
-			transfer_l4(c, s, &t);
-			return;
+			transfer_l4(c, s, t);
+			return NOTHING_LEFT;
 		}
 		s->pass = length - captured;
 		if (c->protocol) {
 			request = is_request(c, direction);
 			if (turn && request)
-				c->frame_end = t.start;
+				c->frame_end = t->start;
 			captured = capture(c, s, length, direction, request);
 		}
 	} else {
-		body = passes(c, &t);
-		if (body < length && (c->budget[direction] || may_begin(c, &t, request, body))) {
+		body = passes(c, t);
+		if (body < length && (c->budget[direction] || may_begin(c, t, request, body))) {
 			if (located(s, false)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
@@ -334,25 +362,25 @@ static __always_inline void transfer(struct sock *sk, struct scratch *s, __u8 di
 	}
 	if (request && captured < length)
 		c->asked_from += length - captured;
-	if (!captured && !turn && coalesce(c, s, &t))
-		return;
+	if (!captured && !turn && coalesce(c, s, t))
+		return NOTHING_LEFT;
 	if (c->pending_calls[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
-		announce_moved(c, s, t.time, first && is_joined(c, t.time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);
+		announce_moved(c, s, t->time, first && is_joined(c, t->time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);
 	if (last_stage < STAGE_EMIT)
 		goto done;
-	report(c, s, &t, flags, body, captured);
-	return;
+	return report(c, s, t, flags, body, captured);
 done:
-	c->offset[direction] = t.end;
+	c->offset[direction] = t->end;
+	return NOTHING_LEFT;
 }
 
 /* A sendmsg has returned. */
 static __always_inline void on_send(struct sock *sk, struct scratch *s, int result)
 {
 	if (result > 0)
-		transfer(sk, s, STETH_SEND, result);
+		do_left(s, transfer(sk, s, STETH_SEND, result), STETH_SEND, result);
 	else
 		pass_message(s, result);
 }
@@ -392,7 +420,7 @@ static __always_inline bool takes(struct sock *sk, struct scratch *s, int result
 static __always_inline void on_receive(struct sock *sk, struct scratch *s, int result, int flags)
 {
 	if (takes(sk, s, result, flags))
-		transfer(sk, s, STETH_RECEIVE, result);
+		do_left(s, transfer(sk, s, STETH_RECEIVE, result), STETH_RECEIVE, result);
 }
 
 /*

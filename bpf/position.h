@@ -8,24 +8,10 @@
 #include "connection.h"
 
 /* Bytes that have moved in one call. */
-struct transfer {
-	__u64 start;     /* position of the first byte */
-	__u64 end;       /* behind the last one */
-	__u64 known;     /* where this direction was before, by what was seen; less than `start` where bytes passed no hook */
-	__u64 opposite;  /* where the other direction is */
-	__u64 time;
-	__u32 length;
-	__u32 lag;       /* microseconds from arrival to `time`; STETH_LAG_UNKNOWN */
-#ifdef STETH_PLAIN
-	__u32 behind;    /* bytes that the same call has moved behind these */
-#endif
-	__u8 direction;
-};
-
 /* `tp`: NULL where there are no sequence numbers to go by. */
 static __always_inline void find_position(struct sock *sk, struct tcp_sock *tp, struct connection *c, struct transfer *t)
 {
-	__u8 direction = t->direction, other = !direction;
+	__u8 direction = t->direction & 1, other = !direction;
 	__u32 own, others;
 
 	/* Two threads may use the two directions at once: what is compared is read once. */

@@ -314,6 +314,20 @@ struct request_count {
 /* Segments that are read at once. */
 #define IOVECS_READ 4
 
+struct transfer {
+	__u64 start;     /* position of the first byte */
+	__u64 end;       /* behind the last one */
+	__u64 known;     /* where this direction was before, by what was seen; less than `start` where bytes passed no hook */
+	__u64 opposite;  /* where the other direction is */
+	__u64 time;
+	__u32 length;
+	__u32 lag;       /* microseconds from arrival to `time`; STETH_LAG_UNKNOWN */
+#ifdef STETH_PLAIN
+	__u32 behind;    /* bytes that the same call has moved behind these */
+#endif
+	__u8 direction;
+};
+
 /* Where the bytes of the call in progress are: one buffer, or several. A cache line. */
 struct source {
 	const __u8 *buffer;
@@ -378,6 +392,7 @@ struct scratch {
 	__u32 behind;    /* bytes of the same call behind this one's */
 	__u32 slot;      /* which one this is */
 	__u64 numbers;   /* of sockets, given out on this CPU */
+	struct transfer transfer;
 	__u64 address;
 	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
 	__u32 next_message;

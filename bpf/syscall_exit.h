@@ -20,7 +20,7 @@
 #define MESSAGES_MAX 1024
 
 /* The socket behind a descriptor of the current task; NULL: it is something else. */
-static __always_inline struct sock *socket_of(int descriptor)
+static __noinline struct sock *socket_of(int descriptor)
 {
 	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
 	struct file **files, *file = NULL;
@@ -47,14 +47,14 @@ __attribute__((noinline)) int moved(__u32 direction, __u32 flags, __u32 length)
 	struct sock *sk;
 
 	if (!s)
-		return 0;
+		return NOTHING_LEFT;
 	sk = (struct sock *)s->sk;
 	direction &= 1;
 	if (direction == STETH_RECEIVE && !takes(sk, s, length, flags))
-		return 0;
+		return NOTHING_LEFT;
 	if (length)
-		transfer(sk, s, direction, length);
-	return 0;
+		return transfer(sk, s, direction, length);
+	return NOTHING_LEFT;
 }
 
 /* How many bytes the next message of the vector has moved. */
@@ -91,7 +91,7 @@ __attribute__((noinline)) int moved_message(__u32 slot, __u32 direction, __u32 f
 	s->behind = s->all;
 	vector = s->message;
 	s->message = vector + s->next_message++;
-	moved(direction, flags, length);
+	do_left(s, moved(direction, flags, length), direction, length);
 	s->message = vector;
 	return 1;
 }
@@ -113,7 +113,7 @@ static __always_inline void moved_messages(struct scratch *s, __u32 direction, _
 /* A call of the current task has returned. */
 static __always_inline void on_call(struct pt_regs *regs, long call, long result)
 {
-	int descriptor = ARGUMENT_1(regs), other = -1;
+	int descriptor = ARGUMENT_1(regs);
 	__u32 direction = STETH_RECEIVE, flags = 0;
 	struct connection *c;
 	struct scratch *s;
@@ -138,9 +138,6 @@ static __always_inline void on_call(struct pt_regs *regs, long call, long result
 	case SYS_sendfile:
 		direction = STETH_SEND;
 		break;
-	case SYS_splice:
-		other = ARGUMENT_3(regs);
-		break;
 	case SYS_accept:
 	case SYS_accept4:
 		descriptor = result;
@@ -152,8 +149,8 @@ static __always_inline void on_call(struct pt_regs *regs, long call, long result
 	s->registers = (__u64)regs;
 	s->behind = 0;
 	sk = socket_of(descriptor);
-	if (!sk && other >= 0) {
-		sk = socket_of(other);
+	if (!sk && call == SYS_splice) {
+		sk = socket_of(ARGUMENT_3(regs));
 		direction = STETH_SEND;
 	}
 	if (!sk)
@@ -170,7 +167,7 @@ static __always_inline void on_call(struct pt_regs *regs, long call, long result
 		s->messages = result;
 		moved_messages(s, direction, flags);
 	} else {
-		moved(direction, flags, result);
+		do_left(s, moved(direction, flags, result), direction, result);
 	}
 }
 
