@@ -209,13 +209,9 @@ static __noinline int judge_socket(struct connection *c, struct sock *sk, __u32 
 	return 0;
 }
 
-/* Ports from here on are those that the kernel chooses by itself (ip_local_port_range). */
-#define CHOSEN_PORTS 32768
-
 /*
- * Who has called, of a connection whose beginning was not seen. A port that connect() has chosen is marked as such
- * (__inet_hash_connect() sets `fastreuse` to -1), one that bind() has taken is not, and accepted sockets have their listener's.
- * A client may have bound its own, too; then it mostly let the kernel choose.
+ * Who has called, of a connection whose beginning was not seen. A port that connect() has chosen is marked as such (__inet_hash_connect() sets
+ * `fastreuse` to -1), and no other; on one that is listened on there are accepted sockets. A client that has bound its own port is neither.
  */
 static __always_inline __u8 bound_role(struct sock *sk)
 {
@@ -225,7 +221,7 @@ static __always_inline __u8 bound_role(struct sock *sk)
 		return STETH_ROLE_UNKNOWN;
 	if (BPF_CORE_READ(bucket, fastreuse) < 0)
 		return STETH_ROLE_CLIENT;
-	return READ(sk, __sk_common.skc_num) < CHOSEN_PORTS ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
+	return is_listened_on(sk) ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
 }
 
 static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)

@@ -19,21 +19,6 @@ struct {
 	__type(value, struct connection);
 } blank SEC(".maps");
 
-/* Who waits for connections on a port. Nothing leads from a connection that has just come in to the socket that waited for it. */
-struct listener_key {
-	__u32 netns;
-	__u16 port;
-	__u16 reserved;
-};
-
-/* What is put out is known again with the first call on the connection. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct listener_key);
-	__type(value, __u32);
-} listeners SEC(".maps");
-
 static __always_inline struct connection *connection_of(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
@@ -114,11 +99,6 @@ static __always_inline bool is_gone(struct sock *sk, struct connection *c)
 	return c->inode && c->inode != inode_of(sk);
 }
 
-static __always_inline struct listener_key listener_key(struct sock *sk)
-{
-	return (struct listener_key){ .netns = netns_of(sk), .port = READ(sk, __sk_common.skc_num) };
-}
-
 static __always_inline __u32 listener_of(struct sock *sk, struct connection *c)
 {
 	struct listener_key key = listener_key(sk);
@@ -129,9 +109,7 @@ static __always_inline __u32 listener_of(struct sock *sk, struct connection *c)
 
 static __always_inline void remember_listener(struct sock *sk, struct connection *c, __u32 tgid)
 {
-	struct listener_key key = listener_key(sk);
-
-	bpf_map_update_elem(&listeners, &key, &tgid, BPF_ANY);
+	remember_port(sk, tgid);
 	c->listener = number_of(sk);
 }
 

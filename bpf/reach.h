@@ -44,6 +44,43 @@ static __always_inline __u32 netns_of(struct sock *sk)
 	return READ(net, ns.inum);
 }
 
+/* A port that was listened on, by network namespace. */
+struct listener_key {
+	__u32 netns;
+	__u16 port;
+	__u16 reserved;
+};
+
+/*
+ * Who did. It tells the two ends of a connection apart that is older than the agent; in the plain core, where nothing leads from a connection that has
+ * just come in to the socket that waited for it, also whose that is. What is put out is known again when somebody listens there again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct listener_key);
+	__type(value, __u32);
+} listeners SEC(".maps");
+
+static __always_inline struct listener_key listener_key(struct sock *sk)
+{
+	return (struct listener_key){ .netns = netns_of(sk), .port = READ(sk, __sk_common.skc_num) };
+}
+
+static __always_inline void remember_port(struct sock *sk, __u32 tgid)
+{
+	struct listener_key key = listener_key(sk);
+
+	bpf_map_update_elem(&listeners, &key, &tgid, BPF_ANY);
+}
+
+static __always_inline bool is_listened_on(struct sock *sk)
+{
+	struct listener_key key = listener_key(sk);
+
+	return bpf_map_lookup_elem(&listeners, &key);
+}
+
 /* NULL: it is no TCP socket, of which the core has made sure by `transport` where it is plain. */
 static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
 {
@@ -115,6 +152,7 @@ static __always_inline __u32 listener_of(struct sock *sk, struct connection *c)
 
 static __always_inline void remember_listener(struct sock *sk, struct connection *c, __u32 tgid)
 {
+	remember_port(sk, tgid);
 }
 
 /* number_of(), of a socket that waits for connections. */
