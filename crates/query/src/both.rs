@@ -165,7 +165,20 @@ impl<E: Engine> Engine for Both<E> {
         let inside = |at: &u64| (range.from_ms..range.to_ms).contains(at);
         let newest = self.times().map(|time| time.from_ms).filter(inside).max();
         let newest_kept = self.newest_kept.iter().copied().filter(inside).max();
-        if newest > newest_kept { self.rest.listeners(tier, range) } else { self.kept.listeners(tier, range) }
+        // Who listens is what the newest window says; what was dropped there adds up over all of them.
+        let (mut all, more) = if newest > newest_kept {
+            (self.rest.listeners(tier, range)?, self.kept.dropped(tier, range)?)
+        } else {
+            (self.kept.listeners(tier, range)?, self.rest.dropped(tier, range)?)
+        };
+        all.iter_mut().for_each(|listener| listener.add_dropped(&more));
+        Ok(all)
+    }
+
+    fn dropped(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+        let mut all = self.kept.dropped(tier, range)?;
+        all.extend(self.rest.dropped(tier, range)?);
+        Ok(all)
     }
 
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {

@@ -50,6 +50,12 @@ pub trait Engine: Send + Sync {
     /// [`Error::TooLong`], [`Error::Store`].
     fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error>;
 
+    /// What was dropped in a range where connections were waited for, whoever waits there at its end: one entry or more for each place.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Store`].
+    fn dropped(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error>;
+
     /// Entities, in no particular order.
     ///
     /// # Errors
@@ -68,6 +74,7 @@ macro_rules! forward {
             fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
                 (**self).listeners(tier, range)
             }
+            fn dropped(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> { (**self).dropped(tier, range) }
             fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> { (**self).entities(scan) }
         }
     )* };
@@ -337,6 +344,12 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Adds what of these was dropped here.
+    pub fn add_dropped(&mut self, dropped: &[Self]) {
+        let here = dropped.iter().filter(|dropped| dropped.is_at(self));
+        self.drops = here.fold(self.drops, |sum, dropped| sum.saturating_add(dropped.drops));
+    }
+
     /// Whether this is the same place.
     #[must_use]
     pub fn is_at(&self, other: &Self) -> bool {

@@ -285,14 +285,17 @@ impl Engine for Recent {
         let newest = self.within(tier, range).last();
         let listening = newest.iter().flat_map(|window| &window.listeners).filter(|row| row.sockets > 0);
         let mut all: Vec<Listener> = listening.map(Listener::from).collect();
-        all.iter_mut().for_each(|listener| listener.drops = 0);
-        let rows = self.within(tier, range).flat_map(|window| &window.listeners).filter(|row| row.drops > 0);
-        for dropped in rows.map(Listener::from) {
-            if let Some(listener) = all.iter_mut().find(|listener| listener.is_at(&dropped)) {
-                listener.drops = listener.drops.saturating_add(dropped.drops);
-            }
+        let dropped = self.dropped(tier, range)?;
+        for listener in &mut all {
+            listener.drops = 0;
+            listener.add_dropped(&dropped);
         }
         Ok(all)
+    }
+
+    fn dropped(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+        let rows = self.within(tier, range).flat_map(|window| &window.listeners);
+        Ok(rows.filter(|row| row.drops > 0).map(Listener::from).collect())
     }
 
     fn entities(&self, scan: &EntityScan<'_>) -> Result<Vec<EntityRecord>, Error> {

@@ -170,10 +170,28 @@ impl Engine for Store {
                 read.map_err(|fault| Stop::Fault(name, fault))?;
             }
             for listener in &mut all {
-                let mine = drops.iter().filter(|dropped| dropped.is_at(listener));
-                listener.drops = mine.fold(0, |sum, dropped| sum.saturating_add(dropped.drops));
+                listener.drops = 0;
+                listener.add_dropped(&drops);
             }
             Ok(all)
+        })
+    }
+
+    fn dropped(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
+        let deadline = Instant::now() + DEADLINE;
+        self.shared.ask(deadline, || {
+            let mut drops = Vec::new();
+            for piece in scan::plan(&self.shared.catalog(), Level::of(tier), range, None) {
+                let name = piece.name.file();
+                let read = self.shared.pool.open(&name, Some(deadline)).and_then(|file| {
+                    for step in &piece.steps {
+                        drops.extend(crate::rollup::drops(&file, step.id)?);
+                    }
+                    Ok(())
+                });
+                read.map_err(|fault| Stop::Fault(name, fault))?;
+            }
+            Ok(drops)
         })
     }
 

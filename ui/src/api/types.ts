@@ -123,9 +123,18 @@ export interface Node {
     protocols: string[];
     ports: number[];
     listening: number[];
+    queues: Queue[];
     answers: BySide;
     asks: BySide;
     health: Health;
+}
+
+/** What waits for accept() at a port that is listened on. */
+export interface Queue {
+    port: number;
+    waiting: number;
+    room: number;
+    dropped: number;
 }
 
 export interface Health {

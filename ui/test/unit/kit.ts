@@ -30,6 +30,7 @@ export function node(n: number, over: Partial<Node> = {}): Node {
         protocols: [],
         ports: [],
         listening: [],
+        queues: [],
         answers: { preferred: "server", server: signals(1) },
         asks: { preferred: null },
         health: { state: "healthy", findings: [] },
