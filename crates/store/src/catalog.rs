@@ -94,12 +94,13 @@ impl Catalog {
         all
     }
 
-    /// Which file a step is in, or should go to.
+    /// Which file a step is in, or should go to: the one begun last. An earlier one that was full may have room again, once its log was folded
+    /// in; what went there would go with older steps than those beside it.
     pub(crate) fn place(&self, level: Level, at: u64) -> Option<Name> {
         let start = at - at % level.period();
         let of_period = || self.of(level).filter(move |part| part.name.start == start);
         let has = |part: &&Part| level != Level::Seconds10 && part.within(at, at + 1).next().is_some();
-        of_period().find(has).or_else(|| of_period().find(|part| !part.sealed)).map(|part| part.name)
+        of_period().find(has).or_else(|| of_period().last().filter(|part| !part.sealed)).map(|part| part.name)
     }
 
     pub(crate) fn bytes(&self) -> u64 {

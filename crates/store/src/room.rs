@@ -77,35 +77,33 @@ impl Writer {
     }
 
     fn unlink(&mut self, name: Name) {
-        // First: whoever is killed in between has a file more than the gap that is told of, and not one less.
-        self.declare(name);
         if self.open.get(&name.level).is_some_and(|(open, _)| *open == name) {
             self.open.remove(&name.level);
         }
-        self.shared.catalog_mut().parts.remove(&name.number);
+        let part = self.shared.catalog_mut().parts.remove(&name.number);
         self.shared.pool.forget(&name.file());
+        // Told of first: whoever is killed in between has a file more than is said, and not one less.
+        if let Some(part) = part {
+            self.declare(&part);
+        }
         if let Err(error) = self.shared.directory.unlink(&name.file()) {
             (self.shared.say)(&format!("{} cannot be removed: {error}", name.file()));
         }
         count(&self.shared.counters.unlinked, 1);
     }
 
-    /// A file in the middle, after the clock has jumped or where something has still to be made of an older one, leaves a gap; one at the
-    /// beginning only makes the tier shorter.
-    fn declare(&mut self, name: Name) {
-        let catalog = self.shared.catalog();
-        let steps = catalog.parts.get(&name.number).map(|part| &part.steps);
-        let ends = steps.and_then(|steps| Some((steps.first_key_value()?.0.0, steps.last_key_value()?.0.0)));
-        let Some((first, last)) = ends else { return };
-        let earlier = catalog.of(name.level).filter_map(|part| part.steps.keys().next()).any(|(at, _)| *at < first);
-        drop(catalog);
-        let tier = Tier::ALL.into_iter().find(|tier| Level::of(*tier) == name.level);
-        let Some(tier) = tier.filter(|_| earlier) else { return };
-        let range = Range { from_ms: first, to_ms: last + name.level.step() };
-        self.shared.miss(range, &format!("removed at {} to make room", tier.name()));
-        let gaps = self.shared.unsaved_gaps();
-        if self.ledger.miss(&gaps).is_ok() {
-            self.shared.saved(&gaps);
+    /// Says what is missing without a part. What was before all else only makes the tier shorter, and what a finer tier reaches back to is
+    /// read there; the rest leaves a gap, after the clock has jumped or where something has still to be made of an older file.
+    fn declare(&mut self, part: &Part) {
+        let level = part.name.level;
+        let Some(tier) = Tier::ALL.into_iter().find(|tier| Level::of(*tier) == level) else { return };
+        let begin = |level: Level| self.shared.catalog().stretch(level).map_or(u64::MAX, |(from, _)| from);
+        let gaps = begin(level)..level.finer().map_or(u64::MAX, begin);
+        for (at, _) in part.steps.keys().filter(|(at, _)| gaps.contains(at)) {
+            let range = Range { from_ms: *at, to_ms: at + level.step() };
+            self.shared.miss(range, &format!("removed at {} to make room", tier.name()));
         }
+        let done = self.save_gaps();
+        self.after(done);
     }
 }

@@ -166,7 +166,7 @@ impl Writer {
         self.keep_samples();
     }
 
-    fn save_gaps(&mut self) -> Result<(), Fault> {
+    pub(crate) fn save_gaps(&mut self) -> Result<(), Fault> {
         let gaps = self.shared.unsaved_gaps();
         if !gaps.is_empty() {
             self.ledger.miss(&gaps)?;
@@ -181,7 +181,7 @@ impl Writer {
         self.after(done);
     }
 
-    fn after(&self, done: Result<(), Fault>) {
+    pub(crate) fn after(&self, done: Result<(), Fault>) {
         match done {
             Ok(()) => {
                 if self.shared.counters.recovered() {

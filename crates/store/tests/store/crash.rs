@@ -15,14 +15,15 @@ use steth_samples::{Glance, Limits, Operation, Sample, Samples};
 use steth_store::{Feed, Store};
 use steth_window::{EntityId, Side, Window};
 
-const ROUNDS: u64 = 200;
 /// Seconds between two windows: steps of all tiers end all the time, and hourly files change every thirty windows.
 const APART: u64 = 120;
-/// So much that no file is removed to make room: what is killed in the middle of that is another matter (docs/store.md).
-const BYTES: u64 = 64 << 20;
+/// So much that no file has to go.
+const PLENTY: u64 = 64 << 20;
+/// So little that files are removed to make room, again and again, those of a round's own windows too.
+const LITTLE: u64 = 3 << 20;
 
-fn open(directory: &Path) -> (Store, Feed) {
-    let (store, writer) = Store::open(directory, options(BYTES, None).0).expect("it opens");
+fn open(directory: &Path, bytes: u64) -> (Store, Feed) {
+    let (store, writer) = Store::open(directory, options(bytes, None).0).expect("it opens");
     (store, writer.start().expect("a thread"))
 }
 
@@ -37,7 +38,8 @@ fn at(n: u64) -> u64 {
 fn child() {
     let Ok(directory) = std::env::var("STETH_STORE_CRASH") else { return };
     let first: u64 = std::env::var("STETH_STORE_FIRST").unwrap().parse().unwrap();
-    let (store, feed) = open(Path::new(&directory));
+    let bytes = std::env::var("STETH_STORE_BYTES").unwrap().parse().unwrap();
+    let (store, feed) = open(Path::new(&directory), bytes);
     let mut samples = Samples::new(Limits::default(), first);
     let mut out = std::io::stdout();
     for n in first.. {
@@ -68,10 +70,11 @@ impl Drop for Killed {
 
 /// Starts the child, kills it a moment after so many windows, and returns the last window that it said was committed. Of no windows the
 /// moment begins with the child, so that it is also killed while it opens what the one before has left.
-fn round(directory: &Path, first: u64, windows: u64, moment: Duration) -> u64 {
+fn round(directory: &Path, bytes: u64, first: u64, windows: u64, moment: Duration) -> u64 {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["crash::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("STETH_STORE_CRASH", directory)
+        .env("STETH_STORE_BYTES", bytes.to_string())
         .env("STETH_STORE_FIRST", first.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -103,21 +106,30 @@ fn round(directory: &Path, first: u64, windows: u64, moment: Duration) -> u64 {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_in_200_rounds() {
+    assert_eq!(kill_again_and_again(200, PLENTY), 0, "something had to go");
+}
+
+#[test]
+fn what_has_to_go_to_make_room_is_told_of_in_100_rounds() {
+    assert!(kill_again_and_again(100, LITTLE) > 0, "nothing had to go");
+}
+
+/// Returns how often something had been removed when it looked.
+fn kill_again_and_again(rounds: u64, bytes: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let (mut first, mut dice) = (1, Dice(7));
     let mut kept: Vec<Arc<Window>> = Vec::new();
     let (mut removed, mut levels) = (0, BTreeSet::new());
-    for n in 0..ROUNDS {
+    for n in 0..rounds {
         let (windows, moment) = (dice.below(9), Duration::from_micros(dice.below(60_000)));
-        let committed = round(dir.path(), first, windows, moment);
-        let (store, feed) = open(dir.path());
+        let committed = round(dir.path(), bytes, first, windows, moment);
+        let (store, feed) = open(dir.path(), bytes);
         feed.close(None, None);
         assert_eq!(store.status().damaged, 0, "round {n}");
         // Whole windows, in their order, up to one that is not before the last that was acknowledged; but for what had to go again to make
-        // room, which is told of.
+        // room, which is told of: the tier begins behind it, or there is a gap.
         let Coverage { tiers, missing, .. } = store.coverage().unwrap();
-        let begins =
-            tiers.iter().find(|stretch| stretch.tier == Tier::Seconds10).map_or(u64::MAX, |kept| kept.range.from_ms);
+        let begins = tiers.iter().find(|kept| kept.tier == Tier::Seconds10).map_or(0, |kept| kept.range.from_ms);
         let told_of = |at: u64| {
             let mut gaps = missing.iter().filter(|gap| gap.why.contains("at 10s "));
             at * 1000 < begins || gaps.any(|gap| (gap.range.from_ms..gap.range.to_ms).contains(&(at * 1000)))
@@ -126,10 +138,11 @@ fn nothing_that_was_acknowledged_is_lost_in_200_rounds() {
         while first + there < 1_000_000 {
             let (at, window) = (at(first + there), window(first + there, at(first + there)));
             let found = count(&store, Tier::Seconds10, range(at, at + 10));
-            if found == 0 && (first + there > committed || !told_of(at)) {
+            let gone = found == 0 && first + there <= committed && told_of(at);
+            if found == 0 && !gone {
                 break;
             }
-            assert!(found == 0 || found == counted([&window]), "round {n}: window {}, {found:?}", first + there);
+            assert!(gone || found == counted([&window]), "round {n}: window {}", first + there);
             kept.push(window);
             there += 1;
         }
@@ -143,15 +156,15 @@ fn nothing_that_was_acknowledged_is_lost_in_200_rounds() {
             removed += u64::from(!whole(&store, &kept, n));
         }
     }
-    assert!(first > ROUNDS / 4, "{first} windows: it was killed too early to have written any");
+    assert!(first > rounds / 4, "{first} windows: it was killed too early to have written any");
     // Of everything that can be interrupted, something was.
     for level in ["10s", "1m", "10m", "1h", "samples"] {
-        assert!(levels.contains(level), "no {level} file in {ROUNDS} rounds: {levels:?}");
+        assert!(levels.contains(level), "no {level} file in {rounds} rounds: {levels:?}");
     }
-    assert_eq!(removed, 0, "something had to go: {first} windows");
-    let (store, _feed) = open(dir.path());
+    let (store, _feed) = open(dir.path(), bytes);
     let found = store.samples(&SampleScan { limit: 1000, range: range(T, at(first + 1)), ..all() }).unwrap();
     assert!(found.matching > 0 && found.samples.iter().all(|kept| kept.json.starts_with("\"exchange\"")), "{found:?}");
+    removed
 }
 
 /// Each tier has all windows of the time that it says it has; returns whether that is the whole time.

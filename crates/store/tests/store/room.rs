@@ -28,3 +28,30 @@ fn what_is_beyond_the_budget_goes_the_oldest_first_and_coarser_steps_stay_longer
     let there: u64 = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert!(there <= budget + (128 << 10), "{there} bytes");
 }
+
+/// A file is smaller once its log is folded in, so what was full may have room again after a start. What is written goes behind what is there
+/// all the same: otherwise the file that goes first would take newer windows along, and older ones would stay.
+#[test]
+fn the_oldest_goes_first_over_many_starts_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = 3 << 20;
+    let (mut windows, mut removed) = (Vec::new(), 0);
+    for _ in 0..80 {
+        let (store, writer) = Store::open(dir.path(), options(budget, None).0).unwrap();
+        let feed = writer.start().unwrap();
+        for _ in 0..5 {
+            let n = windows.len() as u64;
+            windows.push(window(n, T + 10 * n));
+            feed.window_in_time(windows[windows.len() - 1].clone());
+        }
+        feed.close(None, None);
+        removed += store.status().unlinked;
+        let coverage = store.coverage().unwrap();
+        // A coarser tier may begin within a step, of which the rest was in a finer one only: that is told of.
+        assert!(coverage.missing.iter().all(|gap| !gap.why.contains("10s")), "{coverage:?}");
+        let kept = coverage.tiers[0].range;
+        let inside = windows.iter().filter(|window| window.start / 1_000_000 >= kept.from_ms);
+        assert_eq!(count(&store, Tier::Seconds10, kept), counted(inside), "{} windows", windows.len());
+    }
+    assert!(removed > 0, "nothing had to go");
+}
