@@ -218,4 +218,42 @@ mod tests {
         }
         assert_eq!((containers.gone.len(), containers.departures.len()), (GONE, GONE));
     }
+
+    #[test]
+    fn those_in_which_nothing_runs_make_room_when_it_is_crowded() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: not root (the tests of this crate that must not be skipped are in tests/)");
+            return;
+        }
+        let probe = Probe::attach(&Settings { ring_bytes: 1 << 20, ..Settings::default() }).unwrap();
+        let verdicts = probe.verdicts().unwrap();
+        let container = Patterns { include: vec!["cart".into()], ..Patterns::default() };
+        let mut containers = Containers::new(Rules::new(&Rows { container, ..Rows::default() }).unwrap());
+        let numbered = |n: usize| {
+            let mut id = [0xee; CONTAINER_ID];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            id
+        };
+        let facts = ContainerFacts { name: Some("db".into()), ..ContainerFacts::default() };
+        // One has just been made, in another something runs.
+        containers.made(&verdicts, &numbered(0));
+        let runs = || HashSet::from_iter([numbered(1)]);
+        for n in 0..CONTAINERS + 2 {
+            let full = containers.known.len() == CONTAINERS;
+            if n < CROWDED {
+                assert!(containers.purge(&verdicts, runs).is_empty(), "it is not crowded by {n}");
+            }
+            containers.known(&verdicts, &numbered(n), Some(&facts));
+            assert_eq!(full, n >= CONTAINERS);
+        }
+        assert_eq!((containers.known.len(), containers.no_room), (CONTAINERS, 2));
+        let purged = containers.purge(&verdicts, runs);
+        assert_eq!((purged.len(), containers.known.len()), (CONTAINERS - 2, 2), "all but what is there");
+        assert!(!purged.contains(&numbered(0)) && !purged.contains(&numbered(1)));
+        assert_eq!(containers.purged(), CONTAINERS as u64 - 2);
+        for n in 0..CONTAINERS {
+            containers.known(&verdicts, &numbered(n), Some(&facts));
+        }
+        assert!(containers.purge(&verdicts, runs).is_empty(), "not again in the same minute");
+    }
 }

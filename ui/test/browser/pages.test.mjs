@@ -211,11 +211,11 @@ test("a copied link freezes the live range", async () => {
 test("what an agent that is younger than the range cannot know is told, and is no warning", async () => {
     await open("services?last=6h");
     await page.locator(".since", { hasText: /since \d\d:\d\d/ }).waitFor();
-    // On a busy machine there may be another one, of requests that came too late.
-    assert.equal(
-        await page.locator(".banner", { hasText: "Nothing is known" }).count(),
-        0,
-        await page.locator(".banner").allInnerTexts().then(String),
+    // On a busy machine a request may come too late for its window, which is a warning of its own.
+    const said = (await page.locator(".banner").allInnerTexts()).flatMap((text) => text.split("\n"));
+    assert.deepEqual(
+        said.filter((line) => !line.includes("came too late")),
+        [],
     );
 });
 
