@@ -339,7 +339,7 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
         }
         // There and back, 10 ms each; a busy machine adds to it and nothing takes away.
         let connect = books.established.saturating_sub(open.connect_started) as f64 / 1e6;
-        assert!(download || (20.0..120.0).contains(&connect), "{name}: {connect} ms to connect");
+        assert!(download || (20.0..35.0).contains(&connect), "{name}: {connect} ms to connect");
         if name == "hang up" {
             continue;
         }
@@ -347,15 +347,15 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
         // `ss` was asked before the FIN was acknowledged, which is one sample more, and counts for an eighth.
         let one_more = (7.0 * number("rtt") + number("minrtt")) / 8.0;
         let srtt = f64::from(books.srtt_us) / 1e3;
-        // A machine that is busy may put that one off by some ten milliseconds.
-        let (least, most) = (one_more - 2.0, number("rtt") + 6.0);
+        // Whoever has received much and out of order may put its acknowledgement off (TCP_DELACK_MAX, 200 ms): that is in the sample then.
+        // The FIN is sent again then, as a tail loss probe (RFC 8985, 7.3), which has no byte.
+        let (put_off, probe) = if name == "loss" || download { (200.0, 1.0) } else { (0.0, 0.0) };
+        let (least, most) = (one_more - 2.0, number("rtt") + (number("rtt") - number("minrtt") + put_off) / 8.0 + 2.0);
         assert!((least..=most).contains(&srtt), "{name}, srtt: {srtt}, but ss says {}", number("rtt"));
-        // A FIN may be lost, too.
-        let lossy = if name == "loss" || download { 2.0 } else { 0.0 };
         for (what, ours, theirs, tolerance) in [
             ("least rtt", f64::from(books.rtt_min_us) / 1e3, number("minrtt"), 0.01),
-            ("segments sent again", f64::from(books.retransmitted), number("retrans"), lossy),
-            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), lossy),
+            ("segments sent again", f64::from(books.retransmitted), number("retrans"), probe),
+            ("bytes sent again", books.retransmitted_bytes as f64, number("bytes_retrans"), 0.0),
             // A client's SYN is among them; the last byte of a download is sent behind the look.
             (
                 "confirmed bytes",
@@ -363,13 +363,13 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
                 number("bytes_acked") + if download { 1.0 } else { -1.0 },
                 0.0,
             ),
-            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), lossy),
-            ("reordered", f64::from(books.reordered), number("reord_seen"), lossy),
+            ("duplicates", f64::from(books.duplicates), number("dsack_dups"), probe),
+            ("reordered", f64::from(books.reordered), number("reord_seen"), 0.0),
             // FINs and what confirms them.
             ("segments out", f64::from(books.segments_out), number("segs_out"), 3.0),
             ("segments in", f64::from(books.segments_in), number("segs_in"), 3.0),
             // The FIN's way and back, and a jiffy each time a chronograph stops.
-            ("busy", books.busy_us as f64 / 1e3, number("busy"), 150.0 + 300.0 * lossy),
+            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0),
             ("limited by the peer's window", books.receive_window_us as f64 / 1e3, number("rwnd_limited"), 12.0),
             ("limited by the send buffer", books.send_buffer_us as f64 / 1e3, number("sndbuf_limited"), 12.0),
         ] {
