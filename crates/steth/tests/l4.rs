@@ -369,7 +369,7 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
             ("segments out", f64::from(books.segments_out), number("segs_out"), 3.0),
             ("segments in", f64::from(books.segments_in), number("segs_in"), 3.0),
             // The FIN's way and back, and a jiffy each time a chronograph stops.
-            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0),
+            ("busy", books.busy_us as f64 / 1e3, number("busy"), 60.0 + put_off),
             ("limited by the peer's window", books.receive_window_us as f64 / 1e3, number("rwnd_limited"), 12.0),
             ("limited by the send buffer", books.send_buffer_us as f64 / 1e3, number("sndbuf_limited"), 12.0),
         ] {
