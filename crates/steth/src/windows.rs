@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use steth_event::{Books, LISTEN_ENDS, Open};
+use steth_event::{Books, LISTEN_ENDS, Open, PROTOCOLS};
 use steth_identity::{Beyond, Party};
 use steth_window::{
     Entities, EntityId, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side, Status, Transport, Window,
@@ -39,6 +39,8 @@ pub(crate) struct Counter {
     dropped: HashMap<u64, u32, FixedState>,
     /// Times that somebody was named for good, whose name may turn out to be wrong.
     not_pending: u64,
+    /// By the parsers' numbers.
+    protocols: [Protocol; PROTOCOLS],
 }
 
 /// Process id and start.
@@ -60,6 +62,7 @@ impl Counter {
             pending: Vec::new(),
             dropped: HashMap::with_hasher(FixedState::with_seed(0x6472_6f70)),
             not_pending: 0,
+            protocols: protocols(),
         }
     }
 
@@ -302,6 +305,16 @@ fn network(ip: IpAddr, port: u16) -> String {
     name
 }
 
+/// What windows call the parsers' protocols, by number.
+fn protocols() -> [Protocol; PROTOCOLS] {
+    // No exchange has number 0.
+    let mut by_number = [Protocol::Http; PROTOCOLS];
+    for protocol in steth_wire::Protocol::ALL {
+        by_number[protocol as usize] = Protocol::named(protocol.name()).expect("windows know what is parsed");
+    }
+    by_number
+}
+
 impl Observer for Counter {
     type Memo = Memo;
 
@@ -358,15 +371,9 @@ impl Observer for Counter {
                 steth_wire::Side::Server => Side::Server,
                 steth_wire::Side::Network => Side::Network,
             },
-            protocol: match e.protocol() {
-                steth_wire::Protocol::Http1 => Protocol::Http,
-                steth_wire::Protocol::Redis => Protocol::Redis,
-                steth_wire::Protocol::Mysql if database.is_some_and(|of| of.system == steth_wire::System::Mariadb) => {
-                    Protocol::Mariadb
-                }
-                steth_wire::Protocol::Mysql => Protocol::Mysql,
-                steth_wire::Protocol::Postgresql => Protocol::Postgresql,
-                steth_wire::Protocol::Dns => Protocol::Dns,
+            protocol: match database {
+                Some(steth_wire::Database { system: steth_wire::System::Mariadb, .. }) => Protocol::Mariadb,
+                _ => self.protocols[e.protocol() as usize],
             },
         };
         let observation = Observation {

@@ -192,11 +192,9 @@ fn chosen(file: &Reader<'_>, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Resu
     let mut filter = Where::ends(&scan.filter);
     if let Some(protocol) = scan.filter.protocol {
         // By name: MySQL's protocol is MariaDB's, too.
-        let same = match protocol {
-            Protocol::Mysql | Protocol::Mariadb => [Protocol::Mysql, Protocol::Mariadb],
-            other => [other, other],
-        };
-        filter.and("protocol IN (?, ?)", same.map(|protocol| protocol as i64));
+        let same = Protocol::ALL.into_iter().filter(|other| other.name() == protocol.name());
+        let numbers: Vec<String> = same.map(|protocol| (protocol as i64).to_string()).collect();
+        filter.and(&format!("protocol IN ({})", numbers.join(", ")), []);
     }
     if table(scan) == Table::Edges {
         let mut statement = file.prepare_cached(&format!("SELECT id, {} FROM pairs{}", Pair::COLUMNS, filter.sql))?;
