@@ -70,6 +70,21 @@ impl Crowded {
             labels: vec![("why", why.to_owned())],
             value: value as f64,
         });
-        totals.into_iter().chain([hosts]).chain(unjudged).collect()
+        let undecided = Counter {
+            name: "steth_undecided_containers",
+            help: "Containers of which it is not known yet what they are called: while there are rules for that, nothing in them is observed.",
+            kind: Kind::Gauge,
+            labels: vec![],
+            value: self.judged.containers_undecided as f64,
+        };
+        let images = Counter {
+            name: "steth_undecided_total",
+            help: "Times that a process began in a container, or was put into one, before the rules could be applied to it, and so was not \
+                   observed at first.",
+            kind: Kind::Counter,
+            labels: vec![],
+            value: account.undecided as f64,
+        };
+        totals.into_iter().chain([hosts]).chain(unjudged).chain([undecided, images]).collect()
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Pipeline<O: Observer> {
     flow: Flow<Talk<O::Memo>>,
     parse: Parse<O>,
     kernel: Counters,
+    /// Images and processes that were not observed because it was not known yet where they are.
+    undecided: u64,
     malformed: u64,
     last: u64,
 }
@@ -93,6 +95,7 @@ impl<O: Observer> Pipeline<O> {
                 observer,
             },
             kernel: Counters::default(),
+            undecided: 0,
             malformed: 0,
             last: 0,
         }
@@ -175,10 +178,11 @@ impl<O: Observer> Pipeline<O> {
             Event::Peer(peer) => self.parse.remotes.tell(*peer),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
-            Event::Exec(..) | Event::Fork(_) => {}
+            Event::Exec(exec, ..) => self.undecided += u64::from(exec.undecided),
+            Event::Fork(_) => {}
             Event::Exit(exit) => self.parse.naming.end(exit.tgid),
             Event::Cgroup(change) if change.change == CGROUP_GONE => self.parse.naming.end_container(&change.id),
-            Event::Cgroup(_) => {}
+            Event::Cgroup(change) => self.undecided += u64::from(change.undecided),
             Event::Sent(sent) => self.parse.sent_to.told(&sent),
             Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
@@ -243,6 +247,7 @@ impl<O: Observer> Pipeline<O> {
             exchanges: self.parse.counts,
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
+            undecided: self.undecided,
             domains_folded: self.parse.domains.folded(),
             hosts: self.parse.remotes.len(),
             hosts_evicted: self.parse.remotes.evicted() + self.parse.domains.unlearnt(),
