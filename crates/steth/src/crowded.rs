@@ -39,6 +39,7 @@ impl Crowded {
             ("sockets", account.sockets_no_room),
             ("datagram_destinations", self.destinations + account.destinations_unclaimed),
             ("provisional_names", observer.not_pending()),
+            ("provisional_addresses", observer.unnamed_counts().no_room),
             ("processes", self.processes_forgotten),
             ("selected_processes", self.judged.processes_no_room),
             ("judgements", self.judged.refused),

@@ -11,6 +11,7 @@
 mod counted;
 mod datagrams;
 mod destinations;
+mod far;
 mod parse;
 mod seen;
 mod talk;
@@ -175,7 +176,7 @@ impl<O: Observer> Pipeline<O> {
                 self.parse.naming.insert(*process);
             }
             Event::Container(container) => self.parse.naming.insert_container(*container),
-            Event::Peer(peer) => self.parse.remotes.tell(*peer),
+            Event::Peer(peer) => self.parse.told(*peer, self.last),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
             Event::Exec(exec, ..) => self.undecided += u64::from(exec.undecided),
@@ -408,8 +409,9 @@ mod tests {
             }
         }
         let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Servers::default());
-        let who = Some(Remote::Service { namespace: "kube-system".into(), name: "kube-dns".into() });
-        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who }.to_record());
+        let (namespace, name) = ("kube-system".to_owned(), "kube-dns".to_owned());
+        let who = Some(Remote::Service { namespace, name, workload: None, declared: None, port: None });
+        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who, since: None }.to_record());
         let open = Open {
             kind: kind::OPEN,
             family: 2,
