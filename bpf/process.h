@@ -36,6 +36,7 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;
+	record->exec.undecided = container_undecided(s, control.rules, contained);
 	record->exec.tgid = READ(task, tgid);
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
