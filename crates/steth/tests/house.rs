@@ -224,6 +224,8 @@ fn scripts_can_be_run() {
         ".ci/run",
         "demo/run",
         "scripts/setup",
+        "scripts/btf",
+        "scripts/release",
         "scripts/screenshot",
         "ui/build",
         "ui/test/run-browser",
