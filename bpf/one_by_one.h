@@ -46,15 +46,19 @@ SEC("raw_tp")
 int described(__u64 *ctx)
 {
 	struct task_struct *task = current_task();
-	__u64 name[2] = {}, told[2] = {};
+	char name[16] = {}, told[16] = {};
 	int descriptor = ctx[0];
-	__u32 ports = ctx[1];
+	__u32 ports = ctx[1], i;
 	struct sock *sk;
 
 	bpf_get_current_comm(name, sizeof(name));
 	BPF_CORE_READ_INTO(&told, task, comm);
-	if (READ(task, tgid) != current_tgid() || name[0] != told[0])
+	if (READ(task, tgid) != current_tgid())
 		return OTHER_TASK;
+	/* Behind its end, an older kernel leaves what is left of a longer one. */
+	for (i = 0; i < sizeof(name) && (!i || name[i - 1]); i++)
+		if (name[i] != told[i])
+			return OTHER_TASK;
 	if (descriptor < 0)
 		return DESCRIBED;
 	sk = socket_of(descriptor);
