@@ -2,7 +2,6 @@
 //! information.
 
 use libbpf_rs::{MapCore as _, MapHandle, ProgramInput, ProgramMut};
-use std::collections::HashSet;
 use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
@@ -17,7 +16,9 @@ fn run(program: &ProgramMut<'_>, arguments: &[u64]) -> std::io::Result<()> {
 pub(crate) fn sweep(program: &ProgramMut<'_>, connections: &MapHandle) -> std::io::Result<()> {
     // While they come and go the kernel may begin anew, and tell of some twice.
     let most = connections.max_entries() as usize;
-    let keys: HashSet<[u8; 8]> = connections.keys().take(2 * most).filter_map(|key| key.try_into().ok()).collect();
+    let mut keys: Vec<[u8; 8]> = connections.keys().take(2 * most).filter_map(|key| key.try_into().ok()).collect();
+    keys.sort_unstable();
+    keys.dedup();
     keys.into_iter().try_for_each(|key| run(program, &[u64::from_ne_bytes(key)]))
 }
 

@@ -224,6 +224,8 @@ fn scripts_can_be_run() {
         ".ci/run",
         "demo/run",
         "scripts/setup",
+        "scripts/arm64/cargo",
+        "scripts/arm64/rustc",
         "scripts/btf",
         "scripts/release",
         "scripts/screenshot",
