@@ -24,6 +24,22 @@
 #include "sock_tracepoints.h"
 #ifdef STETH_PLAIN
 #include "syscall_exit.h"
+
+/* The state of a socket is looked at, or goes with it. */
+static __always_inline int sweep_state(struct sock *sk)
+{
+	struct connection *c = connection_of(sk);
+
+	if (!c)
+		return 0;
+	if (is_gone(sk, c))
+		connection_forget(sk);
+	else
+		on_sweep(sk, c);
+	return 0;
+}
+
+#include "one_by_one.h"
 #endif
 
 char LICENSE[] SEC("license") = "GPL";
@@ -159,20 +175,8 @@ SEC("iter/bpf_map_elem")
 int sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
 	__u64 *key = ctx->key;
-	struct connection *c;
-	struct sock *sk;
 
-	if (!key)
-		return 0;
-	sk = (struct sock *)*key;
-	c = connection_of(sk);
-	if (!c)
-		return 0;
-	if (is_gone(sk, c))
-		connection_forget(sk);
-	else
-		on_sweep(sk, c);
-	return 0;
+	return key ? sweep_state((struct sock *)*key) : 0;
 }
 #endif
 

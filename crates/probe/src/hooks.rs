@@ -58,6 +58,17 @@ pub struct Fallbacks {
     pub plain: bool,
     /// No ring buffers of the kernel's: rings of our own, which only the plain core has.
     pub ring_buffer: bool,
+    /// No type information of the kernel's own: it is in a file, the programs are on raw tracepoints, and there are no iterators. Only the
+    /// plain core does without.
+    pub types: bool,
+}
+
+impl Fallbacks {
+    /// What is done without on this kernel in any case, too.
+    #[must_use]
+    pub fn here(self) -> Self {
+        Self { types: self.types || !crate::types::own(), ..self }
+    }
 }
 
 /// What a program hangs on.
@@ -132,7 +143,7 @@ impl Rung {
     pub fn ladder(only: Option<Family>, without: Fallbacks) -> impl Iterator<Item = Self> {
         let allowed = move |rung: &Self| {
             only.is_none_or(|only| rung.family == only)
-                && !((without.plain || without.ring_buffer) && rung.core == Core::Typed)
+                && !((without.plain || without.ring_buffer || without.types) && rung.core == Core::Typed)
         };
         LADDER.into_iter().filter(allowed)
     }
@@ -177,9 +188,12 @@ mod tests {
     #[test]
     fn what_is_forced_leaves_the_rest_out() {
         assert_eq!(names(Some(Family::Syscall), Fallbacks::default()), ["syscall"]);
-        let (plain, ring_buffer) = (true, true);
-        for without in [Fallbacks { plain, ..Fallbacks::default() }, Fallbacks { ring_buffer, ..Fallbacks::default() }]
-        {
+        let (plain, ring_buffer, types) = (true, true, true);
+        for without in [
+            Fallbacks { plain, ..Fallbacks::default() },
+            Fallbacks { ring_buffer, ..Fallbacks::default() },
+            Fallbacks { types, ..Fallbacks::default() },
+        ] {
             assert_eq!(names(Some(Family::Tracepoint), without), ["tracepoint, state in a table"]);
         }
     }

@@ -378,14 +378,16 @@ fn balanced(seen: &Seen, name: &str) {
 /// Each rung that holds here, with each fall-back: its family, what is done without, and its name.
 fn variants() -> Vec<(Family, &'static str, String)> {
     let settings = Settings { ring_bytes: 1 << 20, ..Settings::default() };
-    let holds = |rung: &Rung| Probe::attach_rung(&settings, *rung).is_ok();
     let mut variants = Vec::new();
     for family in Family::ALL {
         for (without, words) in [
             (Fallbacks::default(), ""),
             (Fallbacks { plain: true, ..Fallbacks::default() }, "socket-storage"),
             (Fallbacks { ring_buffer: true, ..Fallbacks::default() }, "ring-buffer"),
+            (Fallbacks { types: true, ..Fallbacks::default() }, "types"),
         ] {
+            let settings = Settings { without, ..settings.clone() };
+            let holds = |rung: &Rung| Probe::attach_rung(&settings, *rung).is_ok();
             if let Some(rung) = Rung::ladder(Some(family), without).find(holds) {
                 variants.push((family, words, format!("{rung} without '{words}'")));
             }
@@ -403,7 +405,10 @@ fn every_family_and_fall_back_sees_the_same() {
     let me = std::process::id().to_string();
     let mut first: Option<(String, Vec<String>)> = None;
     let variants = variants();
-    assert!(variants.iter().any(|(family, ..)| *family == Family::Syscall), "{variants:?}");
+    for without in ["", "ring-buffer", "types"] {
+        let there = |variant: &(Family, &str, String)| variant.0 == Family::Syscall && variant.1 == without;
+        assert!(variants.iter().any(there), "without '{without}': {variants:?}");
+    }
     for (family, without, name) in variants {
         let steth = Steth::watch_with(&["--hooks", family.name(), "--pid", &me], &[("STETH_WITHOUT", without)]);
         http();
