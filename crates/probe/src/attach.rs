@@ -1,7 +1,7 @@
 //! Loading, attaching, and talking to the kernel side.
 
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Fallbacks, Family, Hook, Rung};
+use crate::hooks::{Core, Fallbacks, Family, Hook, Need, Rung};
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
@@ -89,6 +89,7 @@ pub struct Probe {
     pub(crate) side: Side,
     rung: Rung,
     refusals: Vec<Refusal>,
+    unseen: Vec<&'static str>,
     /// When accept() returned is known.
     accepts: bool,
     /// The ends of UDP sockets are known.
@@ -128,9 +129,8 @@ impl Probe {
     pub fn attach_rung(settings: &Settings, rung: Rung) -> Result<Self, ProbeError> {
         error::listen();
         let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
-        let absent = crate::doctor::absent(rung)?;
-        let present = |hook: &&Hook| !absent.contains(&hook.program);
-        let hooks: Vec<&Hook> = rung.all_hooks().filter(present).collect();
+        let (hooks, absent) = crate::doctor::present(rung)?;
+        let mut lacking: Vec<&Hook> = absent;
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
             // A release writes into the kernel's own kind of ring, which is older than its hook.
@@ -148,6 +148,11 @@ impl Probe {
             None => side::leave_out(&mut open, &["own_rings"]),
         }
         .map_err(refused("the size of a map"))?;
+        if rung.family != Family::Function {
+            // `IN_FUNCTION` of `bpf/state.h`: the scratches behind it are 96 KiB a CPU that nobody uses.
+            let contexts = if rung.core == Core::Typed { 2 } else { 3 };
+            side::size(&mut open, "scratches", contexts).map_err(refused("the size of a map"))?;
+        }
         let rings = rings::how_many(settings.ring_bytes, possible_cpus);
         let ring_bytes = own.map_or(settings.ring_bytes / rings, |own| own.bytes);
         let before = side::settings(&mut open)?;
@@ -181,10 +186,10 @@ impl Probe {
 
         let mut links = Vec::new();
         for hook in &hooks {
-            match side.attach(hook.program) {
+            match side.hang(hook) {
                 Ok(link) => links.push(link),
                 // A function may be there by its type, and be one that cannot be hooked.
-                Err(_) if hook.optional => {}
+                Err(_) if hook.need != Need::Always => lacking.push(hook),
                 Err(error) => return Err(ProbeError::refused("to attach a program", &error)),
             }
         }
@@ -214,6 +219,7 @@ impl Probe {
             side,
             rung,
             refusals: Vec::new(),
+            unseen: unseen(&lacking),
             accepts,
             releases,
             possible_cpus,
@@ -231,6 +237,12 @@ impl Probe {
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// What this rung would see, and does not on this kernel.
+    #[must_use]
+    pub fn unseen(&self) -> &[&'static str] {
+        &self.unseen
     }
 
     /// Waits until much is waiting in a ring, at most so long.
@@ -347,6 +359,14 @@ pub const STAGES: u32 = 7;
 const ACCEPTS: [&str; 2] = ["accepted4", "accepted6"];
 /// The program that tells of the ends of UDP sockets.
 const RELEASED: &str = "released";
+
+/// What hooks tell of that are not there, each once. Where the kernel has something else in a hook's place, nothing is missing.
+fn unseen(lacking: &[&Hook]) -> Vec<&'static str> {
+    let mut purposes: Vec<_> =
+        lacking.iter().filter(|hook| hook.need == Need::Kinds).map(|hook| hook.purpose).collect();
+    purposes.dedup();
+    purposes
+}
 
 /// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
 fn cgroup_root() -> Option<File> {

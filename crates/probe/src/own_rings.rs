@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `SCRATCHES` of `bpf/state.h`, of the plain core.
-const CONTEXTS: usize = 3;
+const CONTEXTS: usize = 6;
 /// `OWN_RECORD_MAX` and `OWN_HEADER` of `bpf/own_rings.h`.
 const RECORD_MAX: usize = 16384;
 const HEADER: usize = 8;
