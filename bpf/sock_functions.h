@@ -76,7 +76,7 @@ static __noinline int count_crowded(__u32 length)
 
 /* `message`: NULL where pages were moved. `size`: bytes that its iterator was over. `flags`: of a receive. */
 static __always_inline int function_ends(struct socket *socket, __u32 direction, struct msghdr *message, __u64 size, __u32 flags,
-					 long result)
+					 long result, enum bytes bytes)
 {
 	struct scratch *s;
 	struct sock *sk;
@@ -98,18 +98,21 @@ static __always_inline int function_ends(struct socket *socket, __u32 direction,
 	s->moving.name = 0;
 	s->moving.message = (__u64)message;
 	s->sk = (__u64)sk;
-	do_left(s, moved(slot, direction, flags, result), direction, result);
-#else
-	if (message) {
-		note_message(s, message);
-	} else {
-		s->moving.kind = ITERATOR_UNREADABLE;
-		s->moving.name = 0;
-	}
-	if (direction == STETH_SEND)
-		on_send(sk, s, result);
+	if (bytes == BYTES_READABLE)
+		do_left(s, moved(slot, direction, flags, result), direction, result);
+	else if (bytes == BYTES_IN_PAGES)
+		moved_in_pages(slot, direction, flags, result);
 	else
-		on_receive(sk, s, result, flags);
+		moved_and_counted(slot, direction, flags, result);
+#else
+	s->moving.kind = ITERATOR_UNREADABLE;
+	s->moving.name = 0;
+	if (bytes == BYTES_READABLE)
+		note_message(s, message);
+	if (direction == STETH_SEND)
+		on_send(sk, s, result, bytes);
+	else
+		on_receive(sk, s, result, flags, bytes);
 #endif
 	scratch_leave(s);
 	return 0;
@@ -133,54 +136,54 @@ static __always_inline bool takes_pages(struct socket *socket)
 
 /* ---- fexit */
 
-#define SENDS(function, wanted)                                                                                            \
+#define SENDS(function, bytes, wanted)                                                                                            \
 	SEC("fexit/" #function)                                                                                            \
 	int BPF_PROG(function, struct socket *socket, struct msghdr *message, unsigned long size, int result)              \
 	{                                                                                                                  \
-		return wanted ? function_ends(socket, STETH_SEND, message, size, 0, result) : 0;                           \
+		return wanted ? function_ends(socket, STETH_SEND, message, size, 0, result, bytes) : 0;                    \
 	}
-#define TAKES(function, wanted)                                                                                            \
+#define TAKES(function, bytes, wanted)                                                                                            \
 	SEC("fexit/" #function)                                                                                            \
 	int BPF_PROG(function, struct socket *socket, struct msghdr *message, unsigned long size, int flags, int result)   \
 	{                                                                                                                  \
-		return wanted ? function_ends(socket, STETH_RECEIVE, message, size, flags, result) : 0;                    \
+		return wanted ? function_ends(socket, STETH_RECEIVE, message, size, flags, result, bytes) : 0;             \
 	}
 
-SENDS(inet_sendmsg, true)
-SENDS(inet6_sendmsg, true)
-TAKES(inet_recvmsg, true)
-TAKES(inet6_recvmsg, true)
-SENDS(unix_stream_sendmsg, true)
-TAKES(unix_stream_recvmsg, true)
-SENDS(unix_seqpacket_sendmsg, true)
-TAKES(unix_seqpacket_recvmsg, true)
-SENDS(unix_dgram_sendmsg, is_datagram(socket))
-TAKES(unix_dgram_recvmsg, is_datagram(socket))
+SENDS(inet_sendmsg, BYTES_READABLE, true)
+SENDS(inet6_sendmsg, BYTES_READABLE, true)
+TAKES(inet_recvmsg, BYTES_READABLE, true)
+TAKES(inet6_recvmsg, BYTES_READABLE, true)
+SENDS(unix_stream_sendmsg, BYTES_READABLE, true)
+TAKES(unix_stream_recvmsg, BYTES_READABLE, true)
+SENDS(unix_seqpacket_sendmsg, BYTES_COUNTED, true)
+TAKES(unix_seqpacket_recvmsg, BYTES_COUNTED, true)
+SENDS(unix_dgram_sendmsg, BYTES_COUNTED, is_datagram(socket))
+TAKES(unix_dgram_recvmsg, BYTES_COUNTED, is_datagram(socket))
 
 SEC("fexit/inet_sendpage")
 int BPF_PROG(inet_sendpage, struct socket *socket, struct page *page, int offset, unsigned long size, int flags, long result)
 {
-	return takes_pages(socket) ? function_ends(socket, STETH_SEND, NULL, 0, 0, result) : 0;
+	return takes_pages(socket) ? function_ends(socket, STETH_SEND, NULL, 0, 0, result, BYTES_IN_PAGES) : 0;
 }
 
 SEC("fexit/unix_stream_sendpage")
 int BPF_PROG(unix_stream_sendpage, struct socket *socket, struct page *page, int offset, unsigned long size, int flags, long result)
 {
-	return function_ends(socket, STETH_SEND, NULL, 0, 0, result);
+	return function_ends(socket, STETH_SEND, NULL, 0, 0, result, BYTES_IN_PAGES);
 }
 
 SEC("fexit/tcp_splice_read")
 int BPF_PROG(tcp_splice_read, struct socket *socket, long long *position, struct pipe_inode_info *pipe, unsigned long length,
 	     unsigned int flags, long result)
 {
-	return function_ends(socket, STETH_RECEIVE, NULL, 0, 0, result);
+	return function_ends(socket, STETH_RECEIVE, NULL, 0, 0, result, BYTES_IN_PAGES);
 }
 
 SEC("fexit/unix_stream_splice_read")
 int BPF_PROG(unix_stream_splice_read, struct socket *socket, long long *position, struct pipe_inode_info *pipe, unsigned long size,
 	     unsigned int flags, long result)
 {
-	return function_ends(socket, STETH_RECEIVE, NULL, 0, 0, result);
+	return function_ends(socket, STETH_RECEIVE, NULL, 0, 0, result, BYTES_IN_PAGES);
 }
 
 #endif

@@ -96,7 +96,7 @@ int probed_end(struct pt_regs *regs)
 	call = *known;
 	bpf_map_delete_elem(&probed_calls, &key);
 	return function_ends((struct socket *)call.socket, call.direction & 1, (struct msghdr *)call.message, call.size, call.flags,
-			     result);
+			     result, BYTES_READABLE);
 }
 
 #endif

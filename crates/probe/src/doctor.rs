@@ -70,7 +70,7 @@ pub(crate) fn preconditions() -> Result<(), ProbeError> {
 /// first of the others is the error.
 pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Hook>), ProbeError> {
     let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
-    let (present, absent): (Vec<_>, Vec<_>) = rung.all_hooks().partition(|hook| is_there(&btf, hook));
+    let (present, absent): (Vec<&Hook>, Vec<&Hook>) = rung.all_hooks().partition(|hook| is_there(&btf, hook));
     if let Some(hook) = absent.iter().find(|hook| hook.need == Need::Always) {
         let what = match hook.on {
             On::Tracepoint(name) => format!("tracepoint {name}"),
