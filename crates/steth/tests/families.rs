@@ -11,8 +11,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-use ways::{EACH, WAYS, Way, dns, http};
 use steth_probe::{Fallbacks, Family, Probe, Rung, Settings};
+use ways::{EACH, WAYS, Way, dns, http};
 
 fn redis(server: &RedisServer) {
     for n in 0..EACH {
@@ -92,6 +92,27 @@ fn every_family_and_fall_back_sees_the_same() {
 fn every_family_and_fall_back_sees_the_same_without_servers() {
     root_or_skip!();
     compare(|| (), &[]);
+}
+
+/// What the kernel refuses is said in a line, and the next rung is taken: functions, by one way or another, and then system calls.
+#[test]
+fn without_tracepoints_of_sockets_the_next_rung_that_holds_is_taken() {
+    root_or_skip!();
+    let _alone = alone();
+    let without = Fallbacks { tracepoints: true, ..Fallbacks::default() };
+    let settings = Settings { ring_bytes: 1 << 20, without, ..Settings::default() };
+    let probe = Probe::attach(&settings).expect("system calls are everywhere");
+    let (taken, refused) = (probe.rung(), probe.refusals().len());
+    drop(probe);
+    let ladder: Vec<_> = Rung::ladder(None, without).map(|rung| rung.to_string()).collect();
+    assert_eq!(ladder.get(refused), Some(&taken.to_string()), "{ladder:?}");
+    let steth = Steth::watch_with(&["--port", "1"], &[("STETH_WITHOUT", "sock-tracepoints")]);
+    let errors = steth.finish().errors;
+    for rung in &ladder[..refused] {
+        let said = errors.lines().find(|line| line.contains(&format!("hooks: {rung}: "))).unwrap_or_default();
+        assert!(said.ends_with("; trying the next"), "{rung}: {errors}");
+    }
+    assert_eq!(errors.lines().filter(|line| line.contains("trying the next")).count(), refused, "{errors}");
 }
 
 /// The ways in and out, and what else is said, of which there are so many exchanges; observed by each variant.
