@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn rings_share_what_they_are_given_and_are_never_too_small() {
         let rings = OwnRings::of(16 << 20, 2);
-        assert_eq!((rings.count, rings.bytes), (6, 2 << 20));
+        assert_eq!((rings.count, rings.bytes), (12, 1 << 20));
         assert_eq!(OwnRings::of(64 << 10, 64).bytes as usize, BYTES_MIN);
         assert_eq!(rings.element() % 8, 0, "words are aligned in every element");
     }
