@@ -10,16 +10,16 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 1000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/arm64/cargo scripts/arm64/fetch scripts/arm64/rustc scripts/arm64/test scripts/btf scripts/release scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
 # What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
 BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test test-unit test-ui test-oracle bench bench-ui test-kernels lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels ui
+.PHONY: help run demo build release test test-release test-unit test-ui test-oracle bench bench-ui test-kernels test-arm64 btf lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels setup-btf setup-arm64 ui
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup-build ## build and start the agent; needs root, asks sudo if need be
 	$(CARGO) build --release
@@ -31,6 +31,13 @@ demo: setup-build setup-demo ## the agent and a small shop of real services to l
 
 build: setup-build ## the release binary, target/release/steth
 	$(CARGO) build --release
+
+release: setup-build ## the release binary as one file that runs on any distribution, target/dist (docs/release.md)
+	scripts/release
+
+test-release: setup-build setup-test ## build that, and run it where nothing else is (root)
+	scripts/release
+	STETH_TEST_RELEASE=$(CURDIR)/target/dist/steth-$(shell uname -m) $(CARGO) test -p steth --test release -- --ignored
 
 test: setup-build setup-test setup-demo setup-ui ## all tests, on the running kernel (root), and a short fuzz run
 ifdef HAS_NEXTEST
@@ -59,6 +66,12 @@ test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into
 
 test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
 	scripts/kernels/test $(KERNELS)
+
+test-arm64: setup-build setup-arm64 ## build for arm64, and run under emulation what needs no kernel (fetches into target/arm64; docs/release.md)
+	scripts/arm64/test
+
+btf: setup-build setup-btf ## trim kernels' type information (FILES=...) and build it into the next binary (docs/kernels.md)
+	scripts/btf $(FILES)
 
 bench: setup-build setup-test ## what the agent costs (root; about a quarter of an hour; docs/performance.md)
 	$(CARGO) bench -p steth --bench cost -- --write
@@ -110,6 +123,12 @@ setup-test:
 
 setup-kernels:
 	@scripts/setup kernels
+
+setup-arm64:
+	@scripts/setup arm64
+
+setup-btf:
+	@scripts/setup btf
 
 setup-demo:
 	@scripts/setup demo

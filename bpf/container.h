@@ -130,12 +130,19 @@ static __always_inline bool container_selected(struct scratch *s, __u32 rules, b
 	return verdict && *verdict == VERDICT_CAPTURE;
 }
 
+/* The same container: whether the rows wait for what it is called. */
+static __always_inline bool container_undecided(struct scratch *s, __u32 rules, bool found)
+{
+	return rules & RULES_CONTAINER && found && !bpf_map_lookup_elem(&containers, s->container);
+}
+
 /* Tells user space of the container in s->container. */
-static __always_inline void emit_container(struct scratch *s, __u8 change, __u32 tgid)
+static __always_inline void emit_container(struct scratch *s, __u8 change, __u32 tgid, bool undecided)
 {
 	struct steth_cgroup record = {
 		.kind = STETH_CGROUP,
 		.change = change,
+		.undecided = undecided,
 		.tgid = tgid,
 		.time = bpf_ktime_get_ns(),
 	};
@@ -153,7 +160,7 @@ static __always_inline void on_cgroup(struct cgroup *cgroup, __u8 change)
 		return;
 	if (change == STETH_CGROUP_GONE)
 		bpf_map_delete_elem(&containers, s->container);
-	emit_container(s, change, 0);
+	emit_container(s, change, 0, false);
 }
 
 #endif

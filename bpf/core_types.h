@@ -326,7 +326,16 @@ struct linux_binprm {
 	const char *interp;
 };
 
-/* x86-64: what is left of the registers with which the task entered the kernel. */
+/* What is left of the registers with which the task entered the kernel. */
+#ifdef __TARGET_ARCH_arm64
+struct pt_regs {
+	__u64 regs[31];
+	__u64 sp;
+	__u64 pstate;
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+#else
 struct pt_regs {
 	unsigned long r10;
 	unsigned long r9;
@@ -340,6 +349,7 @@ struct pt_regs {
 	unsigned long cs;
 	unsigned long sp;
 };
+#endif
 
 struct seq_file;
 struct bpf_iter_meta {

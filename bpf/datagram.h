@@ -222,7 +222,8 @@ OF_CONNECTION(count_destination, (__u32 length), (length))
  */
 OF_CONNECTION(far_end_wanted, (__u32 here, __u32 direction), (here, direction))
 {
-	__u32 rules = control.rules, address[4];
+	__u32 rules = control.rules;
+	union address address;
 	struct steth_destination to = {};
 	bool matters, wanted;
 
@@ -239,10 +240,10 @@ OF_CONNECTION(far_end_wanted, (__u32 here, __u32 direction), (here, direction))
 	if (wanted) {
 		bool ipv4 = to.family == AF_INET;
 
-		__builtin_memcpy(address, to.address, sizeof(address));
+		__builtin_memcpy(address.words, to.address, sizeof(address));
 		if (!ipv4)
-			ipv4 = plain(address);
-		wanted = remote_wanted(rules, ipv4, address) &&
+			ipv4 = plain(address.words);
+		wanted = remote_wanted(rules, ipv4, address.halves) &&
 			 !(rules & RULES_PORT_EXCLUDES && has_port(rules, 1, to.port)) &&
 			 (!(rules & RULES_PORT_INCLUDES) || has_port(rules, 0, here) || has_port(rules, 0, to.port));
 	}

@@ -208,7 +208,8 @@ struct steth_listen {
 struct steth_exec {
 	__u8 kind;
 	__u8 container_length; /* STETH_CONTAINER_ID, or 0: in no container. Of recordings from before there was one, 0 */
-	__u8 reserved[2];
+	__u8 undecided;        /* not selected, because it is not known yet what its container is called */
+	__u8 reserved;
 	__u32 tgid;
 	__u64 time;
 	__u64 started; /* start of the process, CLOCK_BOOTTIME nanoseconds */
@@ -244,7 +245,8 @@ enum steth_cgroup_change {
 struct steth_cgroup {
 	__u8 kind;
 	__u8 change;
-	__u8 reserved[2];
+	__u8 undecided; /* who has joined it is not selected, because user space has to look first */
+	__u8 reserved;
 	__u32 tgid; /* who has joined it; else 0 */
 	__u64 time;
 	__u8 id[STETH_CONTAINER_ID];

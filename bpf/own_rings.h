@@ -53,9 +53,16 @@ static __always_inline long emit_to_own(struct scratch *s, void *record, __u64 s
 	if (bpf_probe_read_kernel(ring->data + at + OWN_HEADER, size, record))
 		return -1;
 	*(volatile __u64 *)(ring->data + at) = size;
-	/* Whoever sees this sees what is before it: no store of x86-64 goes past another one. */
+	written += OWN_HEADER + ((size + 7) & ~7ull);
+	/* Whoever sees this sees what is before it. */
+#ifdef __TARGET_ARCH_x86
+	/* No store goes past another one. */
 	barrier();
-	*(volatile __u64 *)&ring->written = written + OWN_HEADER + ((size + 7) & ~7ull);
+	*(volatile __u64 *)&ring->written = written;
+#else
+	/* An exchange keeps the order everywhere (5.12). */
+	__sync_lock_test_and_set(&ring->written, written);
+#endif
 	return 0;
 }
 

@@ -36,11 +36,12 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	record = (struct exec_record *)s->data;
 	__builtin_memset(&record->exec, 0, sizeof(record->exec));
 	record->exec.kind = STETH_EXEC;
+	record->exec.undecided = container_undecided(s, control.rules, contained);
 	record->exec.tgid = READ(task, tgid);
 	record->exec.time = bpf_ktime_get_ns();
 	record->exec.started = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->exec.parent = BPF_CORE_READ(task, real_parent, tgid);
-	selected = verdict_of(task->tgid) == VERDICT_CAPTURE;
+	selected = verdict_of(READ(task, tgid)) == VERDICT_CAPTURE;
 	/* Of a script, what runs it: that is what /proc/PID/exe says, too. */
 	length = selected ? bpf_probe_read_kernel_str(record->text, EXECUTABLE_MAX, BPF_CORE_READ(binary, interp)) : 0;
 	if (length > 1 && length <= EXECUTABLE_MAX)

@@ -7,65 +7,17 @@
 
 #include "reach.h"
 
-#ifndef __TARGET_ARCH_x86
-#error "the registers of x86-64 only are known"
+#define PF_KTHREAD 0x00200000
+
+#if defined(__TARGET_ARCH_x86)
+#include "registers_x86.h"
+#elif defined(__TARGET_ARCH_arm64)
+#include "registers_arm64.h"
+#else
+#error "the registers of x86-64 and of arm64 are known"
 #endif
 
-#define PF_KTHREAD 0x00200000
-#define USER_CS 0x33
-/* Without CONFIG_KASAN, and without what CONFIG_X86_FRED puts above the registers (6.9 and newer, which have the helper). */
-#define STACK_SIZE 16384
-
-enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
-	SYS_read = 0,
-	SYS_write = 1,
-	SYS_readv = 19,
-	SYS_writev = 20,
-	SYS_sendfile = 40,
-	SYS_accept = 43,
-	SYS_sendto = 44,
-	SYS_recvfrom = 45,
-	SYS_sendmsg = 46,
-	SYS_recvmsg = 47,
-	SYS_splice = 275,
-	SYS_accept4 = 288,
-	SYS_recvmmsg = 299,
-	SYS_sendmmsg = 307,
-	SYS_preadv2 = 327,
-	SYS_pwritev2 = 328,
-};
-
-#define CALL(regs) READ(regs, orig_ax)
-#define ARGUMENT_1(regs) READ(regs, di)
-#define ARGUMENT_2(regs) READ(regs, si)
-#define ARGUMENT_3(regs) READ(regs, dx)
-#define ARGUMENT_4(regs) READ(regs, r10)
-#define ARGUMENT_5(regs) READ(regs, r8)
-
-/* Of a function, where a kprobe stands at its beginning or behind its end: the System V ABI. */
-#define HANDED_1(regs) ((regs)->di)
-#define HANDED_2(regs) ((regs)->si)
-#define HANDED_3(regs) ((regs)->dx)
-#define HANDED_4(regs) ((regs)->cx)
-#define RETURNED(regs) ((regs)->ax)
-/* Where its return address is. Behind its end that has been taken from the stack. */
-#define FRAME_BEFORE(regs) ((regs)->sp)
-#define FRAME_BEHIND(regs) ((regs)->sp - 8)
-
-/* A 64-bit task's; of a 32-bit one the numbers of calls are others. */
-static __always_inline bool are_native(struct pt_regs *regs)
-{
-	return READ(regs, cs) == USER_CS;
-}
-
-/*
- * The result stands in `ax` once the call is done (entry_SYSCALL_64, do_syscall_64). What runs then is task work, of io_uring
- * for example, and the registers are of a call that has nothing to do with it.
- */
-static __always_inline bool in_call(struct pt_regs *regs)
-{
-	return READ(regs, ax) == (unsigned long)-ENOSYS;
-}
+#define CALL(regs) READ(regs, CALL_NUMBER)
 
 static __always_inline struct pt_regs *registers_of(struct scratch *s, struct task_struct *task)
 {
@@ -73,9 +25,10 @@ static __always_inline struct pt_regs *registers_of(struct scratch *s, struct ta
 	/* The tracepoint has them. */
 	if (BY_SYSCALL)
 		return (struct pt_regs *)s->registers;
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+	/* The helper is of 5.15, and takes the kernel's own types. */
+	if (own_types && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
 		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return (struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + STACK_SIZE - bpf_core_type_size(struct pt_regs));
+	return (struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + registers_above - bpf_core_type_size(struct pt_regs));
 #else
 	return (struct pt_regs *)bpf_task_pt_regs(task);
 #endif

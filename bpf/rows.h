@@ -46,53 +46,62 @@ struct {
 /* control.sampling: all of them. */
 #define SAMPLE_ALL 0xffffffffu
 
-static __always_inline bool has_port(__u32 rules, __u32 excludes, __u16 port)
+/* As in struct steth_open: IPv4 in the first four bytes. */
+union address {
+	__u32 words[4];
+	__u64 halves[2];
+};
+
+/*
+ * These few are global functions: the verifier looks at each once, whoever calls it and with what, where it would follow a static one from
+ * each of its callers' states. That takes numbers only, on every kernel.
+ */
+__noinline int has_port(__u32 rules, __u32 excludes, __u32 port)
 {
 	__u32 index = (rules >> 31) * 2 + excludes;
 	const struct steth_ports *list = bpf_map_lookup_elem(&ports, &index);
-	__u32 at = port;
 
-	if (!list)
-		return false;
-	/* Of a port that was put on the stack, older verifiers (6.12) forget how large it may be. */
-	barrier_var(at);
-	return list->bits[at >> 6 & 1023] >> (at & 63) & 1;
+	return list && list->bits[port >> 6 & 1023] >> (port & 63) & 1;
 }
 
-/* `address` as in struct steth_open: IPv4 in its first four bytes. */
-static __always_inline bool has_remote(__u32 rules, __u32 excludes, bool ipv4, const __u32 *address)
+/* With the halves of an address. */
+__noinline int has_remote(__u32 rules, __u32 list, __u64 first, __u64 second)
 {
 	struct steth_remote key = {
-		.prefix = ipv4 ? 64 : 160,
-		.list = (rules >> 31 ? LIST_SECOND : 0) | (ipv4 ? 0 : LIST_IPV6) | excludes,
+		.prefix = list & LIST_IPV6 ? 160 : 64,
+		.list = (rules >> 31 ? LIST_SECOND : 0) | list,
 	};
+	__u64 halves[2] = { first, second };
 
-	__builtin_memcpy(key.address, address, 16);
-	return bpf_map_lookup_elem(&remotes, &key);
+	__builtin_memcpy(key.address, halves, 16);
+	return bpf_map_lookup_elem(&remotes, &key) != 0;
 }
 
-static __always_inline bool remote_wanted(__u32 rules, bool ipv4, const __u32 *address)
+static __always_inline bool remote_wanted(__u32 rules, bool ipv4, const __u64 *address)
 {
-	if (rules & RULES_REMOTE_EXCLUDES && has_remote(rules, 1, ipv4, address))
+	__u32 list = ipv4 ? 0 : LIST_IPV6;
+
+	if (rules & RULES_REMOTE_EXCLUDES && has_remote(rules, list | LIST_EXCLUDES, address[0], address[1]))
 		return false;
-	return !(rules & RULES_REMOTE_INCLUDES) || has_remote(rules, 0, ipv4, address);
+	return !(rules & RULES_REMOTE_INCLUDES) || has_remote(rules, list, address[0], address[1]);
 }
 
 /* Of the finalizer of MurmurHash3 (public domain): each bit of the input changes each of the output with probability 1/2. */
-static __always_inline __u32 mix(__u32 h)
+__noinline __u32 mix(__u32 h)
 {
 	h = (h ^ h >> 16) * 0x85ebca6b;
 	h = (h ^ h >> 13) * 0xc2b2ae35;
 	return h ^ h >> 16;
 }
 
-static __always_inline __u32 hash_end(const __u32 *address, __u16 port)
+__noinline __u32 hash_end(__u64 first, __u64 second, __u32 port)
 {
 	__u32 h = mix(port + 0x9e3779b9);
 
-	for (int i = 0; i < 4; i++)
-		h = mix(h ^ address[i]) + i;
-	return h;
+	h = mix(h ^ (__u32)first);
+	h = mix(h ^ first >> 32) + 1;
+	h = mix(h ^ (__u32)second) + 2;
+	return mix(h ^ second >> 32) + 3;
 }
 
 /* An address of a socket as in struct steth_open. A mapped one is IPv4: true. */
@@ -127,7 +136,7 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 {
 	__u32 rules = control.rules, sampling = control.sampling, hash;
 	__u16 here = READ(sk, __sk_common.skc_num), there = bpf_ntohs(READ(sk, __sk_common.skc_dport));
-	__u32 local[4] = {}, remote[4] = {};
+	union address local = {}, remote = {};
 	struct sock *peer;
 	bool ipv4 = true;
 
@@ -141,9 +150,7 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 		peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 		if (!peer)
 			return 1;
-		local[0] = unix_number(sk);
-		remote[0] = unix_number(peer);
-		return mix(hash_end(local, 0) + hash_end(remote, 0)) <= sampling;
+		return mix(hash_end(unix_number(sk), 0, 0) + hash_end(unix_number(peer), 0, 0)) <= sampling;
 	}
 	if (rules & RULES_PORT_EXCLUDES && (has_port(rules, 1, here) || (there && has_port(rules, 1, there))))
 		return 0;
@@ -154,19 +161,19 @@ static __noinline int rows_agree(struct sock *sk, __u32 family)
 	if (!(rules & (RULES_REMOTE_INCLUDES | RULES_REMOTE_EXCLUDES)) && sampling == SAMPLE_ALL)
 		return 1;
 	if (family == AF_INET6) {
-		BPF_CORE_READ_INTO(&remote, sk, __sk_common.skc_v6_daddr);
-		BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr);
-		ipv4 = plain(remote);
-		plain(local);
+		BPF_CORE_READ_INTO(&remote.words, sk, __sk_common.skc_v6_daddr);
+		BPF_CORE_READ_INTO(&local.words, sk, __sk_common.skc_v6_rcv_saddr);
+		ipv4 = plain(remote.words);
+		plain(local.words);
 	} else {
-		remote[0] = READ(sk, __sk_common.skc_daddr);
-		local[0] = READ(sk, __sk_common.skc_rcv_saddr);
+		remote.words[0] = READ(sk, __sk_common.skc_daddr);
+		local.words[0] = READ(sk, __sk_common.skc_rcv_saddr);
 	}
-	if (!remote_wanted(rules, ipv4, remote))
+	if (!remote_wanted(rules, ipv4, remote.halves))
 		return 0;
 	if (sampling == SAMPLE_ALL)
 		return 1;
-	hash = mix(hash_end(local, here) + hash_end(remote, there));
+	hash = mix(hash_end(local.halves[0], local.halves[1], here) + hash_end(remote.halves[0], remote.halves[1], there));
 	return hash <= sampling;
 }
 

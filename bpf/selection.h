@@ -260,10 +260,11 @@ static __always_inline void judge_image(struct task_struct *task, struct scratch
 static __always_inline void judge_moved(struct task_struct *task, struct scratch *s, __u32 rules)
 {
 	bool contained = find_container(s, cgroups_of(task)), selected = container_selected(s, rules, contained);
+	bool undecided = selected ? rules & RULES_PROCESS : container_undecided(s, rules, contained);
 
 	if (!contained)
 		__builtin_memset(s->container, 0, sizeof(s->container));
-	emit_container(s, STETH_CGROUP_JOINED, READ(task, tgid));
+	emit_container(s, STETH_CGROUP_JOINED, READ(task, tgid), undecided);
 	set_verdict(s, READ(task, tgid), selected && !(rules & RULES_PROCESS));
 }
 

@@ -46,6 +46,10 @@ const volatile __u32 last_stage = STAGE_EMIT;
 const volatile __u32 jiffies_per_second = 0;
 /* One of them, nanoseconds; 0: not known. */
 const volatile __u32 jiffy_ns = 0;
+/* The kernel describes its own types: programs have typed arguments, and helpers that give such are there. */
+const volatile __u32 own_types = 1;
+/* How far above the beginning of a task's stack its registers end (one_by_one.h). */
+const volatile __u32 registers_above = 16384;
 /* One less than the number of rings, which is a power of two. */
 const volatile __u32 ring_mask = 0;
 /* One less than the size of each ring of our own, a power of two (own_rings.h); 0: the kernel's are used. */

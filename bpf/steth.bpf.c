@@ -26,6 +26,22 @@
 #ifdef STETH_PLAIN
 #include "sock_probes.h"
 #include "syscall_exit.h"
+
+/* The state of a socket is looked at, or goes with it. */
+static __always_inline int sweep_state(struct sock *sk)
+{
+	struct connection *c = connection_of(sk);
+
+	if (!c)
+		return 0;
+	if (is_gone(sk, c))
+		connection_forget(sk);
+	else
+		on_sweep(sk, c);
+	return 0;
+}
+
+#include "one_by_one.h"
 #endif
 
 char LICENSE[] SEC("license") = "GPL";
@@ -161,20 +177,8 @@ SEC("iter/bpf_map_elem")
 int sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
 	__u64 *key = ctx->key;
-	struct connection *c;
-	struct sock *sk;
 
-	if (!key)
-		return 0;
-	sk = (struct sock *)*key;
-	c = connection_of(sk);
-	if (!c)
-		return 0;
-	if (is_gone(sk, c))
-		connection_forget(sk);
-	else
-		on_sweep(sk, c);
-	return 0;
+	return key ? sweep_state((struct sock *)*key) : 0;
 }
 #endif
 

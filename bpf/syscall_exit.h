@@ -184,8 +184,8 @@ static __always_inline bool is_transfer(long call, long result)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
-	/* Typed here, whatever the core takes them for: this much runs for every call. */
-	long call = regs->orig_ax;
+	/* Typed here where they can be, whatever the core takes them for: this much runs for every call. */
+	long call = own_types ? (long)regs->CALL_NUMBER : (long)READ(regs, CALL_NUMBER);
 
 	if (is_transfer(call, result) && sockets_wanted())
 		on_call(regs, call, result);

@@ -19,23 +19,47 @@ fn main() {
         process::exit(1);
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    // Twice, see bpf/reach.h. The types of the settings are the same in both.
-    for (name, defines) in [("steth", None), ("steth_plain", Some("-DSTETH_PLAIN"))] {
-        let mut builder = SkeletonBuilder::new();
-        builder
-            .source(bpf.join("steth.bpf.c"))
-            .obj(out.join(format!("{name}.bpf.o")))
-            .clang(&clang)
-            .clang_args(["-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wall", "-Werror"].into_iter().chain(defines));
-        let built = match defines {
-            None => builder.build_and_generate(out.join("steth.skel.rs")),
-            Some(_) => builder.build().map(|_| ()),
-        };
-        if let Err(error) = built {
-            println!("cargo:error=compiling the BPF programs with {clang} failed: {error:#}");
-            process::exit(1);
+    embed(&Path::new(&here).join("../../btf"), &out);
+    let target = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets CARGO_CFG_TARGET_ARCH");
+    // Those of other machines too: nothing else would tell that they do not compile any more.
+    for (architecture, define) in [("x86_64", "-D__TARGET_ARCH_x86"), ("aarch64", "-D__TARGET_ARCH_arm64")] {
+        // Twice, see bpf/reach.h. The types of the settings are the same in both.
+        for (name, defines) in [("steth", None), ("steth_plain", Some("-DSTETH_PLAIN"))] {
+            let native = architecture == target;
+            let object = if native { format!("{name}.bpf.o") } else { format!("{name}.{architecture}.bpf.o") };
+            let mut builder = SkeletonBuilder::new();
+            builder
+                .source(bpf.join("steth.bpf.c"))
+                .obj(out.join(object))
+                .clang(&clang)
+                .clang_args(["-mcpu=v3", define, "-Wall", "-Werror"].into_iter().chain(defines));
+            let built = match defines {
+                None if native => builder.build_and_generate(out.join("steth.skel.rs")),
+                _ => builder.build().map(|_| ()),
+            };
+            if let Err(error) = built {
+                println!("cargo:error=compiling the BPF programs for {architecture} with {clang} failed: {error:#}");
+                process::exit(1);
+            }
         }
     }
+}
+
+/// The trimmed type information of kernels that have none (`make btf`): `RELEASE.btf` in this folder, which need not be there.
+fn embed(folder: &Path, out: &Path) {
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "btf"));
+    files.sort();
+    let row = |path: &PathBuf| {
+        let path = path.canonicalize().expect("it was listed");
+        let release = path.file_stem().expect("it has a name").to_string_lossy().into_owned();
+        format!("    ({release:?}, include_bytes!({path:?})),\n")
+    };
+    let rows: String = files.iter().map(row).collect();
+    let text = format!("pub(super) const FILES: &[(&str, &[u8])] = &[\n{rows}];\n");
+    std::fs::write(out.join("embedded.rs"), text).expect("OUT_DIR can be written");
 }
 
 /// `$CLANG`, `clang`, or the newest versioned one. Before 16, clang loses the high half of 64-bit enum values.

@@ -61,7 +61,7 @@ pub struct Workload {
     pub name: String,
 }
 
-/// Who has an address, from the time of this record on.
+/// Who has an address, from the time of this record on at the latest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The address. IPv4 mapped into IPv6 is IPv4.
@@ -71,6 +71,9 @@ pub struct Peer {
     pub port: u16,
     /// Who has it; `None`: nobody any more.
     pub who: Option<Remote>,
+    /// Since when it has been so, nanoseconds since 1970, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<u64>,
 }
 
 /// Who is behind a remote address, as a cluster or a file says.
@@ -93,6 +96,15 @@ pub enum Remote {
         namespace: String,
         /// Its name.
         name: String,
+        /// What answers there, if all that may is of one workload.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        workload: Option<Workload>,
+        /// What the pods of that workload say that the service is called, if all say the same.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        declared: Option<String>,
+        /// The port at which they wait for what is sent to this one, if it is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        port: Option<u16>,
     },
     /// A node of the cluster.
     Node {
@@ -160,17 +172,30 @@ mod tests {
         let padded = [container.to_record(), vec![0; 7]].concat();
         assert!(matches!(Event::parse(&padded), Ok(Event::Container(read)) if *read == container));
         let workload = Workload { kind: "StatefulSet".into(), name: "db".into() };
+        let service = |workload, declared| Remote::Service {
+            namespace: "shop".into(),
+            name: "cart".into(),
+            workload,
+            declared,
+            port: None,
+        };
         let all = [
-            Some(Remote::Pod { pod: Pod::default(), workload, declared: None }),
-            Some(Remote::Service { namespace: "shop".into(), name: "cart".into() }),
+            Some(Remote::Pod { pod: Pod::default(), workload: workload.clone(), declared: None }),
+            Some(service(None, None)),
+            Some(service(Some(workload), Some("basket".into()))),
             Some(Remote::Node { name: "n1".into() }),
             Some(Remote::Host { name: "printer".into() }),
             None,
         ];
-        for who in all {
-            let peer = Peer { address: [192, 0, 2, 1].into(), port: 80, who };
+        for (n, who) in all.into_iter().enumerate() {
+            let since = (n % 2 == 0).then_some(7);
+            let peer = Peer { address: [192, 0, 2, 1].into(), port: 80, who, since };
             assert!(matches!(Event::parse(&peer.to_record()), Ok(Event::Peer(read)) if *read == peer));
         }
+        let older = br#"{"address":"192.0.2.1","who":{"kind":"service","namespace":"shop","name":"cart"}}"#;
+        let older = [&[kind::PEER, 0, 0, 0, 0, 0, 0, 0][..], older].concat();
+        let is_it = |read: &Peer| read.since.is_none() && read.who == Some(service(None, None));
+        assert!(matches!(Event::parse(&older), Ok(Event::Peer(read)) if is_it(&read)), "of an earlier recording");
         for kind in [kind::CONTAINER, kind::PEER] {
             let broken = [&[kind, 0, 0, 0, 0, 0, 0, 0][..], b"{\"id\":7}"].concat();
             assert!(matches!(Event::parse(&broken), Err(RecordError::Json { kind: k, .. }) if k == kind));

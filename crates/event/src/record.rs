@@ -179,7 +179,7 @@ record! {
 record! {
     /// `struct steth_exec`: a process has a new image. Executable, command line and the container's id follow.
     Exec {
-        kind: u8, container_length: u8, reserved: [u8; 2], tgid: u32, time: u64, started: u64,
+        kind: u8, container_length: u8, undecided: u8, reserved: u8, tgid: u32, time: u64, started: u64,
         executable_length: u16, command_line_length: u16, parent: u32,
     }
 }
@@ -193,7 +193,7 @@ record! {
 }
 record! {
     /// `struct steth_cgroup`: a container's cgroup comes or goes, or a process comes into it.
-    Cgroup { kind: u8, change: u8, reserved: [u8; 2], tgid: u32, time: u64, id: [u8; CONTAINER_ID], }
+    Cgroup { kind: u8, change: u8, undecided: u8, reserved: u8, tgid: u32, time: u64, id: [u8; CONTAINER_ID], }
 }
 record! {
     /// User space: what to add to a monotonic time to get nanoseconds since 1970.

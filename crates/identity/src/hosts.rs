@@ -22,6 +22,20 @@ pub struct Hosts {
     evicted: u64,
 }
 
+/// What an answer says that was not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The name of an address that had none, and as far as is known never had another.
+    Named,
+    /// Another name of an address than it had before.
+    Renamed,
+}
+
+/// Addresses that everybody has, or nobody.
+pub(crate) fn says_nothing(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified() || address.is_multicast()
+}
+
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
@@ -44,26 +58,31 @@ impl Hosts {
     }
 
     /// At `now`, `name` was found to have this address for `ttl` seconds. Addresses that many names have, or nobody (loopback,
-    /// unspecified, multicast), are not kept.
-    pub fn learn(&mut self, name: &str, address: IpAddr, ttl: u32, now: u64) {
+    /// unspecified, multicast), are not kept. What is new by it, if anything is.
+    pub fn learn(&mut self, name: &str, address: IpAddr, ttl: u32, now: u64) -> Option<News> {
         let address = address.to_canonical();
-        if address.is_loopback() || address.is_unspecified() || address.is_multicast() || name.is_empty() {
-            return;
+        if says_nothing(address) || name.is_empty() {
+            return None;
         }
         let until = now.saturating_add(u64::from(ttl.clamp(Self::SHORTEST, Self::LONGEST)) * SECOND);
         if let Some(entry) = self.by_address.get(&address).and_then(|at| self.entries.get_mut(*at as usize)) {
-            if *entry.name != *name {
+            let was_over = entry.until <= now;
+            let other = *entry.name != *name;
+            if other {
                 entry.name = name.into();
             }
             // An answer from a cache has what is left of the TTL: the earlier one may hold for longer.
             entry.until = entry.until.max(until);
-            return;
+            return match other {
+                true => Some(News::Renamed),
+                false => was_over.then_some(News::Named),
+            };
         }
         let entry = Entry { address, name: name.into(), until, used: false };
         if self.entries.len() < self.maximum {
             self.by_address.insert(address, self.entries.len() as u32);
             self.entries.push(entry);
-            return;
+            return Some(News::Named);
         }
         let at = self.free(now);
         if let Some(old) = self.entries.get_mut(at) {
@@ -72,6 +91,7 @@ impl Hosts {
             *old = entry;
             self.by_address.insert(address, at as u32);
         }
+        Some(News::Named)
     }
 
     /// The place whose entry makes room. The second time round every entry is unused.
@@ -129,11 +149,13 @@ mod tests {
     fn a_name_holds_for_its_ttl_within_limits() {
         let mut hosts = Hosts::new(10);
         for (n, ttl, until) in [(1, 0, 60), (2, 300, 300), (3, u32::MAX, 86_400)] {
-            hosts.learn("a.example", ip(n), ttl, 0);
+            assert_eq!(hosts.learn("a.example", ip(n), ttl, 0), Some(News::Named));
             assert_eq!(name(&mut hosts, ip(n), until - 1).as_deref(), Some("a.example"));
             assert_eq!(name(&mut hosts, ip(n), until), None);
+            assert_eq!(hosts.learn("a.example", ip(n), ttl, SECOND), None, "it has that name");
         }
-        hosts.learn("b.example", ip(2), 60, 200 * SECOND);
+        assert_eq!(hosts.learn("a.example", ip(1), 0, 500 * SECOND), Some(News::Named), "it had no other");
+        assert_eq!(hosts.learn("b.example", ip(2), 60, 200 * SECOND), Some(News::Renamed));
         assert_eq!(name(&mut hosts, ip(2), 299).as_deref(), Some("b.example"), "the later name, the longer time");
     }
 

@@ -1,5 +1,6 @@
 //! `/etc/hosts`: names of addresses that DNS was not asked for.
 
+use crate::hosts::says_nothing;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use steth_event::{Peer, Remote};
 
 /// Bytes of the file that are read.
@@ -49,7 +50,7 @@ impl HostsFile {
             loop {
                 if let Some((now, beyond)) = changed(&path, &mut modified) {
                     tell_left_out.store(beyond, Ordering::Relaxed);
-                    let change = difference(&before, &now);
+                    let change = difference(&before, &now, modified.flatten());
                     before = now;
                     if (std::mem::take(&mut first) || !change.is_empty()) && send.send(change).is_err() {
                         return;
@@ -105,8 +106,7 @@ fn entries(text: &str) -> (Vec<(IpAddr, String)>, u64) {
         let (Some(address), Some(name)) = (words.next(), words.next()) else { continue };
         let Ok(address) = address.parse::<IpAddr>() else { continue };
         let address = address.to_canonical();
-        let says_nothing = address.is_loopback() || address.is_unspecified() || address.is_multicast();
-        if says_nothing || name.len() > 253 || entries.iter().any(|(known, _)| *known == address) {
+        if says_nothing(address) || name.len() > 253 || entries.iter().any(|(known, _)| *known == address) {
             continue;
         }
         if entries.len() == ADDRESSES {
@@ -118,12 +118,14 @@ fn entries(text: &str) -> (Vec<(IpAddr, String)>, u64) {
     (entries, left_out)
 }
 
-fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)]) -> Vec<Peer> {
+/// What has changed in the file, which was written at `written`.
+fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)], written: Option<SystemTime>) -> Vec<Peer> {
+    let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_nanos() as u64);
     let gone = before.iter().filter(|(address, _)| !now.iter().any(|(other, _)| other == address));
-    let gone = gone.map(|(address, _)| Peer { address: *address, port: 0, who: None });
+    let gone = gone.map(|(address, _)| Peer { address: *address, port: 0, who: None, since: None });
     let new = now.iter().filter(|entry| !before.contains(entry));
-    let new =
-        new.map(|(address, name)| Peer { address: *address, port: 0, who: Some(Remote::Host { name: name.clone() }) });
+    let who = |name: &String| Some(Remote::Host { name: name.clone() });
+    let new = new.map(|(address, name)| Peer { address: *address, port: 0, who: who(name), since });
     gone.chain(new).collect()
 }
 

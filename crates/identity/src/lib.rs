@@ -42,7 +42,7 @@ mod table;
 mod workload;
 
 pub use cgroup::{container_bytes, container_bytes_of, container_id, container_text, unit};
-pub use hosts::Hosts;
+pub use hosts::{Hosts, News};
 pub use hosts_file::HostsFile;
 pub use image::{Image, Parts, Unseen, started};
 pub use locality::Locality;

@@ -1,6 +1,6 @@
 //! Who is behind a remote address.
 
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, News, says_nothing};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -25,7 +25,8 @@ impl Beyond {
             Beyond::Dns(name) => name,
             Beyond::Told(remote) => match &**remote {
                 Remote::Pod { declared: Some(name), .. } => name,
-                Remote::Pod { workload, .. } => &workload.name,
+                Remote::Service { declared: Some(name), .. } => name,
+                Remote::Pod { workload, .. } | Remote::Service { workload: Some(workload), .. } => &workload.name,
                 Remote::Service { name, .. } | Remote::Node { name } | Remote::Host { name } => name,
             },
         }
@@ -44,6 +45,18 @@ impl Beyond {
         }
     }
 
+    /// The port that was really connected to, where the address is a service's and it is known.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Beyond::Told(remote) => match **remote {
+                Remote::Service { port, .. } => port,
+                Remote::Pod { .. } | Remote::Node { .. } | Remote::Host { .. } => None,
+            },
+            Beyond::Dns(_) => None,
+        }
+    }
+
     /// Whether the name is that of a service, which its port adds nothing to.
     #[must_use]
     pub fn is_service(&self) -> bool {
@@ -57,12 +70,19 @@ impl Beyond {
     }
 }
 
+#[derive(Clone, Debug)]
+struct Told {
+    who: Arc<Remote>,
+    /// Nanoseconds since 1970, if it is known.
+    since: Option<u64>,
+}
+
 /// Remote addresses and who has them. The cluster knows better than DNS, DNS better than `/etc/hosts`.
 #[derive(Debug)]
 pub struct Remotes {
     hosts: Hosts,
     /// By address and port; port 0 is any.
-    told: HashMap<(IpAddr, u16), Arc<Remote>, FixedState>,
+    told: HashMap<(IpAddr, u16), Told, FixedState>,
     /// In the order in which they came; some may have gone.
     order: VecDeque<(IpAddr, u16)>,
     maximum: usize,
@@ -83,8 +103,14 @@ impl Remotes {
     }
 
     /// An answer of DNS: see [`Hosts::learn`].
-    pub fn learn(&mut self, name: &str, address: IpAddr, ttl: u32, now: u64) {
-        self.hosts.learn(name, address, ttl, now);
+    pub fn learn(&mut self, name: &str, address: IpAddr, ttl: u32, now: u64) -> Option<News> {
+        self.hosts.learn(name, address, ttl, now)
+    }
+
+    /// Whether anybody may ever be known behind this address: not behind one that everybody has.
+    #[must_use]
+    pub fn may_know(address: IpAddr) -> bool {
+        !says_nothing(address.to_canonical())
     }
 
     /// From now on this is who has the address.
@@ -94,7 +120,7 @@ impl Remotes {
             self.told.remove(&end);
             return;
         };
-        if self.told.insert(end, Arc::new(who)).is_some() {
+        if self.told.insert(end, Told { who: Arc::new(who), since: peer.since }).is_some() {
             return;
         }
         self.order.push_back(end);
@@ -111,12 +137,25 @@ impl Remotes {
     /// Who has this address at `now`. `port`: the one that was connected to there; 0 for whoever has connected.
     #[must_use]
     pub fn who(&mut self, address: IpAddr, port: u16, now: u64) -> Option<Beyond> {
+        self.who_if(address, port, now, |_| true)
+    }
+
+    /// The same for what was at `then` and had to wait: who has the address only since later than that is left out. `clock`: what to add to
+    /// times of records to get nanoseconds since 1970.
+    #[must_use]
+    pub fn who_was(&mut self, address: IpAddr, port: u16, then: u64, clock: u64) -> Option<Beyond> {
+        let at = then.wrapping_add(clock);
+        self.who_if(address, port, then, |told| told.since.is_some_and(|since| since <= at))
+    }
+
+    fn who_if(&mut self, address: IpAddr, port: u16, at: u64, holds: impl Fn(&Told) -> bool) -> Option<Beyond> {
         let canonical = address.to_canonical();
         let told = self.told.get(&(canonical, port)).or_else(|| self.told.get(&(canonical, 0)));
+        let told = told.filter(|told| holds(told)).map(|told| &told.who);
         let of_cluster = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
         of_cluster
             .map(|remote| Beyond::Told(remote.clone()))
-            .or_else(|| self.hosts.name(address, now).cloned().map(Beyond::Dns))
+            .or_else(|| self.hosts.name(address, at).cloned().map(Beyond::Dns))
             .or_else(|| told.cloned().map(Beyond::Told))
     }
 
@@ -156,20 +195,26 @@ mod tests {
     fn the_cluster_comes_before_dns_and_dns_before_the_file() {
         let mut remotes = Remotes::new(10);
         let host = Some(Remote::Host { name: "printer".into() });
-        remotes.tell(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), port: 0, who: host.clone() });
+        remotes.tell(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), port: 0, who: host.clone(), since: None });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("printer"), "IPv4 mapped into IPv6 is IPv4");
         remotes.learn("db.example", ip(1), 300, 0);
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"));
         let pod = Pod { name: "db-0".into(), namespace: "shop".into(), ..Pod::default() };
         let workload = Workload { kind: "StatefulSet".into(), name: "db".into() };
-        remotes.tell(Peer { address: ip(1), port: 0, who: Some(Remote::Pod { pod, workload, declared: None }) });
+        remotes.tell(Peer {
+            address: ip(1),
+            port: 0,
+            who: Some(Remote::Pod { pod, workload, declared: None }),
+            since: None,
+        });
         let who = remotes.who(ip(1), 80, 1).unwrap();
         assert_eq!((who.name(), who.namespace(), who.is_service()), ("db", Some("shop"), true));
-        remotes.tell(Peer { address: ip(1), port: 0, who: None });
+        remotes.tell(Peer { address: ip(1), port: 0, who: None, since: None });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"), "the pod is gone");
-        let service = Some(Remote::Service { namespace: "shop".into(), name: "ingress".into() });
-        remotes.tell(Peer { address: ip(9), port: 443, who: service });
-        remotes.tell(Peer { address: ip(9), port: 0, who: Some(Remote::Node { name: "n1".into() }) });
+        let (namespace, name) = ("shop".to_owned(), "ingress".to_owned());
+        let service = Some(Remote::Service { namespace, name, workload: None, declared: None, port: None });
+        remotes.tell(Peer { address: ip(9), port: 443, who: service, since: None });
+        remotes.tell(Peer { address: ip(9), port: 0, who: Some(Remote::Node { name: "n1".into() }), since: None });
         let mut at = |port| remotes.who(ip(9), port, 1).map(|beyond| beyond.name().to_owned());
         assert_eq!(
             (at(443).as_deref(), at(80).as_deref(), at(0).as_deref()),
@@ -178,14 +223,41 @@ mod tests {
     }
 
     #[test]
+    fn what_had_to_wait_is_not_called_by_whoever_came_later() {
+        let mut remotes = Remotes::new(10);
+        for (n, since) in [(1, Some(200)), (2, Some(150)), (3, None)] {
+            remotes.tell(Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }), since });
+        }
+        let mut was = |n| remotes.who_was(ip(n), 80, 50, 100).map(|beyond| beyond.name().to_owned());
+        assert_eq!([was(1), was(2), was(3)], [None, Some("n2".to_owned()), None]);
+        assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("n1"), "from now on");
+    }
+
+    #[test]
+    fn a_service_is_called_by_what_answers_there() {
+        let name = |workload: Option<&str>, declared: Option<&str>| {
+            let workload = workload.map(|name| Workload { kind: "Deployment".into(), name: name.into() });
+            let (namespace, declared) = ("shop".to_owned(), declared.map(str::to_owned));
+            let service = Remote::Service { namespace, name: "front".into(), workload, declared, port: Some(8080) };
+            let beyond = Beyond::Told(Arc::new(service));
+            assert!(beyond.is_service() && beyond.port() == Some(8080) && beyond.namespace() == Some("shop"));
+            beyond.name().to_owned()
+        };
+        assert_eq!(
+            [name(None, None), name(Some("web"), None), name(Some("web"), Some("cart"))],
+            ["front", "web", "cart"]
+        );
+    }
+
+    #[test]
     fn there_is_an_end_to_what_is_kept() {
         let mut remotes = Remotes::new(3);
-        let told = |n| Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }) };
+        let told = |n| Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }), since: None };
         (0..4).for_each(|n| remotes.tell(told(n)));
         assert_eq!((remotes.len(), remotes.evicted(), name(&mut remotes, ip(0))), (3, 1, None));
         for n in 0..200 {
             remotes.tell(told(n));
-            remotes.tell(Peer { address: ip(n), port: 0, who: None });
+            remotes.tell(Peer { address: ip(n), port: 0, who: None, since: None });
         }
         assert!(remotes.is_empty() && remotes.order.len() <= 7);
     }

@@ -160,6 +160,12 @@ impl Containers {
         &self.rules
     }
 
+    /// How many are undecided, while there are rules for containers.
+    pub(crate) fn undecided(&self) -> u64 {
+        let undecided = self.known.values().filter(|container| container.told.is_none());
+        if self.rules.have_containers() { undecided.count() as u64 } else { 0 }
+    }
+
     /// How many containers were heard of that found no room, here or in the kernel's table.
     pub(crate) fn no_room(&self) -> u64 {
         self.no_room

@@ -32,6 +32,8 @@ pub struct Counts {
     pub unlisted: u64,
     /// Containers that were heard of and found no room, here or in the kernel side's table: they stay undecided.
     pub containers_no_room: u64,
+    /// Containers that are undecided now: nothing in them is observed, until it is known what they are called.
+    pub containers_undecided: u64,
     /// What was said of containers that are gone.
     pub containers_late: u64,
     /// Containers that were forgotten because nothing runs in them, and the table was nearly full.
@@ -74,6 +76,7 @@ impl Judging {
     pub fn counts(&self) -> Counts {
         Counts {
             containers_no_room: self.containers.no_room(),
+            containers_undecided: self.containers.undecided(),
             containers_late: self.containers.late(),
             containers_purged: self.containers.purged(),
             ..self.counts

@@ -40,7 +40,7 @@ pub(crate) async fn get(client: &Client, uri: &str, accept: &str, limits: &Limit
     let request = request.body(Body::empty()).map_err(|e| Trouble::failed(told(&e)))?;
     let answer = match timeout(limits.answer, client.send(request)).await {
         Err(_) => return Err(Trouble::failed(format!("no answer within {:?}", limits.answer))),
-        Ok(Err(e)) => return Err(Trouble::failed(told(&e))),
+        Ok(Err(e)) => return Err(Trouble::failed(explained(told(&e)))),
         Ok(Ok(answer)) => answer,
     };
     let status = answer.status();
@@ -59,6 +59,18 @@ pub(crate) async fn get(client: &Client, uri: &str, accept: &str, limits: &Limit
         StatusCode::NOT_FOUND => Trouble::Missing(text),
         _ => Trouble::Failed(text, asked.map(Duration::from_secs)),
     })
+}
+
+/// The same, with the fix where it is known.
+fn explained(failure: String) -> String {
+    // As rustls says it.
+    if !failure.contains("invalid peer certificate") {
+        return failure;
+    }
+    format!(
+        "{failure}; the API server's certificate is not one that the configured authority has signed: compare ca.crt of the service account, \
+         or certificate-authority of the kubeconfig, with the cluster's"
+    )
 }
 
 /// The whole body, if it is no larger than `limit` and each piece comes within `patience`.

@@ -44,6 +44,8 @@ pub(crate) struct Cluster {
     owners: Map<Uid, (Workload, &'static str)>,
     slices: Map<Uid, Arc<Slice>>,
     backends: Map<IpAddr, Vec<Uid>>,
+    /// Slices by namespace and name of their service.
+    slices_of: Map<(Arc<str>, Arc<str>), Vec<Uid>>,
     index: Index,
     /// What has ended and is kept for a while: when it ended, whose, and which address; without one, the whole object.
     ended: VecDeque<(u64, Uid, Option<IpAddr>)>,
@@ -64,6 +66,7 @@ impl Cluster {
             owners: Map::default(),
             slices: Map::default(),
             backends: Map::default(),
+            slices_of: Map::default(),
             index: Index::default(),
             ended: VecDeque::new(),
         }
@@ -265,18 +268,21 @@ impl Cluster {
             }
             _ => self.remove_slice(uid),
         };
-        for (ip, _) in &slice.addresses {
-            self.backends.entry(*ip).or_insert_with(|| Vec::with_capacity(1)).push(uid);
+        for endpoint in &slice.endpoints {
+            self.backends.entry(endpoint.ip).or_insert_with(|| Vec::with_capacity(1)).push(uid);
         }
+        let service = (slice.namespace.clone(), slice.service.clone());
+        self.slices_of.entry(service).or_insert_with(|| Vec::with_capacity(1)).push(uid);
         self.slices.insert(uid, Arc::new(slice));
         true
     }
 
     fn remove_slice(&mut self, uid: Uid) -> bool {
         let Some(slice) = self.slices.remove(&uid) else { return false };
-        for (ip, _) in &slice.addresses {
-            remove_one(&mut self.backends, ip, uid);
+        for endpoint in &slice.endpoints {
+            remove_one(&mut self.backends, &endpoint.ip, uid);
         }
+        remove_one(&mut self.slices_of, &(slice.namespace.clone(), slice.service.clone()), uid);
         true
     }
 
@@ -318,8 +324,19 @@ impl Cluster {
         self.services.get(self.index.services.get(&(namespace.clone(), name.clone()))?)
     }
 
-    pub(crate) fn all_slices(&self) -> impl Iterator<Item = &Arc<Slice>> {
-        self.slices.values()
+    /// The slices of a service.
+    pub(crate) fn slices_of(
+        &self,
+        namespace: &Arc<str>,
+        service: &Arc<str>,
+    ) -> impl Iterator<Item = &Arc<Slice>> + use<'_> {
+        let all = self.slices_of.get(&(namespace.clone(), service.clone()));
+        all.into_iter().flatten().filter_map(|uid| self.slices.get(uid))
+    }
+
+    /// The pod, service or node with this uid.
+    pub(crate) fn kept(&self, uid: Uid) -> Option<&Kept> {
+        self.pods.get(&uid).or_else(|| self.services.get(&uid)).or_else(|| self.nodes.get(&uid))
     }
 
     pub(crate) fn owner_of(&self, uid: Uid) -> Option<&Workload> {
@@ -333,7 +350,8 @@ impl Cluster {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        let more = [self.backends.len(), self.index.len(), self.claims.addresses(), self.ended.len()];
+        let backends = self.backends.len() + self.slices_of.len();
+        let more = [backends, self.index.len(), self.claims.addresses(), self.ended.len()];
         self.sizes().into_iter().chain(more).all(|size| size == 0)
     }
 }

@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Kept};
 use crate::id::{ContainerId, Uid};
 use crate::limits::Counters;
 use crate::owner::{Evidence, Owner, Pod, PodOwner, Service, Transport, Workload};
+use crate::read::Slice;
 use crate::state::{ResourceState, State, States};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,7 @@ impl Directory {
     }
 
     // A panic while it was held leaves tables that may disagree, and no look-up relies on that they agree.
-    fn read(&self) -> RwLockReadGuard<'_, Cluster> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Cluster> {
         self.shared.cluster.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,6 +148,20 @@ impl Directory {
         endpoint(&cluster, ip, at)
     }
 
+    /// Since when `ip` has been of `owner`, who has it at `at`. Who has a port there, or is listed, is known only as it is now: then it
+    /// is the time at which that one began.
+    #[must_use]
+    pub fn since(&self, ip: IpAddr, owner: &Owner, at: u64) -> Option<u64> {
+        let (ip, cluster) = (ip.to_canonical(), self.read());
+        let uid = match owner {
+            Owner::Pod(owner, _) => owner.pod.uid,
+            Owner::Service(service, ..) => service.uid,
+            Owner::Node(node) => node.uid,
+        };
+        let claim = cluster.claims.at(ip, at).filter(|claim| claim.holder.uid() == uid).map(|claim| claim.from).min();
+        claim.or_else(|| cluster.kept(uid).map(|kept| kept.from))
+    }
+
     /// The pod with this uid, also by the one that the kubelet gave a static pod. One that ended within the grace included.
     #[must_use]
     pub fn pod_by_uid(&self, uid: Uid) -> Option<PodOwner> {
@@ -175,12 +190,12 @@ impl Directory {
         found
     }
 
-    /// The addresses behind a service now, as EndpointSlices say, sorted. Looks at every slice: for people, not for each exchange.
+    /// The addresses behind a service now, as EndpointSlices say, sorted.
     #[must_use]
     pub fn backends(&self, namespace: &str, service: &str) -> Vec<IpAddr> {
         let cluster = self.read();
-        let slices = cluster.all_slices().filter(|slice| *slice.namespace == *namespace && *slice.service == *service);
-        let mut found: Vec<_> = slices.flat_map(|slice| slice.addresses.iter().map(|(ip, _)| *ip)).collect();
+        let slices = cluster.slices_of(&namespace.into(), &service.into());
+        let mut found: Vec<_> = slices.flat_map(|slice| slice.endpoints.iter().map(|endpoint| endpoint.ip)).collect();
         found.sort();
         found.dedup();
         found
@@ -194,8 +209,8 @@ fn only<T>(mut of: impl Iterator<Item = T>) -> Option<T> {
 }
 
 fn endpoint(cluster: &Cluster, ip: IpAddr, at: u64) -> Option<Owner> {
-    let outside = |addresses: &[(IpAddr, bool)]| addresses.iter().any(|(address, pod)| *address == ip && !pod);
-    let slices = cluster.slices_with(ip).filter(|slice| outside(&slice.addresses));
+    let outside = |slice: &Slice| slice.endpoints.iter().any(|endpoint| endpoint.ip == ip && !endpoint.pod);
+    let slices = cluster.slices_with(ip).filter(|slice| outside(slice));
     let mut services: Vec<_> =
         slices.filter_map(|slice| cluster.service_named(&slice.namespace, &slice.service)).collect();
     services.dedup_by_key(|kept| kept.holder.uid());
@@ -206,7 +221,7 @@ fn endpoint(cluster: &Cluster, ip: IpAddr, at: u64) -> Option<Owner> {
     }
 }
 
-fn pod_kept(cluster: &Cluster, kept: &Kept) -> Option<PodOwner> {
+pub(crate) fn pod_kept(cluster: &Cluster, kept: &Kept) -> Option<PodOwner> {
     match &kept.holder {
         Holder::Pod(pod) => Some(pod_owner(cluster, pod)),
         Holder::Service(_) | Holder::Node(_) => None,

@@ -3,6 +3,7 @@
 use crate::ask::{self, Line, Lines, Trouble};
 use crate::backoff::{Backoff, spread};
 use crate::cluster::Table;
+use crate::connection::Connection;
 use crate::directory::Directory;
 use crate::id::Uid;
 use crate::intern::Interner;
@@ -12,7 +13,6 @@ use crate::read::{self, Unusable};
 use crate::resource::Resource;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
-use kube_client::Client;
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// Follows `resource` for as long as it is polled.
 pub(crate) struct Follower<'a> {
     pub(crate) resource: &'static Resource,
-    pub(crate) client: Client,
+    pub(crate) connection: &'a Connection<'a>,
     pub(crate) directory: &'a Directory,
     pub(crate) interner: &'a RefCell<Interner>,
     pub(crate) limits: &'a Limits,
@@ -55,6 +55,7 @@ impl Follower<'_> {
             let mut version = match self.list().await {
                 Ok(version) => version,
                 Err(trouble) => {
+                    self.renew_after(&trouble).await;
                     self.rest(&trouble, &mut backoff).await;
                     continue;
                 }
@@ -90,6 +91,7 @@ impl Follower<'_> {
                 None
             }
             Err(trouble) => {
+                self.renew_after(&trouble).await;
                 let pause = self.pause_after(&trouble, backoff);
                 if missed {
                     tokio::time::sleep(pause).await;
@@ -98,6 +100,13 @@ impl Follower<'_> {
                 // What was applied was applied: it goes on behind that.
                 Some(pause)
             }
+        }
+    }
+
+    /// Who is not known any more may have another token by now.
+    async fn renew_after(&self, trouble: &Trouble) {
+        if let Trouble::Unauthorized(_) = trouble {
+            self.connection.renew().await;
         }
     }
 
@@ -187,7 +196,7 @@ impl Follower<'_> {
 
     async fn page(&self, query: &str) -> Result<Vec<u8>, Trouble> {
         let uri = self.uri(query);
-        let answer = ask::get(&self.client, &uri, self.resource.accept(true), self.limits).await?;
+        let answer = ask::get(&self.connection.client(), &uri, self.resource.accept(true), self.limits).await?;
         ask::whole(answer, self.limits.page, self.limits.answer).await
     }
 
@@ -213,7 +222,7 @@ impl Follower<'_> {
             escaped(version)
         );
         let uri = self.uri(&from);
-        let answer = match ask::get(&self.client, &uri, self.resource.accept(false), self.limits).await {
+        let answer = match ask::get(&self.connection.client(), &uri, self.resource.accept(false), self.limits).await {
             // It was there when it was listed: perhaps it has moved.
             Err(Trouble::Missing(_)) => return Err(Trouble::Gone),
             other => other?,

@@ -22,8 +22,10 @@
 mod access;
 mod ask;
 mod backoff;
+mod behind;
 mod claims;
 mod cluster;
+mod connection;
 mod directory;
 mod follow;
 mod id;
@@ -40,6 +42,7 @@ mod tenancy;
 mod watcher;
 
 pub use access::{Access, AccessError};
+pub use behind::Behind;
 pub use directory::Directory;
 pub use id::{ContainerId, Uid};
 pub use limits::{Counters, Limits};

@@ -229,6 +229,14 @@ pub(crate) struct NodeAddress {
 pub(crate) struct EndpointSlice {
     pub(crate) metadata: Metadata,
     pub(crate) endpoints: Option<Vec<Endpoint>>,
+    pub(crate) ports: Option<Vec<EndpointPort>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct EndpointPort {
+    pub(crate) name: Option<String>,
+    pub(crate) port: Option<i32>,
+    pub(crate) protocol: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -241,4 +249,5 @@ pub(crate) struct Endpoint {
 #[derive(Deserialize)]
 pub(crate) struct Target {
     pub(crate) kind: Option<String>,
+    pub(crate) uid: Option<String>,
 }

@@ -39,8 +39,29 @@ pub(crate) struct ReadPod {
 pub(crate) struct Slice {
     pub(crate) namespace: Arc<str>,
     pub(crate) service: Arc<str>,
-    /// Addresses, and whether one is that of a pod.
-    pub(crate) addresses: Box<[(IpAddr, bool)]>,
+    /// By address.
+    pub(crate) endpoints: Box<[Endpoint]>,
+    /// Where they all wait for connections, by the names of the service's ports.
+    pub(crate) ports: Box<[EndpointPort]>,
+}
+
+/// Where the endpoints of a slice wait for connections.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EndpointPort {
+    /// What the service calls that port.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) number: u16,
+    pub(crate) transport: Transport,
+}
+
+/// One address of an EndpointSlice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Endpoint {
+    pub(crate) ip: IpAddr,
+    /// It is a pod's.
+    pub(crate) pod: bool,
+    /// Which pod's, if it says so.
+    pub(crate) uid: Option<Uid>,
 }
 
 /// An RFC 3339 time in nanoseconds since 1970.
@@ -198,6 +219,11 @@ fn containers(spec: Option<&object::PodSpec>, status: &object::PodStatus, intern
     found.into()
 }
 
+/// Of a service's only port the name may be left out, or be empty.
+fn port_name(text: Option<&str>, interner: &mut Interner) -> Option<Arc<str>> {
+    text.filter(|text| name(text).is_ok()).map(|text| interner.string(text))
+}
+
 pub(crate) fn service(object: &object::Service, interner: &mut Interner) -> Result<Service, Unusable> {
     let (metadata, nothing) = (&object.metadata, object::ServiceSpec::default());
     let spec = object.spec.as_ref().unwrap_or(&nothing);
@@ -211,7 +237,7 @@ pub(crate) fn service(object: &object::Service, interner: &mut Interner) -> Resu
         let (Some(number), Some(transport)) = (port(declared.port), transport(declared.protocol.as_deref())) else {
             continue;
         };
-        let name = declared.name.as_deref().filter(|text| name(text).is_ok()).map(|text| interner.string(text));
+        let name = port_name(declared.name.as_deref(), interner);
         ports.push(ServicePort { name, port: number, node_port: port(declared.node_port), transport });
     }
     Ok(Service {
@@ -240,17 +266,26 @@ pub(crate) fn slice(object: &object::EndpointSlice, interner: &mut Interner) -> 
     let Some(service) = label.filter(|text| name(text).is_ok()) else { return Ok(None) };
     let mut kept = Vec::new();
     for endpoint in object.endpoints.iter().flatten() {
-        let pod = endpoint.target_ref.as_ref().is_some_and(|target| target.kind.as_deref() == Some("Pod"));
+        let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let (pod, uid) = (target.is_some(), target.and_then(|target| Uid::parse(target.uid.as_deref()?)));
         // One endpoint has several addresses only by old clients' mistake: they are its all the same.
         let found = endpoint.addresses.iter().flatten().filter_map(|text| address(text));
-        kept.extend(found.map(|ip| (ip, pod)));
+        kept.extend(found.map(|ip| Endpoint { ip, pod, uid }));
         kept.truncate(ENDPOINTS);
     }
     kept.sort_unstable();
-    kept.dedup_by_key(|(ip, _)| *ip);
+    kept.dedup_by_key(|endpoint| endpoint.ip);
+    let mut ports = Vec::new();
+    for declared in object.ports.iter().flatten().take(PORTS) {
+        let (Some(number), Some(transport)) = (port(declared.port), transport(declared.protocol.as_deref())) else {
+            continue;
+        };
+        ports.push(EndpointPort { name: port_name(declared.name.as_deref(), interner), number, transport });
+    }
     Ok(Some(Slice {
         namespace: interner.string(name(metadata.namespace.as_deref().unwrap_or_default())?),
         service: interner.string(service),
-        addresses: kept.into(),
+        endpoints: kept.into(),
+        ports: ports.into(),
     }))
 }

@@ -2,14 +2,13 @@
 
 use crate::access::Access;
 use crate::cluster::Cluster;
+use crate::connection::Connection;
 use crate::directory::Directory;
 use crate::follow::{Follower, now};
 use crate::intern::Interner;
 use crate::limits::Limits;
 use crate::resource::{RESOURCES, Resource};
 use crate::state::State;
-use kube_client::Client;
-use kube_client::client::ClientBuilder;
 use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -83,17 +82,10 @@ impl Drop for Watcher {
 }
 
 async fn follow(directory: &Directory, access: &Access, scope: &Scope, limits: &Limits) {
-    let client = match access.find().await {
+    let connection = match Connection::find(access).await {
         Ok(None) => return directory.states().settle(State::Absent),
-        Ok(Some(config)) => ClientBuilder::try_from(config).map(ClientBuilder::build),
+        Ok(Some(connection)) => connection,
         Err(e) => return directory.states().settle(State::Unusable(e.to_string())),
-    };
-    let client: Client = match client {
-        Ok(client) => client,
-        Err(e) => {
-            let error = crate::AccessError::Client(crate::access::told(&e));
-            return directory.states().settle(State::Unusable(error.to_string()));
-        }
     };
     let interner = RefCell::new(Interner::new());
     let one = |resource: &'static Resource| {
@@ -104,7 +96,7 @@ async fn follow(directory: &Directory, access: &Access, scope: &Scope, limits: &
             }
             Scope::Node(_) | Scope::Cluster => String::new(),
         };
-        Follower { resource, client: client.clone(), directory, interner: &interner, limits, selector, path: 0 }.run()
+        Follower { resource, connection: &connection, directory, interner: &interner, limits, selector, path: 0 }.run()
     };
     let [nodes, pods, services, slices, sets, jobs] = RESOURCES.each_ref().map(one);
     tokio::join!(nodes, pods, services, slices, sets, jobs, expire(directory));

@@ -1,18 +1,21 @@
 //! Loading, attaching, and talking to the kernel side.
 
+use crate::described;
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Core, Fallbacks, Family, Hook, Need, Rung};
+use crate::hooks::{Core, Fallbacks, Family, Hook, Need, On, Rung};
+use crate::one_by_one;
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
 use crate::side::{self, Side};
+use crate::types::TypesFile;
 use crate::whoami;
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
-use libbpf_rs::{Iter, Link, MapCore, MapFlags, ProgramType};
+use libbpf_rs::{ErrorKind, Iter, Link, MapCore, MapFlags, ProgramType};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use steth_event::COUNTERS;
 
@@ -36,6 +39,8 @@ pub struct Settings {
     pub hooks: Option<Family>,
     /// What is done without though the kernel has it.
     pub without: Fallbacks,
+    /// A file with the kernel's type information (BTF), or a folder with such files; none: the kernel's own, or what is found.
+    pub btf: Option<PathBuf>,
     /// How far programs go: `enum stage` of `bpf/state.h`. For the benchmark.
     pub last_stage: u32,
 }
@@ -51,6 +56,7 @@ impl Default for Settings {
             adopt_children: false,
             hooks: None,
             without: Fallbacks::default(),
+            btf: None,
             last_stage: STAGES - 1,
         }
     }
@@ -111,9 +117,10 @@ impl Probe {
     /// When the architecture, the privileges or the kernel's type information are not there, or no rung holds; each with the cause
     /// and the fix.
     pub fn attach(settings: &Settings) -> Result<Self, ProbeError> {
-        crate::doctor::preconditions()?;
+        error::listen();
+        crate::doctor::preconditions(settings)?;
         let mut refusals = Vec::new();
-        for rung in Rung::ladder(settings.hooks, settings.without) {
+        for rung in Rung::ladder(settings.hooks, settings.without.here()) {
             match Self::attach_rung(settings, rung) {
                 Ok(probe) => return Ok(Self { refusals, ..probe }),
                 Err(cause) => refusals.push(Refusal { rung, cause: Box::new(cause) }),
@@ -129,19 +136,26 @@ impl Probe {
     pub fn attach_rung(settings: &Settings, rung: Rung) -> Result<Self, ProbeError> {
         error::listen();
         let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
-        let (hooks, absent) = crate::doctor::present(rung)?;
-        let mut lacking: Vec<&Hook> = absent;
+        let without = settings.without.here();
+        let types = TypesFile::find(settings.btf.as_deref(), without.types)?;
+        let path = types.as_ref().map(|file| &*file.path);
+        // Without types of the kernel's own, what is there is known only once it is hooked.
+        let (hooks, mut lacking): (Vec<&Hook>, Vec<&Hook>) =
+            if without.types { (rung.all_hooks().collect(), Vec::new()) } else { crate::doctor::present(rung)? };
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
             // A release writes into the kernel's own kind of ring, which is older than its hook.
             let released = name == RELEASED && !settings.without.ring_buffer;
-            let aside =
-                ["sweep", "visit"].contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
+            let walk = if without.types { ONE_BY_ONE } else { ITERATORS };
+            let aside = walk.contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
             aside || hooks.iter().any(|hook| hook.program == name)
         };
-        let mut open = side::open(rung.core, wanted).map_err(refused("the object"))?;
+        let mut open = side::open(rung.core, path, wanted).map_err(refused("the object"))?;
         let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
-        let (tgid, jiffies) = whoami::whoami()?;
+        let (tgid, jiffies) = whoami::whoami(path)?;
+        if without.types {
+            side::without_types(&mut open);
+        }
         let own = settings.without.ring_buffer.then(|| OwnRings::of(settings.ring_bytes, possible_cpus));
         match own {
             Some(own) => side::leave_out(&mut open, &["rings", "ring_of_processes"]).and_then(|()| own.size(&mut open)),
@@ -164,6 +178,10 @@ impl Probe {
         before.call_max = ring_bytes / 2;
         before.last_stage = settings.last_stage;
         before.self_tgid = tgid;
+        if let Some(file) = types.as_ref().filter(|_| without.types) {
+            before.own_types = 0;
+            before.registers_above = described::registers_above(file)?;
+        }
         before.jiffies_per_second = jiffies;
         before.jiffy_ns = whoami::jiffy_ns(jiffies);
         let mut side = Side::load(open)?;
@@ -186,10 +204,17 @@ impl Probe {
 
         let mut links = Vec::new();
         for hook in &hooks {
-            match side.hang(hook) {
+            let attached = match hook.on {
+                On::Tracepoint(name) if without.types => side.attach_raw(hook.program, name),
+                _ => side.hang(hook),
+            };
+            match attached {
                 Ok(link) => links.push(link),
                 // A function may be there by its type, and be one that cannot be hooked.
                 Err(_) if hook.need != Need::Always => lacking.push(hook),
+                Err(error) if without.types && error.kind() == ErrorKind::NotFound => {
+                    return Err(ProbeError::Missing(format!("tracepoint {}", hook.program), hook.purpose));
+                }
                 Err(error) => return Err(ProbeError::refused("to attach a program", &error)),
             }
         }
@@ -207,14 +232,17 @@ impl Probe {
             releases = released.is_some();
             links.extend(released);
         }
-        let visit = side.attach("visit").map_err(refused("the iterator of open files"))?;
-        let sweep = side.iterate("sweep").map_err(refused("the iterator of sockets"))?;
+        let (mut visit, mut sweep) = (None, None);
+        if !without.types {
+            visit = Some(side.attach("visit").map_err(refused("the iterator of open files"))?);
+            sweep = Some(side.iterate("sweep").map_err(refused("the iterator of sockets"))?);
+        }
         side.control().control.attached = rings::now();
         let same_pids = tgid == std::process::id();
         Ok(Self {
             links,
-            sweep: Some(sweep),
-            visit: Some(visit),
+            sweep,
+            visit,
             rings,
             side,
             rung,
@@ -295,7 +323,11 @@ impl Probe {
     /// When the iterator cannot be read.
     pub fn sweep(&mut self, books: bool) -> std::io::Result<()> {
         self.side.control().control.sweep_books = books.into();
-        self.sweep.as_ref().map_or(Ok(()), walk)
+        match (&self.sweep, self.side.program("sweep_one")) {
+            (Some(iterator), _) => walk(iterator),
+            (None, Some(program)) => one_by_one::sweep(&program, &self.side.connections),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Looks once at every open socket of every process, for the connections and the listening sockets that were there before: each
@@ -304,7 +336,12 @@ impl Probe {
     /// # Errors
     /// When the iterator cannot be read.
     pub fn visit(&mut self) -> std::io::Result<()> {
-        self.visit.take().as_ref().map_or(Ok(()), walk)
+        match (self.visit.take(), self.side.program("visit_one")) {
+            (Some(iterator), _) => walk(&iterator),
+            // Elsewhere /proc would tell of strangers.
+            (None, Some(program)) if self.same_pids => one_by_one::visit(&program),
+            (None, _) => Ok(()),
+        }
     }
 
     /// Names of the attached programs.
@@ -353,6 +390,9 @@ impl Probe {
     }
 }
 
+/// Programs that walk over all there is, by iterators and without.
+const ITERATORS: [&str; 2] = ["sweep", "visit"];
+const ONE_BY_ONE: [&str; 2] = ["sweep_one", "visit_one"];
 /// Number of stages that a transfer goes through (`enum stage` of `bpf/state.h`).
 pub const STAGES: u32 = 7;
 /// Programs that tell when accept() returned.

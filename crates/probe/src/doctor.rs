@@ -3,9 +3,9 @@
 
 use crate::hooks::{COMMON, Hook, Need, On, Rung};
 use crate::privileges::{Capabilities, Capability};
-use crate::{Inventory, ProbeError};
+use crate::types::{self as described, TypesFile};
+use crate::{Inventory, ProbeError, Settings};
 use libbpf_rs::btf::{Btf, types};
-use std::path::Path;
 
 /// One line of `steth doctor`.
 #[derive(Clone, Debug)]
@@ -43,27 +43,29 @@ impl Check {
     }
 }
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
-
 /// All checks, in the order in which they matter.
 #[must_use]
-pub fn checks() -> Vec<Check> {
+pub fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = vec![architecture(std::env::consts::ARCH), kernel(), privileges(Capabilities::held())];
-    checks.push(type_information());
+    let file = TypesFile::find(settings.btf.as_deref(), settings.without.types);
+    checks.push(type_information(&file));
+    // A file that was trimmed does not name them.
+    if settings.without.here().types && file.is_ok() {
+        return checks;
+    }
     checks.extend(tracepoints(kernel_types().as_ref()));
     checks
 }
 
 /// The same, as the error of the first one that fails.
-pub(crate) fn preconditions() -> Result<(), ProbeError> {
+pub(crate) fn preconditions(settings: &Settings) -> Result<(), ProbeError> {
     supported(std::env::consts::ARCH)?;
-    if !Path::new(BTF).exists() {
-        return Err(ProbeError::NoBtf);
-    }
+    let file = TypesFile::find(settings.btf.as_deref(), settings.without.types)?;
     if let Err(missing) = enough(Capabilities::held()) {
         return Err(ProbeError::Privileges(missing));
     }
-    Ok(())
+    // Not once for each rung.
+    file.as_ref().map_or(Ok(()), crate::described::check)
 }
 
 /// The hooks of this rung that the kernel has something for, and those that it has nothing for and that the family can do without. The
@@ -90,7 +92,7 @@ fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
 }
 
 fn supported(architecture: &'static str) -> Result<(), ProbeError> {
-    if architecture == "x86_64" { Ok(()) } else { Err(ProbeError::Architecture(architecture)) }
+    if ["x86_64", "aarch64"].contains(&architecture) { Ok(()) } else { Err(ProbeError::Architecture(architecture)) }
 }
 
 /// The processes that have an agent's programs in the kernel at this moment, this one excepted.
@@ -111,7 +113,7 @@ fn architecture(name: &'static str) -> Check {
     match supported(name) {
         Ok(()) => Check::ok("architecture", name),
         Err(_) => {
-            Check::missing("architecture", name, "run it on x86-64; registers of other machines are not read yet")
+            Check::missing("architecture", name, "run it on x86-64 or arm64; registers of other machines are not read")
         }
     }
 }
@@ -139,13 +141,14 @@ fn privileges(held: Capabilities) -> Check {
     }
 }
 
-fn type_information() -> Check {
+fn type_information(file: &Result<Option<TypesFile>, ProbeError>) -> Check {
     let name = "type information (BTF)";
-    if Path::new(BTF).exists() {
-        Check::ok(name, BTF)
-    } else {
-        let found = format!("{BTF} is not there");
-        Check::missing(name, found, "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount /sys")
+    let fix = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; in a container, mount /sys; or name a file: --btf";
+    match file {
+        Ok(None) => Check::ok(name, described::OWN),
+        Ok(Some(file)) => Check::ok(name, format!("in {}", file.name)),
+        Err(ProbeError::NoBtf) => Check::missing(name, format!("{} is not there", described::OWN), fix),
+        Err(error) => Check::missing(name, error.to_string(), "name a file of this kernel's"),
     }
 }
 
@@ -169,7 +172,7 @@ fn tracepoints(types: Option<&Btf<'_>>) -> Vec<Check> {
 
 /// The kernel's type information. Nothing of what libbpf thinks of its absence goes to standard error: it is said here.
 fn kernel_types() -> Option<Btf<'static>> {
-    if !Path::new(BTF).exists() {
+    if !described::own() {
         return None;
     }
     let before = libbpf_rs::set_print(None);
@@ -207,13 +210,13 @@ mod tests {
 
     #[test]
     fn another_architecture_is_refused_in_one_line_that_names_it() {
-        for name in ["aarch64", "riscv64"] {
-            let error = supported(name).expect_err("only x86-64 is read").to_string();
+        for name in ["s390x", "riscv64"] {
+            let error = supported(name).expect_err("its registers are not read").to_string();
             assert!(error.contains(name) && error.contains("x86-64") && error.lines().count() == 1, "{error}");
             let check = architecture(name);
             assert!(check.state == State::Missing && check.found == name && !check.fix.is_empty(), "{check:?}");
         }
-        assert!(supported("x86_64").is_ok());
+        assert!(supported("x86_64").is_ok() && supported("aarch64").is_ok());
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 /// Why the kernel side could not be attached. Each message names the cause and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Not x86-64.
-    #[error("steth reads system-call registers of x86-64 only; this machine is {0}")]
+    /// Neither x86-64 nor arm64.
+    #[error("steth reads system-call registers of x86-64 and of arm64; this machine is {0}")]
     Architecture(&'static str),
     /// Missing privileges.
     #[error(
@@ -18,9 +18,18 @@ pub enum ProbeError {
     Privileges(String),
     /// No kernel type information.
     #[error(
-        "this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y"
+        "this kernel has no type information (/sys/kernel/btf/vmlinux is missing); it must be built with CONFIG_DEBUG_INFO_BTF=y, \
+         or a file must have it: --btf"
     )]
     NoBtf,
+    /// A file with type information that is not what it should be.
+    #[error("the type information of {file} cannot be used: {cause}")]
+    BtfFile {
+        /// Its name.
+        file: String,
+        /// What is wrong.
+        cause: String,
+    },
     /// What a hook hangs on is missing.
     #[error("this kernel has no {0}, which tells of {1}")]
     Missing(String, &'static str),

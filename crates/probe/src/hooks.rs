@@ -65,6 +65,17 @@ pub struct Fallbacks {
     pub tracepoints: bool,
     /// No hooks on functions by their types: kprobes.
     pub trampolines: bool,
+    /// No type information of the kernel's own: it is in a file, the programs are on raw tracepoints, and there are no iterators. Only the
+    /// plain core does without.
+    pub types: bool,
+}
+
+impl Fallbacks {
+    /// What is done without on this kernel in any case, too.
+    #[must_use]
+    pub fn here(self) -> Self {
+        Self { types: self.types || !crate::types::own(), ..self }
+    }
 }
 
 /// What a program hangs on.
@@ -182,9 +193,9 @@ impl Rung {
     pub fn ladder(only: Option<Family>, without: Fallbacks) -> impl Iterator<Item = Self> {
         let allowed = move |rung: &Self| {
             only.is_none_or(|only| rung.family == only)
-                && !((without.plain || without.ring_buffer) && rung.core == Core::Typed)
+                && !((without.plain || without.ring_buffer || without.types) && rung.core == Core::Typed)
                 && !(without.tracepoints && rung.family == Family::Tracepoint)
-                && !(without.trampolines && rung.hooks.iter().any(|hook| matches!(hook.on, On::Function(_))))
+                && !((without.trampolines || without.types) && rung.by_types())
         };
         LADDER.into_iter().filter(allowed)
     }
@@ -192,6 +203,11 @@ impl Rung {
     /// All its programs.
     pub(crate) fn all_hooks(&self) -> impl Iterator<Item = &'static Hook> {
         COMMON.iter().chain(self.hooks)
+    }
+
+    /// Whether its programs hang on functions by their types.
+    fn by_types(&self) -> bool {
+        self.hooks.iter().any(|hook| matches!(hook.on, On::Function(_)))
     }
 
     /// Whether its programs hang on functions by their names.
@@ -249,9 +265,12 @@ mod tests {
     #[test]
     fn what_is_forced_leaves_the_rest_out() {
         assert_eq!(names(Some(Family::Syscall), Fallbacks::default()), ["syscall"]);
-        let (plain, ring_buffer) = (true, true);
-        for without in [Fallbacks { plain, ..Fallbacks::default() }, Fallbacks { ring_buffer, ..Fallbacks::default() }]
-        {
+        let (plain, ring_buffer, types) = (true, true, true);
+        for without in [
+            Fallbacks { plain, ..Fallbacks::default() },
+            Fallbacks { ring_buffer, ..Fallbacks::default() },
+            Fallbacks { types, ..Fallbacks::default() },
+        ] {
             assert_eq!(names(Some(Family::Tracepoint), without), ["tracepoint, state in a table"]);
         }
     }

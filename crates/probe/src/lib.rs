@@ -17,10 +17,13 @@
 //! ```
 
 mod attach;
+mod described;
 pub mod doctor;
 mod error;
 mod hooks;
 mod inventory;
+pub mod lookups;
+mod one_by_one;
 mod own_rings;
 pub mod privileges;
 mod ring;
@@ -29,6 +32,7 @@ mod rows;
 mod selection;
 mod sent;
 mod side;
+mod types;
 mod verdicts;
 mod whoami;
 // Of this the types alone are used: both objects have the same ones.

@@ -3,8 +3,11 @@
 use crate::error::ProbeError;
 use crate::hooks::{Core, Hook, On};
 use crate::skeleton::types;
-use libbpf_rs::{AsRawLibbpf as _, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject};
+use libbpf_rs::{
+    AsRawLibbpf as _, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType, ProgramType,
+};
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
@@ -21,9 +24,13 @@ pub(crate) type Settings = types::rodata;
 /// Settings while it runs.
 pub(crate) type Control = types::data_control;
 
-/// Opens an object of which nothing but these programs is to be loaded.
-pub(crate) fn open(core: Core, wanted: impl Fn(&str) -> bool) -> libbpf_rs::Result<OpenObject> {
-    let mut object = ObjectBuilder::default().name("steth")?.open_memory(object(core))?;
+/// Opens an object of which nothing but these programs is to be loaded. `types`: a file that describes the kernel in place of itself.
+pub(crate) fn open(core: Core, types: Option<&Path>, wanted: impl Fn(&str) -> bool) -> libbpf_rs::Result<OpenObject> {
+    let mut builder = ObjectBuilder::default();
+    if let Some(path) = types {
+        builder.btf_custom_path(path)?;
+    }
+    let mut object = builder.name("steth")?.open_memory(self::object(core))?;
     for mut program in object.progs_mut() {
         let only = program.name().to_str().is_some_and(&wanted);
         program.set_autoload(only);
@@ -57,6 +64,22 @@ pub(crate) fn leave_out(object: &mut OpenObject, names: &[&str]) -> libbpf_rs::R
 /// A map that is made with so many elements.
 pub(crate) fn size(object: &mut OpenObject, name: &str, elements: u32) -> libbpf_rs::Result<()> {
     object.maps_mut().filter(|map| map.name() == name).try_for_each(|mut map| map.set_max_entries(elements))
+}
+
+/// The same of all maps but those whose names have one of these in them.
+pub(crate) fn leave_out_all_but(object: &mut OpenObject, sections: &[&str]) -> libbpf_rs::Result<()> {
+    let needed = |name: &str| sections.iter().any(|section| name.contains(section));
+    let left_out = |map: &libbpf_rs::OpenMapMut<'_>| !needed(&map.name().to_string_lossy());
+    object.maps_mut().filter(left_out).try_for_each(|mut map| map.set_autocreate(false))
+}
+
+/// Hangs programs on raw tracepoints, whose arguments have no types, in place of typed ones.
+pub(crate) fn without_types(object: &mut OpenObject) {
+    for mut program in object.progs_mut().filter(|program| program.section().to_string_lossy().starts_with("tp_btf/")) {
+        program.set_prog_type(ProgramType::RawTracepoint);
+        // Which is that of the typed ones.
+        program.set_attach_type(ProgramAttachType::CgroupInetIngress);
+    }
 }
 
 /// A value that is mapped here and in the kernel.
@@ -191,6 +214,12 @@ impl Side {
     /// Attaches one of them to what it names.
     pub(crate) fn attach(&self, name: &str) -> libbpf_rs::Result<Link> {
         self.program(name).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?.attach()
+    }
+
+    /// Attaches one of them to a tracepoint without the types of its arguments.
+    pub(crate) fn attach_raw(&self, name: &str, tracepoint: &str) -> libbpf_rs::Result<Link> {
+        let program = self.program(name).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+        program.attach_raw_tracepoint(tracepoint)
     }
 
     /// Makes one of them an iterator over the states of sockets.

@@ -4,18 +4,14 @@ use crate::error::ProbeError;
 use crate::hooks::Core;
 use crate::side::{self, Mapped};
 use libbpf_rs::ProgramInput;
+use std::path::Path;
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see, and jiffies per second.
-pub(crate) fn whoami() -> Result<(u32, u32), ProbeError> {
+pub(crate) fn whoami(types: Option<&Path>) -> Result<(u32, u32), ProbeError> {
     let refused = |error: libbpf_rs::Error| ProbeError::refused("to ask for the agent's process id", &error);
     // Of the object that asks least of the kernel, and of that only what this program needs.
-    let mut open = side::open(Core::Plain, |name| name == "whoami").map_err(refused)?;
-    for mut map in open.maps_mut() {
-        let needed = [".data.control", ".rodata"].iter().any(|section| map.name().to_string_lossy().ends_with(section));
-        if !needed {
-            map.set_autocreate(false).map_err(refused)?;
-        }
-    }
+    let mut open = side::open(Core::Plain, types, |name| name == "whoami").map_err(refused)?;
+    side::leave_out_all_but(&mut open, &[".data.control", ".rodata"]).map_err(refused)?;
     let object = open.load().map_err(refused)?;
     let program = object.progs_mut().find(|program| program.name() == "whoami");
     let program = program.ok_or_else(|| ProbeError::broken("the object has no program whoami"))?;

@@ -4,49 +4,52 @@ use crate::exposition::{Exposition, Format, Labels, Type};
 use crate::health::{Health, Kind};
 use std::collections::BTreeMap;
 use steth_ledger::Lost;
-use steth_window::{Cumulative, Key, Protocol, Series, Side, Sum};
+use steth_window::{Convention, Cumulative, Key, Series, Side, Sum};
 
 /// Longest answer. Series that do not fit are left out, and counted.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 struct Family {
-    /// All have the same buckets.
-    protocols: &'static [Protocol],
+    convention: Convention,
     side: Side,
     name: &'static str,
     help: &'static str,
 }
 
-const DATABASES: &[Protocol] = &[Protocol::Redis, Protocol::Mysql, Protocol::Mariadb, Protocol::Postgresql];
+impl Family {
+    fn has(&self, key: &Key) -> bool {
+        key.protocol.convention() == self.convention && key.side == self.side
+    }
+}
 
 /// Observed packets ([`Side::Network`]) have no metric: they only occur when a recording is replayed.
 const FAMILIES: [Family; 5] = [
     Family {
-        protocols: &[Protocol::Http],
+        convention: Convention::Http,
         side: Side::Server,
         name: "http_server_request_duration_seconds",
         help: "Duration of HTTP requests as seen at the server's socket.",
     },
     Family {
-        protocols: &[Protocol::Http],
+        convention: Convention::Http,
         side: Side::Client,
         name: "http_client_request_duration_seconds",
         help: "Duration of HTTP requests as seen at the client's socket.",
     },
     Family {
-        protocols: DATABASES,
+        convention: Convention::Database,
         side: Side::Client,
         name: "db_client_operation_duration_seconds",
         help: "Duration of database operations as seen at the client's socket.",
     },
     Family {
-        protocols: DATABASES,
+        convention: Convention::Database,
         side: Side::Server,
         name: "db_server_operation_duration_seconds",
         help: "Duration of database operations as seen at the server's socket.",
     },
     Family {
-        protocols: &[Protocol::Dns],
+        convention: Convention::Dns,
         side: Side::Client,
         name: "dns_lookup_duration_seconds",
         help: "Duration of DNS lookups as seen at the client's socket.",
@@ -78,8 +81,7 @@ struct Histogram {
 /// Writes one family and returns how many of its series did not fit.
 fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> u64 {
     let mut series: BTreeMap<Labels, Histogram> = BTreeMap::new();
-    let wanted = |s: &&Series| family.protocols.contains(&s.labels.key.protocol) && s.labels.key.side == family.side;
-    for one in cumulative.series().filter(wanted) {
+    for one in cumulative.series().filter(|one| family.has(&one.labels.key)) {
         // Different keys may have the same labels (the server side does not tell ports apart, and many digests have one
         // summary): a series must be unique.
         let all = series.entry(labels(one)).or_default();
@@ -98,7 +100,7 @@ fn durations(out: &mut Exposition, cumulative: &Cumulative, family: &Family) -> 
             continue;
         }
         let seconds = histogram.sum as f64 / 1e9;
-        out.histogram(family.name, labels.as_str(), family.protocols[0].bounds(), &histogram.counts, seconds);
+        out.histogram(family.name, labels.as_str(), family.convention.bounds(), &histogram.counts, seconds);
     }
     omitted
 }
@@ -108,8 +110,7 @@ fn slow(out: &mut Exposition, cumulative: &Cumulative) -> u64 {
     let mut series: BTreeMap<Labels, u64> = BTreeMap::new();
     for one in cumulative.series() {
         let key = &one.labels.key;
-        let in_family = |family: &Family| family.protocols.contains(&key.protocol) && family.side == key.side;
-        if FAMILIES.iter().any(in_family) {
+        if FAMILIES.iter().any(|family| family.has(key)) {
             let mut all = Labels::default();
             // A service calls and is called: without the side, the two would be one series.
             all.add("side", if key.side == Side::Server { "server" } else { "client" });
@@ -198,8 +199,8 @@ fn labels(series: &Series) -> Labels {
     if let Some(system) = key.protocol.system() {
         labels.add("db_system_name", system).add("db_namespace", &names.namespace);
     }
-    match key.protocol {
-        Protocol::Http => {
+    match key.protocol.convention() {
+        Convention::Http => {
             let (method, route) = method_and_route(operation);
             labels.add("http_request_method", method);
             labels.add(if key.side == Side::Server { "http_route" } else { "url_template" }, route);
@@ -208,13 +209,7 @@ fn labels(series: &Series) -> Labels {
                 labels.add("url_scheme", "http");
             }
         }
-        Protocol::Redis => {
-            labels.add("db_operation_name", operation);
-            if key.failed() {
-                labels.add("db_response_status_code", &names.status);
-            }
-        }
-        Protocol::Mysql | Protocol::Mariadb | Protocol::Postgresql => {
+        Convention::Database => {
             // The operation of a query is its text without literals: far too many for a label.
             match &names.summary {
                 Some(summary) => labels.add("db_query_summary", summary),
@@ -224,7 +219,7 @@ fn labels(series: &Series) -> Labels {
                 labels.add("db_response_status_code", &names.status);
             }
         }
-        Protocol::Dns => {
+        Convention::Dns => {
             labels.add("dns_question_name", question_name(operation));
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Account {
     pub(crate) exchanges: [Exchanges; PROTOCOLS],
     pub(crate) unparsed_bytes: u64,
     pub(crate) malformed_records: u64,
+    /// Times that a process was not observed for the moment, because what its container is called was not known yet.
+    pub(crate) undecided: u64,
     pub(crate) names_folded: u64,
     /// HTTP exchanges whose route was one too many for their service.
     pub(crate) routes_folded: u64,
@@ -127,6 +129,7 @@ impl Account {
                 "sockets_no_room": self.sockets_no_room,
                 "destinations_unclaimed": self.destinations_unclaimed,
                 "verdicts_full": k(counter::VERDICTS_FULL),
+                "undecided": self.undecided,
             },
         })
     }

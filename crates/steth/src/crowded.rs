@@ -39,6 +39,7 @@ impl Crowded {
             ("sockets", account.sockets_no_room),
             ("datagram_destinations", self.destinations + account.destinations_unclaimed),
             ("provisional_names", observer.not_pending()),
+            ("provisional_addresses", observer.unnamed_counts().no_room),
             ("processes", self.processes_forgotten),
             ("selected_processes", self.judged.processes_no_room),
             ("judgements", self.judged.refused),
@@ -70,6 +71,21 @@ impl Crowded {
             labels: vec![("why", why.to_owned())],
             value: value as f64,
         });
-        totals.into_iter().chain([hosts]).chain(unjudged).collect()
+        let undecided = Counter {
+            name: "steth_undecided_containers",
+            help: "Containers of which it is not known yet what they are called: while there are rules for that, nothing in them is observed.",
+            kind: Kind::Gauge,
+            labels: vec![],
+            value: self.judged.containers_undecided as f64,
+        };
+        let images = Counter {
+            name: "steth_undecided_total",
+            help: "Times that a process began in a container, or was put into one, before the rules could be applied to it, and so was not \
+                   observed at first.",
+            kind: Kind::Counter,
+            labels: vec![],
+            value: account.undecided as f64,
+        };
+        totals.into_iter().chain([hosts]).chain(unjudged).chain([undecided, images]).collect()
     }
 }

@@ -35,8 +35,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         )?;
         return Ok(ExitCode::SUCCESS);
     }
+    let settings = args.hooks.choose(Settings { ring_bytes: 64 * 1024, ..Settings::default() })?;
     let (mut text, mut missing) = (String::new(), 0);
-    for check in doctor::checks() {
+    for check in doctor::checks(&settings) {
         missing += u32::from(check.state == State::Missing);
         line(&mut text, check.state, check.name, &check.found, &check.fix);
     }
@@ -60,9 +61,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     say::print(text.as_bytes())?;
     text.clear();
     // The only proof that it attaches is to attach. Each rung of the ladder: the first that holds is taken.
-    let settings = args.hooks.choose(Settings { ring_bytes: 64 * 1024, ..Settings::default() })?;
     let mut taken = None;
-    for rung in Rung::ladder(settings.hooks, settings.without) {
+    for rung in Rung::ladder(settings.hooks, settings.without.here()) {
         let name = format!("hooks: {}", rung.family.name());
         match Probe::attach_rung(&settings, rung) {
             Ok(probe) => {

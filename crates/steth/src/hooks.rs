@@ -1,16 +1,20 @@
 //! Which hooks tell of transfers: `--hooks`, and what is done without for a test.
 
+use std::path::PathBuf;
 use steth_probe::{Fallbacks, Family, Probe, Settings};
 
 /// Fall-backs that are taken though the kernel has better, separated by commas: for tests (docs/kernels.md).
 pub(crate) const WITHOUT: &str = "STETH_WITHOUT";
 
 /// The option.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Hooks {
     /// Which hooks tell of transfers: those that cost least of all that attach here, or only those of one family
     #[arg(long, value_name = "auto|tracepoint|function|syscall", default_value = "auto", value_parser = family, hide_default_value = true)]
     hooks: Choice,
+    /// The running kernel's type information, where it has none itself (docs/kernels.md): a file, or a folder with RELEASE.btf
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
 }
 
 /// None: all of them may be tried.
@@ -27,8 +31,8 @@ fn family(text: &str) -> Result<Choice, String> {
 
 impl Hooks {
     /// The same settings, with these hooks.
-    pub(crate) fn choose(self, settings: Settings) -> anyhow::Result<Settings> {
-        Ok(Settings { hooks: self.hooks.0, without: without()?, ..settings })
+    pub(crate) fn choose(&self, settings: Settings) -> anyhow::Result<Settings> {
+        Ok(Settings { hooks: self.hooks.0, without: without()?, btf: self.btf.clone(), ..settings })
     }
 }
 
@@ -41,6 +45,7 @@ fn without() -> anyhow::Result<Fallbacks> {
             "ring-buffer" => without.ring_buffer = true,
             "sock-tracepoints" => without.tracepoints = true,
             "trampolines" => without.trampolines = true,
+            "types" => without.types = true,
             _ => anyhow::bail!("{WITHOUT} has an unknown word: {word}"),
         }
     }

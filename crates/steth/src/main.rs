@@ -67,6 +67,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    steth_probe::lookups::built_in_only();
     let result = match &Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Watch(args) => watch::run(args),

@@ -11,6 +11,7 @@
 mod counted;
 mod datagrams;
 mod destinations;
+mod far;
 mod parse;
 mod seen;
 mod talk;
@@ -64,6 +65,8 @@ pub(crate) struct Pipeline<O: Observer> {
     flow: Flow<Talk<O::Memo>>,
     parse: Parse<O>,
     kernel: Counters,
+    /// Images and processes that were not observed because it was not known yet where they are.
+    undecided: u64,
     malformed: u64,
     last: u64,
 }
@@ -93,6 +96,7 @@ impl<O: Observer> Pipeline<O> {
                 observer,
             },
             kernel: Counters::default(),
+            undecided: 0,
             malformed: 0,
             last: 0,
         }
@@ -172,13 +176,14 @@ impl<O: Observer> Pipeline<O> {
                 self.parse.naming.insert(*process);
             }
             Event::Container(container) => self.parse.naming.insert_container(*container),
-            Event::Peer(peer) => self.parse.remotes.tell(*peer),
+            Event::Peer(peer) => self.parse.told(*peer, self.last),
             Event::Counters(counters) => self.kernel = *counters,
             // What the resolver made of these came as a process record.
-            Event::Exec(..) | Event::Fork(_) => {}
+            Event::Exec(exec, ..) => self.undecided += u64::from(exec.undecided),
+            Event::Fork(_) => {}
             Event::Exit(exit) => self.parse.naming.end(exit.tgid),
             Event::Cgroup(change) if change.change == CGROUP_GONE => self.parse.naming.end_container(&change.id),
-            Event::Cgroup(_) => {}
+            Event::Cgroup(change) => self.undecided += u64::from(change.undecided),
             Event::Sent(sent) => self.parse.sent_to.told(&sent),
             Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
@@ -243,6 +248,7 @@ impl<O: Observer> Pipeline<O> {
             exchanges: self.parse.counts,
             unparsed_bytes: self.parse.unparsed,
             malformed_records: self.malformed,
+            undecided: self.undecided,
             domains_folded: self.parse.domains.folded(),
             hosts: self.parse.remotes.len(),
             hosts_evicted: self.parse.remotes.evicted() + self.parse.domains.unlearnt(),
@@ -403,8 +409,9 @@ mod tests {
             }
         }
         let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Servers::default());
-        let who = Some(Remote::Service { namespace: "kube-system".into(), name: "kube-dns".into() });
-        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who }.to_record());
+        let (namespace, name) = ("kube-system".to_owned(), "kube-dns".to_owned());
+        let who = Some(Remote::Service { namespace, name, workload: None, declared: None, port: None });
+        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who, since: None }.to_record());
         let open = Open {
             kind: kind::OPEN,
             family: 2,

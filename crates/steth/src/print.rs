@@ -135,7 +135,11 @@ fn end(
         }
         (None, Some(Beyond::Told(remote))) => match &**remote {
             Remote::Pod { pod, workload, .. } => of_pod(to, Some(pod), Some(workload)),
-            Remote::Service { namespace, .. } => member(to, "namespace", namespace),
+            Remote::Service { namespace, name, workload, .. } => {
+                member(to, "namespace", namespace);
+                member(to, "kubernetes_service", name);
+                of_pod(to, None, workload.as_ref());
+            }
             Remote::Node { name } => member(to, "node", name),
             Remote::Host { name } => member(to, "name", name),
         },

@@ -333,6 +333,12 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         vec![],
         account.named_late,
     );
+    let unnamed = pipeline.observer().unnamed_counts();
+    for (outcome, value) in [("joined", unnamed.joined), ("before", unnamed.before)] {
+        let help = "Remote addresses that were counted without a name and of whom somebody was learnt before their window was over: those \
+                    that got the name (joined), and those that were counted before that one had the address (before).";
+        add("steth_addresses_named_late_total", help, vec![("outcome", outcome.into())], value);
+    }
     counters.push(steth_server::Counter {
         name: "steth_sampling_ratio",
         help: "Share of connections that is observed (selection.sampling). All counts are of those, not scaled up.",

@@ -1,23 +1,27 @@
 //! From exchanges to windows: names the two ends and counts.
 
 mod edges;
+mod ends;
+mod unnamed;
 
 use crate::naming::Naming;
-use crate::pipeline::{self, Counted, Observer, Seen, Tables};
+use crate::pipeline::{Counted, Observer, Seen, Tables};
 use crate::requests::Requests;
 use crate::slow::Thresholds;
+use ends::Ends;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use steth_event::{Books, LISTEN_ENDS, Open};
+use steth_event::{Books, LISTEN_ENDS, PROTOCOLS};
 use steth_identity::{Beyond, Party};
 use steth_window::{
     Entities, EntityId, Key, Kind, Limits, Listener, Observation, Opened, Protocol, Side, Status, Transport, Window,
     Windows,
 };
 use steth_wire::Names;
+use unnamed::Unnamed;
 
 /// Numbers from here on are of the observer's own table of names.
 const OWN: u32 = 1 << 31;
@@ -35,10 +39,14 @@ pub(crate) struct Counter {
     requests: Option<Requests>,
     /// Who is counted under a provisional name: the entity, and whose it is.
     pending: Vec<(EntityId, Pid)>,
+    /// Whose far ends are counted under their addresses.
+    unnamed: Unnamed,
     /// By socket, what it had dropped when the last window ended.
     dropped: HashMap<u64, u32, FixedState>,
     /// Times that somebody was named for good, whose name may turn out to be wrong.
     not_pending: u64,
+    /// By the parsers' numbers.
+    protocols: [Protocol; PROTOCOLS],
 }
 
 /// Process id and start.
@@ -58,8 +66,10 @@ impl Counter {
             slow,
             requests: None,
             pending: Vec::new(),
+            unnamed: Unnamed::new(),
             dropped: HashMap::with_hasher(FixedState::with_seed(0x6472_6f70)),
             not_pending: 0,
+            protocols: protocols(),
         }
     }
 
@@ -78,7 +88,12 @@ impl Counter {
             self.dropped.extend(naming.listeners.all().map(|(listen, _)| (listen.connection, listen.drops)));
         }
         let words = &self.words;
-        self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number))
+        let due = self.windows.is_due(now);
+        let window = self.windows.roll(now, &mut self.entities, &|number| resolve(names, words, number));
+        if due {
+            self.unnamed.turn();
+        }
+        window
     }
 
     /// The window in progress, so far.
@@ -172,6 +187,11 @@ impl Counter {
         self.entities.in_networks()
     }
 
+    /// What became of far ends that were counted under their address.
+    pub(crate) fn unnamed_counts(&self) -> unnamed::Counts {
+        self.unnamed.counts()
+    }
+
     /// Times that somebody was named for good though more was about to be known of him, because too many were waiting for that.
     pub(crate) fn not_pending(&self) -> u64 {
         self.not_pending
@@ -189,107 +209,6 @@ pub(crate) struct Memo {
     opened: Opened,
 }
 
-/// The two ends of a connection, as they were named last, and what that followed from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    client: EntityId,
-    server: EntityId,
-    server_port: u16,
-    /// A datagram socket may talk to one and then to another.
-    remote: [u8; 16],
-    announced: bool,
-    /// Whether it was known who is behind their addresses: a name, once known, stays.
-    beyond: (bool, bool),
-    side: steth_wire::Side,
-    reversed: bool,
-    pids: (u32, u32),
-    processes: u64,
-    /// When they were named: an entity that is not named for long may be forgotten.
-    named: u64,
-}
-
-/// Names are good for so long: far less than [`Entities::IDLE`].
-const GOOD: u64 = 10_000_000_000;
-
-impl Ends {
-    fn hold(&self, seen: &Seen<'_>, now: u64) -> bool {
-        self.pids == (seen.client_pid, seen.server_pid)
-            && self.processes == seen.processes.version()
-            && self.announced == seen.open.is_some()
-            && self.beyond == (seen.client_beyond.is_some(), seen.server_beyond.is_some())
-            && (self.side, self.reversed) == (seen.side, seen.reversed)
-            && seen
-                .open
-                .is_none_or(|open| self.remote == open.remote_address && self.server_port == server_port(seen, open))
-            && now.abs_diff(self.named) < GOOD
-    }
-}
-
-fn is_swapped(seen: &Seen<'_>) -> bool {
-    seen.side == steth_wire::Side::Server || seen.reversed
-}
-
-fn server_port(seen: &Seen<'_>, open: &Open) -> u16 {
-    if is_swapped(seen) { open.local_port } else { open.remote_port }
-}
-
-impl Counter {
-    /// The entity of an end: its process, or who is behind its address, or the address.
-    fn entity(
-        &mut self,
-        party: Option<&Party>,
-        beyond: Option<&Beyond>,
-        open: Option<&Open>,
-        address: &[u8; 16],
-        port: u16,
-    ) -> EntityId {
-        if let Some(party) = party {
-            return self.party(party);
-        }
-        if let Some(service) = beyond.filter(|beyond| beyond.is_service()) {
-            let namespace = service.namespace().unwrap_or_default();
-            return self.entities.intern_in(namespace, service.name(), self.latest);
-        }
-        self.text.clear();
-        let ip = open.and_then(|open| pipeline::address(open, address));
-        let _ = match (beyond, ip) {
-            (Some(beyond), _) => self.text.write_str(beyond.name()),
-            (None, Some(ip)) => write!(self.text, "{ip}"),
-            (None, None) => return self.entities.intern_as(Kind::Other, "unknown", self.latest),
-        };
-        // A client's port is its own invention; a server's names the service.
-        if port != 0 {
-            let _ = write!(self.text, ":{port}");
-        }
-        match ip.filter(|_| beyond.is_none()) {
-            Some(ip) => self.entities.intern_address(&self.text, || network(ip, port), self.latest),
-            None => self.entities.intern_as(Kind::External, &self.text, self.latest),
-        }
-    }
-
-    #[cold]
-    fn ends(&mut self, seen: &Seen<'_>) -> Ends {
-        let (local, remote) = match seen.open {
-            Some(open) => ((open.local_address, open.local_port), (open.remote_address, open.remote_port)),
-            None => (([0; 16], 0), ([0; 16], 0)),
-        };
-        let (client, server) = if is_swapped(seen) { (remote, local) } else { (local, remote) };
-        Ends {
-            client: self.entity(seen.client(), seen.client_beyond(), seen.open, &client.0, 0),
-            server: self.entity(seen.server(), seen.server_beyond(), seen.open, &server.0, server.1),
-            server_port: server.1,
-            remote: remote.0,
-            announced: seen.open.is_some(),
-            beyond: (seen.client_beyond.is_some(), seen.server_beyond.is_some()),
-            side: seen.side,
-            reversed: seen.reversed,
-            pids: (seen.client_pid, seen.server_pid),
-            processes: seen.processes.version(),
-            named: self.latest,
-        }
-    }
-}
-
 /// The network of an address, as one is given to a site: 24 bits of IPv4, 48 of IPv6.
 fn network(ip: IpAddr, port: u16) -> String {
     let mut name = match ip {
@@ -300,6 +219,16 @@ fn network(ip: IpAddr, port: u16) -> String {
         let _ = write!(name, ":{port}");
     }
     name
+}
+
+/// What windows call the parsers' protocols, by number.
+fn protocols() -> [Protocol; PROTOCOLS] {
+    // No exchange has number 0.
+    let mut by_number = [Protocol::Http; PROTOCOLS];
+    for protocol in steth_wire::Protocol::ALL {
+        by_number[protocol as usize] = Protocol::named(protocol.name()).expect("windows know what is parsed");
+    }
+    by_number
 }
 
 impl Observer for Counter {
@@ -313,6 +242,10 @@ impl Observer for Counter {
         if let Some(requests) = &mut self.requests {
             requests.looked(connection, books, clock);
         }
+    }
+
+    fn learnt(&mut self, address: IpAddr, port: u16, who: &Beyond, since: Option<u64>) {
+        self.join(address, port, who, since);
     }
 
     fn gone(&mut self, memo: &mut Memo) {
@@ -358,15 +291,9 @@ impl Observer for Counter {
                 steth_wire::Side::Server => Side::Server,
                 steth_wire::Side::Network => Side::Network,
             },
-            protocol: match e.protocol() {
-                steth_wire::Protocol::Http1 => Protocol::Http,
-                steth_wire::Protocol::Redis => Protocol::Redis,
-                steth_wire::Protocol::Mysql if database.is_some_and(|of| of.system == steth_wire::System::Mariadb) => {
-                    Protocol::Mariadb
-                }
-                steth_wire::Protocol::Mysql => Protocol::Mysql,
-                steth_wire::Protocol::Postgresql => Protocol::Postgresql,
-                steth_wire::Protocol::Dns => Protocol::Dns,
+            protocol: match database {
+                Some(steth_wire::Database { system: steth_wire::System::Mariadb, .. }) => Protocol::Mariadb,
+                _ => self.protocols[e.protocol() as usize],
             },
         };
         let observation = Observation {

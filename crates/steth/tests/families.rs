@@ -55,18 +55,20 @@ fn balanced(seen: &Seen, name: &str) {
 /// Each rung that holds here, with each fall-back: its family, what is done without, and its name.
 fn variants() -> Vec<(Family, &'static str, String)> {
     let settings = Settings { ring_bytes: 1 << 20, ..Settings::default() };
-    let holds = |rung: &Rung| Probe::attach_rung(&settings, *rung).is_ok();
     let mut variants = Vec::new();
     for family in Family::ALL {
         for (without, words) in [
             (Fallbacks::default(), ""),
             (Fallbacks { plain: true, ..Fallbacks::default() }, "socket-storage"),
             (Fallbacks { ring_buffer: true, ..Fallbacks::default() }, "ring-buffer"),
+            (Fallbacks { types: true, ..Fallbacks::default() }, "types"),
             (Fallbacks { trampolines: true, ..Fallbacks::default() }, "trampolines"),
         ] {
             if without.trampolines && family != Family::Function {
                 continue;
             }
+            let settings = Settings { without, ..settings.clone() };
+            let holds = |rung: &Rung| Probe::attach_rung(&settings, *rung).is_ok();
             if let Some(rung) = Rung::ladder(Some(family), without).find(holds) {
                 variants.push((family, words, format!("{rung} without '{words}'")));
             }
@@ -120,7 +122,10 @@ fn without_tracepoints_of_sockets_the_next_rung_that_holds_is_taken() {
 /// kernel that nobody has at hand, which ones differ is half of the answer.
 fn compare(more: impl Fn(), expected_more: &[(&str, RangeInclusive<usize>)]) {
     let variants = variants();
-    assert!(variants.iter().any(|(family, ..)| *family == Family::Syscall), "{variants:?}");
+    for without in ["", "ring-buffer", "types"] {
+        let there = |variant: &(Family, &str, String)| variant.0 == Family::Syscall && variant.1 == without;
+        assert!(variants.iter().any(there), "without '{without}': {variants:?}");
+    }
     let mut first: Option<(String, Vec<String>)> = None;
     let mut failed = Vec::new();
     for (family, without, name) in variants {

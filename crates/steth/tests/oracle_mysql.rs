@@ -2,34 +2,15 @@
 
 mod lab;
 
-use lab::{MariaDb, Seen, Steth, alone};
+use lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, watch};
+use lab::{MariaDb, alone};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::time::Duration;
-
-const SIDES: [&str; 2] = ["client", "server"];
 
 fn tree() -> PathBuf {
     let tree =
         std::env::var_os("STETH_TEST_MYSQL_TREE").expect("STETH_TEST_MYSQL_TREE names what scripts/oracle-mysql made");
     std::fs::canonicalize(tree).expect("that directory is there")
-}
-
-fn watch(server: &MariaDb) -> Steth {
-    Steth::watch(&["--protocol", "mysql", "--port", &server.port.to_string()])
-}
-
-/// Ends the agent once it has told of this many exchanges, and no more, and has lost nothing.
-fn finish(steth: Steth, count: u64) -> Seen {
-    steth.wait_for_exchanges(count as usize, Duration::from_secs(30));
-    let seen = steth.finish();
-    assert_eq!((seen.exchanges.len() as u64, &seen.ledger["exchanges"]["lost"]), (count, &0.into()), "{}", seen.ledger);
-    seen
-}
-
-fn lines<'a>(seen: &'a Seen, side: &'a str) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    seen.side(side).map(|e| format!("{} {}", text(&e["operation"]), text(&e["status"]))).collect()
 }
 
 #[test]
@@ -41,8 +22,7 @@ fn logins_statements_and_errors_are_told() {
     let server = MariaDb::oracle(&tree);
     server.ask("CREATE USER u IDENTIFIED BY 'verysecret'; GRANT ALL ON *.* TO u; CREATE TABLE shop.goods (id INT, name VARCHAR(50))");
     let steth = watch(&server);
-    // Otherwise it encrypts, and nothing can be read.
-    let login = ["-uu", "-pverysecret", "--skip-ssl"];
+    let login = ["-uu", "-pverysecret"];
     // The server has forgotten the password's hash as yet: it wants the password itself, encrypted with its public key.
     server.run(&login, "INSERT INTO goods VALUES (1, 'verysecret'), (2, 'two');\n");
     // Now it has not.
@@ -51,7 +31,7 @@ fn logins_statements_and_errors_are_told() {
         "SELECT name FROM goods WHERE id = 4711;\nSELEC 1;\nSELECT * FROM missing;\ndelimiter //\n\
          SELECT 1; SELECT 2, 'x'; UPDATE goods SET id = 7 WHERE id = 7//\n",
     );
-    server.run(&["-uu", "-pwrong", "--skip-ssl"], "SELECT 1;\n");
+    server.run(&["-uu", "-pwrong"], "SELECT 1;\n");
     let first = ["CONNECT OK", "INSERT INTO goods VALUES (?, ?) OK", "QUIT null"];
     let second = [
         "CONNECT OK",
@@ -63,6 +43,7 @@ fn logins_statements_and_errors_are_told() {
     ];
     let expected = [&first[..], &second, &["CONNECT 1045"]].concat();
     let seen = finish(steth, 2 * expected.len() as u64);
+    nothing_lost(&seen);
     for side in SIDES {
         assert_eq!(lines(&seen, side), expected, "{side}");
         let states: Vec<_> = seen.side(side).filter_map(|e| e["attributes"]["mysql.sqlstate"].as_str()).collect();
@@ -94,6 +75,7 @@ fn sysbench_is_counted_exactly_text_and_prepared() {
         let counted = |name: &str| after[name] - before[name];
         let commands = queries + counted("Com_stmt_prepare") + counted("Com_stmt_close") + 1 + 1;
         let seen = finish(steth, 2 * commands);
+        nothing_lost(&seen);
         for side in SIDES {
             let lines = lines(&seen, side);
             let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count() as u64;
@@ -110,4 +92,36 @@ fn sysbench_is_counted_exactly_text_and_prepared() {
             assert_eq!((of("EXECUTE "), of("CONNECT OK"), of("QUIT")), (0, 1, 1), "{side}");
         }
     }
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn one_conversation_of_everything() {
+    root_or_skip!();
+    let _alone = alone();
+    said::everything(&MariaDb::oracle(&tree()));
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn a_packet_of_twenty_megabytes_is_one_exchange() {
+    root_or_skip!();
+    let _alone = alone();
+    said::twenty_megabytes(&MariaDb::oracle(&tree()));
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn behind_an_upgrade_to_tls_nothing_is_read() {
+    root_or_skip!();
+    let _alone = alone();
+    said::upgrade_to_tls(&MariaDb::oracle(&tree()));
+}
+
+#[test]
+#[ignore = "fetches Oracle's mysqld: make test-oracle"]
+fn a_load_that_runs_already_is_joined() {
+    root_or_skip!();
+    let _alone = alone();
+    said::load_that_runs_already(&MariaDb::oracle(&tree()));
 }

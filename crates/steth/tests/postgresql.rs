@@ -285,6 +285,36 @@ fn encryption_is_followed_up_to_where_it_begins() {
     }
 }
 
+/// The answers to what the server asks are between the startup message and its end: one login, whatever is asked.
+#[test]
+fn logins_with_passwords_are_one_exchange_each_and_leave_nothing_of_them() {
+    root_or_skip!();
+    let _alone = alone();
+    let server = PostgresqlServer::start_with_passwords("verysecret");
+    for method in ["scram-sha-256", "md5", "password"] {
+        let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);
+        for (password, status) in [(Some("verysecret"), 0), (Some("wrong"), 2), (None, 2)] {
+            let mut psql = server.psql(method);
+            psql.args(["-At", "-c", "SELECT 4711"]).env_remove("PGPASSWORD").env("PGPASSFILE", "/nonexistent");
+            if let Some(password) = password {
+                psql.env("PGPASSWORD", password);
+            }
+            let output = psql.output().expect("psql runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{method} {password:?}: {said}");
+        }
+        let told = [("CONNECT OK", 1), ("SELECT ? OK", 1), ("CONNECT 28P01", 1), ("CONNECT cancelled", 1)];
+        steth.wait_for_exchanges(2 * told.len(), SOON);
+        let seen = steth.finish();
+        nothing_lost(&seen);
+        for side in ["client", "server"] {
+            assert_eq!(counts(seen.side(side)), expected(&told), "{method}, {side} side");
+        }
+        let secret = |e: &&Value| ["verysecret", "wrong", "4711"].iter().any(|secret| e.to_string().contains(secret));
+        assert_eq!(seen.exchanges.iter().find(secret), None, "a literal or a password has left the parser");
+    }
+}
+
 #[test]
 fn a_ring_that_is_too_small_loses_and_says_how_much() {
     root_or_skip!();

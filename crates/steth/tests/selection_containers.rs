@@ -25,6 +25,12 @@ fn by_name(include: &[&str], exclude: &[&str]) -> Selection {
     selection(&Rows { container: patterns(include, exclude), ..Rows::default() })
 }
 
+/// Whether the last image of a process began before its container was decided.
+fn says_undecided(watched: &Watched, pid: u32) -> bool {
+    let last = watched.execs.iter().rfind(|(exec, _)| exec.tgid == pid);
+    last.expect("an exec").0.undecided != 0
+}
+
 /// Whether a process is seen, on the connection that it has and on a new one; or on neither.
 fn seen(watched: &mut Watched, talker: &mut Talker) -> bool {
     watched.chunks_of(talker.pid());
@@ -62,6 +68,7 @@ fn a_container_is_found_in_every_hierarchy_and_under_every_name() {
         assert_eq!(made, hierarchies.len(), "{name} in {hierarchies:?} is announced");
         let undecided = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
         assert_eq!(watched.chunks_of(undecided.pid()), 0, "{name} in {hierarchies:?}, undecided");
+        assert!(says_undecided(&watched, undecided.pid()), "{name} in {hierarchies:?}: and said so");
         watched.container(id, &named("cart"));
         watched.execs.clear();
         let mut talker = Talker::start_to(&redis, "x", "127.0.0.1", Some(&cgroup));
@@ -69,6 +76,7 @@ fn a_container_is_found_in_every_hierarchy_and_under_every_name() {
         assert!(seen(&mut watched, &mut talker));
         let last = watched.execs.iter().rfind(|(exec, _)| exec.tgid == talker.pid()).expect("an exec");
         assert_eq!(last.1, Some(id), "{name} in {hierarchies:?}: the exec says where");
+        assert!(!says_undecided(&watched, talker.pid()), "{name} in {hierarchies:?}: decided");
         drop((undecided, talker));
         drop(cgroup);
         watched.drain();
@@ -341,7 +349,21 @@ fn an_agent_that_knows_no_names_observes_no_container() {
         let health: serde_json::Value = serde_json::from_slice(&health).expect("JSON");
         health["exchanges"]["redis"]["reported"].as_u64().expect("a number")
     };
+    let metric = |name: &str| -> f64 {
+        let metrics = lab::curl(&[&format!("http://127.0.0.1:{port}/metrics")]).body;
+        let metrics = String::from_utf8(metrics).expect("text");
+        let mut values =
+            metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok());
+        values.next().unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    };
+    assert_eq!((metric("steth_undecided_total"), metric("steth_undecided_containers")), (0.0, 0.0));
+    let made = Cgroup::make(&hierarchies(), &format!("docker-{}.scope", digits(&id(8))));
     let mut contained = Talker::start_to(&redis, &mark, "127.0.0.1", Some(&cgroup));
+    let waits = || metric("steth_undecided_total") >= 1.0 && metric("steth_undecided_containers") >= 1.0;
+    lab::wait_until("it says that somebody waits", Duration::from_secs(20), waits);
+    drop(made);
+    let none = || metric("steth_undecided_containers") == 0.0;
+    lab::wait_until("the container that is gone does not wait any more", Duration::from_secs(20), none);
     let mut outside = Talker::start(&redis, &mark);
     lab::wait_until("the one outside", Duration::from_secs(20), || reported() == 1);
     contained.tell("ping");

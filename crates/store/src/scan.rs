@@ -10,6 +10,7 @@ use crate::row::{self, Line, Pair, Series};
 use hashbrown::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use steth_query::{Dimension, EdgeGroup, EdgeScan, Error, Filter, Group, Key, Range, Scan, Sums};
 use steth_window::{EdgeTotals, Protocol};
@@ -20,22 +21,51 @@ pub(crate) enum Stop {
     Error(Error),
 }
 
-/// What has to be read for a question. Of ten minutes whole hours are read at once, if nobody asks for finer steps.
+/// What has to be read for a question about exchanges: where nobody asks for finer ones, a step of a coarser level stands for those of its
+/// own that it adds up, if it has them all and they are still there: what is gone from a level does not come back by another one.
 pub(crate) fn plan(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
-    let hour = Level::Hour.step();
-    let (from, to) = (range.from_ms, range.to_ms);
-    let (inner, outer) = (from.div_ceil(hour).saturating_mul(hour), to - to % hour);
-    let coarse = step_ms.is_none_or(|step| step > 0 && step % hour == 0);
-    // What was removed at ten minutes is not to come back by the hour.
-    let oldest = catalog.stretch(level).map_or(0, |(oldest, _)| oldest).div_ceil(hour) * hour;
-    let inner = inner.max(oldest);
-    if level != Level::Minutes10 || !coarse || inner >= outer {
-        return catalog.plan(level, from, to);
+    let Range { from_ms: from, to_ms: to } = range;
+    let mut pieces = catalog.plan(level, from, to);
+    let own: BTreeSet<(u64, i64)> = steps(&pieces).map(|step| (step.at, step.upto)).collect();
+    // Of the first one, a part may be gone.
+    let oldest = catalog.stretch(level).map_or(0, |(oldest, _)| oldest);
+    // The time that coarser steps stand for: beginnings and ends.
+    let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
+    let is_taken =
+        |taken: &BTreeMap<u64, u64>, at: u64| taken.range(..=at).next_back().is_some_and(|(_, end)| at < *end);
+    let fits = |coarser: &Level| step_ms.is_none_or(|step| step > 0 && step.is_multiple_of(coarser.step()));
+    let mut instead = Vec::new();
+    for coarser in Level::ROLLED.into_iter().rev().filter(|coarser| *coarser > level).filter(fits) {
+        let length = coarser.step();
+        let (inner, outer) = (from.max(oldest).div_ceil(length).saturating_mul(length), coarser.floor(to));
+        for mut piece in catalog.steps(coarser, inner, outer) {
+            piece.steps.retain(|step| {
+                let of_own = own.range((step.at, i64::MIN)..(step.at + length, i64::MIN));
+                let whole = of_own.map(|(_, upto)| *upto).max() == Some(step.upto);
+                let wanted = whole && !is_taken(&taken, step.at);
+                wanted.then(|| taken.insert(step.at, step.at + length));
+                wanted
+            });
+            instead.push(piece);
+        }
     }
-    let mut pieces = catalog.plan(level, from, inner);
-    pieces.extend(catalog.plan(Level::Hour, inner, outer));
-    pieces.extend(catalog.plan(level, outer, to));
+    pieces.iter_mut().for_each(|piece| piece.steps.retain(|step| !is_taken(&taken, step.at)));
+    pieces.extend(instead);
+    pieces.retain(|piece| !piece.steps.is_empty());
     pieces
+}
+
+fn steps(pieces: &[Piece]) -> impl Iterator<Item = &Step> {
+    pieces.iter().flat_map(|piece| &piece.steps)
+}
+
+/// The same of books. How many connections were open does not add up: it is as of the last step, which is said to be ten minutes long at
+/// the most.
+pub(crate) fn plan_of_books(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
+    match level {
+        Level::Minutes10 => plan(catalog, level, range, step_ms),
+        _ => catalog.plan(level, range.from_ms, range.to_ms),
+    }
 }
 
 /// Numbers that are chosen in a file, as runs: what lies between two that are close is read along, which is cheaper than to look for
@@ -192,11 +222,9 @@ fn chosen(file: &Reader<'_>, scan: &Scan<'_>, groups: &mut Groups<Sums>) -> Resu
     let mut filter = Where::ends(&scan.filter);
     if let Some(protocol) = scan.filter.protocol {
         // By name: MySQL's protocol is MariaDB's, too.
-        let same = match protocol {
-            Protocol::Mysql | Protocol::Mariadb => [Protocol::Mysql, Protocol::Mariadb],
-            other => [other, other],
-        };
-        filter.and("protocol IN (?, ?)", same.map(|protocol| protocol as i64));
+        let same = Protocol::ALL.into_iter().filter(|other| other.name() == protocol.name());
+        let numbers: Vec<String> = same.map(|protocol| (protocol as i64).to_string()).collect();
+        filter.and(&format!("protocol IN ({})", numbers.join(", ")), []);
     }
     if table(scan) == Table::Edges {
         let mut statement = file.prepare_cached(&format!("SELECT id, {} FROM pairs{}", Pair::COLUMNS, filter.sql))?;
@@ -408,5 +436,58 @@ impl Halt {
             Self::Fault(fault) => Stop::Fault(file.to_owned(), fault),
             Self::Error(error) => Stop::Error(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Part;
+    use crate::directory::Name;
+
+    /// One file for each level: beginnings in seconds, and up to which window.
+    fn catalog(parts: &[(Level, Vec<(u64, i64)>)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for (number, (level, steps)) in (1..).zip(parts) {
+            let steps = (1..).zip(steps).map(|(id, (at, upto))| ((at * 1000, id), *upto)).collect();
+            let name = Name { level: *level, start: 0, number };
+            catalog.parts.insert(number, Part { name, bytes: 0, steps, sealed: false });
+        }
+        catalog
+    }
+
+    fn read(catalog: &Catalog, from: u64, to: u64, step: Option<u64>) -> Vec<(&'static str, Vec<u64>)> {
+        let range = Range { from_ms: from * 1000, to_ms: to * 1000 };
+        let pieces = plan(catalog, Level::Seconds10, range, step.map(|step| step * 1000));
+        let at = |piece: &Piece| piece.steps.iter().map(|step| step.at / 1000).collect();
+        pieces.iter().map(|piece| (piece.name.level.name(), at(piece))).collect()
+    }
+
+    #[test]
+    fn coarser_steps_stand_for_those_that_they_have_all_of() {
+        let windows: Vec<(u64, i64)> = (0..120).map(|n| (n * 10, n as i64 + 1)).collect();
+        let minutes: Vec<(u64, i64)> = (0..19).map(|n| (n * 60, n as i64 * 6 + 6)).collect();
+        let all = |minutes: &[(u64, i64)], windows: &[(u64, i64)]| {
+            catalog(&[
+                (Level::Seconds10, windows.to_vec()),
+                (Level::Minute, minutes.to_vec()),
+                (Level::Minutes10, vec![(0, 60)]),
+            ])
+        };
+        let tens = |from: u64, to: u64| ("10s", (from..to).step_by(10).collect::<Vec<_>>());
+        let there = all(&minutes, &windows);
+        assert_eq!(read(&there, 0, 600, None), [("10m", vec![0])]);
+        assert_eq!(read(&there, 0, 740, None), [tens(720, 740), ("10m", vec![0]), ("1m", vec![600, 660])]);
+        // The last minute is not added up yet.
+        assert_eq!(read(&there, 1130, 1200, None), [tens(1130, 1200)]);
+        assert_eq!(read(&there, 0, 180, Some(60)), [("1m", vec![0, 60, 120])]);
+        assert_eq!(read(&there, 0, 180, Some(20)), [tens(0, 180)], "finer points are asked for");
+        // A window that came late, and is in no minute yet.
+        let mut late = windows.clone();
+        late[9].1 = 121;
+        assert_eq!(read(&all(&minutes, &late), 0, 180, None), [tens(60, 120), ("1m", vec![0, 120])]);
+        // What is gone does not come back, nor does the minute of which a part is gone.
+        let gone: Vec<_> = windows.iter().copied().filter(|(at, _)| *at >= 90 && !(300..360).contains(at)).collect();
+        assert_eq!(read(&all(&minutes, &gone), 0, 480, None), [tens(90, 120), ("1m", vec![120, 180, 240, 360, 420])]);
     }
 }

@@ -72,7 +72,7 @@ impl Series {
     /// Counts per classic bucket of the protocol, not cumulative; the last has no upper bound.
     #[must_use]
     pub fn classic(&self) -> &[u64] {
-        &self.classic[..=self.labels.key.protocol.bounds().len()]
+        &self.classic[..=self.labels.key.protocol.convention().bounds().len()]
     }
 
     fn add(&mut self, row: &Row) {

@@ -4,7 +4,7 @@
 //! during the window; what moved after the last question is in the next one, and nothing is in two.
 
 use crate::classic::{Classic, NETWORK};
-use crate::entity::{Entities, EntityId, Kind};
+use crate::entity::{Entities, EntityId, Kind, Time};
 use crate::key::{Side, parts};
 use crate::sketch::Sketch;
 use hashbrown::HashMap;
@@ -324,11 +324,11 @@ impl Edges {
         (slot, admitted != key)
     }
 
-    pub(crate) fn rows(&self, entities: &Entities) -> Vec<EdgeRow> {
+    pub(crate) fn rows(&self, entities: &Entities, time: Time) -> Vec<EdgeRow> {
         let mut rows: Vec<EdgeRow> = Vec::with_capacity(self.slots.len());
         let mut places = HashMap::with_capacity(self.slots.len());
         for (key, totals) in &self.slots {
-            let of = |id| entities.settled(id).unwrap_or(id);
+            let of = |id| entities.stands_for(id, time);
             let key = EdgeKey { client: of(key.client), server: of(key.server), ..*key };
             if let Some(row) = places.get(&key).and_then(|at: &usize| rows.get_mut(*at)) {
                 row.totals.merge(totals);
@@ -391,17 +391,17 @@ mod tests {
         edges.record(&key, &seen(10, true), &mut one);
         edges.record(&key, &seen(5, true), &mut one);
         edges.record(&key, &seen(7, true), &mut two);
-        let rows = edges.rows(&entities);
+        let rows = edges.rows(&entities, Time::UnderWay);
         assert_eq!((rows.len(), rows[0].totals.open, rows[0].totals.sums.bytes_to_server), (1, 2, 22));
         assert_eq!((rows[0].totals.rtt.count(), rows[0].totals.rtt_min_ns), (3, Some(5)));
         edges.record(&key, &seen(1, false), &mut one);
-        let rows = edges.rows(&entities);
+        let rows = edges.rows(&entities, Time::UnderWay);
         assert_eq!((rows[0].totals.open, rows[0].totals.sums.closed), (1, 1));
         // In the next window it is open again only if it says so.
         edges.clear();
         edges.shut(&mut two);
         edges.record(&key, &seen(0, true), &mut Opened::default());
-        assert_eq!(edges.rows(&entities)[0].totals.open, 1);
+        assert_eq!(edges.rows(&entities, Time::UnderWay)[0].totals.open, 1);
     }
 
     #[test]
@@ -413,7 +413,7 @@ mod tests {
             let key = key(&mut entities, &format!("client-{n}"), n % 20);
             folded += u64::from(edges.record(&key, &seen(1, true), &mut Opened::default()));
         }
-        let rows = edges.rows(&entities);
+        let rows = edges.rows(&entities, Time::UnderWay);
         assert!(rows.len() <= 51, "{} rows", rows.len());
         assert_eq!(rows.iter().map(|row| row.totals.sums.bytes_to_server).sum::<u64>(), 1000);
         assert_eq!(rows.iter().map(|row| row.totals.open).sum::<u64>(), 1000);
@@ -428,9 +428,9 @@ mod tests {
         let late = EdgeKey { client: entities.provisional("python3", 1, 0), ..known };
         edges.record(&known, &seen(1, true), &mut Opened::default());
         edges.record(&late, &seen(2, true), &mut Opened::default());
-        assert!(edges.rows(&entities).iter().any(|row| row.provisional));
+        assert!(edges.rows(&entities, Time::UnderWay).iter().any(|row| row.provisional));
         entities.settle(late.client, known.client);
-        let rows = edges.rows(&entities);
+        let rows = edges.rows(&entities, Time::UnderWay);
         assert_eq!((rows.len(), rows[0].totals.sums.bytes_to_server, rows[0].provisional), (1, 3, false));
     }
 }

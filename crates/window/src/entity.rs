@@ -1,7 +1,11 @@
 //! Entities: services, and what else talks or is talked to. An id is computed from the name, so every host comes to the
 //! same id without asking anyone.
 
+mod provisional;
+
 use hashbrown::HashMap;
+use provisional::Provisional;
+pub(crate) use provisional::Time;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
@@ -80,8 +84,8 @@ struct Entity {
     /// Bytes of the namespace in front; 0 if it has none.
     namespace: usize,
     kind: Kind,
-    /// It is not known yet who this is; and, once it is, who.
-    provisional: Option<Option<EntityId>>,
+    /// It is not known yet who this is, or was not.
+    provisional: Option<Box<Provisional>>,
     /// When it was last named or part of a window; nanoseconds since 1970.
     used: u64,
 }
@@ -95,7 +99,7 @@ pub struct Entities {
     table: HashMap<EntityId, Entity>,
     max: usize,
     provisional: usize,
-    /// Those that are addresses or names of hosts.
+    /// Those that are addresses or names of hosts, without provisional ones.
     external: usize,
     folded: u64,
     in_networks: u64,
@@ -166,7 +170,8 @@ impl Entities {
         self.last_sweep = now;
         self.table.retain(|_, entity| now.saturating_sub(entity.used) < Self::IDLE);
         self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
-        self.external = self.table.values().filter(|entity| entity.kind == Kind::External).count();
+        let external = |entity: &&Entity| entity.kind == Kind::External && entity.provisional.is_none();
+        self.external = self.table.values().filter(external).count();
     }
 
     /// The id of the entity with this name in this namespace.
@@ -180,67 +185,13 @@ impl Entities {
         self.place(EntityId::of(full), full, namespace.len(), Kind::Service, None, now)
     }
 
-    /// An entity of its own, of which it is not known yet who it is: `token` tells it from others of the same name. When
-    /// [`Entities::settle`] has said so, its rows become rows of that entity, and at the end of their window of the one that
-    /// has its name.
-    pub fn provisional(&mut self, name: &str, token: u64, now: u64) -> EntityId {
-        let name = &name[..name.floor_char_boundary(Self::MAX_NAME)];
-        let id = EntityId(hash(hash(EntityId::of(name).0, &[0]), &token.to_le_bytes()));
-        self.place(id, name, 0, Kind::Service, Some(None), now)
-    }
-
-    /// It is known by now who a provisional entity is.
-    pub fn settle(&mut self, provisional: EntityId, is: EntityId) {
-        if let Some(entity) = self.table.get_mut(&provisional).filter(|entity| entity.provisional.is_some()) {
-            entity.provisional = Some(Some(is));
-        }
-    }
-
-    /// Whether there are provisional entities.
-    #[must_use]
-    pub fn any_provisional(&self) -> bool {
-        self.provisional > 0
-    }
-
-    /// Who this is; `None` if that is not known yet.
-    #[must_use]
-    pub fn settled(&self, id: EntityId) -> Option<EntityId> {
-        match self.table.get(&id).map(|entity| entity.provisional) {
-            Some(Some(is)) => is,
-            _ => Some(id),
-        }
-    }
-
-    /// Settles what is provisional still: it is whoever has its name. Called when the time of its window is up.
-    pub(crate) fn settle_rest(&mut self, now: u64) {
-        if self.provisional == 0 {
-            return;
-        }
-        let open =
-            |(id, entity): (&EntityId, &Entity)| (entity.provisional == Some(None)).then(|| (*id, entity.name.clone()));
-        let rest: Vec<_> = self.table.iter().filter_map(open).collect();
-        for (id, name) in rest {
-            let is = self.intern(&name, now);
-            self.settle(id, is);
-        }
-    }
-
-    /// Forgets provisional entities that were not used since `before`.
-    pub(crate) fn forget_provisional(&mut self, before: u64) {
-        if self.provisional == 0 {
-            return;
-        }
-        self.table.retain(|_, entity| entity.provisional.is_none() || entity.used >= before);
-        self.provisional = self.table.values().filter(|entity| entity.provisional.is_some()).count();
-    }
-
     fn place(
         &mut self,
         id: EntityId,
         name: &str,
         namespace: usize,
         kind: Kind,
-        provisional: Option<Option<EntityId>>,
+        provisional: Option<Box<Provisional>>,
         now: u64,
     ) -> EntityId {
         if id == EntityId::OTHER {
@@ -248,7 +199,7 @@ impl Entities {
         }
         if let Some(entity) = self.table.get_mut(&id) {
             entity.used = entity.used.max(now);
-            if entity.kind == Kind::External && kind < Kind::External {
+            if entity.kind == Kind::External && kind < Kind::External && entity.provisional.is_none() {
                 self.external -= 1;
             }
             entity.kind = entity.kind.min(kind);
@@ -264,7 +215,7 @@ impl Entities {
             return EntityId::OTHER;
         }
         self.provisional += usize::from(provisional.is_some());
-        self.external += usize::from(kind == Kind::External);
+        self.external += usize::from(kind == Kind::External && provisional.is_none());
         self.table.insert(id, Entity { name: name.into(), namespace, kind, provisional, used: now });
         id
     }
@@ -377,22 +328,6 @@ mod tests {
         assert_eq!((&*entities.name(shop), entities.namespace(shop)), ("shop/cart", 4));
         let bare = entities.intern_in("", "cart", 0);
         assert_eq!(entities.namespace(bare), 0);
-    }
-
-    #[test]
-    fn a_provisional_entity_becomes_somebody() {
-        let mut entities = Entities::default();
-        let (one, other) = (entities.provisional("nginx", 1, 0), entities.provisional("nginx", 2, 0));
-        assert!(one != other && entities.any_provisional());
-        assert_eq!((entities.settled(one), &*entities.name(one)), (None, "nginx"));
-        let web = entities.intern("web", 0);
-        entities.settle(one, web);
-        entities.settle(web, other);
-        assert_eq!((entities.settled(one), entities.settled(web)), (Some(web), Some(web)));
-        entities.settle_rest(0);
-        assert_eq!(entities.settled(other), Some(EntityId::of("nginx")));
-        entities.forget_provisional(1);
-        assert!(!entities.any_provisional() && entities.len() == 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a row is about ([`Key`], numbers only), and the same in words ([`Labels`]).
 
-use crate::classic::{self, Bounds};
 use crate::entity::{Entities, EntityId, Kind};
+use crate::protocol::Protocol;
 use serde::Serialize;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,63 +17,6 @@ pub enum Side {
     Server = 1,
     /// Neither: packets on the network (a pcap).
     Network = 2,
-}
-
-/// The protocols that windows know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum Protocol {
-    /// HTTP/1.0 and HTTP/1.1.
-    Http = 1,
-    /// Redis.
-    Redis = 2,
-    /// MySQL.
-    Mysql = 3,
-    /// PostgreSQL.
-    Postgresql = 4,
-    /// DNS.
-    Dns = 5,
-    /// MySQL's protocol, spoken by MariaDB.
-    #[serde(rename = "mysql")]
-    Mariadb = 6,
-}
-
-impl Protocol {
-    /// All of them.
-    pub const ALL: [Protocol; 6] =
-        [Protocol::Http, Protocol::Redis, Protocol::Mysql, Protocol::Postgresql, Protocol::Dns, Protocol::Mariadb];
-
-    /// As it is written in JSON and in labels.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Http => "http",
-            Protocol::Redis => "redis",
-            Protocol::Mysql | Protocol::Mariadb => "mysql",
-            Protocol::Postgresql => "postgresql",
-            Protocol::Dns => "dns",
-        }
-    }
-
-    /// `db.system.name`: whose database it is; `None` if it is not a database's protocol.
-    #[must_use]
-    pub fn system(self) -> Option<&'static str> {
-        match self {
-            Protocol::Mariadb => Some("mariadb"),
-            Protocol::Redis | Protocol::Mysql | Protocol::Postgresql => Some(self.name()),
-            Protocol::Http | Protocol::Dns => None,
-        }
-    }
-
-    /// Its classic buckets.
-    #[must_use]
-    pub fn bounds(self) -> Bounds {
-        match self {
-            Protocol::Http | Protocol::Dns => classic::WIDE,
-            Protocol::Redis | Protocol::Mysql | Protocol::Mariadb | Protocol::Postgresql => classic::DATABASE,
-        }
-    }
 }
 
 /// The protocol's own status: a number, an interned word, or none.

@@ -1,7 +1,7 @@
 //! Who waits for connections, as of a window's end: services are there also while nobody calls them.
 
 use crate::edges::Transport;
-use crate::entity::{Entities, EntityId, Kind};
+use crate::entity::{Entities, EntityId, Kind, Time};
 use crate::key::parts;
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -170,11 +170,11 @@ impl Listeners {
     }
 
     /// A row for each port of each service.
-    pub(crate) fn rows(&self, entities: &Entities) -> Vec<ListenerRow> {
+    pub(crate) fn rows(&self, entities: &Entities, time: Time) -> Vec<ListenerRow> {
         let mut rows: Vec<ListenerRow> = Vec::new();
         let mut places = HashMap::with_capacity(self.all.len());
         for listener in &self.all {
-            let service = entities.settled(listener.service).unwrap_or(listener.service);
+            let service = entities.stands_for(listener.service, time);
             let at = *places.entry((service, listener.port, listener.transport)).or_insert(rows.len());
             if at == rows.len() {
                 rows.push(ListenerRow {
@@ -216,9 +216,9 @@ mod tests {
         let (web, late) = (entities.intern("web", 0), entities.provisional("nginx", 7, 0));
         let mut listeners = Listeners::default();
         listeners.set([listener(web, 80), listener(late, 80), listener(web, 443)]);
-        assert_eq!(listeners.rows(&entities).len(), 3);
+        assert_eq!(listeners.rows(&entities, Time::UnderWay).len(), 3);
         entities.settle(late, web);
-        let rows = listeners.rows(&entities);
+        let rows = listeners.rows(&entities, Time::UnderWay);
         let of: Vec<_> =
             rows.iter().map(|row| (&*row.service, row.port, row.sockets, row.waiting, row.room, row.drops)).collect();
         assert_eq!(of, [("web", 80, 2, 2, 256, 4), ("web", 443, 1, 1, 128, 2)]);
@@ -230,7 +230,7 @@ mod tests {
         let web = entities.intern("web", 0);
         let mut listeners = Listeners::default();
         listeners.set((0..Listeners::MAX as u16 + 3).map(|port| listener(web, port)));
-        assert_eq!((listeners.rows(&entities).len(), listeners.left_out()), (Listeners::MAX, 3));
+        assert_eq!((listeners.rows(&entities, Time::UnderWay).len(), listeners.left_out()), (Listeners::MAX, 3));
         listeners.set([]);
         assert!(listeners.is_empty() && listeners.left_out() == 0);
     }

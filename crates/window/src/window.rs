@@ -3,8 +3,9 @@
 use crate::classic::Classic;
 use crate::edges::EdgeRow;
 use crate::entity::{EntityId, Kind};
-use crate::key::{Labels, Protocol, Side};
+use crate::key::{Labels, Side};
 use crate::listening::ListenerRow;
+use crate::protocol::Protocol;
 use crate::sketch::Sketch;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -52,7 +53,7 @@ pub struct Totals {
     pub first_byte: Sketch,
     /// Of a server's row with arrivals only: most rows of clients would carry an empty one for nothing.
     queue: Option<Box<Sketch>>,
-    /// Durations in the classic buckets of [`Protocol::bounds`], blocking exchanges included.
+    /// Durations in the classic buckets of [`crate::Convention::bounds`], blocking exchanges included.
     pub classic: Classic,
 }
 
@@ -70,7 +71,7 @@ impl Totals {
             duration: Sketch::default(),
             first_byte: Sketch::default(),
             queue: None,
-            classic: Classic::new(protocol.bounds()),
+            classic: Classic::new(protocol.convention().bounds()),
         }
     }
 
@@ -82,7 +83,7 @@ impl Totals {
         self.request_bytes = self.request_bytes.saturating_add(seen.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(seen.response_bytes);
         self.duration_sum = self.duration_sum.saturating_add(seen.duration_ns);
-        self.classic.record(protocol.bounds(), seen.duration_ns);
+        self.classic.record(protocol.convention().bounds(), seen.duration_ns);
         if let Some(queue) = seen.queue_ns {
             // What waits by design too: before it is read, nobody has begun to wait for anything else.
             self.queue.get_or_insert_default().record(queue);

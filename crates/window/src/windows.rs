@@ -2,7 +2,7 @@
 
 use crate::admission::{Limits, Operations, Population};
 use crate::edges::{EdgeKey, EdgeSeen, Edges, Opened};
-use crate::entity::Entities;
+use crate::entity::{Entities, Time};
 use crate::key::{Key, Labels, Resolve};
 use crate::listening::{Listener, Listeners};
 use crate::window::{Misplaced, Observation, Row, Totals, Window};
@@ -139,8 +139,8 @@ impl Windows {
     /// The current window so far, for live views: a copy, meant to be taken once a second. Its `end` is `now`.
     pub fn snapshot(&mut self, now: u64, entities: &Entities, name: Resolve<'_, '_>) -> Arc<Window> {
         let end = now.clamp(self.current.start, self.next.start);
-        let rows = self.current.rows(entities, name);
-        let edges = self.edges.rows(entities);
+        let rows = self.current.rows(entities, name, Time::UnderWay);
+        let edges = self.edges.rows(entities, Time::UnderWay);
         Arc::new(Window {
             sequence: self.sequence + 1,
             start: self.current.start,
@@ -149,7 +149,7 @@ impl Windows {
             misplaced: self.misplaced_now(),
             rows,
             edges,
-            listeners: self.listeners.rows(entities),
+            listeners: self.listeners.rows(entities, Time::UnderWay),
         })
     }
 
@@ -176,10 +176,10 @@ impl Windows {
             self.sequence += 1;
             let misplaced = self.misplaced_now();
             self.misplaced.add(&misplaced);
-            entities.settle_rest(end);
-            let rows = self.current.rows(entities, name);
-            let edges = self.edges.rows(entities);
-            let listeners = self.listeners.rows(entities);
+            entities.call_by_name(end);
+            let rows = self.current.rows(entities, name, Time::Over);
+            let edges = self.edges.rows(entities, Time::Over);
+            let listeners = self.listeners.rows(entities, Time::Over);
             let sequence = self.sequence;
             let window = Window { sequence, start, end, complete: true, misplaced, rows, edges, listeners };
             window.everybody().for_each(|who| entities.touch(who.id, end));
@@ -226,6 +226,18 @@ struct Slot {
     key: Key,
     labels: Option<Arc<Labels>>,
     totals: Totals,
+    /// Its place among the rows that are being made.
+    row: u32,
+}
+
+impl Slot {
+    /// The labels of `key`: its own, or what that has become.
+    fn labels(&mut self, key: Key, entities: &Entities, name: Resolve<'_, '_>) -> Arc<Labels> {
+        match &self.labels {
+            Some(labels) if labels.key == key => labels.clone(),
+            _ => self.labels.insert(Arc::new(Labels::new(key, entities, name))).clone(),
+        }
+    }
 }
 
 impl Buffer {
@@ -257,37 +269,47 @@ impl Buffer {
         self.misplaced.folded_rows += u64::from(admitted != wanted);
         let at = *self.index.entry(admitted).or_insert(self.slots.len() as u32) as usize;
         if at == self.slots.len() {
-            self.slots.push(Slot { key: admitted, labels: None, totals: Totals::new(key.protocol) });
+            self.slots.push(Slot { key: admitted, labels: None, totals: Totals::new(key.protocol), row: 0 });
         }
         at
     }
 
-    fn rows(&mut self, entities: &Entities, name: Resolve<'_, '_>) -> Vec<Row> {
+    fn rows(&mut self, entities: &Entities, name: Resolve<'_, '_>, time: Time) -> Vec<Row> {
         if entities.any_provisional() {
-            return self.settled_rows(entities, name);
+            return self.settled_rows(entities, name, time);
         }
         let mut rows = Vec::with_capacity(self.population.total());
         for slot in self.slots.iter_mut().filter(|slot| slot.totals.count > 0) {
-            let labels = slot.labels.get_or_insert_with(|| Arc::new(Labels::new(slot.key, entities, name)));
-            rows.push(Row { labels: labels.clone(), totals: slot.totals.clone() });
+            rows.push(Row { labels: slot.labels(slot.key, entities, name), totals: slot.totals.clone() });
         }
         rows
     }
 
     /// The same, of whom entities have become that were provisional. Rows of two that have become one are one.
     #[cold]
-    fn settled_rows(&self, entities: &Entities, name: Resolve<'_, '_>) -> Vec<Row> {
+    fn settled_rows(&mut self, entities: &Entities, name: Resolve<'_, '_>, time: Time) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::with_capacity(self.population.total());
-        let mut places = HashMap::with_capacity(self.population.total());
-        for slot in self.slots.iter().filter(|slot| slot.totals.count > 0) {
-            let of = |id| entities.settled(id).unwrap_or(id);
+        // Nearly all rows are under their own keys. Those that have become another's come behind them, and find them by these.
+        let (mut places, mut moved) = (HashMap::new(), Vec::new());
+        for (at, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.totals.count > 0) {
+            let of = |id| entities.stands_for(id, time);
             let key = Key { client: of(slot.key.client), server: of(slot.key.server), ..slot.key };
-            match places.get(&key).and_then(|at: &usize| rows.get_mut(*at)) {
+            if key != slot.key {
+                moved.push((at, key));
+                continue;
+            }
+            slot.row = rows.len() as u32;
+            rows.push(Row { labels: slot.labels(key, entities, name), totals: slot.totals.clone() });
+        }
+        for (at, key) in moved {
+            let own = self.index.get(&key).and_then(|at| self.slots.get(*at as usize));
+            let own = own.filter(|slot| slot.totals.count > 0).map(|slot| slot.row as usize);
+            let slot = &mut self.slots[at];
+            match own.or_else(|| places.get(&key).copied()).and_then(|at| rows.get_mut(at)) {
                 Some(row) => row.totals.merge(&slot.totals),
                 None => {
                     places.insert(key, rows.len());
-                    let labels = Arc::new(Labels::new(key, entities, name));
-                    rows.push(Row { labels, totals: slot.totals.clone() });
+                    rows.push(Row { labels: slot.labels(key, entities, name), totals: slot.totals.clone() });
                 }
             }
         }

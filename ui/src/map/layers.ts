@@ -7,10 +7,8 @@ import type { Card, Graph } from "./graph";
 function shelf(card: Card, calls: boolean): 0 | 1 | 2 {
     if (calls) return 0;
     if (card.kind === "external" || card.kind === "dns") return 2;
-    return card.kind === "database" || card.protocols.some((name) => STORES.has(name)) ? 1 : 0;
+    return card.kind === "database" ? 1 : 0;
 }
-
-const STORES = new Set(["redis", "mysql", "postgresql", "mongodb", "kafka"]);
 
 /** The column of each card, from 0. */
 export function layers({ cards, pairs }: Graph): Map<string, number> {

@@ -105,6 +105,19 @@ fn addresses_of_pods_services_and_nodes() {
         }
     }
     assert_eq!(directory.backends("shop", "cart").len(), 2);
+    let behind = |ip: &str, port: u16| {
+        let owner = directory.resolve_port(ip.parse().expect("an address"), port, Transport::Tcp, now());
+        let Some(Owner::Service(service, name, _)) = owner else { panic!("{ip} is no service's: {owner:?}") };
+        let behind = directory.behind(&service, Some((name.as_deref(), Transport::Tcp)))?;
+        Some((behind.workload.kind.to_string(), behind.workload.name.to_string(), behind.port))
+    };
+    // The recorded slices were made by hand: they do not call the port as the service does.
+    assert_eq!(behind("10.96.0.10", 80), Some(("Deployment".into(), "cart".into(), None)));
+    assert_eq!(behind("10.96.0.11", 443), None, "nothing is listed behind it");
+    assert_eq!(behind("10.96.0.13", 1521), None, "what is listed there is outside of the cluster");
+    let whole = directory.resolve("10.1.0.5".parse().expect("an address"), now()).expect("a pod");
+    let since = directory.since("10.1.0.5".parse().expect("an address"), &whole, now()).expect("it is known");
+    assert!(since <= now() && since > 0 && now() - since > 1_000_000_000, "by its own word it began long ago: {since}");
     let services = |ip: &str| directory.services_of(ip.parse().expect("an address"));
     assert_eq!(services("10.1.0.5"), [("shop".into(), "cart".into())]);
     assert_eq!(services("192.0.2.10"), [("shop".into(), "legacy".into())]);

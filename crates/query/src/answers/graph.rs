@@ -12,7 +12,7 @@ use crate::signals::{BySide, SideName};
 use crate::tell::{Edge, Node, NodeKind, Queue};
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, BTreeSet};
-use steth_window::{EdgeTotals, EntityId, Side, Transport};
+use steth_window::{Convention, EdgeTotals, EntityId, Protocol, Side, Transport};
 
 /// Ports of a node that are named.
 const PORTS: usize = 16;
@@ -297,7 +297,7 @@ impl Graph {
         };
         let kind = match () {
             () if found.protocols.contains("dns") => NodeKind::Dns,
-            () if DATABASES.iter().any(|name| found.protocols.contains(name)) => NodeKind::Database,
+            () if found.protocols.iter().any(is_database) => NodeKind::Database,
             () => self.names.kind(id),
         };
         Node {
@@ -321,8 +321,9 @@ impl Graph {
     }
 }
 
-/// Protocols of databases.
-const DATABASES: [&str; 3] = ["mysql", "postgresql", "redis"];
+fn is_database(protocol: &&str) -> bool {
+    Protocol::named(protocol).is_some_and(|protocol| protocol.convention() == Convention::Database)
+}
 
 /// What comes together at a node.
 #[derive(Default)]

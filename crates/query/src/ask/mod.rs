@@ -1,9 +1,12 @@
 //! The questions. Each can be read from the query of a URL; what each parameter may be is said where it is read.
 
-mod parse;
+mod parameters;
 mod query;
+mod questions;
+mod text;
 
-pub use parse::{Form, Parameter, Question, parameters};
+pub use parameters::{Form, Parameter, parameters};
+pub use questions::Question;
 
 use crate::engine::Order;
 use crate::range::Range;

@@ -17,7 +17,8 @@ pub(crate) struct Surroundings {
     directory: TempDir,
 }
 
-/// A row for processes, whose environments are read for it, and one for containers.
+/// A row for processes, whose environments are read for it, and one for containers. The port of the API server follows: what it is asked
+/// goes on for ever, and an agent that ends counts what goes on as lost.
 const RULES: &str = "selection:\n  environment: {exclude: ['NOBODY_.*=x']}\n  namespace: {exclude: ['^nobody$']}\n";
 
 impl Surroundings {
@@ -38,7 +39,7 @@ impl Surroundings {
         let mut file = std::fs::File::create(directory.path().join("steth.yaml"))?;
         writeln!(
             file,
-            "{RULES}identity: {{runtimes: ['docker:{}'], kubernetes: 'http://127.0.0.1:{port}'}}",
+            "{RULES}  port: {{exclude: [{port}]}}\nidentity: {{runtimes: ['docker:{}'], kubernetes: 'http://127.0.0.1:{port}'}}",
             socket.display()
         )?;
         Ok(Self { _servers: servers, directory })

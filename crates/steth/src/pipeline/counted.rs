@@ -23,6 +23,8 @@ pub(crate) struct Counted<'a> {
     pub(crate) server_pid: u32,
     pub(crate) client_beyond: Option<&'a Beyond>,
     pub(crate) server_beyond: Option<&'a Beyond>,
+    /// When the connection began, as far as is known; nanoseconds since 1970. Of datagrams, when their socket was asked.
+    pub(crate) began: u64,
 }
 
 impl Counted<'_> {
@@ -195,6 +197,16 @@ impl<O: Observer> Parse<O> {
         if peer == 0 && !served && open.transport != UDP && self.is_here(open) {
             peer = self.naming.listeners.at(open.netns, open.remote_port).unwrap_or(0);
         }
+        let began = match open.transport {
+            UDP => late.time,
+            _ => began(open),
+        };
+        if late.peers[1].is_none() && !self.remotes.is_empty() && self.naming.get(peer).is_none() {
+            // It may have been learnt while they waited.
+            let port = if served { 0 } else { open.remote_port };
+            let there = address(open, &open.remote_address);
+            late.peers[1] = there.and_then(|there| self.remotes.who_was(there, port, began, self.clock));
+        }
         let [local, remote] = &late.peers;
         let [client_pid, server_pid] = order(served, [late.tgid, peer]);
         let [client_beyond, server_beyond] = order(served, [local.as_ref(), remote.as_ref()]);
@@ -208,6 +220,7 @@ impl<O: Observer> Parse<O> {
             server_pid,
             client_beyond,
             server_beyond,
+            began: began.wrapping_add(self.clock),
         };
         self.observer.counted(&counted, &mut late.memo);
         late.memo
@@ -231,6 +244,12 @@ impl<O: Observer> Parse<O> {
             self.tell_and_forget(late, peer);
         }
     }
+}
+
+/// When a connection began, as far as is known; a time of the records.
+fn began(open: &Open) -> u64 {
+    let times = [open.connect_started, open.established, open.time];
+    times.into_iter().filter(|time| *time != 0).min().unwrap_or(0)
 }
 
 /// Whether its other end may be found by sequence numbers though its address is another host's: behind NAT, or a service's.

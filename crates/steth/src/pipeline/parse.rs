@@ -10,7 +10,7 @@ use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
 use steth_event::{Open, PROTOCOLS, ROLE_CLIENT, ROLE_NETWORK, ROLE_SERVER};
 use steth_flow::{Connection, Content, Delta, End, Segment, Sink};
-use steth_identity::Remotes;
+use steth_identity::{Beyond, News, Remotes};
 use steth_ledger::Exchanges;
 use steth_probe::Demotion;
 use steth_wire::http1::Routing;
@@ -103,8 +103,16 @@ impl<O: Observer> Parse<O> {
             self.deadlines.add(deadline.unwrap_or(0), connection.id);
         }
         if !self.domains.is_empty() {
-            let Self { names, domains, remotes, .. } = self;
-            domains.drain(names, |name, address, ttl, time| remotes.learn(name, address, ttl, time));
+            let Self { names, domains, remotes, observer, clock, .. } = self;
+            domains.drain(names, |name, address, ttl, time| {
+                let Some(news) = remotes.learn(name, address, ttl, time) else { return };
+                let since = match news {
+                    // Nothing says that it was ever anybody else's.
+                    News::Named => 0,
+                    News::Renamed => time.wrapping_add(*clock),
+                };
+                observer.learnt(address.to_canonical(), 0, &Beyond::Dns(name.into()), Some(since));
+            });
         }
         if !self.out.is_empty() {
             self.hand_on(connection);
@@ -301,26 +309,6 @@ impl<O: Observer> Parse<O> {
         Some((open, peer))
     }
 
-    /// Who the ends are that no process here is behind. An end keeps the first name that was known for it: an address may be
-    /// somebody else's by the time a connection ends.
-    #[cold]
-    fn name_peers(&mut self, connection: &mut Connection<Talk<O::Memo>>, role: Side, pids: [u32; 2]) {
-        let (Some(open), Some(exchange)) = (&connection.open, self.out.first()) else { return };
-        // A client's port is its own invention.
-        let there = |port, server: bool| if server { port } else { 0 };
-        let reversed = connection.state.reversed;
-        let ends = [
-            (&open.local_address, there(open.local_port, role == Side::Server || reversed), role == Side::Network),
-            (&open.remote_address, there(open.remote_port, role != Side::Server && !reversed), true),
-        ];
-        for ((peer, pid), (bytes, port, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
-            if peer.is_none() && foreign && self.naming.get(pid).is_none() {
-                let address = address(open, bytes);
-                *peer = address.and_then(|address| self.remotes.who(address, port, exchange.start));
-            }
-        }
-    }
-
     /// Who one of the two processes is will be known in a moment.
     #[cold]
     fn hold(&mut self, waiting: Waiting) {
@@ -330,7 +318,8 @@ impl<O: Observer> Parse<O> {
     }
 
     pub(super) fn release(&mut self, waiting: Vec<Waiting>) {
-        for waiting in waiting {
+        for mut waiting in waiting {
+            self.name_far_end(&mut waiting);
             self.observer.exchange(&held(&waiting, &self.naming, &self.names), &mut O::Memo::default());
         }
     }

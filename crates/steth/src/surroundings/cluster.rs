@@ -8,7 +8,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::{Container, Peer, Pod, Remote, Workload};
-use steth_kubernetes::{Access, Counters, Directory, Limits, Owner, PodOwner, Scope, State, Transport, Uid, Watcher};
+use steth_identity::Remotes;
+use steth_kubernetes::{
+    Access, Counters, Directory, Following, Limits, Owner, PodOwner, ResourceState, Scope, State, Transport, Uid,
+    Watcher,
+};
 
 /// Ends that are remembered, so that each is told once. Beyond it, all are told again.
 const TOLD: usize = 16_384;
@@ -31,6 +35,11 @@ pub(super) struct Cluster {
     generation: u64,
     trusted: Instant,
     said: bool,
+    /// There is none.
+    absent: bool,
+    /// Everything has been listed, or has had its time: who is behind a service is known, if it ever will be.
+    listed: bool,
+    started: Instant,
 }
 
 struct Told {
@@ -38,6 +47,13 @@ struct Told {
     generation: u64,
     who: Option<Remote>,
 }
+
+/// So long it may take until it is said that the API does not answer.
+const COMPLAINTS: Duration = Duration::from_secs(5);
+/// So long services wait for what tells who is behind them.
+const LISTS: Duration = Duration::from_secs(8);
+/// From here on the kernel gives ports to clients, unless it was told otherwise.
+const FIRST_OF_CLIENTS: u16 = 32_768;
 
 impl Cluster {
     /// Begins to follow the cluster; `None` if there is to be none.
@@ -64,6 +80,9 @@ impl Cluster {
             generation: 0,
             trusted: now,
             said: false,
+            absent: false,
+            listed: false,
+            started: now,
         }))
     }
 
@@ -76,11 +95,13 @@ impl Cluster {
         transport: Transport,
         each: &mut impl FnMut(&[u8]),
     ) {
-        let address = address.to_canonical();
-        if self.directory.generation() == 0 || address.is_loopback() || address.is_unspecified() {
+        // Whoever talks before the cluster is known is looked up when it is.
+        if self.absent || !Remotes::may_know(address) {
             return;
         }
-        self.look_up(address, port.unwrap_or(0), transport, each);
+        // Datagrams do not say who asks. What waits for requests there is found by its address alone, too.
+        let port = port.filter(|port| transport != Transport::Udp || *port < FIRST_OF_CLIENTS);
+        self.look_up(address.to_canonical(), port.unwrap_or(0), transport, each);
     }
 
     fn look_up(&mut self, address: IpAddr, port: u16, transport: Transport, each: &mut impl FnMut(&[u8])) {
@@ -88,17 +109,18 @@ impl Cluster {
         if self.told.get(&(address, port)).is_some_and(|told| told.generation == generation) {
             return;
         }
-        let who = self.who(address, port, transport);
+        let (who, since) = self.who(address, port, transport).unzip();
         if self.told.len() >= TOLD && !self.told.contains_key(&(address, port)) {
             self.told.clear();
         }
         let before = self.told.insert((address, port), Told { transport, generation, who: who.clone() });
         if before.and_then(|told| told.who) != who {
-            each(&Peer { address, port, who }.to_record());
+            each(&Peer { address, port, who, since: since.flatten() }.to_record());
         }
     }
 
-    fn who(&self, address: IpAddr, port: u16, transport: Transport) -> Option<Remote> {
+    /// Who has the address, and since when.
+    fn who(&self, address: IpAddr, port: u16, transport: Transport) -> Option<(Remote, Option<u64>)> {
         if self.trusted.elapsed() > GRACE {
             return None;
         }
@@ -106,18 +128,31 @@ impl Cluster {
         let owner = match port {
             0 => self.directory.resolve(address, now),
             port => self.directory.resolve_port(address, port, transport, now),
-        };
-        owner.map(|owner| match owner {
+        }?;
+        let since = self.directory.since(address, &owner, now);
+        let who = match owner {
             Owner::Pod(owner, _) => Remote::Pod {
                 pod: pod(&owner),
-                workload: workload(&owner),
+                workload: workload(&owner.workload),
                 declared: owner.pod.service_name.as_deref().map(str::to_owned),
             },
-            Owner::Service(service, ..) => {
-                Remote::Service { namespace: service.namespace.to_string(), name: service.name.to_string() }
+            // A connection keeps the name that it has first: it is not to be that of a service whose endpoints are not known yet, or of
+            // a node whose ports are not.
+            Owner::Service(..) if !self.listed => return None,
+            Owner::Node(_) if !self.listed && port != 0 => return None,
+            Owner::Service(service, name, _) => {
+                let behind = self.directory.behind(&service, (port != 0).then_some((name.as_deref(), transport)));
+                Remote::Service {
+                    namespace: service.namespace.to_string(),
+                    name: service.name.to_string(),
+                    workload: behind.as_ref().map(|behind| workload(&behind.workload)),
+                    declared: behind.as_ref().and_then(|behind| behind.service_name.as_deref().map(str::to_owned)),
+                    port: behind.and_then(|behind| behind.port),
+                }
             }
             Owner::Node(node) => Remote::Node { name: node.name.to_string() },
-        })
+        };
+        Some((who, since))
     }
 
     /// What the cluster knows better of a container's pod than its labels tell.
@@ -140,7 +175,7 @@ impl Cluster {
     fn confirm(&self, container: &mut Container) -> bool {
         let uid = container.pod.as_ref().and_then(|pod| Uid::parse(&pod.uid));
         let Some(owner) = uid.and_then(|uid| self.directory.pod_by_uid(uid)) else { return false };
-        container.workload = (!container.sandbox).then(|| workload(&owner));
+        container.workload = (!container.sandbox).then(|| workload(&owner.workload));
         container.pod = Some(Pod { uid: container.pod.take().unwrap_or_default().uid, ..pod(&owner) });
         container.declared = owner.pod.service_name.as_deref().map(str::to_owned).or_else(|| container.declared.take());
         true
@@ -152,15 +187,20 @@ impl Cluster {
             return;
         }
         self.looked = Instant::now();
-        match self.directory.state() {
+        let state = self.directory.state();
+        self.complain(&state);
+        self.absent = matches!(state, State::Absent | State::Unusable(_) | State::Stopped);
+        let listed = state != State::Starting || self.started.elapsed() > LISTS;
+        match state {
             State::Following | State::Starting => self.trusted = self.looked,
             State::Unusable(why) if !std::mem::replace(&mut self.said, true) => {
                 crate::say::say!("no Kubernetes cluster is asked: {why}");
             }
             State::Unusable(_) | State::Absent | State::Stale | State::Stopped => {}
         }
+        let all_at_once = listed && !std::mem::replace(&mut self.listed, listed);
         let generation = self.directory.generation();
-        if generation == self.generation {
+        if generation == self.generation && !all_at_once {
             return;
         }
         self.generation = generation;
@@ -176,7 +216,30 @@ impl Cluster {
         let nobody = self.told.iter().filter(|(_, told)| told.who.is_none());
         let nobody: Vec<_> = nobody.map(|((address, port), told)| (*address, *port, told.transport)).collect();
         for (address, port, transport) in nobody {
+            if all_at_once {
+                self.told.remove(&(address, port));
+            }
             self.look_up(address, port, transport, each);
+        }
+    }
+
+    /// Says once why nothing, or not all, is known of the cluster.
+    fn complain(&mut self, state: &State) {
+        if self.said || self.started.elapsed() < COMPLAINTS {
+            return;
+        }
+        let failing = |resource: &ResourceState| resource.following != Following::Current;
+        let resources = self.directory.resources();
+        let failed = resources.iter().filter(|resource| failing(resource));
+        let Some((name, why)) = failed.clone().find_map(|one| Some((one.resource, one.error.as_deref()?))) else {
+            return;
+        };
+        self.said = true;
+        match (state, failed.count()) {
+            (State::Starting, all) if all == resources.len() => {
+                crate::say::say!("the Kubernetes API is not followed: {why}");
+            }
+            _ => crate::say::say!("{name} of the Kubernetes API are not followed: {why}"),
         }
     }
 
@@ -199,6 +262,6 @@ fn pod(owner: &PodOwner) -> Pod {
     }
 }
 
-fn workload(owner: &PodOwner) -> Workload {
-    Workload { kind: owner.workload.kind.to_string(), name: owner.workload.name.to_string() }
+fn workload(of: &steth_kubernetes::Workload) -> Workload {
+    Workload { kind: of.kind.to_string(), name: of.name.to_string() }
 }

@@ -43,7 +43,7 @@ impl Scope {
         let client = Who::new(&edge.client, &edge.client_name)?;
         let server = Who::new(&edge.server, &edge.server_name)?;
         let protocol = match edge.protocol.as_deref() {
-            Some(name) => Some(PROTOCOLS.into_iter().find(|protocol| protocol.name() == name)?),
+            Some(name) => Some(Protocol::named(name)?),
             None => None,
         };
         Some(Scope::Edge { client, server, port: edge.port, protocol })
@@ -109,6 +109,3 @@ impl Scope {
         }
     }
 }
-
-const PROTOCOLS: [Protocol; 5] =
-    [Protocol::Http, Protocol::Redis, Protocol::Mysql, Protocol::Postgresql, Protocol::Dns];

@@ -1,8 +1,10 @@
 //! From the kernel's books to the rows of edges.
 
+use super::ends::End;
 use super::{Counter, Memo};
 use crate::pipeline::Counted;
 use steth_flow::{Delta, Ending, Failure};
+use steth_identity::Beyond;
 use steth_window::{EdgeKey, EdgeSeen, EdgeSums, Side, Transport};
 
 const UNIX: u8 = 1;
@@ -14,10 +16,15 @@ impl Counter {
         let local = (open.local_address, open.local_port);
         let remote = (open.remote_address, open.remote_port);
         let (client, server) = if counted.served { (remote, local) } else { (local, remote) };
+        let (at, served) = (counted.began, counted.served);
+        let end = |party, beyond, address, port, far| End { party, beyond, address, port, far, at };
+        let port_behind = counted.server_beyond.and_then(Beyond::port).filter(|_| counted.server().is_none());
+        let of_client = end(counted.client(), counted.client_beyond, client.0, 0, served);
+        let of_server = end(counted.server(), counted.server_beyond, server.0, server.1, !served);
         let key = EdgeKey {
-            client: self.entity(counted.client(), counted.client_beyond, Some(open), &client.0, 0),
-            server: self.entity(counted.server(), counted.server_beyond, Some(open), &server.0, server.1),
-            server_port: server.1,
+            client: self.entity(&of_client, Some(open)),
+            server: self.entity(&of_server, Some(open)),
+            server_port: port_behind.unwrap_or(server.1),
             side: if counted.served { Side::Server } else { Side::Client },
             transport: match (open.family, open.transport) {
                 (UNIX, _) => Transport::Unix,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::pipeline::{self, Pipeline, Selected};
 use steth_event::{
-    Books, CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Pod, Process, RECEIVE,
+    Books, CHUNK_TURN, Chunk, Container, IntoBytes as _, LISTEN_BEGINS, Listen, LookUp, Open, Pod, Process, RECEIVE,
     ROLE_SERVER, SEND, Tick, Workload, kind,
 };
 

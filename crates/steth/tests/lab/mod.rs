@@ -20,6 +20,7 @@ pub mod dns_servers;
 pub mod kept;
 pub mod load;
 pub mod mariadb;
+pub mod mysql;
 pub mod policy;
 pub mod postgresql;
 pub mod process;

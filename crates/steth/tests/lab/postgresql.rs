@@ -21,7 +21,7 @@ pub struct PostgresqlServer {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
     process: Process,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl PostgresqlServer {
@@ -33,6 +33,36 @@ impl PostgresqlServer {
     /// Starts one that takes TLS.
     pub fn start_with_tls() -> Self {
         Self::start_with(true)
+    }
+
+    /// Starts one that trusts `postgres` only, and has a user for each way of asking for a password, named as it is in
+    /// pg_hba.conf: `scram-sha-256`, `md5`, `password`. All have the same password.
+    pub fn start_with_passwords(password: &str) -> Self {
+        let server = Self::start();
+        for method in ["scram-sha-256", "md5", "password"] {
+            let kept_as = if method == "md5" { "md5" } else { "scram-sha-256" };
+            let statement = format!("CREATE ROLE \"{method}\" LOGIN PASSWORD '{password}'");
+            let mut psql = server.psql("postgres");
+            psql.args(["-c", &format!("SET password_encryption = '{kept_as}'"), "-c", &statement]);
+            run("psql", &mut psql, LIMIT);
+        }
+        let rules = ["trust", "scram-sha-256", "md5", "password"].map(|method| {
+            let user = if method == "trust" { "postgres" } else { method };
+            format!("host all \"{user}\" 127.0.0.1/32 {method}\n")
+        });
+        fs::write(server.dir.path().join("data/pg_hba.conf"), rules.concat()).expect("it is ours");
+        let said = run("psql", server.psql("postgres").args(["-At", "-c", "SELECT pg_reload_conf()"]), LIMIT).0;
+        assert_eq!(said.trim(), "t");
+        let log = || server.process.errors().contains("reloading configuration files");
+        server.process.wait_for("it reads its rules again", START, log);
+        server
+    }
+
+    /// psql as this user, who is not asked for a password on a terminal.
+    pub fn psql(&self, user: &str) -> Command {
+        let mut psql = command(folder().join("psql"));
+        psql.args(["-X", "-w", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", user, "-d", "postgres"]);
+        psql
     }
 
     fn start_with(tls: bool) -> Self {
@@ -60,16 +90,13 @@ impl PostgresqlServer {
         });
         let process = Process::spawn("postgres", &mut server, dir.path());
         process.wait_for("it was ready", START, || process.errors().contains("ready to accept connections"));
-        Self { port, process, _dir: dir }
+        Self { port, process, dir }
     }
-}
 
-impl PostgresqlServer {
     /// How many transactions pgbench has done, by the rows that each of them leaves.
     pub fn transactions(&self) -> u64 {
-        let mut psql = command(folder().join("psql"));
-        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-At"]);
-        psql.args(["-c", "SELECT count(*) FROM pgbench_history", "postgres"]);
+        let mut psql = self.psql("postgres");
+        psql.args(["-At", "-c", "SELECT count(*) FROM pgbench_history"]);
         run("psql", &mut psql, LIMIT).0.trim().parse().expect("a count")
     }
 }

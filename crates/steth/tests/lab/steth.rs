@@ -4,7 +4,7 @@ use super::process::{Process, START, command};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -43,7 +43,6 @@ impl Steth {
 
     /// Like [`watch`](Self::watch), with environment variables.
     pub fn watch_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = command(env!("CARGO_BIN_EXE_steth"));
         command.args(["watch", "--json"]);
         // All tests of the agent, with one family of hooks (docs/kernels.md).
@@ -51,7 +50,13 @@ impl Steth {
             command.arg("--hooks").arg(hooks);
         }
         command.args(arguments).envs(environment.iter().copied());
-        let mut process = Process::piped("steth", &mut command, dir.path());
+        Self::start(&mut command)
+    }
+
+    /// The same of a command that runs `steth watch --json`, whatever it does before.
+    pub fn start(command: &mut Command) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut process = Process::piped("steth", command, dir.path());
         drop(process.child().stdin.take());
         let stdout = process.child().stdout.take().expect("stdout is a pipe");
         let lines = Arc::new(Mutex::new(Vec::new()));
