@@ -4,14 +4,12 @@
  *
  * The bytes are still (send) or already (receive) in the caller's buffer. What cannot be read this way is declared
  * unread: sendfile and splice (no buffer), io_uring (the registers belong to io_uring_enter), kernel threads and 32-bit
- * tasks (other call numbers).
+ * tasks (other call numbers). Hooks on functions have the message in their hands, and go by that: iterator.h.
  */
 #ifndef STETH_CAPTURE_H
 #define STETH_CAPTURE_H
 
-#include "registers.h"
-
-#define IOVECS_MAX 1024 /* UIO_MAXIOV */
+#include "iterator.h"
 
 /* The next message of the vector; NULL: it cannot be told. */
 static __always_inline const struct mmsghdr *next_message(struct task_struct *task, const struct mmsghdr *vector, __u32 length)
@@ -49,8 +47,8 @@ static __always_inline void pass_message(struct scratch *s, int result)
 	struct vector_call *call;
 	struct pt_regs *regs;
 
-	/* At a call's exit all of its messages are there. */
-	if (BY_SYSCALL || READ(task, flags) & PF_KTHREAD)
+	/* At a call's exit all of its messages are there; a function has its own. */
+	if (BY_FUNCTION || BY_SYSCALL || READ(task, flags) & PF_KTHREAD)
 		return;
 	regs = registers_of(s, task);
 	if (CALL(regs) != SYS_recvmmsg && CALL(regs) != SYS_sendmmsg)
@@ -72,6 +70,8 @@ static __always_inline bool locate(struct scratch *s)
 	struct pt_regs *regs;
 	__u64 si;
 
+	if (BY_FUNCTION)
+		return locate_in_message(s);
 	if (READ(task, flags) & PF_KTHREAD)
 		return false;
 	regs = registers_of(s, task);
@@ -118,6 +118,26 @@ static __always_inline bool locate(struct scratch *s)
 	}
 }
 
+/* Bytes of the caller's, to s->data[at...]. */
+static __always_inline long read_data(struct scratch *s, __u32 at, __u32 length, const void *from)
+{
+	/* Compared after the barrier, the verifier knows the bound of the register that is used; 6.1 has forgotten it by now. */
+	barrier_var(length);
+	if (length == 0 || length > DATA_MAX)
+		return -1;
+	if (BY_FUNCTION && s->moving.kind == ITERATOR_KERNEL)
+		return bpf_probe_read_kernel(s->data + at, length, from);
+	return bpf_probe_read_user(s->data + at, length, from);
+}
+
+/* Some of the vector: a system call's is the caller's, a message has the kernel's copy of it. */
+static __always_inline long read_segments(struct scratch *s, __u64 count, const struct iovec *from)
+{
+	if (BY_FUNCTION)
+		return bpf_probe_read_kernel(s->segments, count * sizeof(struct iovec), from);
+	return bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from);
+}
+
 static long copy_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
@@ -134,7 +154,7 @@ static long copy_step(__u64 i, struct scratch **at)
 
 		if (count > IOVECS_READ)
 			count = IOVECS_READ;
-		if (bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from->vector + next))
+		if (read_segments(s, count, from->vector + next))
 			return 1;
 		from->loaded = next / IOVECS_READ + 1;
 	}
@@ -149,10 +169,7 @@ static long copy_step(__u64 i, struct scratch **at)
 	if (take > segment->iov_len - from->skip)
 		take = segment->iov_len - from->skip;
 	to = (from->at + from->done) & (DATA_SPAN - 1);
-	barrier_var(take);
-	if (take == 0 || take > DATA_MAX)
-		return 1;
-	if (bpf_probe_read_user(s->data + to, take, (__u8 *)segment->iov_base + from->skip))
+	if (read_data(s, to, take, (__u8 *)segment->iov_base + from->skip))
 		return 1;
 	from->done += take;
 	if (from->skip + take == segment->iov_len) {
@@ -172,18 +189,17 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 {
 	if (!s)
 		return 0;
-	/* Compared after the barrier, the verifier knows the bound of the register that is used. */
-	barrier_var(want);
+	/* Of a datagram that was cut, no more than the caller was given. */
+	if (BY_FUNCTION && skip + (__u64)want > s->moving.moved)
+		want = skip < s->moving.moved ? s->moving.moved - skip : 0;
 	if (want > DATA_MAX)
 		want = DATA_MAX;
 	if (want == 0)
 		return 0;
-	/* Once more, for verifiers that have forgotten it by now (6.1). */
-	barrier_var(want);
-	if (want > DATA_MAX)
-		return 0;
 	if (s->from.buffer)
-		return bpf_probe_read_user(s->data + (at & (DATA_SPAN - 1)), want, s->from.buffer + skip) ? 0 : want;
+		return read_data(s, at & (DATA_SPAN - 1), want, s->from.buffer + skip) ? 0 : want;
+	if (BY_FUNCTION)
+		skip += s->moving.first;
 	/* What is behind the last copy need not be looked for from the beginning. */
 	if (skip < s->from.before)
 		s->from.cursor = s->from.before = 0;

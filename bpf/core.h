@@ -131,6 +131,16 @@ static __always_inline bool may_begin(const struct connection *c, const struct t
 	return steth_is_followed(c->protocol) && (c->frame_end == t->start + passed || c->prefix_length[t->direction & 1]);
 }
 
+/*
+ * What a hook knows of the bytes before it runs. So much less of this is compiled into its program, which the verifier follows for each
+ * hook anew.
+ */
+enum bytes {
+	BYTES_READABLE, /* perhaps */
+	BYTES_IN_PAGES, /* without an address */
+	BYTES_COUNTED,  /* on a socket that carries nothing that is analysed */
+};
+
 /* What a transfer still has to do. */
 enum left { NOTHING_LEFT, RECORDS_LEFT, DATAGRAM_LEFT };
 
@@ -247,7 +257,7 @@ static __always_inline void do_left(struct scratch *s, enum left left, __u8 dire
 #endif
 
 /* `length` bytes have moved between the current task and the socket. */
-static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length)
+static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __u8 direction, __u32 length, enum bytes bytes)
 {
 #ifdef STETH_PLAIN
 	struct transfer *t = &s->transfer;
@@ -287,11 +297,21 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 	if (c->transport != IPPROTO_TCP)
 		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
-		if (c->transport == IPPROTO_UDP && direction == STETH_SEND && !READ(sk, __sk_common.skc_dport) && located(s, true))
+		if (bytes == BYTES_READABLE && c->transport == IPPROTO_UDP && direction == STETH_SEND &&
+		    !READ(sk, __sk_common.skc_dport) && located(s, true))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, t);
 		if (c->transport == IPPROTO_UDP)
 			tell_at_once(sk, c, s);
+		return NOTHING_LEFT;
+	}
+	if (bytes == BYTES_COUNTED)
+		return NOTHING_LEFT;
+	if (bytes == BYTES_IN_PAGES && c->transport == IPPROTO_UDP) {
+		/* A file in a datagram: whatever it is, no query. */
+		count(s, STETH_L4_CHUNKS, 1);
+		count(s, STETH_L4_BYTES, length);
+		tell_at_once(sk, c, s);
 		return NOTHING_LEFT;
 	}
 	if (c->transport == IPPROTO_UDP) {
@@ -327,7 +347,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 			transfer_l4(c, s, t);
 			return NOTHING_LEFT;
 		}
-		if (located(s, false))
+		if (bytes == BYTES_READABLE && located(s, false))
 			captured = infer(c, s, length, direction);
 		else
 			count_try(c, length);
@@ -345,7 +365,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 	} else {
 		body = passes(c, t);
 		if (body < length && (c->budget[direction] || may_begin(c, t, request, body))) {
-			if (located(s, false)) {
+			if (bytes == BYTES_READABLE && located(s, false)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
 				s->skip = body;
@@ -377,10 +397,10 @@ done:
 }
 
 /* A sendmsg has returned. */
-static __always_inline void on_send(struct sock *sk, struct scratch *s, int result)
+static __always_inline void on_send(struct sock *sk, struct scratch *s, int result, enum bytes bytes)
 {
 	if (result > 0)
-		do_left(s, transfer(sk, s, STETH_SEND, result), STETH_SEND, result);
+		do_left(s, transfer(sk, s, STETH_SEND, result, bytes), STETH_SEND, result);
 	else
 		pass_message(s, result);
 }
@@ -417,10 +437,10 @@ static __always_inline bool takes(struct sock *sk, struct scratch *s, int result
 }
 
 /* A recvmsg has returned. */
-static __always_inline void on_receive(struct sock *sk, struct scratch *s, int result, int flags)
+static __always_inline void on_receive(struct sock *sk, struct scratch *s, int result, int flags, enum bytes bytes)
 {
 	if (takes(sk, s, result, flags))
-		do_left(s, transfer(sk, s, STETH_RECEIVE, result), STETH_RECEIVE, result);
+		do_left(s, transfer(sk, s, STETH_RECEIVE, result, bytes), STETH_RECEIVE, result);
 }
 
 /*

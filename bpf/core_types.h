@@ -59,6 +59,7 @@ enum bpf_func_id {
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define MSG_OOB 0x1
@@ -216,6 +217,37 @@ struct tcp_sock {
 	__u8 chrono_type : 2;
 };
 
+struct page;
+struct pipe_inode_info;
+/* Names of the kinds; their numbers are the kernel's. */
+enum iter_type { ITER_UBUF, ITER_IOVEC, ITER_KVEC };
+struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	unsigned long count;
+	const struct iovec *__iov;
+	const struct iovec *kvec;
+	void *ubuf;
+};
+/* Before 6.4. */
+struct iov_iter___iov {
+	const struct iovec *iov;
+};
+/* Before 5.14. */
+struct iov_iter___direction {
+	unsigned int type;
+};
+struct msghdr {
+	void *msg_name;
+	struct iov_iter msg_iter;
+};
+struct msghdr___iov {
+	struct iov_iter___iov msg_iter;
+};
+struct msghdr___direction {
+	struct iov_iter___direction msg_iter;
+};
+
 struct qstr {
 	const unsigned char *name;
 };
@@ -298,6 +330,7 @@ struct linux_binprm {
 #ifdef __TARGET_ARCH_arm64
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 pstate;
 	__u64 orig_x0;
 	__s32 syscallno;
@@ -308,11 +341,13 @@ struct pt_regs {
 	unsigned long r9;
 	unsigned long r8;
 	unsigned long ax;
+	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;
 	unsigned long orig_ax;
 	unsigned long cs;
+	unsigned long sp;
 };
 #endif
 

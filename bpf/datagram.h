@@ -6,7 +6,7 @@
  * What travels on a socket is told from the datagrams themselves, whatever its ports: an unconnected socket has no remote
  * one. Where it sends a datagram is read from the caller, as the payload is. From where it has received one is out of
  * sight: the tracepoints carry the socket and not the message, and the address is put where the caller wants it only after
- * them. But whoever answers or is answered is sent something. After a few datagrams that are something else a socket is
+ * them (a function has the message, but only where the caller has asked for the address). But whoever answers or is answered is sent something. After a few datagrams that are something else a socket is
  * left alone, unless port 53 says that DNS is to come.
  *
  * Several threads may use one socket at once, in one direction too, and no lock of the kernel's is held here. A position is
@@ -43,6 +43,10 @@ static __noinline int notice_new_vector(struct task_struct *task, const void *ve
 	    bpf_probe_read_user(&segment, sizeof(segment), header.msg_iov))
 		return 0;
 	length = segment.iov_len < sizeof(first) ? segment.iov_len : sizeof(first);
+	/* For the verifier: compared once more, in the register that is used. */
+	barrier_var(length);
+	if (length > sizeof(first))
+		return 0;
 	if (bpf_probe_read_user(first, length, segment.iov_base))
 		return 0;
 	call = vector_call(task);
@@ -58,8 +62,11 @@ static __noinline int notice_new_vector(struct task_struct *task, const void *ve
 static __always_inline bool locate_datagram(struct scratch *s)
 {
 	struct task_struct *task = current_task();
-	struct pt_regs *regs = registers_of(s, task);
+	struct pt_regs *regs;
 
+	if (BY_FUNCTION)
+		return locate_in_message(s);
+	regs = registers_of(s, task);
 	if (!BY_SYSCALL && !(READ(task, flags) & PF_KTHREAD) && are_native(regs) && CALL(regs) == SYS_recvmmsg &&
 	    ARGUMENT_5(regs) && !notice_new_vector(task, (const void *)ARGUMENT_2(regs)))
 		return false;
@@ -109,14 +116,33 @@ struct destination {
 	__u8 ipv6[16];
 };
 
+static __always_inline bool is_destination(const struct destination *from, struct steth_destination *to)
+{
+	if (from->family != AF_INET && from->family != AF_INET6)
+		return false;
+	to->family = from->family;
+	to->port = bpf_ntohs(from->port);
+	if (from->family == AF_INET6)
+		__builtin_memcpy(to->address, from->ipv6, 16);
+	else
+		__builtin_memcpy(to->address, from->ipv4, 4);
+	return true;
+}
+
 /* The address that the caller, who was located, sends to. False: not known. */
 static __always_inline bool read_destination(struct scratch *s, struct steth_destination *to)
 {
-	struct pt_regs *regs = registers_of(s, current_task());
 	struct destination from = {};
 	const void *message = s->from.message;
+	struct pt_regs *regs;
 	void *name;
 
+	if (BY_FUNCTION) {
+		/* The kernel's own copy of it, which has room for either. */
+		name = (void *)s->moving.name;
+		return name && !bpf_probe_read_kernel(&from, sizeof(from), name) && is_destination(&from, to);
+	}
+	regs = registers_of(s, current_task());
 	if (CALL(regs) == SYS_sendto) {
 		name = (void *)ARGUMENT_5(regs);
 	} else {
@@ -131,15 +157,7 @@ static __always_inline bool read_destination(struct scratch *s, struct steth_des
 		return false;
 	if (from.family == AF_INET6 && bpf_probe_read_user(from.ipv6, 16, name + 8))
 		return false;
-	if (from.family != AF_INET && from.family != AF_INET6)
-		return false;
-	to->family = from.family;
-	to->port = bpf_ntohs(from.port);
-	if (from.family == AF_INET6)
-		__builtin_memcpy(to->address, from.ipv6, 16);
-	else
-		__builtin_memcpy(to->address, from.ipv4, 4);
-	return true;
+	return is_destination(&from, to);
 }
 
 /* Whether that is the loopback device's. Which other addresses are the host's own, nothing tells here. */

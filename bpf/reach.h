@@ -18,6 +18,7 @@
  */
 #define RECORD(type, name, s, place) struct type *name = &(s)->place; __builtin_memset(name, 0, sizeof(*name))
 
+#define BY_FUNCTION (hooks == HOOKS_FUNCTION)
 #ifdef STETH_PLAIN
 #define BY_SYSCALL (hooks == HOOKS_SYSCALL)
 #define READ(from, field) BPF_CORE_READ(from, field)

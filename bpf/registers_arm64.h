@@ -34,6 +34,16 @@ enum { /* include/uapi/asm-generic/unistd.h */
 #define ARGUMENT_4(regs) READ(regs, regs[3])
 #define ARGUMENT_5(regs) READ(regs, regs[4])
 
+/* Of a function, where a kprobe stands at its beginning or behind its end: AAPCS64. */
+#define HANDED_1(regs) ((regs)->regs[0])
+#define HANDED_2(regs) ((regs)->regs[1])
+#define HANDED_3(regs) ((regs)->regs[2])
+#define HANDED_4(regs) ((regs)->regs[3])
+#define RETURNED(regs) ((regs)->regs[0])
+/* The return address is in a register: the stack is the same before and behind. */
+#define FRAME_BEFORE(regs) ((regs)->sp)
+#define FRAME_BEHIND(regs) ((regs)->sp)
+
 /* A 64-bit task's; of a 32-bit one the numbers of calls are others. */
 static __always_inline bool are_native(struct pt_regs *regs)
 {

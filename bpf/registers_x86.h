@@ -34,6 +34,16 @@ enum { /* arch/x86/entry/syscalls/syscall_64.tbl */
 #define ARGUMENT_4(regs) READ(regs, r10)
 #define ARGUMENT_5(regs) READ(regs, r8)
 
+/* Of a function, where a kprobe stands at its beginning or behind its end: the System V ABI. */
+#define HANDED_1(regs) ((regs)->di)
+#define HANDED_2(regs) ((regs)->si)
+#define HANDED_3(regs) ((regs)->dx)
+#define HANDED_4(regs) ((regs)->cx)
+#define RETURNED(regs) ((regs)->ax)
+/* Where its return address is. Behind its end that has been taken from the stack. */
+#define FRAME_BEFORE(regs) ((regs)->sp)
+#define FRAME_BEHIND(regs) ((regs)->sp - 8)
+
 /* A 64-bit task's; of a 32-bit one the numbers of calls are others. */
 static __always_inline bool are_native(struct pt_regs *regs)
 {

@@ -47,8 +47,9 @@ static long reading_step(__u64 i, struct scratch **at)
 {
 	struct scratch *s = *at;
 	struct text_reading *r = &s->reading;
-	const struct steth_automaton *automaton = bpf_map_lookup_elem(&automata, &r->automaton);
-	__u32 state;
+	/* A key stands on the stack: before 6.2 no helper takes one that is in memory of a caller's. */
+	__u32 state, index = r->automaton;
+	const struct steth_automaton *automaton = bpf_map_lookup_elem(&automata, &index);
 	__u8 byte;
 
 	if (!automaton || i >= r->length)

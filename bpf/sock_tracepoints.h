@@ -15,7 +15,7 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send_length, struct sock *sk, int ret, int flags)
 {
 	if (sockets_wanted())
-		on_send(sk, scratch_of(IN_TASK), ret);
+		on_send(sk, scratch_of(IN_TASK), ret, BYTES_READABLE);
 	return 0;
 }
 
@@ -23,7 +23,7 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int ret, int flags)
 {
 	if (sockets_wanted())
-		on_receive(sk, scratch_of(IN_TASK), ret, flags);
+		on_receive(sk, scratch_of(IN_TASK), ret, flags, BYTES_READABLE);
 	return 0;
 }
 

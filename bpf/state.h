@@ -350,6 +350,19 @@ struct source {
 	__u32 done;
 };
 
+/* The message in the hands of a function that has just ended: iterator.h. Addresses are only read through. */
+struct moving {
+	__u64 name;    /* where a datagram goes */
+	__u64 size;    /* bytes that its iterator was over at the beginning */
+	__u64 left;    /* and is now */
+	__u64 base;    /* the buffer, or the segment that it stands in */
+	__u64 at;      /* and how far behind that one's beginning */
+	__u64 moved;   /* bytes between the two */
+	__u32 first;   /* bytes of the first segment before those */
+	__u32 kind;    /* enum iterator_kind */
+	__u64 message; /* plain: where all of this is to be read; 0: nowhere */
+};
+
 /* The text that a row looks at, and how far its table has come: selection.h. */
 struct text_reading {
 	__u32 length;
@@ -388,7 +401,7 @@ struct scratch {
 	__u32 pass;   /* bytes behind those just copied of which none is wanted */
 	__u32 rest;   /* bytes behind those that a record covers */
 	__u32 copied;
-	__u64 reserved;
+	__u64 busy;   /* programs that use this scratch, or have just tried to: sock_functions.h */
 #ifdef STETH_PLAIN
 	__u64 sk;        /* whose transfer it is */
 	__u64 registers; /* of the call that has just returned */
@@ -416,9 +429,15 @@ struct scratch {
 	struct steth_walk walk;
 	struct steth_scan scan;
 	struct request_count requests;
-	struct text_reading reading;
-	struct path_walk path;
-	struct cgroup_walk cgroups;
+	/* An element may have 32 KiB, and all but a few bytes are in use: those of processes and those of functions are not the same. */
+	union {
+		struct {
+			struct text_reading reading;
+			struct path_walk path;
+			struct cgroup_walk cgroups;
+		};
+		struct moving moving;
+	};
 	__u8 container[STETH_CONTAINER_ID]; /* container.h */
 	__u32 digits;
 	__u32 digits_from;
@@ -455,12 +474,13 @@ struct scratch {
 /*
  * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
  * to those that softirqs may run in between. So additions need not be atomic. Iterators have one of their own where a ring has one
- * writer at a time (own_rings.h).
+ * writer at a time (own_rings.h). From IN_FUNCTION on are those of sock_functions.h; for other families the map is made without them.
  */
+#define FUNCTIONS_AT_ONCE 3
 #ifdef STETH_PLAIN
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, SCRATCHES };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, IN_FUNCTION, SCRATCHES = IN_FUNCTION + FUNCTIONS_AT_ONCE };
 #else
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, SCRATCHES };
+enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, IN_FUNCTION, SCRATCHES = IN_FUNCTION + FUNCTIONS_AT_ONCE };
 #endif
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

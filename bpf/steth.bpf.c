@@ -3,7 +3,7 @@
  * All programs. One family of hooks tells of transfers, by what the kernel has (crates/probe/src/hooks.rs):
  *
  *             sock_tracepoints.h   6.3 and newer
- *             sock_functions.h     functions of the socket layer
+ *             sock_functions.h     functions of the socket layer; sock_probes.h: the same by kprobes
  *             syscall_exit.h       exits of system calls
  *
  * and with each of them go, because the kernels that have the one have the others:
@@ -21,8 +21,10 @@
  */
 #include "core.h"
 #include "process.h"
+#include "sock_functions.h"
 #include "sock_tracepoints.h"
 #ifdef STETH_PLAIN
+#include "sock_probes.h"
 #include "syscall_exit.h"
 
 /* The state of a socket is looked at, or goes with it. */

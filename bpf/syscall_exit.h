@@ -12,7 +12,7 @@
 #ifndef STETH_SYSCALL_EXIT_H
 #define STETH_SYSCALL_EXIT_H
 
-#include "core.h"
+#include "moved.h"
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -38,23 +38,6 @@ static __noinline struct sock *socket_of(int descriptor)
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
 	return BPF_CORE_READ(socket, sk);
-}
-
-/* A function of its own, and with numbers for arguments, for the verifier, which so follows it once whatever the kernel. */
-__attribute__((noinline)) int moved(__u32 direction, __u32 flags, __u32 length)
-{
-	struct scratch *s = scratch_of(IN_TASK);
-	struct sock *sk;
-
-	if (!s)
-		return NOTHING_LEFT;
-	sk = (struct sock *)s->sk;
-	direction &= 1;
-	if (direction == STETH_RECEIVE && !takes(sk, s, length, flags))
-		return NOTHING_LEFT;
-	if (length)
-		return transfer(sk, s, direction, length);
-	return NOTHING_LEFT;
 }
 
 /* How many bytes the next message of the vector has moved. */
@@ -91,7 +74,7 @@ __attribute__((noinline)) int moved_message(__u32 slot, __u32 direction, __u32 f
 	s->behind = s->all;
 	vector = s->message;
 	s->message = vector + s->next_message++;
-	do_left(s, moved(direction, flags, length), direction, length);
+	do_left(s, moved(s->slot, direction, flags, length), direction, length);
 	s->message = vector;
 	return 1;
 }
@@ -167,7 +150,7 @@ static __always_inline void on_call(struct pt_regs *regs, long call, long result
 		s->messages = result;
 		moved_messages(s, direction, flags);
 	} else {
-		do_left(s, moved(direction, flags, result), direction, result);
+		do_left(s, moved(s->slot, direction, flags, result), direction, result);
 	}
 }
 

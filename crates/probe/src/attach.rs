@@ -2,7 +2,7 @@
 
 use crate::described;
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Fallbacks, Family, Hook, On, Rung};
+use crate::hooks::{Core, Fallbacks, Family, Hook, Need, On, Rung};
 use crate::one_by_one;
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
@@ -95,6 +95,7 @@ pub struct Probe {
     pub(crate) side: Side,
     rung: Rung,
     refusals: Vec<Refusal>,
+    unseen: Vec<&'static str>,
     /// When accept() returned is known.
     accepts: bool,
     /// The ends of UDP sockets are known.
@@ -138,9 +139,9 @@ impl Probe {
         let without = settings.without.here();
         let types = TypesFile::find(settings.btf.as_deref(), without.types)?;
         let path = types.as_ref().map(|file| &*file.path);
-        let absent = if without.types { Vec::new() } else { crate::doctor::absent(rung)? };
-        let present = |hook: &&Hook| !absent.contains(&hook.program);
-        let hooks: Vec<&Hook> = rung.all_hooks().filter(present).collect();
+        // Without types of the kernel's own, what is there is known only once it is hooked.
+        let (hooks, mut lacking): (Vec<&Hook>, Vec<&Hook>) =
+            if without.types { (rung.all_hooks().collect(), Vec::new()) } else { crate::doctor::present(rung)? };
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
             // A release writes into the kernel's own kind of ring, which is older than its hook.
@@ -161,6 +162,11 @@ impl Probe {
             None => side::leave_out(&mut open, &["own_rings"]),
         }
         .map_err(refused("the size of a map"))?;
+        if rung.family != Family::Function {
+            // `IN_FUNCTION` of `bpf/state.h`: the scratches behind it are 96 KiB a CPU that nobody uses.
+            let contexts = if rung.core == Core::Typed { 2 } else { 3 };
+            side::size(&mut open, "scratches", contexts).map_err(refused("the size of a map"))?;
+        }
         let rings = rings::how_many(settings.ring_bytes, possible_cpus);
         let ring_bytes = own.map_or(settings.ring_bytes / rings, |own| own.bytes);
         let before = side::settings(&mut open)?;
@@ -200,12 +206,12 @@ impl Probe {
         for hook in &hooks {
             let attached = match hook.on {
                 On::Tracepoint(name) if without.types => side.attach_raw(hook.program, name),
-                _ => side.attach(hook.program),
+                _ => side.hang(hook),
             };
             match attached {
                 Ok(link) => links.push(link),
                 // A function may be there by its type, and be one that cannot be hooked.
-                Err(_) if hook.optional => {}
+                Err(_) if hook.need != Need::Always => lacking.push(hook),
                 Err(error) if without.types && error.kind() == ErrorKind::NotFound => {
                     return Err(ProbeError::Missing(format!("tracepoint {}", hook.program), hook.purpose));
                 }
@@ -241,6 +247,7 @@ impl Probe {
             side,
             rung,
             refusals: Vec::new(),
+            unseen: unseen(&lacking),
             accepts,
             releases,
             possible_cpus,
@@ -258,6 +265,12 @@ impl Probe {
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// What this rung would see, and does not on this kernel.
+    #[must_use]
+    pub fn unseen(&self) -> &[&'static str] {
+        &self.unseen
     }
 
     /// Waits until much is waiting in a ring, at most so long.
@@ -386,6 +399,14 @@ pub const STAGES: u32 = 7;
 const ACCEPTS: [&str; 2] = ["accepted4", "accepted6"];
 /// The program that tells of the ends of UDP sockets.
 const RELEASED: &str = "released";
+
+/// What hooks tell of that are not there, each once. Where the kernel has something else in a hook's place, nothing is missing.
+fn unseen(lacking: &[&Hook]) -> Vec<&'static str> {
+    let mut purposes: Vec<_> =
+        lacking.iter().filter(|hook| hook.need == Need::Kinds).map(|hook| hook.purpose).collect();
+    purposes.dedup();
+    purposes
+}
 
 /// The root of the hierarchy of version 2, if there is one and programs can be attached to it.
 fn cgroup_root() -> Option<File> {

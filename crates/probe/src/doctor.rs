@@ -1,7 +1,7 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::hooks::{COMMON, Hook, On, Rung};
+use crate::hooks::{COMMON, Hook, Need, On, Rung};
 use crate::privileges::{Capabilities, Capability};
 use crate::types::{self as described, TypesFile};
 use crate::{Inventory, ProbeError, Settings};
@@ -68,28 +68,26 @@ pub(crate) fn preconditions(settings: &Settings) -> Result<(), ProbeError> {
     file.as_ref().map_or(Ok(()), crate::described::check)
 }
 
-/// Programs of this rung that the kernel has nothing for and that it can do without. The first of the others is the error.
-pub(crate) fn absent(rung: Rung) -> Result<Vec<&'static str>, ProbeError> {
+/// The hooks of this rung that the kernel has something for, and those that it has nothing for and that the family can do without. The
+/// first of the others is the error.
+pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Hook>), ProbeError> {
     let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
-    let mut absent = Vec::new();
-    for hook in rung.all_hooks().filter(|hook| !is_there(&btf, hook)) {
-        if !hook.optional {
-            let what = match hook.on {
-                On::Tracepoint(name) => format!("tracepoint {name}"),
-                On::Function(name) | On::Probe(name) => format!("function {name}"),
-            };
-            return Err(ProbeError::Missing(what, hook.purpose));
-        }
-        absent.push(hook.program);
+    let (present, absent): (Vec<&Hook>, Vec<&Hook>) = rung.all_hooks().partition(|hook| is_there(&btf, hook));
+    if let Some(hook) = absent.iter().find(|hook| hook.need == Need::Always) {
+        let what = match hook.on {
+            On::Tracepoint(name) => format!("tracepoint {name}"),
+            On::Function(name) | On::Beginning(name) | On::End(name) => format!("function {name}"),
+        };
+        return Err(ProbeError::Missing(what, hook.purpose));
     }
-    Ok(absent)
+    Ok((present, absent))
 }
 
 /// Whether there is what a program hangs on. Whether it can be hooked is known only once it is.
 fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
     match hook.on {
         On::Tracepoint(name) => has_tracepoint(btf, name),
-        On::Function(name) | On::Probe(name) => btf.type_by_name::<types::Func<'_>>(name).is_some(),
+        On::Function(name) | On::Beginning(name) | On::End(name) => btf.type_by_name::<types::Func<'_>>(name).is_some(),
     }
 }
 

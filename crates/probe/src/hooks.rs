@@ -1,10 +1,13 @@
 //! The hooks that tell of transfers, as a ladder: what comes first costs least, and what is taken is what attaches.
 //!
 //! ```text
-//! family       core    since   how                                  needs
+//! family       core    since   how
 //! tracepoint   typed   6.3     sock_send_length, sock_recv_length
-//! tracepoint   plain           the same                             only where the typed core is refused: the state in a table
-//! syscall      plain           sys_exit                             nothing else, and sees no io_uring
+//! tracepoint   plain           the same, where the typed core is refused: the state in a table
+//! function     typed   5.17    ends of the sockets' functions, by their types
+//! function     plain   5.10    the same, with the state in a table
+//! function     plain           the same by kprobes, where functions cannot be hooked by their types
+//! syscall      plain           sys_exit; sees no io_uring
 //! ```
 //!
 //! Version numbers decide nothing: they are here for whoever wonders.
@@ -58,6 +61,10 @@ pub struct Fallbacks {
     pub plain: bool,
     /// No ring buffers of the kernel's: rings of our own, which only the plain core has.
     pub ring_buffer: bool,
+    /// No tracepoints of sockets.
+    pub tracepoints: bool,
+    /// No hooks on functions by their types: kprobes.
+    pub trampolines: bool,
     /// No type information of the kernel's own: it is in a file, the programs are on raw tracepoints, and there are no iterators. Only the
     /// plain core does without.
     pub types: bool,
@@ -72,15 +79,27 @@ impl Fallbacks {
 }
 
 /// What a program hangs on.
-#[allow(dead_code)] // the family of functions makes the last two
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     /// A tracepoint, by its type (`tp_btf`).
     Tracepoint(&'static str),
-    /// A function, by its type (`fentry`, `fexit`).
+    /// The end of a function, by its type (`fexit`).
     Function(&'static str),
-    /// A function, by its name (`kprobe`, `kretprobe`).
-    Probe(&'static str),
+    /// The beginning of a function, by its name (`kprobe`).
+    Beginning(&'static str),
+    /// The end of one (`kretprobe`).
+    End(&'static str),
+}
+
+/// Whether a family can do without a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// It cannot.
+    Always,
+    /// It can, and sees nothing of what this hook tells of. Said when it attaches.
+    Kinds,
+    /// A kernel that lacks it does the same in another place, which is hooked.
+    Some,
 }
 
 /// A program of the object.
@@ -89,14 +108,13 @@ pub(crate) struct Hook {
     /// Its name in `bpf/`.
     pub(crate) program: &'static str,
     pub(crate) on: On,
-    /// Without it the family sees less, or the kernel has something else in its place.
-    pub(crate) optional: bool,
+    pub(crate) need: Need,
     /// What it tells of.
     pub(crate) purpose: &'static str,
 }
 
 const fn tracepoint(name: &'static str, purpose: &'static str) -> Hook {
-    Hook { program: name, on: On::Tracepoint(name), optional: false, purpose }
+    Hook { program: name, on: On::Tracepoint(name), need: Need::Always, purpose }
 }
 
 /// What goes with every family. Who it is and what state it is in comes before what it does, so that no first event is misread.
@@ -118,6 +136,36 @@ const TRACEPOINTS: [Hook; 2] = [
     tracepoint("sock_send_length", "every send on a socket"),
 ];
 
+/// Functions of the socket layer: by which program a kprobe stands at the beginning, and what it tells of.
+macro_rules! functions {
+    ($($name:literal $beginning:literal $need:ident $purpose:literal;)*) => {
+        const FUNCTIONS: &[Hook] =
+            &[$(Hook { program: $name, on: On::Function($name), need: Need::$need, purpose: $purpose },)*];
+        // The end first: a beginning without one would be kept for nothing.
+        const PROBES: &[Hook] = &[$(
+            Hook { program: "probed_end", on: On::End($name), need: Need::$need, purpose: $purpose },
+            Hook { program: $beginning, on: On::Beginning($name), need: Need::$need, purpose: $purpose },
+        )*];
+    };
+}
+
+functions! {
+    "inet_recvmsg" "probed_take" Always "receives on TCP and UDP";
+    "inet_sendmsg" "probed_send" Always "sends on TCP and UDP";
+    "inet6_recvmsg" "probed_take" Kinds "receives on TCP and UDP over IPv6";
+    "inet6_sendmsg" "probed_send" Kinds "sends on TCP and UDP over IPv6";
+    "unix_stream_recvmsg" "probed_take" Kinds "receives on unix sockets";
+    "unix_stream_sendmsg" "probed_send" Kinds "sends on unix sockets";
+    "unix_dgram_recvmsg" "probed_datagram_take" Kinds "datagrams received on unix sockets";
+    "unix_dgram_sendmsg" "probed_datagram_send" Kinds "datagrams sent on unix sockets";
+    "unix_seqpacket_recvmsg" "probed_take" Kinds "packets received on unix sockets";
+    "unix_seqpacket_sendmsg" "probed_send" Kinds "packets sent on unix sockets";
+    "tcp_splice_read" "probed_splice" Kinds "what is spliced out of TCP";
+    "unix_stream_splice_read" "probed_splice" Kinds "what is spliced out of unix sockets";
+    "inet_sendpage" "probed_page" Some "files that are sent (before 6.5)";
+    "unix_stream_sendpage" "probed_page" Some "files that are sent on unix sockets (before 6.5)";
+}
+
 const SYSCALLS: [Hook; 1] = [tracepoint("sys_exit", "every call of every process")];
 
 /// One step of the ladder.
@@ -131,10 +179,12 @@ pub struct Rung {
     pub(crate) hooks: &'static [Hook],
 }
 
-const LADDER: [Rung; 3] = [
+const LADDER: [Rung; 6] = [
     Rung { family: Family::Tracepoint, core: Core::Typed, hooks: &TRACEPOINTS },
     Rung { family: Family::Tracepoint, core: Core::Plain, hooks: &TRACEPOINTS },
-    // The rungs of the family `function` stand here: fexit typed, fexit plain, kprobe plain.
+    Rung { family: Family::Function, core: Core::Typed, hooks: FUNCTIONS },
+    Rung { family: Family::Function, core: Core::Plain, hooks: FUNCTIONS },
+    Rung { family: Family::Function, core: Core::Plain, hooks: PROBES },
     Rung { family: Family::Syscall, core: Core::Plain, hooks: &SYSCALLS },
 ];
 
@@ -144,6 +194,8 @@ impl Rung {
         let allowed = move |rung: &Self| {
             only.is_none_or(|only| rung.family == only)
                 && !((without.plain || without.ring_buffer || without.types) && rung.core == Core::Typed)
+                && !(without.tracepoints && rung.family == Family::Tracepoint)
+                && !((without.trampolines || without.types) && rung.by_types())
         };
         LADDER.into_iter().filter(allowed)
     }
@@ -153,9 +205,14 @@ impl Rung {
         COMMON.iter().chain(self.hooks)
     }
 
+    /// Whether its programs hang on functions by their types.
+    fn by_types(&self) -> bool {
+        self.hooks.iter().any(|hook| matches!(hook.on, On::Function(_)))
+    }
+
     /// Whether its programs hang on functions by their names.
     fn probes(&self) -> bool {
-        self.hooks.iter().any(|hook| matches!(hook.on, On::Probe(_)))
+        self.hooks.iter().any(|hook| matches!(hook.on, On::Beginning(_)))
     }
 }
 
@@ -183,6 +240,26 @@ mod tests {
     fn the_cheapest_family_is_first_and_the_one_that_is_everywhere_last() {
         let all = names(None, Fallbacks::default());
         assert_eq!((&*all[0], &*all[all.len() - 1]), ("tracepoint", "syscall"), "{all:?}");
+    }
+
+    #[test]
+    fn where_the_tracepoints_are_missing_functions_come_before_system_calls() {
+        let tracepoints = true;
+        let names = names(None, Fallbacks { tracepoints, ..Fallbacks::default() });
+        assert_eq!(names, ["function", "function, state in a table", "function by kprobes", "syscall"]);
+    }
+
+    #[test]
+    fn every_function_has_a_beginning_and_an_end_by_kprobes() {
+        let rung = Rung::ladder(Some(Family::Function), Fallbacks::default()).last().expect("it is there");
+        assert_eq!((rung.to_string(), rung.hooks.len()), ("function by kprobes".into(), 2 * FUNCTIONS.len()));
+        for function in FUNCTIONS {
+            let on = [On::End(function.program), On::Beginning(function.program)];
+            assert!(on.iter().all(|on| rung.hooks.iter().any(|hook| hook.on == *on)), "{}", function.program);
+        }
+        let trampolines = true;
+        let without = Fallbacks { trampolines, ..Fallbacks::default() };
+        assert_eq!(names(Some(Family::Function), without), ["function by kprobes"]);
     }
 
     #[test]

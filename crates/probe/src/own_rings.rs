@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `SCRATCHES` of `bpf/state.h`, of the plain core.
-const CONTEXTS: usize = 3;
+const CONTEXTS: usize = 6;
 /// `OWN_RECORD_MAX` and `OWN_HEADER` of `bpf/own_rings.h`.
 const RECORD_MAX: usize = 16384;
 const HEADER: usize = 8;
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn rings_share_what_they_are_given_and_are_never_too_small() {
         let rings = OwnRings::of(16 << 20, 2);
-        assert_eq!((rings.count, rings.bytes), (6, 2 << 20));
+        assert_eq!((rings.count, rings.bytes), (12, 1 << 20));
         assert_eq!(OwnRings::of(64 << 10, 64).bytes as usize, BYTES_MIN);
         assert_eq!(rings.element() % 8, 0, "words are aligned in every element");
     }

@@ -1,5 +1,7 @@
 //! What this process may do, and giving up what it no longer needs (capabilities(7)).
 
+use crate::Probe;
+use libbpf_rs::{MapCore as _, MapFlags};
 use std::fmt;
 use std::io;
 
@@ -101,6 +103,18 @@ pub fn keep_only(keep: &[Capability]) -> io::Result<()> {
     let data = [half(kept as u32), half((kept >> 32) as u32)];
     // SAFETY: version 3 reads one header and two data structs, which live during the call.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })
+}
+
+impl Probe {
+    /// What has to be kept so that tables can be read through descriptors that are open: nothing since Linux 5.19; before that CAP_BPF, where
+    /// `kernel.unprivileged_bpf_disabled` is set. A thread that gives everything up tells.
+    #[must_use]
+    pub fn needed_for_tables(&self) -> &'static [Capability] {
+        let table = &self.side.scratches;
+        let read = || table.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY).is_ok();
+        let without = std::thread::scope(|scope| scope.spawn(|| keep_only(&[]).is_err() || read()).join());
+        if without.unwrap_or(false) { &[] } else { &[Capability::Bpf] }
+    }
 }
 
 /// The user that this process counts as.

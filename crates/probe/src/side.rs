@@ -1,7 +1,7 @@
 //! The kernel side once it is loaded: its programs, its tables, and the settings that change while it runs.
 
 use crate::error::ProbeError;
-use crate::hooks::Core;
+use crate::hooks::{Core, Hook, On};
 use crate::skeleton::types;
 use libbpf_rs::{
     AsRawLibbpf as _, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType, ProgramType,
@@ -59,6 +59,11 @@ pub(crate) fn settings(object: &mut OpenObject) -> Result<&mut Settings, ProbeEr
 pub(crate) fn leave_out(object: &mut OpenObject, names: &[&str]) -> libbpf_rs::Result<()> {
     let left_out = |map: &libbpf_rs::OpenMapMut<'_>| names.iter().any(|name| map.name() == *name);
     object.maps_mut().filter(left_out).try_for_each(|mut map| map.set_autocreate(false))
+}
+
+/// A map that is made with so many elements.
+pub(crate) fn size(object: &mut OpenObject, name: &str, elements: u32) -> libbpf_rs::Result<()> {
+    object.maps_mut().filter(|map| map.name() == name).try_for_each(|mut map| map.set_max_entries(elements))
 }
 
 /// The same of all maps but those whose names have one of these in them.
@@ -194,6 +199,16 @@ impl Side {
     /// Every program that is loaded.
     pub(crate) fn programs(&self) -> impl Iterator<Item = libbpf_rs::Program<'_>> {
         self.object.progs().filter(libbpf_rs::Program::autoload)
+    }
+
+    /// Attaches a hook's program to what the hook names: a kprobe's may be on several functions.
+    pub(crate) fn hang(&self, hook: &Hook) -> libbpf_rs::Result<Link> {
+        let program = || self.program(hook.program).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT));
+        match hook.on {
+            On::Tracepoint(_) | On::Function(_) => self.attach(hook.program),
+            On::Beginning(function) => program()?.attach_kprobe(false, function),
+            On::End(function) => program()?.attach_kprobe(true, function),
+        }
     }
 
     /// Attaches one of them to what it names.

@@ -61,8 +61,8 @@ impl Agent {
         if let Err(error) = probe.visit() {
             crate::say::say!("open sockets could not be listed ({error}): those that say nothing are not in the books");
         }
-        // Everything else goes through descriptors that are open by now; only /proc asks again who is asking.
-        let keep = [&[Capability::SysPtrace], more].concat();
+        // Everything else goes through descriptors that are open by now; only /proc asks again who is asking, and older kernels before tables are read.
+        let keep = [&[Capability::SysPtrace], more, probe.needed_for_tables()].concat();
         if let Err(error) = privileges::keep_only(&keep) {
             crate::say::say!(
                 "privileges could not be given up ({error}); the agent goes on with {}",

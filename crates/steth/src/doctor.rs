@@ -67,7 +67,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         match Probe::attach_rung(&settings, rung) {
             Ok(probe) => {
                 let state = if taken.is_none() { "taken" } else { "would do" };
-                let found = format!("{rung}: {state}; {}", attached(&probe));
+                let mut found = format!("{rung}: {state}; {}", attached(&probe));
+                if !probe.unseen().is_empty() {
+                    let _ = write!(found, "; this kernel shows nothing of: {}", probe.unseen().join("; "));
+                }
                 line(&mut text, State::Ok, &name, &found, "");
                 if taken.is_none() && !probe.same_pids() {
                     line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");

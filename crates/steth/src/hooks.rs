@@ -43,6 +43,8 @@ fn without() -> anyhow::Result<Fallbacks> {
         match word {
             "socket-storage" => without.plain = true,
             "ring-buffer" => without.ring_buffer = true,
+            "sock-tracepoints" => without.tracepoints = true,
+            "trampolines" => without.trampolines = true,
             "types" => without.types = true,
             _ => anyhow::bail!("{WITHOUT} has an unknown word: {word}"),
         }
@@ -55,6 +57,13 @@ pub(crate) fn say_refusals(probe: &Probe) {
     if probe.rung().family == Family::Syscall {
         crate::say::say!(
             "hooks: syscall: what io_uring moves is in the books of TCP connections alone (docs/kernels.md)"
+        );
+    }
+    if !probe.unseen().is_empty() {
+        crate::say::say!(
+            "hooks: {}: this kernel shows nothing of: {}",
+            probe.rung().family.name(),
+            probe.unseen().join("; ")
         );
     }
     for refusal in probe.refusals() {

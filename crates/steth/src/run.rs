@@ -110,6 +110,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let mut pipeline = Pipeline::new(&limits, protocols, counter);
     let mut shown = Shown {
         hooks: agent.probe().hooks().collect(),
+        rung: agent.probe().rung().to_string(),
         usage: Usage::default(),
         started: Instant::now(),
         store,
@@ -230,6 +231,8 @@ fn selection_of(agent: &Agent, configuration: &Configuration) -> anyhow::Result<
 /// What health says beside the pipeline's own numbers.
 struct Shown {
     hooks: Vec<String>,
+    /// The rung of the ladder that they are.
+    rung: String,
     usage: Usage,
     started: Instant,
     /// Where windows are kept, if they are.
@@ -353,7 +356,7 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         hooks: shown
             .hooks
             .iter()
-            .map(|name| Hook { name: name.clone(), attached: true, note: "sock tracepoints".into() })
+            .map(|name| Hook { name: name.clone(), attached: true, note: shown.rung.clone() })
             .collect(),
         capabilities: Capabilities::held().names(),
         cpu,

@@ -15,6 +15,12 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take to start. Generous: a JVM on a loaded machine needs seconds.
 pub const START: Duration = Duration::from_secs(30);
+/// Set to a number, everything that is waited for may take so many times as long: on an emulated processor the verifier takes its time.
+const PATIENCE: &str = "STETH_TEST_PATIENCE";
+
+fn patience() -> u32 {
+    std::env::var(PATIENCE).ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 /// A command that dies with the thread that starts it, so that a test killed from outside leaves nothing behind.
 /// (The guard is the rule, this is for the case in which no destructor runs.)
@@ -97,7 +103,7 @@ impl Process {
 
     /// Waits for a condition that the program is to bring about. Fails the test when it ends or the time is over.
     pub fn wait_for(&self, what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
-        let begun = Instant::now();
+        let (begun, limit) = (Instant::now(), limit * patience());
         while !is() {
             if self.ended() || begun.elapsed() > limit {
                 let how = if self.ended() { "ended" } else { "was not ready in time" };
@@ -115,7 +121,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
-        let begun = Instant::now();
+        let (begun, limit) = (Instant::now(), limit * patience());
         while !self.ended() {
             assert!(begun.elapsed() < limit, "{} has not ended within {limit:?}\n{}", self.name, self.errors());
             sleep(Duration::from_millis(2));
