@@ -26,7 +26,7 @@ pub(super) struct Ends {
     named: u64,
 }
 
-/// Names are good for so long: far less than [`Entities::IDLE`].
+/// Names are good for so long: far less than [`steth_window::Entities::IDLE`].
 const GOOD: u64 = 10_000_000_000;
 
 impl Ends {
