@@ -22,7 +22,8 @@ pub(crate) enum Stop {
 }
 
 /// What has to be read for a question about exchanges: where nobody asks for finer ones, a step of a coarser level stands for those of its
-/// own that it adds up, if it has them all and they are still there: what is gone from a level does not come back by another one.
+/// own that it adds up, if the newest that it has is the newest that is still there: what is gone from a level does not come back by another
+/// one. Where an hour's windows are in two files and the first of them is gone, the step at the seam has windows that are declared missing.
 pub(crate) fn plan(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
     let Range { from_ms: from, to_ms: to } = range;
     let mut pieces = catalog.plan(level, from, to);
