@@ -235,7 +235,8 @@ fn a_pod_that_is_learnt_late_gets_what_was_counted_in_the_window() {
     wait_until("the cluster has been listed", LIMIT, lists);
     // All of it in one window: it begins early in one, when the one before has been handed over.
     let into_window = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() % 10_000;
-    wait_until("a window has begun", LIMIT, || (1_500..2_500).contains(&into_window()));
+    let begun = || (1_500..2_500).contains(&into_window());
+    wait_until("a window has begun", LIMIT, begun);
     cluster.write("go", "");
     std::thread::sleep(Duration::from_millis(1_500));
     let under_address = |metrics: &str| {
@@ -250,8 +251,7 @@ fn a_pod_that_is_learnt_late_gets_what_was_counted_in_the_window() {
     wait_until("the pod has got what was counted", LIMIT, joined);
     assert!((2_500..9_500).contains(&into_window()), "too slow for one window: {} ms", into_window());
     wait_until("the pod is in the metrics", LIMIT, || metrics().contains("\"web\""));
-    // The window is over then.
-    std::thread::sleep(Duration::from_secs(10));
+    wait_until("that window is over, and handed over", LIMIT, begun);
     let metrics = metrics();
     assert_eq!(under_address(&metrics), "");
     let nodes = asked(&agent, listen, "/api/v1/map");
