@@ -1,5 +1,6 @@
 //! What the store answers.
 
+use crate::books;
 use crate::directory::LEDGER;
 use crate::error::Fault;
 use crate::keep;
@@ -106,10 +107,8 @@ impl Engine for Store {
     }
 
     fn edges(&self, scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Error> {
-        self.shared.ask(scan.deadline, || {
-            let pieces = scan::plan_of_books(&self.shared.catalog(), Level::of(scan.tier), scan.range, scan.step_ms);
-            scan::books(&self.shared.pool, &pieces, scan)
-        })
+        self.shared
+            .ask(scan.deadline, || books::books(&self.shared.pool, &self.shared.catalog(), Level::of(scan.tier), scan))
     }
 
     fn folded(&self, tier: Tier, range: Range) -> Result<Folded, Error> {
@@ -150,7 +149,7 @@ impl Engine for Store {
     fn listeners(&self, tier: Tier, range: Range) -> Result<Vec<Listener>, Error> {
         let deadline = Instant::now() + DEADLINE;
         self.shared.ask(deadline, || {
-            let pieces = scan::plan_of_books(&self.shared.catalog(), Level::of(tier), range, None);
+            let pieces = scan::plan(&self.shared.catalog(), Level::of(tier), range, None);
             let steps = pieces.iter().flat_map(|piece| piece.steps.iter().map(move |step| (piece, step)));
             let Some((newest, last)) = steps.max_by_key(|(_, step)| (step.at, step.upto)) else {
                 return Ok(Vec::new());
@@ -181,7 +180,7 @@ impl Engine for Store {
         let deadline = Instant::now() + DEADLINE;
         self.shared.ask(deadline, || {
             let mut drops = Vec::new();
-            for piece in scan::plan_of_books(&self.shared.catalog(), Level::of(tier), range, None) {
+            for piece in scan::plan(&self.shared.catalog(), Level::of(tier), range, None) {
                 let name = piece.name.file();
                 let read = self.shared.pool.open(&name, Some(deadline)).and_then(|file| {
                     for step in &piece.steps {

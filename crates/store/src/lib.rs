@@ -61,6 +61,7 @@
 //! ```
 
 mod blob;
+mod books;
 mod catalog;
 mod directory;
 mod engine;

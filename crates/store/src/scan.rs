@@ -1,4 +1,4 @@
-//! Questions about exchanges and books, file by file: SQL chooses rows, what they add up to is added here, in one pass and without
+//! Questions about exchanges, file by file: SQL chooses rows, what they add up to is added here, in one pass and without
 //! sorting them.
 
 use crate::catalog::{Catalog, Piece, Step};
@@ -6,14 +6,14 @@ use crate::error::Fault;
 use crate::level::Level;
 use crate::partition::Table;
 use crate::pool::{Pool, Reader};
-use crate::row::{self, Line, Pair, Series};
+use crate::row::{self, Pair, Series};
 use hashbrown::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use steth_query::{Dimension, EdgeGroup, EdgeScan, Error, Filter, Group, Key, Range, Scan, Sums};
-use steth_window::{EdgeTotals, Protocol};
+use steth_query::{Dimension, Error, Filter, Group, Key, Range, Scan, Sums};
+use steth_window::Protocol;
 
 /// Why a scan did not end.
 pub(crate) enum Stop {
@@ -21,7 +21,7 @@ pub(crate) enum Stop {
     Error(Error),
 }
 
-/// What has to be read for a question about exchanges: where nobody asks for finer ones, a step of a coarser level stands for those of its
+/// What has to be read for a question: where nobody asks for finer ones, a step of a coarser level stands for those of its
 /// own that it adds up, if the newest that it has is the newest that is still there: what is gone from a level does not come back by another
 /// one. Where an hour's windows are in two files and the first of them is gone, the step at the seam has windows that are declared missing.
 pub(crate) fn plan(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
@@ -60,18 +60,9 @@ fn steps(pieces: &[Piece]) -> impl Iterator<Item = &Step> {
     pieces.iter().flat_map(|piece| &piece.steps)
 }
 
-/// The same of books. How many connections were open does not add up: it is as of the last step, which is said to be ten minutes long at
-/// the most.
-pub(crate) fn plan_of_books(catalog: &Catalog, level: Level, range: Range, step_ms: Option<u64>) -> Vec<Piece> {
-    match level {
-        Level::Minutes10 => plan(catalog, level, range, step_ms),
-        _ => catalog.plan(level, range.from_ms, range.to_ms),
-    }
-}
-
 /// Numbers that are chosen in a file, as runs: what lies between two that are close is read along, which is cheaper than to look for
 /// the next one.
-fn runs(mut numbers: Vec<i64>) -> Vec<(i64, i64)> {
+pub(crate) fn runs(mut numbers: Vec<i64>) -> Vec<(i64, i64)> {
     numbers.sort_unstable();
     let mut runs: Vec<(i64, i64)> = Vec::new();
     for number in numbers {
@@ -85,19 +76,19 @@ fn runs(mut numbers: Vec<i64>) -> Vec<(i64, i64)> {
 
 /// A condition of SQL, and its values.
 #[derive(Default)]
-struct Where {
-    sql: String,
-    values: Vec<Value>,
+pub(crate) struct Where {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
 }
 
 impl Where {
-    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = i64>) {
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = i64>) {
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
         self.sql.push_str(condition);
         self.values.extend(values.into_iter().map(Value::Integer));
     }
 
-    fn ends(filter: &Filter<'_>) -> Self {
+    pub(crate) fn ends(filter: &Filter<'_>) -> Self {
         let mut all = Self::default();
         if let Some(entity) = filter.entity {
             all.and("(client = ? OR server = ?)", [entity.0 as i64; 2]);
@@ -119,20 +110,20 @@ impl Where {
 }
 
 /// Groups that grow, told apart by time and by what they are grouped by.
-struct Groups<T> {
+pub(crate) struct Groups<T> {
     bases: HashMap<Key, u32>,
-    keys: Vec<Key>,
+    pub(crate) keys: Vec<Key>,
     places: HashMap<(u64, u32), u32>,
-    groups: Vec<(u64, u32, T)>,
+    pub(crate) groups: Vec<(u64, u32, T)>,
     limit: usize,
 }
 
 impl<T: Default> Groups<T> {
-    fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { bases: HashMap::new(), keys: Vec::new(), places: HashMap::new(), groups: Vec::new(), limit }
     }
 
-    fn base(&mut self, key: Key) -> u32 {
+    pub(crate) fn base(&mut self, key: Key) -> u32 {
         if let Some(base) = self.bases.get(&key) {
             return *base;
         }
@@ -142,7 +133,7 @@ impl<T: Default> Groups<T> {
         base
     }
 
-    fn group(&mut self, at: u64, base: u32) -> Result<&mut T, Error> {
+    pub(crate) fn group(&mut self, at: u64, base: u32) -> Result<&mut T, Error> {
         let place = match self.places.get(&(at, base)) {
             Some(place) => *place,
             None if self.groups.len() >= self.limit => return Err(Error::TooMany { limit: self.limit }),
@@ -157,7 +148,7 @@ impl<T: Default> Groups<T> {
     }
 }
 
-fn at(step: &Step, step_ms: Option<u64>) -> u64 {
+pub(crate) fn at(step: &Step, step_ms: Option<u64>) -> u64 {
     step_ms.map_or(0, |length| step.at - step.at % length.max(1))
 }
 
@@ -190,7 +181,7 @@ impl Texts<'_> {
     }
 }
 
-fn pair_key(pair: &Pair, by: &[Dimension]) -> Key {
+pub(crate) fn pair_key(pair: &Pair, by: &[Dimension]) -> Key {
     let mut key = Key::default();
     for dimension in by {
         match dimension {
@@ -313,99 +304,6 @@ fn read_exchanges(
                 let number: i64 = row.get(0).map_err(Fault::from)?;
                 if let Some(base) = chosen.get(&number) {
                     row::add_signals(row, 1, scan.sketches, groups.group(at, *base)?)?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a group of books adds up to, with the step that its open connections are of.
-#[derive(Default)]
-struct Books {
-    newest: Option<(u64, i64)>,
-    guessed: bool,
-    transport: Option<steth_window::Transport>,
-    totals: EdgeTotals,
-}
-
-/// Adds up books.
-pub(crate) fn books(pool: &Pool, pieces: &[Piece], scan: &EdgeScan<'_>) -> Result<Vec<EdgeGroup>, Stop> {
-    // A key of exchanges has no transport: it is part of the status here, which books do not have.
-    let mut groups: Groups<Books> = Groups::new(scan.limit);
-    for piece in pieces {
-        let name = piece.name.file();
-        read_books(pool, &name, piece, scan, &mut groups).map_err(|stop| stop.into_stop(&name))?;
-    }
-    let group = |(at, base, books): (u64, u32, Books)| {
-        let key = &groups.keys[base as usize];
-        EdgeGroup {
-            at_ms: scan.step_ms.map(|_| at),
-            client: key.client,
-            server: key.server,
-            port: key.port,
-            side: key.side,
-            transport: books.transport,
-            guessed: books.guessed,
-            newest_ms: books.newest.map_or(0, |(at, _)| at),
-            totals: books.totals,
-        }
-    };
-    Ok(groups.groups.into_iter().map(group).collect())
-}
-
-fn read_books(
-    pool: &Pool,
-    name: &str,
-    piece: &Piece,
-    scan: &EdgeScan<'_>,
-    groups: &mut Groups<Books>,
-) -> Result<(), Halt> {
-    let file = pool.open(name, Some(scan.deadline))?;
-    let mut filter = Where::ends(&scan.filter);
-    if let Some(transport) = scan.filter.transport {
-        filter.and("transport = ?", [row::transport_number(transport)]);
-    }
-    let by_transport = scan.by.contains(&Dimension::Transport);
-    let mut chosen: HashMap<i64, (u32, Line)> = HashMap::new();
-    {
-        let sql = format!("SELECT id, {} FROM lines{}", Line::COLUMNS, filter.sql);
-        let mut statement = file.prepare_cached(&sql).map_err(Fault::from)?;
-        let mut rows = statement.query(params_from_iter(&filter.values)).map_err(Fault::from)?;
-        while let Some(row) = rows.next().map_err(Fault::from)? {
-            let line = Line::read(row, 1)?;
-            let Line { client, server, port, side, .. } = line;
-            if !scan.filter.lists_ends(client, server) {
-                continue;
-            }
-            let pair = Pair { client, server, port, side, protocol: Protocol::Http };
-            let by: Vec<_> = scan.by.iter().copied().filter(|by| *by != Dimension::Protocol).collect();
-            let mut key = pair_key(&pair, &by);
-            key.status = by_transport.then(|| line.transport.name().into());
-            let base = groups.base(key);
-            chosen.insert(row.get(0).map_err(Fault::from)?, (base, line));
-        }
-    }
-    let runs = runs(chosen.keys().copied().collect());
-    let sql = "SELECT line, open, sums, rtt_min, connect, rtt, accept_wait FROM books WHERE step = ? AND line BETWEEN ? AND ?";
-    let mut statement = file.prepare_cached(sql).map_err(Fault::from)?;
-    for step in &piece.steps {
-        let at = at(step, scan.step_ms);
-        let newest = Some((step.at, step.upto));
-        for (first, last) in &runs {
-            let mut rows = statement.query([step.id, *first, *last]).map_err(Fault::from)?;
-            while let Some(row) = rows.next().map_err(Fault::from)? {
-                let number: i64 = row.get(0).map_err(Fault::from)?;
-                let Some((base, line)) = chosen.get(&number) else { continue };
-                let books = groups.group(at, *base)?;
-                let open = row::add_books(row, 1, &mut books.totals)?;
-                books.guessed |= line.guessed;
-                books.transport = by_transport.then_some(line.transport);
-                // Those that are open do not add up over time: the newest step counts.
-                if newest > books.newest {
-                    (books.newest, books.totals.open) = (newest, open);
-                } else if newest == books.newest {
-                    books.totals.open += open;
                 }
             }
         }
