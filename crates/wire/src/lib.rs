@@ -29,6 +29,7 @@
 //! assert_eq!((names.get(out[0].operation), out[0].end - out[0].start), ("PING", 15));
 //! ```
 
+mod ahead;
 #[cfg(test)]
 mod by_hand;
 mod by_id;

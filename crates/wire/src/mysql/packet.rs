@@ -178,6 +178,9 @@ impl Packets {
             self.last = sequence;
             rest = behind;
             passed += 1;
+            if passed == crate::ahead::WORTH {
+                crate::ahead::fetch(rest);
+            }
         }
         *at = bytes.len() - rest.len();
         passed

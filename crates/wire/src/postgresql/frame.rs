@@ -4,6 +4,7 @@
 //! one piece is read in place; only what is split over pieces is kept, and of it no more than was asked for.
 
 use crate::Piece;
+use crate::ahead;
 
 /// Longest message. PostgreSQL allocates no more than this either (`MaxAllocSize`).
 const LARGEST: u32 = 0x3fff_ffff;
@@ -119,6 +120,9 @@ impl Frames {
         {
             *at += 5 + size as usize;
             passed += 1;
+            if passed == ahead::WORTH {
+                ahead::fetch(&bytes[*at..]);
+            }
         }
         passed
     }
