@@ -89,9 +89,6 @@ struct {
 	__u64 attached;
 	/* Datagrams whose destination found no room in `sent_to`. */
 	__u64 sent_to_full;
-	/* What `whoami` has read at once. */
-	__u64 jiffies;
-	__u64 nanoseconds;
 } control SEC(".data.control");
 
 /* Which rows say something. Those of selection.h take two bits each, from the lowest on. */

@@ -257,12 +257,3 @@ int visit(struct bpf_iter__task_file *ctx)
 		on_visit(sk, task->tgid);
 	return 0;
 }
-
-/* Run once by the agent: its own number, which in a pid namespace it cannot know otherwise, and how long a jiffy is. */
-SEC("raw_tp")
-int whoami(void *ctx)
-{
-	control.jiffies = bpf_jiffies64();
-	control.nanoseconds = bpf_ktime_get_ns();
-	return current_tgid();
-}

@@ -23,18 +23,20 @@ fn main() {
     let target = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets CARGO_CFG_TARGET_ARCH");
     // Those of other machines too: nothing else would tell that they do not compile any more.
     for (architecture, define) in [("x86_64", "-D__TARGET_ARCH_x86"), ("aarch64", "-D__TARGET_ARCH_arm64")] {
-        // Twice, see bpf/reach.h. The types of the settings are the same in both.
-        for (name, defines) in [("steth", None), ("steth_plain", Some("-DSTETH_PLAIN"))] {
+        // The core twice, see bpf/reach.h. The types of the settings are the same in both.
+        let objects =
+            [("steth", "steth", None), ("steth_plain", "steth", Some("-DSTETH_PLAIN")), ("whoami", "whoami", None)];
+        for (name, source, defines) in objects {
             let native = architecture == target;
             let object = if native { format!("{name}.bpf.o") } else { format!("{name}.{architecture}.bpf.o") };
             let mut builder = SkeletonBuilder::new();
             builder
-                .source(bpf.join("steth.bpf.c"))
+                .source(bpf.join(format!("{source}.bpf.c")))
                 .obj(out.join(object))
                 .clang(&clang)
                 .clang_args(["-mcpu=v3", define, "-Wall", "-Werror"].into_iter().chain(defines));
-            let built = match defines {
-                None if native => builder.build_and_generate(out.join("steth.skel.rs")),
+            let built = match name {
+                "steth" if native => builder.build_and_generate(out.join("steth.skel.rs")),
                 _ => builder.build().map(|_| ()),
             };
             if let Err(error) = built {

@@ -3,6 +3,7 @@
 use crate::described;
 use crate::error::{self, ProbeError, Refusal};
 use crate::hooks::{Core, Fallbacks, Family, Hook, Need, On, Rung};
+use crate::load;
 use crate::one_by_one;
 use crate::own_rings::OwnRings;
 use crate::rings::{self, Rings};
@@ -150,12 +151,16 @@ impl Probe {
             let aside = walk.contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
             aside || hooks.iter().any(|hook| hook.program == name)
         };
-        let mut open = side::open(rung.core, path, wanted).map_err(refused("the object"))?;
+        let object = || {
+            let mut open = side::open(rung.core, path, wanted)?;
+            if without.types {
+                side::without_types(&mut open);
+            }
+            Ok(open)
+        };
+        let mut open = object().map_err(refused("the object"))?;
         let possible_cpus = libbpf_rs::num_possible_cpus().map_err(refused("the number of CPUs"))?;
-        let (tgid, jiffies) = whoami::whoami(path)?;
-        if without.types {
-            side::without_types(&mut open);
-        }
+        let (tgid, jiffies) = whoami::whoami()?;
         let own = settings.without.ring_buffer.then(|| OwnRings::of(settings.ring_bytes, possible_cpus));
         match own {
             Some(own) => side::leave_out(&mut open, &["rings", "ring_of_processes"]).and_then(|()| own.size(&mut open)),
@@ -184,7 +189,7 @@ impl Probe {
         }
         before.jiffies_per_second = jiffies;
         before.jiffy_ns = whoami::jiffy_ns(jiffies);
-        let mut side = Side::load(open)?;
+        let mut side = Side::of(load::load(open, object)?)?;
 
         let control = &mut side.control().control;
         control.epoch = 1;

@@ -22,6 +22,7 @@ pub mod doctor;
 mod error;
 mod hooks;
 mod inventory;
+mod load;
 pub mod lookups;
 mod one_by_one;
 mod own_rings;

@@ -138,7 +138,8 @@ impl<T> Drop for Mapped<T> {
 
 /// A loaded object.
 pub(crate) struct Side {
-    object: Object,
+    /// The programs, each in one of them. The maps are those of the first.
+    objects: Vec<Object>,
     control: Mapped<Control>,
     pub(crate) connections: MapHandle,
     pub(crate) scratches: MapHandle,
@@ -154,12 +155,12 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Loads what is open.
-    pub(crate) fn load(object: OpenObject) -> Result<Self, ProbeError> {
-        let object = object.load().map_err(|error| ProbeError::refused("to load the programs", &error))?;
-        let map = |name| map(&object, name);
+    /// What is loaded.
+    pub(crate) fn of(objects: Vec<Object>) -> Result<Self, ProbeError> {
+        let first = objects.first().ok_or_else(|| ProbeError::broken("nothing is loaded"))?;
+        let map = |name| map(first, name);
         let control = Mapped::map(&map(".data.control")?);
-        let contexts = object.maps().find(|map| map.name() == "scratches").map_or(0, |map| map.max_entries());
+        let contexts = first.maps().find(|map| map.name() == "scratches").map_or(0, |map| map.max_entries());
         Ok(Self {
             control: control.map_err(|error| ProbeError::broken(&format!("mapping the settings: {error}")))?,
             connections: map("connections")?,
@@ -172,7 +173,7 @@ impl Side {
             automata: map("automata")?,
             ports: map("ports")?,
             remotes: map("remotes")?,
-            object,
+            objects,
         })
     }
 
@@ -193,12 +194,12 @@ impl Side {
 
     /// A map that not every variant has.
     pub(crate) fn map(&self, name: &str) -> Result<MapHandle, ProbeError> {
-        map(&self.object, name)
+        map(&self.objects[0], name)
     }
 
     /// Every program that is loaded.
     pub(crate) fn programs(&self) -> impl Iterator<Item = libbpf_rs::Program<'_>> {
-        self.object.progs().filter(libbpf_rs::Program::autoload)
+        self.objects.iter().flat_map(Object::progs).filter(libbpf_rs::Program::autoload)
     }
 
     /// Attaches a hook's program to what the hook names: a kprobe's may be on several functions.
@@ -230,7 +231,7 @@ impl Side {
 
     /// One of them, to be attached.
     pub(crate) fn program(&self, name: &str) -> Option<libbpf_rs::ProgramMut<'_>> {
-        self.object.progs_mut().find(|program| program.name() == name && program.autoload())
+        self.objects.iter().flat_map(Object::progs_mut).find(|program| program.name() == name && program.autoload())
     }
 }
 

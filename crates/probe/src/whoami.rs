@@ -1,26 +1,24 @@
 //! What the kernel alone can say before the programs are loaded for good: who the agent is, and how long a jiffy is.
 
 use crate::error::ProbeError;
-use crate::hooks::Core;
-use crate::side::{self, Mapped};
-use libbpf_rs::ProgramInput;
-use std::path::Path;
+use crate::side;
+use libbpf_rs::{MapCore as _, MapFlags, ObjectBuilder, ProgramInput};
 
 /// The number of this process in the kernel's own pid namespace, which is the one that the programs see, and jiffies per second.
-pub(crate) fn whoami(types: Option<&Path>) -> Result<(u32, u32), ProbeError> {
+pub(crate) fn whoami() -> Result<(u32, u32), ProbeError> {
     let refused = |error: libbpf_rs::Error| ProbeError::refused("to ask for the agent's process id", &error);
-    // Of the object that asks least of the kernel, and of that only what this program needs.
-    let mut open = side::open(Core::Plain, types, |name| name == "whoami").map_err(refused)?;
-    side::leave_out_all_but(&mut open, &[".data.control", ".rodata"]).map_err(refused)?;
-    let object = open.load().map_err(refused)?;
+    let object = include_bytes!(concat!(env!("OUT_DIR"), "/whoami.bpf.o"));
+    let object = ObjectBuilder::default().name("steth").and_then(|builder| builder.open_memory(object)?.load());
+    let object = object.map_err(refused)?;
     let program = object.progs_mut().find(|program| program.name() == "whoami");
     let program = program.ok_or_else(|| ProbeError::broken("the object has no program whoami"))?;
     let tgid = program.test_run(ProgramInput::default()).map_err(refused)?.return_value;
-    let control = Mapped::map(&side::map(&object, ".data.control")?);
-    let control: Mapped<side::Control> =
-        control.map_err(|e| ProbeError::broken(&format!("mapping the settings: {e}")))?;
-    let read = &control.get().control;
-    Ok((tgid, jiffies_per_second(read.jiffies, read.nanoseconds)))
+    let clocks = side::map(&object, ".data.clocks")?.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
+    let [jiffies, nanoseconds] = match clocks.as_deref().map(<[u8]>::as_chunks) {
+        Some(([jiffies, nanoseconds], [])) => [jiffies, nanoseconds].map(|bytes| u64::from_ne_bytes(*bytes)),
+        _ => return Err(ProbeError::broken("two clocks are not what whoami has read")),
+    };
+    Ok((tgid, jiffies_per_second(jiffies, nanoseconds)))
 }
 
 /// How many jiffies a second has (CONFIG_HZ), which nothing tells: they count from five minutes before they overflow 32 bits
