@@ -37,7 +37,7 @@ release: setup-build ## the release binary as one file that runs on any distribu
 
 test-release: setup-build setup-test ## build that, and run it where nothing else is (root)
 	scripts/release
-	STETH_TEST_RELEASE=$(CURDIR)/target/dist/steth-$(shell uname -m) $(CARGO) test -p steth --test release -- --ignored
+	STETH_TEST_RELEASE=$(CURDIR)/target/dist/steth-$(shell uname -m) $(CARGO) test -p steth --test all -- --ignored release::
 
 test: setup-build setup-test setup-demo setup-ui ## all tests, on the running kernel (root), and a short fuzz run
 ifdef HAS_NEXTEST
@@ -62,7 +62,7 @@ ui: setup-ui ## build the web page anew into ui/dist, which is committed
 
 test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into target/oracle-mysql; docs/testing.md)
 	scripts/oracle-mysql target/oracle-mysql
-	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test oracle_mysql -- --ignored
+	STETH_TEST_MYSQL_TREE=$(CURDIR)/target/oracle-mysql $(CARGO) test -p steth --test all -- --ignored oracle_mysql::
 
 test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
 	scripts/kernels/test $(KERNELS)

@@ -1,9 +1,7 @@
 //! The agent itself: it harms nothing, leaves nothing, and tells how it is.
 
-mod lab;
-
-use lab::process::{Process, command};
-use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, kept, redis_benchmark, wait_until};
+use crate::lab::process::{Process, command};
+use crate::lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, kept, redis_benchmark, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::Read;

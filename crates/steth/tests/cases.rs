@@ -1,9 +1,7 @@
 //! Conversations with a hard spot in them, each on real sockets: what the agent reports is what the script says it did,
 //! exchange by exchange, on both sides, with nothing lost.
 
-mod lab;
-
-use lab::{Case, RedisServer, Seen, Steth, alone, wait_until};
+use crate::lab::{Case, RedisServer, Seen, Steth, together, wait_until};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -65,7 +63,7 @@ macro_rules! cases {
         $(#[test]
         fn $name() {
             root_or_skip!();
-            let _alone = alone();
+            let _together = together();
             play(stringify!($name), &[], &["client", "server"]);
         })*
     };
@@ -79,7 +77,7 @@ cases! {
 #[test]
 fn upload() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let case = Case::start("upload", &[]);
     let steth = Steth::watch(&["--port", &case.port().to_string()]);
     let report = case.go();
@@ -105,7 +103,7 @@ fn unreadable(exchange: &Value) -> bool {
 #[test]
 fn every_call() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let case = Case::start("every_call", &[]);
     let steth = Steth::watch(&["--port", &case.port().to_string()]);
     let report = case.go();
@@ -129,7 +127,7 @@ fn every_call() {
 #[test]
 fn unix_sockets_have_both_ends() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     for name in ["unix_socket", "socketpair"] {
         let (seen, report) = play(name, &[], &["client", "server"]);
         let operation = &report["exchanges"][0]["operation"];
@@ -141,7 +139,7 @@ fn unix_sockets_have_both_ends() {
 #[test]
 fn redis_cases() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     for name in ["redis_big_value", "redis_inline", "redis_pipelines", "redis_pushes"] {
         let redis = RedisServer::start();
         play(name, &[&redis.port.to_string()], &["client", "server"]);
@@ -151,7 +149,7 @@ fn redis_cases() {
 #[test]
 fn both_ends_are_named_and_share_sequence_numbers() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let case = Case::start("at_once", &[]);
     let steth = Steth::watch(&["--port", &case.port().to_string()]);
     let (client, server) = (case.client_pid(), case.server_pid());

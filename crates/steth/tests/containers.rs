@@ -12,13 +12,12 @@ mod image;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../containers/tests/lab/isolation.rs"]
 mod isolation;
-mod lab;
-use lab::process;
+use crate::lab::process;
 
+use crate::lab::process::{Process, command, run};
+use crate::lab::runtimes::python;
+use crate::lab::{Steth, curl, free_port, together, wait_until};
 use containerd::{ContainerPlan, Containerd, Pod, PodPlan};
-use lab::process::{Process, command, run};
-use lab::runtimes::python;
-use lab::{Steth, alone, curl, free_port, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::Path;
@@ -129,7 +128,7 @@ fn beside(pid: u32, program: &str) -> std::process::Command {
 #[test]
 fn both_ends_have_the_names_of_their_pods() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let mut containerd = Containerd::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = configuration(dir.path(), &containerd);
@@ -196,7 +195,7 @@ fn both_ends_have_the_names_of_their_pods() {
 #[test]
 fn rows_of_pods_decide_by_what_the_runtime_says() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let containerd = Containerd::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (file, listen) = (dir.path().join("steth.yaml"), free_port());

@@ -1,9 +1,7 @@
 //! Datagram sockets that several threads use at once, at both ends: the order in which a socket's transfers are seen is
 //! then not the one in which they happened.
 
-mod lab;
-
-use lab::{Seen, Steth, alone};
+use crate::lab::{Seen, Steth, alone};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 use nix::unistd::{Pid, gettid};

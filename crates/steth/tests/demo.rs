@@ -1,8 +1,7 @@
 //! The demo is what it says: the map shows the shop that was started, nothing is lost, and nothing is left behind.
 
-mod lab;
-
-use lab::{Agent, Process, alone, free_port, wait_until};
+use crate::lab;
+use crate::lab::{Agent, Process, alone, free_port, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,7 @@
 //! DNS: a recording with everything in it, and unbound asked by dnsperf and dig with the agent watching.
 
-mod lab;
-
-use lab::process::{START, command};
-use lab::{Seen, Steth, Unbound, alone, dig, dnsperf, established, wait_until};
+use crate::lab::process::{START, command};
+use crate::lab::{Seen, Steth, Unbound, alone, dig, dnsperf, established, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

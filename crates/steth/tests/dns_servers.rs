@@ -1,8 +1,6 @@
 //! named, dnsmasq and the C library's resolver with the agent watching; unbound is in `dns.rs`.
 
-mod lab;
-
-use lab::{Dnsmasq, Named, Seen, Steth, alone, dig, dnsperf, resolved_by_libc};
+use crate::lab::{Dnsmasq, Named, Seen, Steth, alone, dig, dnsperf, resolved_by_libc};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,9 +1,7 @@
 //! Where the agent cannot run it says why in one line, ends with an error, and leaves nothing; doctor says what to do.
 
-mod lab;
-
-use lab::process::command;
-use lab::{Steth, alone};
+use crate::lab::process::command;
+use crate::lab::{Steth, together};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::{Command, Output};
 use steth_probe::{Inventory, Probe, Settings};
@@ -26,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
 fn without_type_information_it_says_so_in_one_line() {
     root_or_skip!();
     // Another test here takes the descriptors away from the whole process.
-    let _alone = alone();
+    let _together = together();
     let hide = "mount -t tmpfs none /sys/kernel/btf";
     for arguments in LIVE {
         let output = in_another_world(hide, arguments);
@@ -48,7 +46,7 @@ fn without_type_information_it_says_so_in_one_line() {
 #[test]
 fn doctor_ends_with_a_verdict_and_names_the_other_agents() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let agent = Steth::watch(&["--port", "1"]);
     let output = Command::new(env!("CARGO_BIN_EXE_steth")).arg("doctor").output().expect("it runs");
     let said = text(&output.stdout);
@@ -63,7 +61,7 @@ fn doctor_ends_with_a_verdict_and_names_the_other_agents() {
 #[test]
 fn what_fails_half_way_leaves_nothing_behind() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     let held = || Inventory::of_process(std::process::id()).expect("our own descriptors");
     let open = std::fs::read_dir("/proc/self/fd").expect("our own descriptors").count() as u64;

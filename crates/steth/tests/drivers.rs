@@ -1,11 +1,9 @@
 //! What programs do through their drivers, and command-line clients do not: cursors, portals, another user on the same
 //! connection.
 
-mod lab;
-
-use lab::process::{command, run};
-use lab::runtimes::{programs, python};
-use lab::{MariaDb, PostgresqlServer, Seen, Steth, alone};
+use crate::lab::process::{command, run};
+use crate::lab::runtimes::{programs, python};
+use crate::lab::{MariaDb, PostgresqlServer, Seen, Steth, together};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -38,7 +36,7 @@ fn attribute<'a>(exchange: &'a Value, key: &str) -> &'a Value {
 #[test]
 fn mariadb_s_library_reads_by_cursor_and_changes_its_user() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let before = server.status();
     let steth = watch("mysql", server.port);
@@ -101,7 +99,7 @@ fn mariadb_s_library_reads_by_cursor_and_changes_its_user() {
 #[test]
 fn postgresql_s_jdbc_driver_reads_a_portal_in_parts() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = PostgresqlServer::start();
     let steth = watch("postgresql", server.port);
     let mut java = command("java");

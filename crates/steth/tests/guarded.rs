@@ -1,9 +1,7 @@
 //! An agent as the configuration file sets it up for others: with a token and TLS, and `steth top` that asks it.
 
-mod lab;
-
-use lab::process::{command, run};
-use lab::{Agent, wait_until};
+use crate::lab::process::{command, run};
+use crate::lab::{Agent, wait_until};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,10 +1,8 @@
 //! io_uring: its calls have no registers of their own, so their payload is declared unread, and nothing is invented.
 #![allow(unsafe_code)]
 
-mod lab;
-
+use crate::lab::{Steth, alone};
 use io_uring::{IoUring, opcode, types::Fd};
-use lab::{Steth, alone};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;

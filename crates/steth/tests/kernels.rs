@@ -1,9 +1,7 @@
 //! A little of everything, for any kernel: small enough for an emulated processor, exact all the same. `make test-kernels` runs these, and
 //! some of the other tests, on kernels that nobody has at hand.
 
-mod lab;
-
-use lab::{Nginx, RedisServer, Steth, ab, alone, redis_benchmark};
+use crate::lab::{Nginx, RedisServer, Steth, ab, alone, redis_benchmark};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! The kernel's books of connections, against what the applications themselves say and what was configured.
 
-mod lab;
-
-use lab::process::{Process, command, wait_until};
+use crate::lab;
+use crate::lab::process::{Process, command, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

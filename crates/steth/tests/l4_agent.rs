@@ -1,9 +1,7 @@
 //! The kernel's books as the agent shows them: by edge, to the byte and by cause, and behind rewritten addresses.
 
-mod lab;
-
-use lab::process::{Process, command, wait_until};
-use lab::{Agent, MariaDb, Steth, alone};
+use crate::lab::process::{Process, command, wait_until};
+use crate::lab::{Agent, MariaDb, Steth, alone};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;

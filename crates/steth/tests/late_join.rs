@@ -1,8 +1,7 @@
 //! The agent starts while a load is running: nothing is paired wrongly, and what cannot be paired is counted.
 
-mod lab;
-
-use lab::{Nginx, RedisServer, Steth, alone};
+use crate::lab;
+use crate::lab::{Nginx, RedisServer, Steth, alone};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,10 +1,9 @@
 //! Where the time went: what a server's own instrumentation cannot see.
 
-mod lab;
-
-use lab::process::command;
-use lab::runtimes::{programs, python};
-use lab::{Agent, Node, Process, RedisServer, Seen, Steth, alone, curl, free_port, wait_until};
+use crate::lab;
+use crate::lab::process::command;
+use crate::lab::runtimes::{programs, python};
+use crate::lab::{Agent, Node, Process, RedisServer, Seen, Steth, alone, curl, free_port, wait_until};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,9 +1,8 @@
 //! The lab itself: servers start, load tools count as `lab/load.rs` says, cases run to their end. Without the agent, so
 //! a failure here is not its fault, and needs no root.
 
-mod lab;
-
-use lab::{
+use crate::lab;
+use crate::lab::{
     Case, Go, Java, Nginx, NginxPlan, Node, Python, RedisServer, WrkPlan, ab, alone, curl, redis_benchmark, wrk,
 };
 use std::time::Duration;

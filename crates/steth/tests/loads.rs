@@ -1,8 +1,7 @@
 //! Under load: the number of exchanges reported on each side is what the load tool says it did.
 
-mod lab;
-
-use lab::{
+use crate::lab;
+use crate::lab::{
     Go, Java, Nginx, Node, Python, RedisServer, Seen, Steth, WrkPlan, ab, alone, curl, redis_benchmark,
     redis_benchmark_of, wrk,
 };

@@ -1,10 +1,8 @@
 //! The map of a small shop: who talks to whom, in which direction and how often, to the last exchange.
 
-mod lab;
-
-use lab::process::{command, run, wait_until};
-use lab::runtimes::{programs, python};
-use lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
+use crate::lab::process::{command, run, wait_until};
+use crate::lab::runtimes::{programs, python};
+use crate::lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,8 @@
 //! MariaDB, its client and sysbench: what is reported is what they say they did.
 
-mod lab;
-
-use lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, text, watch, words};
-use lab::{MariaDb, Process, Steth, alone};
+use crate::lab;
+use crate::lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, text, watch, words};
+use crate::lab::{MariaDb, Process, Steth, alone};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

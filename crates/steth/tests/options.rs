@@ -1,9 +1,8 @@
 //! What the options select, and what is said of what was not seen.
 
-mod lab;
-
-use lab::process::command;
-use lab::{Nginx, Python, Steth, ab, alone, curl, kept, wait_until};
+use crate::lab;
+use crate::lab::process::command;
+use crate::lab::{Nginx, Python, Steth, ab, curl, kept, together, wait_until};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +19,7 @@ fn objects(output: &[u8]) -> Vec<Value> {
 #[test]
 fn pid_shows_that_process_and_nobody_else() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (nginx, other) = (Nginx::start(), Nginx::start());
     let worker = nginx.workers()[0];
     let agent = Steth::watch(&["--pid", &worker.to_string()]);
@@ -36,7 +35,7 @@ fn pid_shows_that_process_and_nobody_else() {
 #[test]
 fn slow_shows_what_took_at_least_so_long() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let python = Python::start();
     let agent = Steth::watch(&["--slow", "40ms", "--port", &python.port.to_string()]);
     let get = |path: &str| curl(&[&format!("http://127.0.0.1:{}{path}", python.port)]).status;
@@ -51,7 +50,7 @@ fn slow_shows_what_took_at_least_so_long() {
 #[test]
 fn a_time_limit_ends_the_watch_by_itself() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let output = steth().args(["watch", "--json", "--for", "1s"]).output().expect("it runs");
     assert!(output.status.success());
     assert_eq!(objects(&output.stdout).last().expect("a last line")["type"], "ledger");
@@ -61,7 +60,7 @@ fn a_time_limit_ends_the_watch_by_itself() {
 #[test]
 fn sockets_of_other_kinds_are_not_called_lost() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     // An echo request to this machine: a checksum of its header, then the kernel's answer.
     let script = "import socket\n\
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n\
@@ -115,7 +114,7 @@ fn windows_of_a_recording_hold_the_exchanges_that_were_printed_each_in_its_time(
 #[test]
 fn hook_runs_that_the_kernel_skipped_are_in_the_ledger() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let agent = Steth::watch(&[]);
     wait_until("it watches", Duration::from_secs(1), || agent.errors().contains("watching"));
     let seen = agent.finish();

@@ -1,9 +1,7 @@
 //! Oracle's MySQL, whose logins and answers are not MariaDB's, in a root of its own: `make test-oracle`, which fetches it first.
 
-mod lab;
-
-use lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, watch};
-use lab::{MariaDb, alone};
+use crate::lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, watch};
+use crate::lab::{MariaDb, alone};
 use serde_json::Value;
 use std::path::PathBuf;
 

@@ -1,8 +1,7 @@
 //! PostgreSQL: a real server, real clients, and a recording of both.
 
-mod lab;
-
-use lab::{PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
+use crate::lab;
+use crate::lab::{PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;

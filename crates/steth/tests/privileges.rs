@@ -1,9 +1,7 @@
 //! What the agent may do once it watches, and what the commands it starts may do.
 
-mod lab;
-
-use lab::process::{Process, command};
-use lab::{Nginx, RedisServer, Steth, ab, alone, curl, free_port, kept, wait_until};
+use crate::lab::process::{Process, command};
+use crate::lab::{Nginx, RedisServer, Steth, ab, curl, free_port, kept, together, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -42,7 +40,7 @@ fn threads(pid: u32) -> BTreeSet<[u64; 5]> {
 #[test]
 fn every_thread_keeps_the_least_set_and_health_names_it() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let watch = Steth::watch(&["--port", "1"]);
     assert_eq!(threads(watch.pid()), [[SYS_PTRACE, SYS_PTRACE, 0, 0, 1]].into());
     watch.finish();
@@ -80,7 +78,7 @@ fn every_thread_keeps_the_least_set_and_health_names_it() {
 #[test]
 fn a_command_has_the_privileges_that_it_would_have_without_steth() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let script = "grep -E '^(Cap|NoNewPrivs|Seccomp|Uid|Gid|Groups)' /proc/self/status";
     let plain = command("sh").args(["-c", script]).output().expect("sh runs");
     let watched = steth().args(["watch", "--", "sh", "-c", script]).output().expect("it runs");
@@ -93,7 +91,7 @@ fn a_command_has_the_privileges_that_it_would_have_without_steth() {
 #[test]
 fn sweep_demotion_statistics_and_selection_need_no_privileges() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let mut probe = Probe::attach(&Settings { port: redis.port, ..Settings::default() }).expect("root may attach");
     keep_only(&[]).expect("giving up needs no privilege");
@@ -147,7 +145,7 @@ fn sweep_demotion_statistics_and_selection_need_no_privileges() {
 #[test]
 fn the_capabilities_that_doctor_names_are_enough() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let nobody = |capabilities: &str, arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -175,7 +173,7 @@ fn the_capabilities_that_doctor_names_are_enough() {
 #[test]
 fn a_stranger_with_the_same_id_in_another_namespace_is_not_taken_for_the_server() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (nginx, dir) = (Nginx::start(), tempfile::tempdir().expect("a temporary directory"));
     let worker = nginx.workers()[0];
     let inside = format!(

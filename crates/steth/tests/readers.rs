@@ -1,9 +1,7 @@
 //! Standard output whose reader has left (`steth … | head -1`) or that cannot be written to.
 
-mod lab;
-
-use lab::process::command;
-use lab::{Nginx, ab, alone};
+use crate::lab::process::command;
+use crate::lab::{Nginx, ab, alone};
 use std::fs::File;
 use std::io::BufRead;
 use std::path::Path;

@@ -1,10 +1,8 @@
 //! The release binary is one file: it needs no library of the host, and runs where there is nothing else. `make test-release`, which builds
 //! it first.
 
-mod lab;
-
-use lab::process::{command, run};
-use lab::{Nginx, Steth, alone, curl, free_port};
+use crate::lab::process::{command, run};
+use crate::lab::{Nginx, Steth, alone, curl, free_port};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,11 @@
 //! Who is observed. What counts is what comes out of the ring, not what is printed: whoever is not selected costs nothing and
 //! leaks nothing.
 
-mod lab;
-
-use lab::process::command;
-use lab::runtimes::python;
-use lab::selection::{As, Talker, Watched, patterns, selection};
-use lab::{Process, RedisServer, Steth, alone};
+use crate::lab;
+use crate::lab::process::command;
+use crate::lab::runtimes::python;
+use crate::lab::selection::{As, Talker, Watched, patterns, selection};
+use crate::lab::{Process, RedisServer, Steth, together};
 use nix::unistd::Pid;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,7 +36,7 @@ fn every_row() -> Vec<(&'static str, Selection)> {
 #[test]
 fn every_row_holds_for_new_and_running_processes_new_and_open_connections_and_after_a_reload() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     for (name, rules) in every_row() {
         let mut running = [Talker::start(&redis, "yes"), Talker::start(&redis, "no")];
@@ -78,7 +77,7 @@ fn every_row_holds_for_new_and_running_processes_new_and_open_connections_and_af
 #[test]
 fn a_process_that_becomes_another_image_is_judged_again_with_the_connection_it_keeps() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let rules = Rows { command_line: patterns(&["talker.py"], &["--keep \\d+ other"]), ..Rows::default() };
     let mut watched = Watched::attach(&redis, &selection(&rules));
@@ -95,7 +94,7 @@ fn a_process_that_becomes_another_image_is_judged_again_with_the_connection_it_k
 #[test]
 fn a_process_of_a_few_milliseconds_leaks_nothing_or_loses_nothing() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let rules = Rows { environment: patterns(&["STETH_MARK=yes"], &[]), ..Rows::default() };
     let mut watched = Watched::attach(&redis, &selection(&rules));
@@ -120,7 +119,7 @@ fn a_process_of_a_few_milliseconds_leaks_nothing_or_loses_nothing() {
 #[test]
 fn nothing_of_the_command_line_of_an_excluded_process_is_in_the_ring() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let rules = Rows { command_line: patterns(&[], &["--secret( |$)"]), ..Rows::default() };
     let mut watched = Watched::attach(&redis, &selection(&rules));
@@ -143,7 +142,7 @@ fn nothing_of_the_command_line_of_an_excluded_process_is_in_the_ring() {
 #[test]
 fn the_path_of_an_executable_is_that_of_proc_in_any_mount_namespace() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let which = Command::new("sh").args(["-c", "realpath \"$(command -v redis-cli)\""]).output().expect("sh runs");
@@ -179,7 +178,7 @@ fn the_path_of_an_executable_is_that_of_proc_in_any_mount_namespace() {
 #[test]
 fn sockets_within_the_host_can_be_left_out() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let mut talker = Talker::start(&redis, "yes");
     let local = Selection { skip_local: true, ..Selection::default() };
@@ -247,7 +246,7 @@ const READ: &str = "the selection was read again";
 #[test]
 fn the_agent_reads_its_rules_again_on_sighup() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     // Of this test alone: others may run beside it.
     let [mark, other] = ["yes", "no"].map(|mark| format!("{mark}-{}", std::process::id()));
@@ -269,7 +268,7 @@ fn the_agent_reads_its_rules_again_on_sighup() {
 #[test]
 fn a_reload_sees_the_environment_of_other_users_processes() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     // Of this test alone: others may run beside it.
     let me = std::process::id();
@@ -295,7 +294,7 @@ fn a_reload_sees_the_environment_of_other_users_processes() {
 #[test]
 fn children_forked_while_rules_are_read_again_have_the_verdict_of_their_parent() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let rules = |mark: &str| {
         let environment = patterns(&[&format!("STETH_MARK=^{mark}$")], &[]);
@@ -405,7 +404,7 @@ fn doctor_explains_which_rule_decides() {
 #[test]
 fn watch_and_record_heed_the_rules_of_a_configuration() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (redis, dir) = (RedisServer::start(), tempfile::tempdir().expect("a temporary directory"));
     let (config, recording) = (dir.path().join("steth.yaml"), dir.path().join("r.steth"));
     std::fs::write(&config, "selection:\n  environment: {include: [\"STETH_MARK=^yes$\"]}\n").expect("a file");

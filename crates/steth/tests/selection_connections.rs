@@ -1,11 +1,10 @@
 //! Which connections are observed, whoever has them, and what of them is analysed: as it comes out of the ring, for new and open
 //! connections, before and after a reload.
 
-mod lab;
-
-use lab::process::command;
-use lab::selection::{Talker, Watched};
-use lab::{Process, RedisServer, alone};
+use crate::lab;
+use crate::lab::process::command;
+use crate::lab::selection::{Talker, Watched};
+use crate::lab::{Process, RedisServer, together};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,7 +49,7 @@ fn every_row(port: u16) -> Vec<(&'static str, &'static str, Selection, Selection
 #[test]
 fn every_row_holds_for_new_and_open_connections_and_after_a_reload() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     for (name, host, wanted, unwanted) in every_row(redis.port) {
         let mut talker = Talker::start_to(&redis, "x", host, None);
@@ -80,7 +79,7 @@ fn every_row_holds_for_new_and_open_connections_and_after_a_reload() {
 #[test]
 fn both_ends_agree_about_a_share_of_connections() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     const TRIES: usize = 400;
     for host in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
@@ -108,7 +107,7 @@ fn both_ends_agree_about_a_share_of_connections() {
 #[test]
 fn unix_sockets_have_nothing_to_include_them_by() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let mut talker = Talker::start(&redis, "x");
     for (rows, expected) in [
@@ -129,7 +128,7 @@ const HTTP: u32 = 1 << 1;
 #[test]
 fn what_is_not_analysed_is_not_copied_and_its_books_go_on() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let only = |protocols| Selection { protocols, ..Selection::default() };
     let mut talker = Talker::start(&redis, "x");
@@ -222,7 +221,7 @@ fn rows_for(port: u16, text: &str) -> String {
 #[test]
 fn the_agent_switches_protocols_off_and_on() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let agent = Agent::start(&redis);
     let mut talker = Talker::start(&redis, "x");
@@ -265,7 +264,7 @@ impl Drop for End<'_> {
 #[test]
 fn protocols_are_switched_under_load() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let agent = Agent::start(&redis);
     let port = redis.port;
@@ -298,7 +297,7 @@ fn protocols_are_switched_under_load() {
 #[test]
 fn sockets_without_a_far_end_are_judged_by_whom_they_ask() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let unbound = lab::Unbound::start();
     let port = unbound.port.to_string();
     let by_port = |lists| connections(lists, Lists::default(), 1.0);

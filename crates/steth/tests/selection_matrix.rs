@@ -2,12 +2,10 @@
 //! ones, and after reloads. The judge is the agent's own, with the privileges that the agent has left; the processes are another user's.
 //! What counts is what comes out of the ring.
 
-mod lab;
-
-use lab::cgroup::{Cgroup, digits, hierarchies, id};
-use lab::runtimes::python;
-use lab::selection::{As, Talker, Watched, patterns, selection};
-use lab::{RedisServer, alone};
+use crate::lab::cgroup::{Cgroup, digits, hierarchies, id};
+use crate::lab::runtimes::python;
+use crate::lab::selection::{As, Talker, Watched, patterns, selection};
+use crate::lab::{RedisServer, together};
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -71,7 +69,7 @@ fn check(watched: &mut Watched, talkers: &mut [Talker; 2], expected: [bool; 2], 
 #[test]
 fn every_row_includes_and_excludes_whoever_runs_and_whoever_comes() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (redis, all, dir) = (RedisServer::start(), hierarchies(), tempfile::tempdir().expect("a temporary directory"));
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is ours");
     let pythons = MARKS.map(|mark| copy_of_python(dir.path(), mark));
@@ -131,7 +129,7 @@ fn own_address() -> String {
 #[test]
 fn connections_within_the_host_and_unix_sockets_are_left_out_and_taken_up_again() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (redis, own) = (RedisServer::start(), own_address());
     for (name, value) in [("protected-mode", "no"), ("bind", &format!("127.0.0.1 ::1 {own}"))] {
         assert_eq!(redis.ask(&["CONFIG", "SET", name, value]), "+OK");
@@ -170,7 +168,7 @@ fn connections_within_the_host_and_unix_sockets_are_left_out_and_taken_up_again(
 #[test]
 fn a_share_of_open_connections_is_the_same_after_every_reload() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     const CROWD: usize = 100;
     let redis = RedisServer::start();
     let mut talker = Talker::start(&redis, "x");

@@ -1,9 +1,7 @@
 //! `steth top` on a real terminal, before a live agent: keys are pressed in tmux, and what it shows is looked at.
 
-mod lab;
-
-use lab::process::{command, run};
-use lab::{Agent, Process, curl, free_port, wait_until};
+use crate::lab::process::{command, run};
+use crate::lab::{Agent, Process, curl, free_port, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;

@@ -1,10 +1,8 @@
 //! The kernel's type information out of a file: whole, trimmed, found where such files are, and refused where it is of another kernel. Each in a
 //! mount namespace in which the kernel's own is hidden, so nothing but the file can have helped.
 
-mod lab;
-
-use lab::process::{command, run};
-use lab::{Nginx, Steth, alone, curl};
+use crate::lab::process::{command, run};
+use crate::lab::{Nginx, Steth, alone, curl};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The lab: real servers, real load tools and the built agent, as values that clean up after themselves.
 //!
 //! ```text
-//! let _alone = lab::alone();                       one heavy test at a time on this machine
+//! let _alone = lab::alone();                       one heavy test at a time on this machine; lab::together(): several light ones
 //! let nginx = Nginx::start();                      a server, on a free port, killed on drop
 //! let steth = Steth::watch(&["--port", "8080"]);   the agent, hooks attached when this returns
 //! let sent = wrk(&WrkPlan::new(nginx.port, "/"));  what the load tool says it did
@@ -21,6 +21,7 @@ pub mod kept;
 pub mod load;
 pub mod mariadb;
 pub mod mysql;
+#[macro_use]
 pub mod policy;
 pub mod postgresql;
 pub mod process;
@@ -37,7 +38,7 @@ pub use case::Case;
 pub use kept::kept;
 pub use load::{Ab, Curl, RedisBenchmark, Wrk, WrkPlan, ab, curl, redis_benchmark, redis_benchmark_of, wrk};
 pub use mariadb::MariaDb;
-pub use policy::{Alone, alone};
+pub use policy::{Held, alone, together};
 pub use postgresql::{PgbenchLoad, PostgresqlClient, PostgresqlServer, pgbench, pgbench_tables};
 pub use process::{Process, established, free_port, wait_until};
 pub use redis::RedisServer;

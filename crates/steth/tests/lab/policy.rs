@@ -30,25 +30,39 @@ macro_rules! root_or_skip {
     };
 }
 
-/// Held while a test loads the machine or measures time; see [`alone`].
+/// Held while a test uses the machine; see [`alone`] and [`together`].
 #[derive(Debug)]
-pub struct Alone {
+pub struct Held {
     _lock: Flock<File>,
 }
 
-/// Waits until no other test holds the machine. The tests of one binary run in threads and those of several binaries in
-/// processes, so the lock is a file lock, and each call opens the file anew. It ends with the guard, or the process.
+/// Waits until no other test holds the machine, and keeps the others waiting: for a test that loads it or measures time.
 #[must_use]
-pub fn alone() -> Alone {
-    let path = std::env::temp_dir().join(format!("steth-test-{}.lock", nix::unistd::geteuid()));
+pub fn alone() -> Held {
+    hold(FlockArg::LockExclusive)
+}
+
+/// Waits until no test wants it alone: for one that hooks the kernel, and is right whatever else goes on.
+#[must_use]
+pub fn together() -> Held {
+    hold(FlockArg::LockShared)
+}
+
+/// The tests of one binary run in threads and those of several binaries in processes, so the lock is a file lock, and each call opens the
+/// file anew. It ends with the guard, or the process. Who waits keeps whoever comes later behind it, by a second lock: those who hold
+/// the machine together would otherwise never let it go.
+fn hold(how: FlockArg) -> Held {
+    let _turn = lock("turn", FlockArg::LockExclusive);
+    Held { _lock: lock("lock", how) }
+}
+
+fn lock(name: &str, how: FlockArg) -> Flock<File> {
+    let path = std::env::temp_dir().join(format!("steth-test-{}.{name}", nix::unistd::geteuid()));
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    match Flock::lock(file, FlockArg::LockExclusive) {
-        Ok(lock) => Alone { _lock: lock },
-        Err((_, e)) => panic!("{}: {e}", path.display()),
-    }
+    Flock::lock(file, how).unwrap_or_else(|(_, e)| panic!("{}: {e}", path.display()))
 }
