@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,10 +87,10 @@ impl Conntrack {
         prepare: impl Fn() + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (answer, answers) = sync_channel(QUEUE);
-        let (looked, first_looks) = channel();
         let there = Arc::new(AtomicUsize::new(0));
         let places: Vec<_> = places.into_iter().collect();
         let number = places.len();
+        let (looked, first_looks) = sync_channel(number);
         // The last one first: each hands on what it does not find.
         let mut next = None;
         for place in places.into_iter().rev() {
@@ -180,7 +180,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(self, place: &Place, prepare: &impl Fn(), asked: &Receiver<Question>, looked: &Sender<()>) {
+    fn work(self, place: &Place, prepare: &impl Fn(), asked: &Receiver<Question>, looked: &SyncSender<()>) {
         let may = match place {
             Place::Here => true,
             // It stays there.
