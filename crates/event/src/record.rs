@@ -24,6 +24,7 @@ pub mod kind {
     pub const CONTAINER: u8 = 20;
     pub const PEER: u8 = 21;
     pub const SENT: u8 = 22;
+    pub const TRANSLATION: u8 = 23;
 }
 
 /// `direction` of bytes that the observed task sent.
@@ -74,6 +75,15 @@ pub const LISTEN_BEGINS: u8 = 1;
 pub const LISTEN_GOES_ON: u8 = 2;
 /// [`Listen::change`]: it is closed.
 pub const LISTEN_ENDS: u8 = 3;
+
+/// [`Translation::state`]: the kernel is being asked, and another record will say what it has answered.
+pub const TRANSLATION_ASKED: u8 = 1;
+/// [`Translation::state`]: the connection leads to the address of this record.
+pub const TRANSLATION_TO: u8 = 2;
+/// [`Translation::state`]: it leads where its client went to, so far as is known.
+pub const TRANSLATION_NONE: u8 = 3;
+/// [`Translation::state`]: it was not asked, because too many others were.
+pub const TRANSLATION_REFUSED: u8 = 4;
 
 /// Bytes of a container's id, which is written as twice as many hexadecimal digits.
 pub const CONTAINER_ID: usize = 32;
@@ -217,6 +227,14 @@ record! {
     }
 }
 record! {
+    /// User space: what the kernel's connection tracking says of a client's connection: where it really leads, and whom the server takes
+    /// for the client.
+    Translation {
+        kind: u8, state: u8, family: u16, port: u16, client_port: u16, connection: u64, address: [u8; 16],
+        client_address: [u8; 16],
+    }
+}
+record! {
     /// User space: the kernel side's counters, summed over the CPUs.
     Counters {
         kind: u8, reserved: [u8; 7],
@@ -251,6 +269,8 @@ pub enum Event<'a> {
     Listen(Listen),
     /// What went where from a socket that is not connected.
     Sent(Sent),
+    /// Where a connection really leads.
+    Translation(Translation),
     /// Offset from monotonic to wall time.
     Clock(Clock),
     /// The ring was empty.
@@ -420,6 +440,7 @@ impl<'a> Event<'a> {
             kind::LISTEN => Event::Listen(fixed!(Listen).0),
             kind::CLOCK => Event::Clock(fixed!(Clock).0),
             kind::SENT => Event::Sent(fixed!(Sent).0),
+            kind::TRANSLATION => Event::Translation(fixed!(Translation).0),
             kind::TICK => Event::Tick(fixed!(Tick).0),
             kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
             kind::CONTAINER => Event::Container(Box::new(from_json_record(bytes)?)),

@@ -1,7 +1,7 @@
 //! One connection.
 
 use crate::stream::Stream;
-use crate::{Meeting, OtherEnd};
+use crate::{Meeting, OtherEnd, Rewritten};
 use std::collections::VecDeque;
 use steth_event::{Books, Chunk, Open};
 
@@ -35,6 +35,8 @@ pub struct Connection<S> {
     pub tgid: u32,
     /// The process at the other end, where it is observed too.
     pub peer_tgid: u32,
+    /// The address and the port that its client went to, where they are not the server's own: of the family of `open`.
+    pub asked: Option<([u8; 16], u16)>,
     /// What the sink keeps.
     pub state: S,
     pub(crate) streams: [Stream; 2],
@@ -45,6 +47,8 @@ pub struct Connection<S> {
     pub(crate) closing: Option<Books>,
     /// What the kernel's books said last: counts at their highest, and round-trip times, windows and queues as they were at `time`.
     pub books: Option<Box<Books>>,
+    /// Where it really leads, if connection tracking has said so.
+    pub(crate) rewritten: Option<Rewritten>,
     /// Where it may be met by its other end.
     pub(crate) meetings: [Option<Meeting>; 2],
     pub(crate) last: u64,
@@ -70,12 +74,14 @@ impl<S: Default> Connection<S> {
             protocol: 0,
             tgid: 0,
             peer_tgid: 0,
+            asked: None,
             state: S::default(),
             streams: [Stream::default(); 2],
             held: VecDeque::new(),
             held_bytes: 0,
             closing: None,
             books: None,
+            rewritten: None,
             meetings: [None; 2],
             last: 0,
             sweep: 0,
@@ -89,8 +95,16 @@ impl<S> Connection<S> {
     /// Its other end is known.
     pub(crate) fn meet(&mut self, other: &OtherEnd) {
         self.peer_tgid = other.tgid;
-        if let Some(open) = &mut self.open {
-            other.resolve(open);
+        self.resolve(|open| other.resolve(open));
+    }
+
+    /// Its server is somewhere else than where its client went.
+    pub(crate) fn resolve(&mut self, resolve: impl FnOnce(&mut Open)) {
+        let Some(open) = &mut self.open else { return };
+        let before = (open.remote_address, open.remote_port);
+        resolve(open);
+        if before != (open.remote_address, open.remote_port) {
+            self.asked.get_or_insert(before);
         }
     }
 

@@ -2,12 +2,12 @@
 
 use crate::connection::Held;
 use crate::order::{declare, deliver, end_stream, in_order, miss};
-use crate::{Connection, Delta, End, Meeting, OtherEnd, Segment, books};
+use crate::{Connection, Delta, End, Meeting, OtherEnd, Rewritten, Segment, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use steth_event::{
-    Books, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, Shutdown,
+    Books, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, ROLE_SERVER, Shutdown,
 };
 
 /// Who takes the ordered streams.
@@ -124,6 +124,7 @@ impl<S: Default> Flow<S> {
         let index = self.entry(open.connection, sink);
         let Some(connection) = self.slots[index].as_deref_mut() else { return };
         connection.open = Some(*open);
+        connection.asked = None;
         connection.last = open.time;
         if open.role != 0 {
             (connection.role, connection.role_source) = (open.role, open.role_source);
@@ -137,7 +138,12 @@ impl<S: Default> Flow<S> {
             connection.streams[1].place(open.received);
         }
         let id = connection.id;
-        let meetings = if open.role == ROLE_NETWORK { [None; 2] } else { Meeting::of(open) };
+        let mut meetings = if open.role == ROLE_NETWORK { [None; 2] } else { Meeting::of(open) };
+        if let Some(rewritten) = connection.rewritten {
+            // What was found out of it holds though it is announced again.
+            meetings[0] = rewritten.meeting(open);
+            connection.resolve(|open| rewritten.resolve(open));
+        }
         connection.meetings = meetings;
         let here = OtherEnd::of(open, connection.tgid);
         for meeting in meetings.into_iter().flatten() {
@@ -150,6 +156,28 @@ impl<S: Default> Flow<S> {
         if let (Some(gone), Some(connection)) = (gone, self.slots[index].as_deref_mut()) {
             connection.meet(gone);
         }
+    }
+
+    /// Where a client's connection leads is known: its address is the server's from now on, and if that end is observed too they find each
+    /// other. `None`: there is no such connection, or its other end is known already, which says more.
+    pub fn rewrite(&mut self, id: u64, rewritten: Rewritten) -> Option<&mut Connection<S>> {
+        let index = *self.by_id.get(&id)? as usize;
+        let connection = self.slots[index].as_deref_mut()?;
+        let serves = [ROLE_SERVER, ROLE_NETWORK].contains(&connection.role);
+        let open = connection.open.filter(|_| !serves && connection.peer_tgid == 0)?;
+        let meeting = rewritten.meeting(&open);
+        let before = std::mem::replace(&mut connection.meetings[0], meeting);
+        connection.rewritten = Some(rewritten);
+        connection.resolve(|open| rewritten.resolve(open));
+        let here = connection.open.as_ref().map(|open| OtherEnd::of(open, connection.tgid))?;
+        if let Some(before) = before.filter(|before| self.meetings.get(before) == Some(&id)) {
+            self.meetings.remove(&before);
+        }
+        if let Some(meeting) = meeting {
+            self.meetings.insert(meeting, id);
+            self.introduce(index, meeting.reversed(), id, &here);
+        }
+        self.slots[index].as_deref_mut()
     }
 
     /// Where both ends are observed, each learns the other's process, and a client where the server really is.

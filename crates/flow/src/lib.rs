@@ -43,4 +43,4 @@ pub use books::{Delta, Ending, Failure};
 pub use connection::{Connection, End};
 pub use flow::{Counts, Flow, Sink};
 pub use stream::{Content, Segment};
-pub use tuple::{Meeting, OtherEnd, Tuple};
+pub use tuple::{Meeting, OtherEnd, Rewritten, Tuple};

@@ -1,6 +1,6 @@
 //! What both ends of a connection say of it: by that they are joined.
 
-use steth_event::{Open, ROLE_CLIENT};
+use steth_event::{Open, ROLE_CLIENT, Translation};
 
 /// What one end of a connection and the other one have in common, from where one of them is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,24 +47,64 @@ impl OtherEnd {
 
     /// A client's connection leads here, whatever address it was told to go to.
     pub fn resolve(&self, open: &mut Open) {
-        const INET6: u8 = 10;
         if open.role != ROLE_CLIENT || open.established == 0 {
             return;
         }
-        let address = match (open.family, self.family) {
-            (here, there) if here == there => self.address,
-            (INET6, _) => mapped(self.address),
-            // Behind a translation of IPv4 to IPv6: the address that it went to is as good as can be said.
-            _ => match std::net::Ipv6Addr::from(self.address).to_ipv4_mapped() {
-                Some(plain) => {
-                    let mut address = [0; 16];
-                    address[..4].copy_from_slice(&plain.octets());
-                    address
-                }
-                None => return,
-            },
-        };
-        (open.remote_address, open.remote_port) = (address, self.port);
+        // Behind a translation of IPv4 to IPv6 the address that it went to is as good as can be said.
+        if let Some(address) = as_in(open.family, self.family, self.address) {
+            (open.remote_address, open.remote_port) = (address, self.port);
+        }
+    }
+}
+
+/// An address of one family as one of the other writes it, if it can.
+fn as_in(family: u8, from: u8, address: [u8; 16]) -> Option<[u8; 16]> {
+    const INET6: u8 = 10;
+    if family == from {
+        return Some(address);
+    }
+    if family == INET6 {
+        return Some(mapped(address));
+    }
+    let plain = std::net::Ipv6Addr::from(address).to_ipv4_mapped()?;
+    let mut address = [0; 16];
+    address[..4].copy_from_slice(&plain.octets());
+    Some(address)
+}
+
+/// Where the kernel's connection tracking says that a client's connection leads, and whom the server takes for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    family: u8,
+    server: ([u8; 16], u16),
+    client: ([u8; 16], u16),
+}
+
+impl Rewritten {
+    /// What a record says.
+    #[must_use]
+    pub fn of(told: &Translation) -> Self {
+        Self {
+            family: if told.family == 2 { 2 } else { 10 },
+            server: (told.address, told.port),
+            client: (told.client_address, told.client_port),
+        }
+    }
+
+    /// The connection as if it had gone to the server's own address.
+    pub fn resolve(&self, open: &mut Open) {
+        if let Some(address) = as_in(open.family, self.family, self.server.0) {
+            (open.remote_address, open.remote_port) = (address, self.server.1);
+        }
+    }
+
+    /// What its two ends have in common then.
+    pub(crate) fn meeting(&self, open: &Open) -> Option<Meeting> {
+        let mut seen = *open;
+        self.resolve(&mut seen);
+        seen.local_address = as_in(open.family, self.family, self.client.0)?;
+        seen.local_port = self.client.1;
+        Tuple::of(&seen).map(Meeting::Addresses)
     }
 }
 

@@ -11,6 +11,8 @@ use std::io;
 pub enum Capability {
     /// Write to a directory that belongs to somebody else.
     DacOverride = 1,
+    /// Ask the kernel's connection tracking, and change all of the network.
+    NetAdmin = 12,
     /// Read `/proc/PID/exe` of other users' processes.
     SysPtrace = 19,
     /// All of the next two, and much more.
@@ -22,13 +24,15 @@ pub enum Capability {
 }
 
 impl Capability {
-    const ALL: [Self; 5] = [Self::DacOverride, Self::SysPtrace, Self::SysAdmin, Self::Perfmon, Self::Bpf];
+    const ALL: [Self; 6] =
+        [Self::DacOverride, Self::NetAdmin, Self::SysPtrace, Self::SysAdmin, Self::Perfmon, Self::Bpf];
 
     /// As capabilities(7) names it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::DacOverride => "CAP_DAC_OVERRIDE",
+            Self::NetAdmin => "CAP_NET_ADMIN",
             Self::SysPtrace => "CAP_SYS_PTRACE",
             Self::SysAdmin => "CAP_SYS_ADMIN",
             Self::Perfmon => "CAP_PERFMON",
@@ -58,6 +62,12 @@ impl Capabilities {
     #[must_use]
     pub fn has(self, capability: Capability) -> bool {
         self.0 >> (capability as u32) & 1 == 1
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, capability: Capability) -> Self {
+        Self(self.0 | 1 << (capability as u32))
     }
 
     /// Their names; one without a name here by its number.

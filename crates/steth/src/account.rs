@@ -38,6 +38,10 @@ pub(crate) struct Account {
     pub(crate) sockets_no_room: u64,
     /// What went to one place from a socket whose books did not come.
     pub(crate) destinations_unclaimed: u64,
+    /// Connections of which connection tracking was not asked where they lead, because it was asked of too many others.
+    pub(crate) translations_refused: u64,
+    /// Exchanges and books that went on before it had answered.
+    pub(crate) translations_late: u64,
 }
 
 impl Account {
@@ -128,6 +132,8 @@ impl Account {
                 "listeners_no_room": self.listeners_no_room,
                 "sockets_no_room": self.sockets_no_room,
                 "destinations_unclaimed": self.destinations_unclaimed,
+                "translations_refused": self.translations_refused,
+                "translations_late": self.translations_late,
                 "verdicts_full": k(counter::VERDICTS_FULL),
                 "undecided": self.undecided,
             },

@@ -4,7 +4,7 @@
 //! processes as they are first seen and looked up, ticks where the ring was empty, and the kernel's counters.
 
 use crate::configuration::Identity;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Surroundings, Translations};
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
 use steth_event::{
@@ -61,6 +61,8 @@ impl Agent {
         if let Err(error) = probe.visit() {
             crate::say::say!("open sockets could not be listed ({error}): those that say nothing are not in the books");
         }
+        // Its threads keep a privilege that the others give up.
+        let translations = identity.conntrack.then(Translations::start).flatten();
         // Everything else goes through descriptors that are open by now; only /proc asks again who is asking, and older kernels before tables are read.
         let keep = [&[Capability::SysPtrace], more, probe.needed_for_tables()].concat();
         if let Err(error) = privileges::keep_only(&keep) {
@@ -82,7 +84,7 @@ impl Agent {
         Ok(Self {
             probe,
             resolver,
-            surroundings: Surroundings::start(identity),
+            surroundings: Surroundings::start(identity, translations),
             judge,
             no_room,
             changes: Vec::new(),
@@ -206,6 +208,7 @@ impl Agent {
         while self.drain(each) > 0 {}
         self.counters(each);
         self.looked_up(LAST_LOOK_UPS, each);
+        self.surroundings.finish(LAST_LOOK_UPS, each);
         let now = monotonic();
         each(Tick { kind: kind::TICK, swept: swept.into(), time: now, ..Tick::default() }.as_bytes());
     }

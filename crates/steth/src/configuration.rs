@@ -119,6 +119,9 @@ options! {
     identity.pods: usize = 20_000;
     /// Names of addresses for which DNS was not asked: hosts(5), looked at again every ten seconds. Empty: none.
     identity.hosts_file: PathBuf = PathBuf::from("/etc/hosts");
+    /// Whether the kernel's connection tracking, where it is loaded, is asked where connections to rewritten addresses lead (NAT, published
+    /// ports, services of a cluster). A thread that does nothing else keeps CAP_NET_ADMIN for that.
+    identity.conntrack: bool = true;
     /// An HTTP exchange is slow if it takes so long or longer. The slow ones are counted, on the page, in /metrics as
     /// steth_exchanges_slow_total and in the windows' files. What waits by design never is, whatever its protocol:
     /// event streams, BLPOP. A long time (1h) calls nothing slow.
@@ -196,7 +199,7 @@ section!(Selection {
     unix: bool,
     local: bool,
 });
-section!(Identity { services: Vec<ServiceRule>, containers: bool, runtimes: Vec<String>, kubernetes: String, node: String, pods: usize, hosts_file: PathBuf });
+section!(Identity { services: Vec<ServiceRule>, containers: bool, runtimes: Vec<String>, kubernetes: String, node: String, pods: usize, hosts_file: PathBuf, conntrack: bool });
 section!(Slow { http: Span, redis: Span, mysql: Span, postgresql: Span, dns: Span });
 section!(Http { routes: Vec<String>, routes_per_service: u32 });
 section!(Limits { connections: usize, processes: usize });

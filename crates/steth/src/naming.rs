@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use steth_event::{Books, CONTAINER_ID, Container, LookUp, Open, Process};
-use steth_flow::Tuple;
+use steth_flow::{Rewritten, Tuple};
 use steth_identity::{Beyond, Party, Processes, ServiceRules, container_text};
 use steth_wire::{Exchange, Side};
 
@@ -36,8 +36,12 @@ pub(crate) struct Waiting {
     pub(crate) client_beyond: Option<Beyond>,
     pub(crate) server_beyond: Option<Beyond>,
     pub(crate) clock: u64,
+    /// Where its client went, if that is not the server's own address and port.
+    pub(crate) asked: Option<([u8; 16], u16)>,
     /// The other end, if it has not been heard of yet but may be.
     pub(crate) stranger: Option<Tuple>,
+    /// Connection tracking is being asked where it leads.
+    pub(crate) translating: bool,
     /// The first tick that saw it; `None` as yet.
     pub(crate) since: Option<u64>,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Naming {
     under_way: u64,
     refused: u64,
     late: u64,
+    untranslated: u64,
 }
 
 impl Naming {
@@ -72,6 +77,7 @@ impl Naming {
             under_way: 0,
             refused: 0,
             late: 0,
+            untranslated: 0,
         }
     }
 
@@ -134,7 +140,8 @@ impl Naming {
     /// Holds an exchange back; gives it back at once if there is no place.
     pub(crate) fn hold(&mut self, waiting: Waiting) -> Option<Waiting> {
         if self.waiting.len() >= PLACES {
-            self.late += 1;
+            self.late += u64::from(!waiting.translating);
+            self.untranslated += u64::from(waiting.translating);
             return Some(waiting);
         }
         if let Some(stranger) = waiting.stranger {
@@ -142,6 +149,29 @@ impl Naming {
         }
         self.waiting.push_back(waiting);
         None
+    }
+
+    /// Connection tracking has answered of this connection: exchanges on it lead there, or to the other end that it has met meanwhile.
+    pub(crate) fn translated(&mut self, connection: u64, to: Option<&Rewritten>, now: Option<(u32, Option<Open>)>) {
+        let of_it = |waiting: &&mut Waiting| waiting.translating && waiting.connection == connection;
+        for waiting in self.waiting.iter_mut().filter(of_it) {
+            waiting.translating = false;
+            let (pid, beyond) = match waiting.side {
+                Side::Client => (&mut waiting.server_pid, &mut waiting.server_beyond),
+                _ => (&mut waiting.client_pid, &mut waiting.client_beyond),
+            };
+            let (peer, open) = now.unwrap_or_default();
+            let before = waiting.open.map(|open| (open.remote_address, open.remote_port));
+            if *pid == 0 && peer != 0 {
+                (*pid, waiting.open) = (peer, open);
+            } else if let (Some(to), Some(open)) = (to, &mut waiting.open) {
+                to.resolve(open);
+            }
+            if before != waiting.open.map(|open| (open.remote_address, open.remote_port)) {
+                *beyond = None;
+                waiting.asked = waiting.asked.or(before);
+            }
+        }
     }
 
     /// What has to go on before this record of a process counts: a new life of an id must not name the old one's exchanges.
@@ -205,11 +235,12 @@ impl Naming {
                 *unknown = pid;
             }
             let under_way = self.wait_for([waiting.client_pid, waiting.server_pid]);
-            if !under_way && waiting.stranger.is_none() {
+            if !under_way && waiting.stranger.is_none() && !waiting.translating {
                 out.push(waiting);
             } else if also(&waiting) {
                 // A stranger who never comes is nothing late: nobody may be watching there.
                 self.late += u64::from(under_way);
+                self.untranslated += u64::from(waiting.translating);
                 out.push(waiting);
             } else {
                 stay.push_back(waiting);
@@ -235,6 +266,11 @@ impl Naming {
     /// Look-ups that found the queue full.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Exchanges that went on before connection tracking had answered.
+    pub(crate) fn untranslated(&self) -> u64 {
+        self.untranslated
     }
 
     /// Exchanges that went on before the look-up of one of their processes had ended.

@@ -15,6 +15,7 @@ mod far;
 mod parse;
 mod seen;
 mod talk;
+mod translations;
 
 use crate::account::Account;
 use crate::deadlines::Deadlines;
@@ -32,6 +33,7 @@ use steth_probe::Demotion;
 use steth_wire::http1::Routing;
 use steth_wire::{Domains, Names, Protocol, Room, ShareOf, Statements};
 use talk::Talk;
+use translations::Translations;
 
 /// Limits of the pipeline; each has a counter in the ledger.
 #[derive(Clone, Debug)]
@@ -93,6 +95,7 @@ impl<O: Observer> Pipeline<O> {
                 late: Vec::new(),
                 late_no_room: 0,
                 sent_to: SentTo::default(),
+                translations: Translations::default(),
                 observer,
             },
             kernel: Counters::default(),
@@ -167,7 +170,8 @@ impl<O: Observer> Pipeline<O> {
                 self.time_out(tick.time);
                 let ready = self.parse.naming.tick(tick.time);
                 self.parse.release(ready);
-                self.parse.settle_late(&self.flow, tick.time, false);
+                self.parse.settle_late(&mut self.flow, tick.time, false);
+                self.parse.translations.tick(tick.time);
             }
             Event::Clock(clock) => self.parse.clock = clock.offset,
             Event::Process(process) => {
@@ -185,6 +189,7 @@ impl<O: Observer> Pipeline<O> {
             Event::Cgroup(change) if change.change == CGROUP_GONE => self.parse.naming.end_container(&change.id),
             Event::Cgroup(change) => self.undecided += u64::from(change.undecided),
             Event::Sent(sent) => self.parse.sent_to.told(&sent),
+            Event::Translation(translation) => self.translation(&translation),
             Event::Listen(listen) => self.parse.naming.listeners.told(&listen),
         }
     }
@@ -212,7 +217,7 @@ impl<O: Observer> Pipeline<O> {
     /// Ends every connection: what is outstanding becomes a record or a counted loss.
     pub(crate) fn finish(&mut self) {
         self.parse.settle_datagrams();
-        self.parse.settle_late(&self.flow, self.last, true);
+        self.parse.settle_late(&mut self.flow, self.last, true);
         self.flow.finish(self.last, &mut self.parse);
         let rest = self.parse.naming.finish();
         self.parse.release(rest);
@@ -265,6 +270,8 @@ impl<O: Observer> Pipeline<O> {
             listeners_no_room: self.parse.naming.listeners.no_room(),
             sockets_no_room: self.parse.naming.sockets_no_room(),
             destinations_unclaimed: self.parse.sent_to.unclaimed(),
+            translations_refused: self.parse.translations.counts().refused,
+            translations_late: self.parse.translations.counts().late + self.parse.naming.untranslated(),
         }
     }
 }

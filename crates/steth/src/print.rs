@@ -21,8 +21,13 @@ pub(crate) fn json(seen: &Seen<'_>, to: &mut Vec<u8>) {
     );
     let (client, server) = ends(seen);
     end(to, &client, seen.client_pid, seen.client(), seen.client_beyond(), seen.processes);
+    to.push(b'}');
     to.extend_from_slice(br#","server":"#);
     end(to, &server, seen.server_pid, seen.server(), seen.server_beyond(), seen.processes);
+    if let Some(asked) = asked(seen) {
+        member(to, "asked", &asked);
+    }
+    to.push(b'}');
     to.extend_from_slice(br#","locality":"#);
     or_null(to, seen.locality().map(Locality::name));
     to.extend_from_slice(br#","operation":"#);
@@ -103,6 +108,7 @@ pub(crate) fn ip(open: &Open, bytes: &[u8; 16]) -> Option<String> {
     address(open, bytes).map(|address| address.to_string())
 }
 
+/// One end, but for the brace that closes it.
 fn end(
     to: &mut Vec<u8>,
     address: &Address,
@@ -146,7 +152,13 @@ fn end(
         (None, Some(Beyond::Dns(name))) => member(to, "name", name),
         (None, None) => {}
     }
-    to.push(b'}');
+}
+
+/// The address and the port that the client went to, where they are not the server's own.
+fn asked(seen: &Seen<'_>) -> Option<String> {
+    let (bytes, port) = seen.asked?;
+    let address = address(seen.open.filter(|_| seen.side == Side::Client)?, &bytes)?;
+    Some(std::net::SocketAddr::new(address, port).to_string())
 }
 
 /// Where the process waits for connections, if it does: the lowest ports.

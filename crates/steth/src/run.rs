@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use steth_event::counter;
-use steth_probe::privileges::Capabilities;
+use steth_probe::privileges::{Capabilities, Capability};
 use steth_probe::{Selection, Settings};
 use steth_server::{Cpu, Health, Hook, Kind, Retention, Server, Shared};
 use steth_store::{Feed, Store};
@@ -117,6 +117,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         share: selection.connections.share(),
         containers: steth_containers::Counters::default(),
         cluster: steth_kubernetes::Counters::default(),
+        translations: agent.surroundings().translation_counters(),
         unconfirmed: 0,
         crowded: Crowded::default(),
     };
@@ -187,6 +188,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         }
         shown.containers = agent.surroundings().container_counters();
         shown.cluster = agent.surroundings().cluster_counters();
+        shown.translations = agent.surroundings().translation_counters();
         shown.unconfirmed = agent.surroundings().unconfirmed();
         shown.crowded = Crowded::of(&agent);
         shared.publish_health(health(&mut pipeline, &mut shown));
@@ -243,6 +245,8 @@ struct Shown {
     containers: steth_containers::Counters,
     /// What became of following the cluster.
     cluster: steth_kubernetes::Counters,
+    /// What was asked of connection tracking, if it is asked.
+    translations: Option<steth_conntrack::Counters>,
     unconfirmed: u64,
     /// What found no room in the agent's own tables.
     crowded: Crowded,
@@ -307,6 +311,20 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         let help = "What was read of the Kubernetes API, and what was left out.";
         add("steth_kubernetes_total", help, vec![("outcome", outcome.into())], value);
     }
+    let asked = shown.translations.unwrap_or_default();
+    for (outcome, value) in [
+        ("asked", asked.asked),
+        ("rewritten", asked.rewritten),
+        ("as_it_is", asked.as_it_is),
+        ("untracked", asked.untracked),
+        ("failed", asked.failed),
+        ("refused", asked.refused),
+        ("forgotten", asked.forgotten),
+        ("late", account.translations_late),
+    ] {
+        let help = "Connections of which connection tracking was asked where they lead, and what came of it.";
+        add("steth_conntrack_total", help, vec![("outcome", outcome.into())], value);
+    }
     let folded = "Exchanges or names that were folded to stay within a limit.";
     add(
         "steth_folded_total",
@@ -358,7 +376,10 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
             .iter()
             .map(|name| Hook { name: name.clone(), attached: true, note: shown.rung.clone() })
             .collect(),
-        capabilities: Capabilities::held().names(),
+        capabilities: match shown.translations {
+            Some(_) => Capabilities::held().with(Capability::NetAdmin).names(),
+            None => Capabilities::held().names(),
+        },
         cpu,
         memory_bytes,
         store_trouble: kept.and_then(|status| status.trouble),

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod containers;
+mod translations;
 
 use crate::configuration::Identity;
 use cluster::Cluster;
@@ -14,6 +15,7 @@ use steth_identity::HostsFile;
 use steth_judge::Id;
 use steth_kubernetes::Transport;
 use steth_verdict::ContainerFacts;
+pub(crate) use translations::Translations;
 
 /// So long the start waits for what is known at once, so that the first exchanges have it.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -23,6 +25,7 @@ pub(crate) struct Surroundings {
     hosts: Option<HostsFile>,
     containers: Option<Containers>,
     cluster: Option<Cluster>,
+    translations: Option<Translations>,
 }
 
 /// What the runtimes of this host know of one container, asked now and waited for.
@@ -31,8 +34,8 @@ pub(crate) fn facts_of(settings: &Identity, id: &Id) -> Option<ContainerFacts> {
 }
 
 impl Surroundings {
-    /// Begins to ask. What cannot be asked is said, and gone without.
-    pub(crate) fn start(settings: &Identity) -> Self {
+    /// Begins to ask. What cannot be asked is said, and gone without. Connection tracking has been begun with: it takes a privilege.
+    pub(crate) fn start(settings: &Identity, translations: Option<Translations>) -> Self {
         let file = Some(&settings.hosts_file).filter(|file| !file.as_os_str().is_empty());
         let hosts = file.and_then(|file| match HostsFile::watch(file.clone()) {
             Ok(mut hosts) => {
@@ -55,7 +58,7 @@ impl Surroundings {
             crate::say::say!("no Kubernetes cluster is asked: {error:#}");
             None
         });
-        Self { hosts, containers, cluster }
+        Self { hosts, containers, cluster, translations }
     }
 
     /// A process is about to be handed on: what its container is, is asked for, if nobody has.
@@ -100,11 +103,24 @@ impl Surroundings {
         if let Some(cluster) = &mut self.cluster {
             cluster.turn(each);
         }
+        if let Some(translations) = &mut self.translations {
+            translations.turn(Duration::ZERO, &mut self.cluster, each);
+        }
     }
 
-    /// A connection is about to be handed on: who is behind its far end, is looked up.
+    /// The stream ends: waits so long at most for what was asked of its last connections.
+    pub(crate) fn finish(&mut self, patience: Duration, each: &mut impl FnMut(&[u8])) {
+        if let Some(translations) = &mut self.translations {
+            translations.turn(patience, &mut self.cluster, each);
+        }
+    }
+
+    /// A connection is about to be handed on: who is behind its far end, and where it really leads, is looked up.
     pub(crate) fn connection(&mut self, open: &Open, each: &mut impl FnMut(&[u8])) {
         const TCP: u8 = 6;
+        if let Some(translations) = &mut self.translations {
+            translations.connection(open, each);
+        }
         let Some(cluster) = self.cluster.as_mut().filter(|_| open.family != 1) else { return };
         let Some(address) = crate::pipeline::address(open, &open.remote_address) else { return };
         let transport = if open.transport == TCP { Transport::Tcp } else { Transport::Udp };
@@ -143,6 +159,11 @@ impl Surroundings {
     /// Containers whose pod the cluster has not confirmed, for want of room here.
     pub(crate) fn unconfirmed(&self) -> u64 {
         self.cluster.as_ref().map_or(0, Cluster::unconfirmed)
+    }
+
+    /// What was asked of connection tracking, and what came of it; `None` if it is not asked.
+    pub(crate) fn translation_counters(&self) -> Option<steth_conntrack::Counters> {
+        self.translations.as_ref().map(Translations::counters)
     }
 
     /// What was asked of container runtimes, and what came of it.

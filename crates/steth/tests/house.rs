@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Which stage may depend on which. The tree is the data path: an arrow that is not here points backwards, or past a
 /// stage that should stay ignorant. `steth` joins them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 20] = [
     ("ledger", &[]),
     ("event", &[]),
     ("verdict", &[]),
@@ -22,6 +22,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
     ("infer", &["wire"]),  // the kernel side natively, for tests
     ("identity", &["event", "ledger"]),
     ("judge", &["event", "identity", "probe", "verdict"]),
+    ("conntrack", &[]), // asks the kernel where a connection leads
     ("containers", &[]),
     ("kubernetes", &[]), // asks the API server; knows no process
     ("window", &["ledger"]),
@@ -32,6 +33,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 19] = [
     (
         "steth",
         &[
+            "conntrack",
             "containers",
             "event",
             "flow",

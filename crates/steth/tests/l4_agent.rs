@@ -1,12 +1,13 @@
 //! The kernel's books as the agent shows them: by edge, to the byte and by cause, and behind rewritten addresses.
 
-use crate::lab::process::{Process, command, wait_until};
-use crate::lab::{Agent, MariaDb, Steth, alone};
+use crate::lab::process::{Process, command, run, wait_until};
+use crate::lab::{Agent, MariaDb, Steth, alone, free_port};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use steth_event::{Event, Open, ROLE_CLIENT};
 use steth_probe::{Probe, Selection, Settings};
@@ -260,4 +261,116 @@ fn ends_whose_addresses_are_rewritten_on_the_way_are_one_edge_to_the_real_server
     let counts = ["client", "server"].map(|side| edge["signals"][side]["count"].as_u64());
     assert_eq!(counts, [Some(1), Some(1)], "{edge:#}");
     agent.finish();
+}
+
+/// A program in the network namespace of a script.
+fn beside(script: &Script, program: &str) -> Command {
+    let mut nsenter = command("nsenter");
+    nsenter.args(["--target", &script.process.pid().to_string(), "--net", "--", program]);
+    nsenter
+}
+
+/// What a service of a cluster or a published port is to its clients, on the host and in a pod: an address that leads to a server elsewhere, of
+/// which nothing is seen here. Connection tracking knows which one: of connections that were there before, of those that say nothing or
+/// are reset, over IPv4, IPv6 and both, and of UDP. The second server has the address from the middle on.
+#[test]
+fn who_goes_to_an_address_that_is_sent_on_to_another_host_talks_with_the_real_server() {
+    root_or_skip!();
+    let _alone = alone();
+    let script = Script::start("nat.py", "test-host");
+    let (dir, port) = (tempfile::tempdir().expect("a directory"), free_port());
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("text").to_owned()
+    };
+    let hosts = file("hosts", "10.0.2.2 first-server\n10.0.2.3 second-server\nfd02::2 server-of-ipv6\n");
+    let settings = |name: &str, more: &str| {
+        // The servers' ends are at other ports.
+        let selection = "selection: {port: {include: [53, 80]}}";
+        file(
+            name,
+            &format!("{selection}\nidentity: {{hosts_file: {hosts}, kubernetes: 'off', containers: false{more}}}\n"),
+        )
+    };
+    let (asking, not_asking) = (settings("asking.yaml", ""), settings("not.yaml", ", conntrack: false"));
+    let steth = env!("CARGO_BIN_EXE_steth");
+    let listen = format!("127.0.0.1:{port}");
+    let mut agent = beside(&script, steth);
+    let agent = Process::spawn("run", agent.args(["run", "--listen", &listen, "--config", &asking]), dir.path());
+    agent.wait_for("it is watching", SOON, || agent.errors().contains("watching"));
+    let watch = |settings: &str| Steth::start(beside(&script, steth).args(["watch", "--json", "--config", settings]));
+    let (told, untold) = (watch(&asking), watch(&not_asking));
+    script.go();
+    let ask =
+        |path: &str| run("curl", beside(&script, "curl").args(["-sf", &format!("http://{listen}{path}")]), SOON).0;
+    let edges = || {
+        let map: Value = serde_json::from_str(&ask("/api/v1/map?last=10m")).expect("JSON");
+        let mut edges = BTreeMap::new();
+        for edge in map["data"]["edges"].as_array().expect("edges") {
+            let text = |name: &str| edge[name].as_str().expect("text").to_owned();
+            let number = |name: &str| edge["books"]["client"][name].as_u64().unwrap_or(0);
+            if text("client_name").starts_with("test-") {
+                let ends = (text("client_name"), text("server_name"), text("transport"), edge["port"].as_u64());
+                let books = ["opened", "closed", "bytes_to_server", "bytes_to_client"].map(number);
+                let exchanges = edge["signals"]["client"]["count"].as_u64().unwrap_or(0);
+                assert_eq!(edges.insert(ends, (books, exchanges)), None, "once: {edge:#}");
+            }
+        }
+        edges
+    };
+    let request = |path: &str| format!("GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n").len() as u64;
+    let mut expected = BTreeMap::new();
+    for client in ["test-host", "test-pod"] {
+        let mut add = |server: &str, transport: &str, port: u64, books: [u64; 4], exchanges: u64| {
+            expected
+                .insert((client.to_owned(), server.to_owned(), transport.to_owned(), Some(port)), (books, exchanges));
+        };
+        // The one that was there before has not been opened under its eyes.
+        let (there, back) = (2000 + request("first") + request("mapped"), 600 + 2 * 41);
+        add("first-server:8080", "tcp", 8080, [4, 5, there, back], 2);
+        add("server-of-ipv6:8080", "tcp", 8080, [1, 1, request("ipv6"), 41], 1);
+        add("second-server:8080", "tcp", 8080, [2, 2, 1000 + request("second"), 300 + 41], 1);
+        add("first-server:5353", "udp", 5353, [0, 0, 22, 22], 1);
+    }
+    let begun = std::time::Instant::now();
+    while edges() != expected && begun.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(edges(), expected, "{}", agent.errors());
+    let exposition = ask("/metrics");
+    let outcome = |name: &str| {
+        let start = format!("steth_conntrack_total{{outcome=\"{name}\"}} ");
+        let line = exposition.lines().find_map(|line| line.strip_prefix(&start)).expect("a counter");
+        line.parse::<u64>().expect("a number")
+    };
+    // Some are announced twice, for their books and when their bytes begin to be read.
+    assert!(outcome("rewritten") >= 18 && outcome("refused") == 0 && outcome("failed") == 0, "{exposition}");
+    for (watch, rewritten) in [(told, true), (untold, false)] {
+        watch.wait_for_exchanges(10, SOON);
+        let seen = watch.finish();
+        let mut exchanges = 0;
+        for exchange in seen.side("client") {
+            let server = &exchange["server"];
+            let path = exchange["operation"].as_str().expect("an operation");
+            let (real, virtually, port) = match path {
+                "GET /ipv6" => ("fd02::2", "fd99::99", 8080),
+                "GET /second" => ("10.0.2.3", "10.99.99.99", 8080),
+                _ if exchange["protocol"] == "dns" => ("10.0.2.2", "10.99.99.99", 5353),
+                _ => ("10.0.2.2", "10.99.99.99", 8080),
+            };
+            let asked_port = if port == 5353 { 53 } else { 80 };
+            let asked = std::net::SocketAddr::new(virtually.parse().expect("an address"), asked_port).to_string();
+            let (ip, port, asked) =
+                if rewritten { (real, port, Value::from(asked)) } else { (virtually, asked_port, Value::Null) };
+            assert_eq!(
+                (&server["ip"], &server["port"], &server["asked"]),
+                (&ip.into(), &port.into(), &asked),
+                "{exchange}"
+            );
+            exchanges += 1;
+        }
+        assert_eq!(exchanges, 10, "HTTP and DNS of two clients");
+        assert_eq!(seen.ledger["limits"]["translations_late"], 0, "{}", seen.ledger);
+    }
 }

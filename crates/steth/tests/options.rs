@@ -2,7 +2,7 @@
 
 use crate::lab;
 use crate::lab::process::command;
-use crate::lab::{Nginx, Python, Steth, ab, curl, kept, together, wait_until};
+use crate::lab::{Nginx, Python, Steth, ab, alone, curl, kept, together, wait_until};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn pid_shows_that_process_and_nobody_else() {
 #[test]
 fn slow_shows_what_took_at_least_so_long() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let python = Python::start();
     let agent = Steth::watch(&["--slow", "40ms", "--port", &python.port.to_string()]);
     let get = |path: &str| curl(&[&format!("http://127.0.0.1:{}{path}", python.port)]).status;

@@ -16,6 +16,7 @@ use steth_probe::{Demotion, Probe, Settings};
 use steth_query::Filter;
 
 const DAC_OVERRIDE: u64 = 1 << 1;
+const NET_ADMIN: u64 = 1 << 12;
 const SYS_PTRACE: u64 = 1 << 19;
 
 fn steth() -> Command {
@@ -37,33 +38,53 @@ fn threads(pid: u32) -> BTreeSet<[u64; 5]> {
         .collect()
 }
 
+/// The threads that may ask connection tracking, by their names.
+fn asking(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the agent's threads");
+    let of = |task: std::path::PathBuf| {
+        let status = fs::read_to_string(task.join("status")).ok()?;
+        let held = status.lines().find_map(|line| line.strip_prefix("CapEff:\t"))?;
+        let held = u64::from_str_radix(held.trim(), 16).expect("a number");
+        (held & NET_ADMIN != 0).then(|| fs::read_to_string(task.join("comm")).unwrap_or_default().trim().to_owned())
+    };
+    tasks.filter_map(|task| of(task.expect("a thread").path())).collect()
+}
+
 #[test]
 fn every_thread_keeps_the_least_set_and_health_names_it() {
     root_or_skip!();
     let _together = together();
     let watch = Steth::watch(&["--port", "1"]);
-    assert_eq!(threads(watch.pid()), [[SYS_PTRACE, SYS_PTRACE, 0, 0, 1]].into());
+    let asks = [NET_ADMIN, NET_ADMIN, 0, 0, 1];
+    assert_eq!(threads(watch.pid()), [[SYS_PTRACE, SYS_PTRACE, 0, 0, 1], asks].into());
+    assert_eq!(asking(watch.pid()), ["steth-conntrack"]);
     watch.finish();
 
-    for (owner, expected, names) in [
-        (0, SYS_PTRACE, &["CAP_SYS_PTRACE"][..]),
-        (65534, SYS_PTRACE | DAC_OVERRIDE, &["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"]),
+    for (owner, expected, conntrack, names) in [
+        (0, SYS_PTRACE, true, &["CAP_NET_ADMIN", "CAP_SYS_PTRACE"][..]),
+        (65534, SYS_PTRACE | DAC_OVERRIDE, false, &["CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE"]),
     ] {
         let (nginx, dir, port) = (Nginx::start(), tempfile::tempdir().expect("a temporary directory"), free_port());
         let data = dir.path().join("data");
         fs::create_dir(&data).expect("a directory");
         chown(&data, Some(owner), Some(owner)).expect("root may");
         let listen = format!("127.0.0.1:{port}");
-        let mut agent =
-            Process::spawn("run", steth().args(["run", "--listen", &listen, "--data"]).arg(&data), dir.path());
+        let settings = dir.path().join("steth.yaml");
+        fs::write(&settings, format!("identity: {{conntrack: {conntrack}}}\n")).expect("a file");
+        let mut run = steth();
+        run.args(["run", "--listen", &listen, "--data"]).arg(&data).arg("--config").arg(&settings);
+        let mut agent = Process::spawn("run", &mut run, dir.path());
         agent.wait_for("it is watching", Duration::from_secs(20), || agent.errors().contains("watching"));
         agent.wait_for_port(port);
         let seen = threads(agent.pid());
-        assert_eq!(seen, [[expected, expected, 0, 0, 1]].into(), "data of user {owner}");
-        // The drain, the look-ups, the judge, /etc/hosts, the container runtimes, the server, the store; others have ended once they have
-        // looked around.
+        let own = [expected, expected, 0, 0, 1];
+        assert_eq!(seen, if conntrack { [own, asks].into() } else { [own].into() }, "data of user {owner}");
+        assert_eq!(asking(agent.pid()).len(), usize::from(conntrack));
+        // The drain, the look-ups, the judge, /etc/hosts, the container runtimes, the server, the store, and who asks connection tracking;
+        // others have ended once they have looked around.
         let count = || fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("its threads").count();
-        wait_until("the agent has seven threads", Duration::from_secs(10), || count() == 7);
+        let expected = 7 + usize::from(conntrack);
+        wait_until("the agent has that many threads", Duration::from_secs(10), || count() == expected);
         let health = curl(&[&format!("http://{listen}/api/v1/health")]);
         let health: Value = serde_json::from_slice(&health.body).expect("JSON");
         assert_eq!(health["capabilities"], Value::from(names), "{health}");

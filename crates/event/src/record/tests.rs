@@ -19,7 +19,7 @@ fn exec(executable_length: u16, command_line_length: u16, strings: &[u8]) -> Vec
     [head.as_bytes(), strings].concat()
 }
 
-const FIXED: [(u8, usize); 9] = [
+const FIXED: [(u8, usize); 10] = [
     (kind::SHUTDOWN, size_of::<Shutdown>()),
     (kind::LISTEN, size_of::<Listen>()),
     (kind::FORK, size_of::<Fork>()),
@@ -29,6 +29,7 @@ const FIXED: [(u8, usize); 9] = [
     (kind::COUNTERS, size_of::<Counters>()),
     (kind::TICK, size_of::<Tick>()),
     (kind::SENT, size_of::<Sent>()),
+    (kind::TRANSLATION, size_of::<Translation>()),
 ];
 
 /// The kind that the variant stands for.
@@ -46,6 +47,7 @@ fn kind_of(event: &Event<'_>) -> u8 {
         Event::Listen(_) => kind::LISTEN,
         Event::Clock(_) => kind::CLOCK,
         Event::Sent(_) => kind::SENT,
+        Event::Translation(_) => kind::TRANSLATION,
         Event::Tick(_) => kind::TICK,
         Event::Process(_) => kind::PROCESS,
         Event::Container(_) => kind::CONTAINER,

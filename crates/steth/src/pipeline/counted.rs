@@ -7,7 +7,7 @@ use super::talk::{Talk, UDP};
 use crate::listeners::Listeners;
 use crate::naming::Naming;
 use steth_event::{Open, ROLE_CLIENT, ROLE_SERVER};
-use steth_flow::{Connection, Delta, Flow};
+use steth_flow::{Connection, Delta, Flow, Rewritten};
 use steth_identity::{Beyond, Party};
 
 /// New books of a connection, and everything that is known around it.
@@ -49,6 +49,21 @@ pub(super) struct Late<M> {
     peers: [Option<Beyond>; 2],
     memo: M,
     time: u64,
+    /// The connection does, and what is kept of it stays with it.
+    goes_on: bool,
+}
+
+impl<M> Late<M> {
+    /// Whether they are of this connection.
+    pub(super) fn is(&self, connection: u64) -> bool {
+        self.open.connection == connection
+    }
+
+    /// Its server is somewhere else than where its client went.
+    pub(super) fn rewrite(&mut self, to: &Rewritten) {
+        to.resolve(&mut self.open);
+        self.peers[1] = None;
+    }
 }
 
 /// More are counted without the process at the other end.
@@ -85,7 +100,21 @@ impl<O: Observer> Parse<O> {
             peers: connection.state.peers.clone(),
             memo: std::mem::take(&mut connection.state.memo),
             time,
+            goes_on: false,
         };
+        if peer == 0 && self.translations.are_asked(connection.id) {
+            if !delta.is_end() {
+                late.goes_on = true;
+                connection.state.memo = std::mem::take(&mut late.memo);
+            }
+            if let Some(mut late) = self.wait(late) {
+                if late.goes_on {
+                    late.memo = std::mem::take(&mut connection.state.memo);
+                }
+                connection.state.memo = self.tell(late, 0);
+            }
+            return;
+        }
         if peer == 0 && delta.ending.is_some() && (self.is_here(&open) || is_seen_from_its_beginning(&open)) {
             if let Some(late) = self.wait(late) {
                 connection.state.memo = self.tell(late, 0);
@@ -165,6 +194,7 @@ impl<O: Observer> Parse<O> {
                 peers: [None, there.and_then(|address| self.remotes.who(address, port, time))],
                 memo: O::Memo::default(),
                 time,
+                goes_on: false,
             };
             let waits = peer == 0 && self.is_here(open);
             if let Some(late) = if waits { self.wait(late) } else { Some(late) } {
@@ -227,7 +257,7 @@ impl<O: Observer> Parse<O> {
     }
 
     /// Those whose other end is known by now, or will not be; at the end, all of them.
-    pub(super) fn settle_late(&mut self, flow: &Flow<Talk<O::Memo>>, now: u64, all: bool) {
+    pub(super) fn settle_late(&mut self, flow: &mut Flow<Talk<O::Memo>>, now: u64, all: bool) {
         for mut late in std::mem::take(&mut self.late) {
             let peer = match late.open.transport {
                 UDP => self.naming.datagram_peer(&late.open),
@@ -236,12 +266,23 @@ impl<O: Observer> Parse<O> {
                     end.tgid
                 }),
             };
-            let patience = if self.is_here(&late.open) { PATIENCE_HERE } else { PATIENCE };
-            if peer == 0 && !all && now.saturating_sub(late.time) < patience {
+            let asked = self.translations.are_asked(late.open.connection);
+            let known = peer != 0 || (late.goes_on && !asked);
+            let patience = if self.is_here(&late.open) && !late.goes_on { PATIENCE_HERE } else { PATIENCE };
+            if !known && !all && now.saturating_sub(late.time) < patience {
                 self.late.push(late);
                 continue;
             }
-            self.tell_and_forget(late, peer);
+            if asked && peer == 0 {
+                self.translations.is_late();
+            }
+            match flow.find(late.open.connection).filter(|_| late.goes_on) {
+                Some(connection) => {
+                    late.memo = std::mem::take(&mut connection.state.memo);
+                    connection.state.memo = self.tell(late, peer);
+                }
+                None => self.tell_and_forget(late, peer),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::counted::Late;
 use super::datagrams::SentTo;
 use super::seen::{Observer, Seen, address, held, order};
 use super::talk::{Talk, UDP, keep, length, recognise, towards, transport};
+use super::translations::Translations;
 use crate::deadlines::Deadlines;
 use crate::naming::{Naming, Waiting};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(super) struct Parse<O: Observer> {
     /// Last books that went on without waiting for their other end, for want of room.
     pub(super) late_no_room: u64,
     pub(super) sent_to: SentTo,
+    pub(super) translations: Translations,
     pub(super) observer: O,
 }
 
@@ -219,7 +221,8 @@ impl<O: Observer> Parse<O> {
             (Some(open), Side::Client | Side::Server, [_, 0]) => self.naming.stranger(open, connection.last_time()),
             _ => None,
         };
-        let waits = stranger.is_some() || self.naming.wait_for(pids);
+        let translating = pids[1] == 0 && self.translations.are_asked(connection.id);
+        let waits = stranger.is_some() || translating || self.naming.wait_for(pids);
         if !self.remotes.is_empty() {
             self.name_peers(connection, role, pids);
         }
@@ -269,7 +272,9 @@ impl<O: Observer> Parse<O> {
                     client_beyond: client_beyond.clone(),
                     server_beyond: server_beyond.clone(),
                     clock: self.clock,
+                    asked: connection.asked,
                     stranger,
+                    translating,
                     since: None,
                 });
                 continue;
@@ -281,6 +286,7 @@ impl<O: Observer> Parse<O> {
                 connection: connection.id,
                 open,
                 books: connection.books.as_deref(),
+                asked: connection.asked,
                 reversed,
                 processes: &self.naming,
                 client_pid,

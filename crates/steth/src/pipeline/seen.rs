@@ -41,6 +41,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) open: Option<&'a Open>,
     /// What the kernel's books of the connection said last.
     pub(crate) books: Option<&'a Books>,
+    /// Where the client went, if that is not the server's own address and port: as `open` writes addresses.
+    pub(crate) asked: Option<([u8; 16], u16)>,
     /// What `open` calls local is the server, though this is nobody's end.
     pub(crate) reversed: bool,
     pub(crate) processes: &'a Naming,
@@ -99,6 +101,7 @@ pub(super) fn held<'a>(waiting: &'a Waiting, naming: &'a Naming, names: &'a Name
         connection: waiting.connection,
         open: waiting.open.as_ref(),
         books: waiting.books.as_deref(),
+        asked: waiting.asked,
         reversed: waiting.reversed,
         processes: naming,
         client_pid: waiting.client_pid,

@@ -21,18 +21,21 @@ if sys.argv[1] == "serve":
     server = socket.create_server((HERE, REAL))
     print("ready", flush=True)
     while True:
-        end, _ = server.accept()
+        end, (client, _) = server.accept()
+        # Otherwise nothing is shown about addresses of clients that are rewritten.
+        assert client == MASKED, client
         with end:
             request = end.recv(1 << 16)
             end.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n" if request[:3] == b"GET" else b"\xf7" * 300)
             assert end.recv(1) == b""
 
 run("ip", "link", "set", "lo", "up")
-run("ip", "address", "add", HERE + "/32", "dev", "lo")
+for address in HERE, MASKED:
+    run("ip", "address", "add", address + "/32", "dev", "lo")
 run("ip", "route", "add", SERVICE + "/32", "dev", "lo", "src", HERE)
 to, source = ["-p", "tcp", "-d", SERVICE, "--dport", "80"], ["-p", "tcp", "--dport", str(REAL)]
 run("iptables", "-t", "nat", "-A", "OUTPUT", *to, "-j", "DNAT", "--to-destination", f"{HERE}:{REAL}")
-run("iptables", "-t", "nat", "-A", "INPUT", *source, "-j", "SNAT", "--to-source", MASKED)
+run("iptables", "-t", "nat", "-A", "POSTROUTING", *source, "-j", "SNAT", "--to-source", MASKED)
 child = subprocess.Popen(
     ["python3", __file__, "serve"], stdout=subprocess.PIPE, text=True, env={**os.environ, "OTEL_SERVICE_NAME": "test-real"}
 )
