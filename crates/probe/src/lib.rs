@@ -25,6 +25,7 @@ mod inventory;
 pub mod lookups;
 mod one_by_one;
 mod own_rings;
+mod perf;
 pub mod privileges;
 mod ring;
 mod rings;
