@@ -5,7 +5,7 @@ mod lab;
 #[path = "families/ways.rs"]
 mod ways;
 
-use lab::{MariaDb, RedisServer, Seen, Steth, alone};
+use lab::{MariaDb, RedisServer, Seen, Steth, alone, wait_until};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -56,20 +56,21 @@ fn balanced(seen: &Seen, name: &str) -> (u64, u64) {
     (lost, missed)
 }
 
-/// A rung that holds here, with a fall-back.
-#[derive(Debug)]
+/// A family with a fall-back, and an agent that observes by it.
 struct Variant {
     family: Family,
     without: &'static str,
     name: String,
     /// Some of its runs may be missed, by what the agent takes the kernel for.
     may_miss: bool,
+    steth: Steth,
 }
 
-/// Each rung that holds here, with each fall-back.
-fn variants() -> Vec<Variant> {
-    let settings = Settings { ring_bytes: 1 << 20, ..Settings::default() };
-    let mut variants = Vec::new();
+/// Hands on each family with each fall-back of which a rung holds here, one after another. Returns their names.
+fn each_variant(mut each: impl FnMut(Variant)) -> Vec<String> {
+    let mut names = Vec::new();
+    // Both ends of what is said here, and the clients' of what the servers are asked: others talk on this machine, too.
+    let me = std::process::id().to_string();
     let preempted = Fallbacks::default().here().steady;
     for family in Family::ALL {
         for (without, words) in [
@@ -84,19 +85,28 @@ fn variants() -> Vec<Variant> {
             if without.trampolines && family != Family::Function || without.steady && family != Family::Tracepoint {
                 continue;
             }
+            // That family has the plain core in any case.
+            if without.plain && family == Family::Syscall {
+                continue;
+            }
             // Where that is so anyway, the first is no other, and with that core alone perf has it.
             if preempted && family == Family::Tracepoint && (without.plain || without.steady && !without.events) {
                 continue;
             }
-            let settings = Settings { without, ..settings.clone() };
-            let holds = |rung: &Rung| Probe::attach_rung(&settings, *rung).is_ok();
-            if let Some(rung) = Rung::ladder(Some(family), without).find(holds) {
-                let name = format!("{rung} without '{words}'");
-                variants.push(Variant { family, without: words, name, may_miss: rung.may_miss(without.here()) });
-            }
+            // To have each rung verified beforehand would take as long once more.
+            let start = || Steth::watch_with(&["--hooks", family.name(), "--pid", &me], &[("STETH_WITHOUT", words)]);
+            let Ok(steth) = catch_unwind(start) else { continue };
+            // It writes a line piece by piece.
+            wait_until("it has said so", Duration::from_secs(5), || steth.errors().ends_with('\n'));
+            let said = steth.errors();
+            let is_taken = |rung: &Rung| said.contains(&format!(" hooks ({rung});"));
+            let rung = Rung::ladder(Some(family), without.here()).find(is_taken).expect("it says what it has taken");
+            let name = format!("{rung} without '{words}'");
+            names.push(name.clone());
+            each(Variant { family, without: words, name, may_miss: rung.may_miss(without.here()), steth });
         }
     }
-    variants
+    names
 }
 
 #[test]
@@ -125,11 +135,11 @@ fn every_family_and_fall_back_sees_the_same_on_another_kernel() {
 fn what_was_put_nowhere_is_not_read() {
     root_or_skip!();
     let _alone = alone();
-    // How the hooks know of the bytes makes the difference, and not what is behind them.
-    let ways = variants().into_iter().filter(|one| ["", "trampolines", "preemption-off"].contains(&one.without));
-    for Variant { family, without, name, .. } in ways {
-        let me = std::process::id().to_string();
-        let steth = Steth::watch_with(&["--hooks", family.name(), "--pid", &me], &[("STETH_WITHOUT", without)]);
+    each_variant(|Variant { without, name, steth, .. }| {
+        // How the hooks know of the bytes makes the difference, and not what is behind them.
+        if !["", "trampolines", "preemption-off"].contains(&without) {
+            return;
+        }
         cut();
         steth.settle(Duration::from_millis(600));
         let seen = steth.finish();
@@ -139,7 +149,7 @@ fn what_was_put_nowhere_is_not_read() {
         assert_eq!(lies, [0, 0], "{name}: {exchanges:#?}");
         let truths = [asked("\"server\" | \"GET /Recv"), asked("\"client\" | \"A whole.test")];
         assert_eq!(truths, [1, 1], "{name}: {exchanges:#?} {}", seen.ledger);
-    }
+    });
 }
 
 /// What the kernel refuses is said in a line, and the next rung is taken: functions, by one way or another, and then system calls.
@@ -166,19 +176,15 @@ fn without_tracepoints_of_sockets_the_next_rung_that_holds_is_taken() {
 /// The ways in and out, and what else is said, of which there are so many exchanges; observed by each variant. All of them are tried: on a
 /// kernel that nobody has at hand, which ones differ is half of the answer.
 fn compare(more: impl Fn(), expected_more: &[(&str, RangeInclusive<usize>)]) {
-    let variants = variants();
-    for without in ["", "ring-buffer", "types"] {
-        let there = |variant: &Variant| variant.family == Family::Syscall && variant.without == without;
-        assert!(variants.iter().any(there), "without '{without}': {variants:?}");
-    }
     let mut first: Option<(String, Vec<String>)> = None;
     let mut failed = Vec::new();
-    for variant in variants {
-        let name = variant.name.clone();
+    let names = each_variant(|variant| {
+        let (name, family, may_miss) = (variant.name.clone(), variant.family, variant.may_miss);
         let observe = || {
-            let (exchanges, lost, missed) = observed(&variant, &more, expected_more);
+            let (exchanges, lost, missed) = observed(variant, &more, expected_more);
             if let Some((reference, expected)) = &first {
-                let expected: Vec<_> = expected.iter().filter(|line| may_be_told(&variant, line)).cloned().collect();
+                let told = |line: &&String| may_be_told(family, may_miss, line);
+                let expected: Vec<_> = expected.iter().filter(told).cloned().collect();
                 let (missing, more) = (difference(&expected, &exchanges), difference(&exchanges, &expected));
                 if missed == 0 {
                     assert!(
@@ -202,6 +208,10 @@ fn compare(more: impl Fn(), expected_more: &[(&str, RangeInclusive<usize>)]) {
             }
             Err(_) => failed.push(name),
         }
+    });
+    for without in ["", "ring-buffer", "types"] {
+        let name = format!("syscall without '{without}'");
+        assert!(names.contains(&name), "{name}: {names:?}");
     }
     assert!(failed.is_empty(), "not the same: {failed:?}, see above");
 }
@@ -218,41 +228,36 @@ fn declared(missing: &[String], more: &[String], declared: u64, name: &str) {
 }
 
 /// Where runs may be missed, which of the messages of one call a transfer is about cannot be told, unless the hook has the message.
-fn may_be_told(variant: &Variant, line: &str) -> bool {
-    !(variant.may_miss
-        && variant.family == Family::Tracepoint
-        && (line.contains("A many") || line.contains("/Recvmmsg/")))
+fn may_be_told(family: Family, may_miss: bool, line: &str) -> bool {
+    !(may_miss && family == Family::Tracepoint && (line.contains("A many") || line.contains("/Recvmmsg/")))
 }
 
 /// What one variant reports, without what only some can; exchanges that were lost, and runs that were missed.
 fn observed(
-    variant: &Variant,
+    variant: Variant,
     more: impl Fn(),
     expected_more: &[(&str, RangeInclusive<usize>)],
 ) -> (Vec<String>, u64, u64) {
-    let Variant { family, without, name, .. } = variant;
-    // Both ends of what is said here, and the clients' of what the servers are asked: others talk on this machine, too.
-    let me = std::process::id().to_string();
-    let steth = Steth::watch_with(&["--hooks", family.name(), "--pid", &me], &[("STETH_WITHOUT", *without)]);
+    let Variant { family, name, may_miss, steth, .. } = variant;
     http();
     dns();
     more();
     steth.settle(Duration::from_millis(600));
     let seen = steth.finish();
-    let (lost, missed) = balanced(&seen, name);
+    let (lost, missed) = balanced(&seen, &name);
     let mut exchanges: Vec<_> = seen.exchanges.iter().map(told).collect();
     exchanges.sort();
     if missed == 0 {
         let asked = |what: &str| exchanges.iter().filter(|line| line.contains(what)).count();
         let there = |way: &Way| *way != Way::IoUring && (*way != Way::Tls || has_tls());
-        for way in WAYS.into_iter().filter(|way| there(way) && may_be_told(variant, &format!("/{way:?}/"))) {
+        for way in WAYS.into_iter().filter(|way| there(way) && may_be_told(family, may_miss, &format!("/{way:?}/"))) {
             assert!(asked(&format!("GET /{way:?}/")) >= 2 * EACH, "{name}: {way:?}: {exchanges:#?}");
         }
         let datagrams = ["A many", "A one.test", "A six.test"].map(asked);
-        let many = if may_be_told(variant, "A many") { 2 * 32 } else { 0 };
+        let many = if may_be_told(family, may_miss, "A many") { 2 * 32 } else { 0 };
         assert_eq!(datagrams, [many, 2 * EACH, 2 * EACH], "{name}: {exchanges:#?}");
         // The bytes of the client, who uses io_uring, can be read where the message is in the hook's hands.
-        let readable = if *family == Family::Function { 2 } else { 1 };
+        let readable = if family == Family::Function { 2 } else { 1 };
         assert_eq!(asked("GET /IoUring"), readable * EACH, "{name}: {exchanges:#?}");
         for (what, count) in expected_more {
             assert!(count.contains(&asked(what)), "{name}: {what}: {exchanges:#?}");
