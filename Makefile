@@ -10,13 +10,13 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 1000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/arm64/cargo scripts/arm64/fetch scripts/arm64/rustc scripts/arm64/test scripts/btf scripts/release scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/arm64/cargo scripts/arm64/fetch scripts/arm64/rustc scripts/arm64/test scripts/btf scripts/release scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test scripts/kernels/table .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
 # What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
 BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build release test test-release test-unit test-ui test-oracle bench bench-ui test-kernels test-arm64 btf lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels setup-btf setup-arm64 ui
+.PHONY: help run demo build release test test-release test-unit test-ui test-oracle bench bench-ui test-kernels test-kernels-short test-arm64 btf lint fmt fuzz fuzz-short docs clean setup-build setup-test setup-demo setup-ui setup-kernels setup-btf setup-arm64 ui
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-oracle: setup-build setup-test ## Oracle's MySQL too (root; fetches it into
 
 test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an emulated machine (fetches them into target/kernels; docs/kernels.md)
 	scripts/kernels/test $(KERNELS)
+
+test-kernels-short: setup-build setup-kernels ## the same on one of them, and only what is quick
+	scripts/kernels/test --short $(or $(KERNELS),6.1)
 
 test-arm64: setup-build setup-arm64 ## build for arm64, and run under emulation what needs no kernel (fetches into target/arm64; docs/release.md)
 	scripts/arm64/test

@@ -156,13 +156,10 @@ static __always_inline void tell_at_once(struct sock *sk, struct connection *c, 
 		announce_counted(sk, c, s, bpf_ktime_get_ns());
 }
 
-/*
- * The last books of a UDP socket. The hook knows it as something else than struct sock, and its caller may be preempted: nothing of the
- * scratch is used but a counter, and that atomically.
- */
+/* The last books of a UDP socket. The hook knows it as something else than struct sock. */
 static __always_inline void on_release(struct connection *c)
 {
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
+	struct scratch *s;
 	struct steth_books books = {
 		.kind = STETH_CLOSE,
 		.protocol = c->protocol,
@@ -178,15 +175,17 @@ static __always_inline void on_release(struct connection *c)
 		.segments_out = c->calls_of[STETH_SEND],
 		.segments_in = c->calls_of[STETH_RECEIVE],
 	};
-	__u32 index = c->ring;
-	void *ring;
 
-	if (!s || !c->id || c->flags & CONNECTION_CLOSED || !(c->flags & CONNECTION_ANNOUNCED || c->told & TOLD_COUNTED))
+	if (!c->id || c->flags & CONNECTION_CLOSED || !(c->flags & CONNECTION_ANNOUNCED || c->told & TOLD_COUNTED))
 		return;
-	ring = bpf_map_lookup_elem(&rings, &index);
-	if (!ring || bpf_ringbuf_output(ring, &books, sizeof(books), BPF_RB_NO_WAKEUP))
-		__sync_fetch_and_add(&s->counters[STETH_DROPPED_RECORDS], 1);
+	s = scratch_taken(IN_BETWEEN);
+	if (!s) {
+		run_crowded();
+		return;
+	}
+	emit(s, c->ring, &books, sizeof(books));
 	c->flags |= CONNECTION_CLOSED;
+	scratch_leave(s);
 }
 
 /* ---- sockets that wait for connections */
@@ -233,14 +232,13 @@ static __always_inline void on_listen(struct sock *sk, struct scratch *s, __u32 
 	c->transport = IPPROTO_TCP;
 	c->tgid = tgid;
 	c->told = TOLD_LISTENER;
-	remember_listener(sk, c, tgid);
+	remember_listener(sk, c, s, tgid);
 	emit_listen(sk, c, s, STETH_LISTEN_BEGINS);
 }
 
-static __always_inline void on_listen_end(struct sock *sk)
+static __always_inline void on_listen_end(struct sock *sk, struct scratch *s)
 {
 	struct connection *c = connection_of(sk);
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
 
 	if (!c || !s || !(c->told & TOLD_LISTENER))
 		return;

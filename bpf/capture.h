@@ -34,6 +34,9 @@ static __always_inline const struct mmsghdr *message_of(struct scratch *s, struc
 	if (BY_SYSCALL)
 		return s->message;
 #endif
+	/* Behind one that was missed, each would be taken for the one before it. */
+	if (runs_missed)
+		return NULL;
 	return next_message(task, vector, length);
 }
 
@@ -60,6 +63,11 @@ static __always_inline void pass_message(struct scratch *s, int result)
 	call = vector_call_of(task);
 	if (call)
 		call->next = 0;
+}
+
+static __always_inline __u32 room_of(__u64 size)
+{
+	return size < 0xffffffff ? size : 0xffffffff;
 }
 
 /* Where the caller's bytes are. False: they cannot be told. */
@@ -90,6 +98,7 @@ static __always_inline bool locate(struct scratch *s)
 	case SYS_sendto:
 	case SYS_recvfrom:
 		from->buffer = (const __u8 *)si;
+		from->segments = room_of(ARGUMENT_3(regs));
 		return true;
 	case SYS_readv:
 	case SYS_writev:
@@ -196,8 +205,14 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 		want = DATA_MAX;
 	if (want == 0)
 		return 0;
-	if (s->from.buffer)
+	if (s->from.buffer) {
+		/* A datagram may be longer than what is there for it, and the result say so (MSG_TRUNC). */
+		if (skip >= s->from.segments)
+			return 0;
+		if (want > s->from.segments - skip)
+			want = s->from.segments - skip;
 		return read_data(s, at & (DATA_SPAN - 1), want, s->from.buffer + skip) ? 0 : want;
+	}
 	if (BY_FUNCTION)
 		skip += s->moving.first;
 	/* What is behind the last copy need not be looked for from the beginning. */

@@ -224,7 +224,7 @@ static __always_inline __u8 bound_role(struct sock *sk)
 	return is_listened_on(sk) ? STETH_ROLE_SERVER : STETH_ROLE_UNKNOWN;
 }
 
-static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
+static __noinline struct connection *connection_new(struct sock *sk, struct scratch *s, __u32 tgid)
 {
 	__u8 transport = transport_of(sk), family = READ(sk, __sk_common.skc_family), state;
 	struct connection *c;
@@ -250,19 +250,19 @@ static __noinline struct connection *connection_new(struct sock *sk, __u32 tgid)
 	}
 	/* Last: on another CPU the same socket may be in use by now, and what has an id is complete. */
 	barrier();
-	c->id = number_of(sk);
+	c->id = number_of(sk, s);
 	return c;
 }
 
 /* A task uses the socket: its state, with a verdict that holds for this task and these rules. */
-static __always_inline struct connection *connection_in_task(struct sock *sk)
+static __always_inline struct connection *connection_in_task(struct sock *sk, struct scratch *s)
 {
 	struct connection *c = connection_of(sk);
 	__u32 tgid = current_tgid();
 
 	/* Without an id: being made by another CPU at this moment, with just these values. */
 	if (!c || !*(volatile __u64 *)&c->id || !is_current(sk, c))
-		return connection_new(sk, tgid);
+		return connection_new(sk, s, tgid);
 	if (c->epoch != control.epoch || c->tgid != tgid)
 		judge_socket(c, sk, tgid);
 	return c;

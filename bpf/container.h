@@ -154,13 +154,18 @@ static __always_inline void emit_container(struct scratch *s, __u8 change, __u32
 /* A directory of a hierarchy was made or removed. */
 static __always_inline void on_cgroup(struct cgroup *cgroup, __u8 change)
 {
-	struct scratch *s = scratch_of(IN_TASK);
+	struct scratch *s = scratch_in_task();
 
-	if (!s || !is_container(s, cgroup))
+	if (!s) {
+		run_crowded();
 		return;
-	if (change == STETH_CGROUP_GONE)
-		bpf_map_delete_elem(&containers, s->container);
-	emit_container(s, change, 0, false);
+	}
+	if (is_container(s, cgroup)) {
+		if (change == STETH_CGROUP_GONE)
+			bpf_map_delete_elem(&containers, s->container);
+		emit_container(s, change, 0, false);
+	}
+	scratch_done(s);
 }
 
 #endif

@@ -264,7 +264,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 #else
 	struct transfer it = {}, *t = &it;
 #endif
-	struct connection *c = connection_in_task(sk);
+	struct connection *c = connection_in_task(sk, s);
 	__u32 captured = 0, body = 0;
 	struct tcp_sock *tp = NULL;
 	bool first, turn, request;
@@ -431,16 +431,24 @@ static __always_inline bool takes(struct sock *sk, struct scratch *s, int result
 		}
 		/* The other end is not only shut but gone: nothing will move here any more, and its own books nobody can tell. */
 		if (c && s && c->id && READ(sk, sk_shutdown) == SHUTDOWN_MASK)
-			on_close(sk, false, true);
+			on_close(sk, s, false, true);
 	}
 	return false;
+}
+
+/* With MSG_TRUNC, TCP throws away what it would have copied: what stands in the caller's buffer is something else. */
+static __always_inline enum bytes received(struct sock *sk, int flags, enum bytes bytes)
+{
+	if (bytes == BYTES_READABLE && flags & MSG_TRUNC && READ(sk, sk_protocol) == IPPROTO_TCP)
+		return BYTES_IN_PAGES;
+	return bytes;
 }
 
 /* A recvmsg has returned. */
 static __always_inline void on_receive(struct sock *sk, struct scratch *s, int result, int flags, enum bytes bytes)
 {
 	if (takes(sk, s, result, flags))
-		do_left(s, transfer(sk, s, STETH_RECEIVE, result, bytes), STETH_RECEIVE, result);
+		do_left(s, transfer(sk, s, STETH_RECEIVE, result, received(sk, flags, bytes)), STETH_RECEIVE, result);
 }
 
 /*

@@ -325,6 +325,12 @@ struct task_struct {
 struct linux_binprm {
 	const char *interp;
 };
+/* What perf is told of sock_send_length and sock_recv_length. */
+struct trace_event_raw_sock_msg_length {
+	void *sk;
+	int ret;
+	int flags;
+};
 
 /* What is left of the registers with which the task entered the kernel. */
 #ifdef __TARGET_ARCH_arm64

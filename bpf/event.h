@@ -277,7 +277,11 @@ enum steth_counter {
 	STETH_OTHER_BYTES,
 	/* Ring full: exchanges whose request began in a dropped record, per protocol. */
 	STETH_DROPPED_REQUESTS,
-	STETH_COUNTERS = STETH_DROPPED_REQUESTS + STETH_PROTOCOL_COUNT,
+	/* No scratch was free: transfers, whatever sockets they were on, and runs of other programs. Not in older recordings. */
+	STETH_CROWDED_CHUNKS = STETH_DROPPED_REQUESTS + STETH_PROTOCOL_COUNT,
+	STETH_CROWDED_BYTES,
+	STETH_CROWDED_RUNS,
+	STETH_COUNTERS,
 };
 
 #endif

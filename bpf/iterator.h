@@ -108,6 +108,7 @@ static __noinline int locate_in_message(struct scratch *s)
 		if (moving->at < moving->moved)
 			return 0;
 		from->buffer = (const __u8 *)moving->base + (moving->at - moving->moved);
+		from->segments = 0xffffffff;
 		return 1;
 	}
 	from->vector = (const struct iovec *)moving->base;

@@ -27,7 +27,7 @@ static __always_inline void emit_shutdown(struct connection *c, struct scratch *
  * The handshake is done. Passive opens happen in a softirq, where the task is not known: whoever listens has it until somebody
  * uses it.
  */
-static __always_inline void on_established(struct sock *sk, bool passive)
+static __always_inline void on_established(struct sock *sk, struct scratch *s, bool passive)
 {
 	struct connection *c = connection_of(sk);
 	struct tcp_sock *tp;
@@ -35,7 +35,7 @@ static __always_inline void on_established(struct sock *sk, bool passive)
 	if (passive) {
 		__u32 tgid = listener_of(sk, c);
 
-		c = connection_new(sk, tgid);
+		c = connection_new(sk, s, tgid);
 	}
 	if (!c)
 		return;
@@ -56,13 +56,12 @@ static __always_inline void on_established(struct sock *sk, bool passive)
 }
 
 /* One direction has ended. Before tcp_send_fin() write_seq does not count the FIN; in tcp_fin() rcv_nxt does. */
-static __always_inline void on_fin(struct sock *sk, __u8 direction)
+static __always_inline void on_fin(struct sock *sk, struct scratch *s, __u8 direction)
 {
 	struct connection *c = connection_of(sk);
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct tcp_sock *tp;
 
-	if (!c || !s || !c->id)
+	if (!c || !c->id)
 		return;
 	c->close_flags |= direction == STETH_SEND ? STETH_CLOSE_FIN_SENT : STETH_CLOSE_FIN_RECEIVED;
 	/* A close() behind a shutdown() sets the same state once more. */
@@ -75,7 +74,7 @@ static __always_inline void on_fin(struct sock *sk, __u8 direction)
 		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? READ(tp, write_seq) : READ(tp, rcv_nxt) - 1));
 	else
 		end_direction(c, direction, c->offset[direction]);
-	if (c->flags & CONNECTION_L4)
+	if (c->flags & CONNECTION_L4 || !s)
 		return;
 	/* The client's own FIN behind the server's says nothing that the close will not say at once. */
 	if (direction == STETH_SEND && c->role == STETH_ROLE_CLIENT && c->end[STETH_RECEIVE])
@@ -114,10 +113,9 @@ static __always_inline bool is_way_lost(int error)
 }
 
 /* The connection is over. `abort`: it did not end with FINs. */
-static __always_inline void on_close(struct sock *sk, bool abort, bool final)
+static __always_inline void on_close(struct sock *sk, struct scratch *s, bool abort, bool final)
 {
 	struct connection *c = connection_of(sk);
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
 	struct books_at at = { .kind = STETH_CLOSE };
 	struct tcp_sock *tp;
 	bool connecting;
@@ -165,16 +163,16 @@ static __always_inline void on_close(struct sock *sk, bool abort, bool final)
 }
 
 /* A connect was issued, in the connecting task. */
-static __always_inline void on_connect(struct sock *sk)
+static __always_inline void on_connect(struct sock *sk, struct scratch *s)
 {
 	struct connection *c = connection_of(sk);
 
 	/* A socket may be used again after a connection that failed, or was undone. */
 	if (c) {
-		on_close(sk, false, true);
+		on_close(sk, s, false, true);
 		connection_forget(sk);
 	}
-	c = connection_new(sk, current_tgid());
+	c = connection_new(sk, s, current_tgid());
 	if (!c)
 		return;
 	c->role = STETH_ROLE_CLIENT;
@@ -208,16 +206,13 @@ static __always_inline bool has_books(struct sock *sk, struct connection *c)
 	return state != TCP_CLOSE && state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_LISTEN;
 }
 
-/* Once a window, or sooner when bytes were coalesced (then without books): what no event has told since. */
-static __always_inline void on_sweep(struct sock *sk, struct connection *c)
+/* What no event of a socket has told since. */
+static __always_inline void sweep_socket(struct sock *sk, struct connection *c, struct scratch *s)
 {
-	struct scratch *s = scratch_of(IN_ITERATOR);
 	__u64 now = bpf_ktime_get_ns(), id = c->id;
 	struct books_at at = { .kind = STETH_PROGRESS, .time = now };
 	__u32 *demotion;
 
-	if (!s)
-		return;
 	if (c->told & TOLD_LISTENER) {
 		/* A copy is a connection that is about to begin. */
 		if (control.sweep_books && READ(sk, __sk_common.skc_state) == TCP_LISTEN)
@@ -246,18 +241,27 @@ static __always_inline void on_sweep(struct sock *sk, struct connection *c)
 	emit_books(sk, c, s, &at);
 }
 
-/*
- * At the start: an open socket of a process, of which nothing was seen so far. Where several processes have it, the first that is
- * visited counts until another one uses it. What the books say now is what later ones are compared with.
- */
-static __always_inline void on_visit(struct sock *sk, __u32 tgid)
+/* Once a window, or sooner when bytes were coalesced (then without books). Whoever is passed over is looked at the next time. */
+static __always_inline void on_sweep(struct sock *sk, struct connection *c)
+{
+	struct scratch *s = scratch_taken(IN_BETWEEN);
+
+	if (!s) {
+		run_crowded();
+		return;
+	}
+	sweep_socket(sk, c, s);
+	scratch_leave(s);
+}
+
+/* An open socket of a process, of which nothing was seen so far. */
+static __always_inline void visit_socket(struct sock *sk, struct scratch *s, __u32 tgid)
 {
 	struct connection *c = connection_of(sk);
-	struct scratch *s = scratch_of(IN_ITERATOR);
 	__u8 state = READ(sk, __sk_common.skc_state);
 	struct books_at at = { .kind = STETH_PROGRESS };
 
-	if (!s || tgid == self_tgid || transport_of(sk) != IPPROTO_TCP || state == TCP_CLOSE)
+	if (tgid == self_tgid || transport_of(sk) != IPPROTO_TCP || state == TCP_CLOSE)
 		return;
 	if (c && (c->id || c->told & TOLD_LISTENER))
 		return;
@@ -265,7 +269,7 @@ static __always_inline void on_visit(struct sock *sk, __u32 tgid)
 		on_listen(sk, s, tgid);
 		return;
 	}
-	c = connection_new(sk, tgid);
+	c = connection_new(sk, s, tgid);
 	if (!c)
 		return;
 	if (state == TCP_SYN_SENT) {
@@ -281,6 +285,22 @@ static __always_inline void on_visit(struct sock *sk, __u32 tgid)
 	at.time = bpf_ktime_get_ns();
 	if (tell(sk, c, s, at.time))
 		emit_books(sk, c, s, &at);
+}
+
+/*
+ * At the start. Where several processes have a socket, the first that is visited counts until another one uses it. What the books say now is
+ * what later ones are compared with.
+ */
+static __always_inline void on_visit(struct sock *sk, __u32 tgid)
+{
+	struct scratch *s = scratch_taken(IN_BETWEEN);
+
+	if (!s) {
+		run_crowded();
+		return;
+	}
+	visit_socket(sk, s, tgid);
+	scratch_leave(s);
 }
 
 #endif

@@ -21,7 +21,7 @@ static __always_inline int moved_as(__u32 slot, __u32 direction, __u32 flags, __
 	if (direction == STETH_RECEIVE && !takes(sk, s, length, flags))
 		return NOTHING_LEFT;
 	if (length)
-		return transfer(sk, s, direction, length, bytes);
+		return transfer(sk, s, direction, length, direction == STETH_RECEIVE ? received(sk, flags, bytes) : bytes);
 	return NOTHING_LEFT;
 }
 
@@ -38,6 +38,24 @@ __attribute__((noinline)) int moved_in_pages(__u32 slot, __u32 direction, __u32 
 __attribute__((noinline)) int moved_and_counted(__u32 slot, __u32 direction, __u32 flags, __u32 length)
 {
 	return moved_as(slot, direction, flags, length, BYTES_COUNTED);
+}
+
+/* A sendmsg has returned. */
+static __always_inline void sent(struct sock *sk, struct scratch *s, int result)
+{
+	if (result <= 0) {
+		pass_message(s, result);
+		return;
+	}
+	s->sk = (__u64)sk;
+	do_left(s, moved(s->slot, STETH_SEND, 0, result), STETH_SEND, result);
+}
+
+/* A recvmsg has returned. */
+static __always_inline void taken(struct sock *sk, struct scratch *s, int result, int flags)
+{
+	s->sk = (__u64)sk;
+	do_left(s, moved(s->slot, STETH_RECEIVE, flags, result), STETH_RECEIVE, result);
 }
 
 #endif

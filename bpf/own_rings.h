@@ -10,7 +10,7 @@
 #ifndef STETH_OWN_RINGS_H
 #define STETH_OWN_RINGS_H
 
-#include "state.h"
+#include "scratch.h"
 
 /* A record that begins at the ring's end goes on behind it. */
 #define OWN_RECORD_MAX 16384

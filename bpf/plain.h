@@ -63,20 +63,14 @@ static __always_inline struct connection *connection_make(struct sock *sk)
 }
 
 /*
- * Cookies are given out by a helper that takes typed sockets alone. This is as good: a counter for each CPU, and of the address what
- * tells two sockets apart that take the same count because a softirq comes in between. 52 bits, which JSON has for an integer.
+ * Cookies are given out by a helper that takes typed sockets alone. This is as good: a counter for each scratch, which nobody else has
+ * meanwhile, and which one of which CPU it is. 52 bits, which JSON has for an integer. 0: without a scratch there is none.
  */
-static __always_inline __u64 number_of(struct sock *sk)
+static __always_inline __u64 number_of(struct sock *sk, struct scratch *s)
 {
-	struct scratch *s = scratch_of(IN_SOFTIRQ);
-	__u64 address;
-
 	if (!s)
 		return 0;
-	/* The verifier lets nobody calculate with a pointer that it knows to be one. */
-	s->address = (__u64)sk;
-	address = *(volatile __u64 *)&s->address;
-	return (__u64)(__u32)++s->numbers << 20 | (bpf_get_smp_processor_id() & 0xff) << 12 | (address >> 6 & 0xfff);
+	return (__u64)(__u32)++s->numbers << 20 | (bpf_get_smp_processor_id() & 0x1ffff) << 3 | (s->slot & 7);
 }
 
 static __always_inline bool is_current(struct sock *sk, struct connection *c)
@@ -107,10 +101,10 @@ static __always_inline __u32 listener_of(struct sock *sk, struct connection *c)
 	return tgid ? *tgid : 0;
 }
 
-static __always_inline void remember_listener(struct sock *sk, struct connection *c, __u32 tgid)
+static __always_inline void remember_listener(struct sock *sk, struct connection *c, struct scratch *s, __u32 tgid)
 {
 	remember_port(sk, tgid);
-	c->listener = number_of(sk);
+	c->listener = number_of(sk, s);
 }
 
 static __always_inline __u64 listener_number(struct sock *sk, struct connection *c)

@@ -20,17 +20,14 @@ struct exec_record {
 	__u8 text[EXECUTABLE_MAX + COMMAND_LINE_MAX + STETH_CONTAINER_ID];
 };
 
-static __always_inline void on_exec(struct task_struct *task, struct linux_binprm *binary)
+static __always_inline void tell_exec(struct scratch *s, struct task_struct *task, struct linux_binprm *binary)
 {
-	struct scratch *s = scratch_of(IN_TASK);
 	struct exec_record *record;
 	unsigned long start, end;
 	bool contained, selected;
 	__u32 text = 0;
 	long length;
 
-	if (!s)
-		return;
 	contained = find_container(s, cgroups_of(task));
 	judge_image(task, s, contained);
 	record = (struct exec_record *)s->data;
@@ -70,6 +67,22 @@ static __always_inline void on_exec(struct task_struct *task, struct linux_binpr
 	emit(s, 0, record, sizeof(record->exec) + text);
 }
 
+static __always_inline void on_exec(struct task_struct *task, struct linux_binprm *binary)
+{
+	struct scratch *s = scratch_in_task();
+	__u32 tgid = READ(task, tgid);
+
+	if (!s) {
+		/* What it inherited was its parent's. Nobody judges the image, so the safe side holds. */
+		if (control.rules & (RULES_PROCESS | RULES_CONTAINER) && !bpf_map_delete_elem(&verdicts, &tgid))
+			__sync_fetch_and_add(&control.epoch, 1);
+		run_crowded();
+		return;
+	}
+	tell_exec(s, task, binary);
+	scratch_done(s);
+}
+
 /* A child that serves one connection and ends is gone before user space can look: it is known by its parent. */
 static __always_inline void report_fork(struct scratch *s, __u32 parent, struct task_struct *child)
 {
@@ -84,13 +97,10 @@ static __always_inline void report_fork(struct scratch *s, __u32 parent, struct 
 	emit(s, 0, &record, sizeof(record));
 }
 
-static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
+static __always_inline void tell_fork(struct scratch *s, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 parent_tgid = READ(parent, tgid), tgid = READ(child, tgid), verdict = VERDICT_CAPTURE, *known, rules = control.rules;
-	struct scratch *s = scratch_of(IN_TASK);
 
-	if (READ(child, pid) != READ(child, tgid) || !s)
-		return;
 	report_fork(s, parent_tgid, child);
 	/* clone3() can put a child into another cgroup at once. */
 	if (rules & RULES_CONTAINER && cgroups_of(parent) != cgroups_of(child)) {
@@ -107,26 +117,54 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 		count(s, STETH_VERDICTS_FULL, 1);
 }
 
+static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child)
+{
+	struct scratch *s;
+
+	if (READ(child, pid) != READ(child, tgid))
+		return;
+	s = scratch_in_task();
+	if (!s) {
+		run_crowded();
+		return;
+	}
+	tell_fork(s, parent, child);
+	scratch_done(s);
+}
+
 /* A process was put into another cgroup. A thread by itself (version 1) is judged as its process. */
 static __always_inline void on_attach(struct task_struct *task)
 {
-	struct scratch *s = scratch_of(IN_TASK);
 	__u32 rules = control.rules;
+	struct scratch *s;
 
-	if (s && rules & RULES_CONTAINER && READ(task, pid) == READ(task, tgid) && READ(task, tgid) != self_tgid)
-		judge_moved(task, s, rules);
+	if (!(rules & RULES_CONTAINER) || READ(task, pid) != READ(task, tgid) || READ(task, tgid) == self_tgid)
+		return;
+	s = scratch_in_task();
+	if (!s) {
+		run_crowded();
+		return;
+	}
+	judge_moved(task, s, rules);
+	scratch_done(s);
 }
 
 static __always_inline void on_exit(struct task_struct *task)
 {
 	struct steth_exit record = { .kind = STETH_EXIT, .tgid = READ(task, tgid) };
-	struct scratch *s = scratch_of(IN_TASK);
+	struct scratch *s;
 
-	if (READ(task, pid) != READ(task, tgid) || !s)
+	if (READ(task, pid) != READ(task, tgid))
 		return;
 	record.time = bpf_ktime_get_ns();
 	bpf_map_delete_elem(&verdicts, &record.tgid);
+	s = scratch_in_task();
+	if (!s) {
+		run_crowded();
+		return;
+	}
 	emit(s, 0, &record, sizeof(record));
+	scratch_done(s);
 }
 
 #endif

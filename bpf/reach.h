@@ -134,7 +134,7 @@ static __always_inline __u64 take(__u64 *from, __u64 n)
 }
 
 /* A number that no other socket has had or will have. */
-static __always_inline __u64 number_of(struct sock *sk)
+static __always_inline __u64 number_of(struct sock *sk, struct scratch *s)
 {
 	return bpf_get_socket_cookie(sk);
 }
@@ -151,7 +151,7 @@ static __always_inline __u32 listener_of(struct sock *sk, struct connection *c)
 	return c && c->told & TOLD_LISTENER ? c->tgid : 0;
 }
 
-static __always_inline void remember_listener(struct sock *sk, struct connection *c, __u32 tgid)
+static __always_inline void remember_listener(struct sock *sk, struct connection *c, struct scratch *s, __u32 tgid)
 {
 	remember_port(sk, tgid);
 }

@@ -5,7 +5,7 @@
 #ifndef STETH_RINGS_H
 #define STETH_RINGS_H
 
-#include "state.h"
+#include "scratch.h"
 #ifdef STETH_PLAIN
 #include "own_rings.h"
 #endif

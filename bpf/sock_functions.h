@@ -13,8 +13,8 @@
  *             A call that has nothing to do with sockets costs nothing
  * not seen    a receive that was waiting when the hook came: the function had begun without it. TCP's position tells of its bytes at
  *             the next one. Sockets of other families (netlink, packet, vsock): the tracepoints count them, and nobody looks at them
- * weaker      such programs may be preempted where the kernel does that, and another one may begin on the same CPU: each takes a
- *             scratch of its own. The same one the kernel does not run twice there: that transfer is missed, and the kernel counts it
+ * weaker      such programs may be preempted where the kernel does that, and another one may begin on the same CPU: each claims a
+ *             scratch. The same one the kernel does not run twice there: that transfer is missed, and the kernel counts it
  */
 #ifndef STETH_SOCK_FUNCTIONS_H
 #define STETH_SOCK_FUNCTIONS_H
@@ -24,54 +24,6 @@
 #include "moved.h"
 #endif
 
-/* ---- a scratch for as long as a program runs */
-
-/*
- * Who adds first has it. Of two that add at once none may see a one, and both look for another. Before 5.12 there is no exchange that
- * compares.
- */
-static __always_inline bool is_mine(struct scratch *s)
-{
-	__sync_fetch_and_add(&s->busy, 1);
-	if (*(volatile __u64 *)&s->busy == 1)
-		return true;
-	__sync_fetch_and_add(&s->busy, -1);
-	return false;
-}
-
-static __noinline int scratch_take(void)
-{
-	struct scratch *s;
-	__u32 i;
-
-	for (i = 0; i < FUNCTIONS_AT_ONCE; i++) {
-		s = scratch_of(IN_FUNCTION + i);
-		if (s && is_mine(s))
-			return IN_FUNCTION + i;
-	}
-	return -1;
-}
-
-static __always_inline void scratch_leave(struct scratch *s)
-{
-	barrier();
-	__sync_fetch_and_add(&s->busy, -1);
-}
-
-/* More programs than there are scratches have been preempted on this CPU: the transfer is lost, and counted. */
-static __noinline int count_crowded(__u32 length)
-{
-	struct scratch *s = scratch_of(IN_TASK);
-
-	if (!s || !length)
-		return 0;
-	__sync_fetch_and_add(&s->counters[STETH_SEEN_CHUNKS], 1);
-	__sync_fetch_and_add(&s->counters[STETH_SEEN_BYTES], length);
-	__sync_fetch_and_add(&s->counters[STETH_MAP_FULL], 1);
-	__sync_fetch_and_add(&s->counters[STETH_MAP_FULL_BYTES], length);
-	return 0;
-}
-
 /* ---- what a function has done */
 
 /* `message`: NULL where pages were moved. `size`: bytes that its iterator was over. `flags`: of a receive. */
@@ -80,7 +32,6 @@ static __always_inline int function_ends(struct socket *socket, __u32 direction,
 {
 	struct scratch *s;
 	struct sock *sk;
-	int slot;
 
 	/* Nothing has moved. But a receive of nothing may be the end of a stream. */
 	if (result < (direction == STETH_SEND) || !sockets_wanted())
@@ -88,10 +39,9 @@ static __always_inline int function_ends(struct socket *socket, __u32 direction,
 	sk = READ(socket, sk);
 	if (!sk)
 		return 0;
-	slot = scratch_take();
-	s = slot < 0 ? NULL : scratch_of(slot);
+	s = scratch_taken(IN_PREEMPTED);
 	if (!s)
-		return count_crowded(result);
+		return transfer_crowded(result);
 	s->moving.size = size;
 #ifdef STETH_PLAIN
 	s->moving.kind = ITERATOR_UNREADABLE;
@@ -99,11 +49,11 @@ static __always_inline int function_ends(struct socket *socket, __u32 direction,
 	s->moving.message = (__u64)message;
 	s->sk = (__u64)sk;
 	if (bytes == BYTES_READABLE)
-		do_left(s, moved(slot, direction, flags, result), direction, result);
+		do_left(s, moved(s->slot, direction, flags, result), direction, result);
 	else if (bytes == BYTES_IN_PAGES)
-		moved_in_pages(slot, direction, flags, result);
+		moved_in_pages(s->slot, direction, flags, result);
 	else
-		moved_and_counted(slot, direction, flags, result);
+		moved_and_counted(s->slot, direction, flags, result);
 #else
 	s->moving.kind = ITERATOR_UNREADABLE;
 	s->moving.name = 0;

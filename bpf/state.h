@@ -50,6 +50,12 @@ const volatile __u32 jiffy_ns = 0;
 const volatile __u32 own_types = 1;
 /* How far above the beginning of a task's stack its registers end (one_by_one.h). */
 const volatile __u32 registers_above = 16384;
+/* Programs on tracepoints are preempted here, so another one may begin on the same CPU while one is under way: scratch.h. */
+const volatile __u32 preempted = 0;
+/* And of the same one, not every run takes place. */
+const volatile __u32 runs_missed = 0;
+/* How many scratches there are. */
+const volatile __u32 scratches_made = 0;
 /* One less than the number of rings, which is a power of two. */
 const volatile __u32 ring_mask = 0;
 /* One less than the size of each ring of our own, a power of two (own_rings.h); 0: the kernel's are used. */
@@ -89,6 +95,8 @@ struct {
 	__u64 attached;
 	/* Datagrams whose destination found no room in `sent_to`. */
 	__u64 sent_to_full;
+	/* What `tally` has added up. */
+	__u64 tally[STETH_COUNTERS];
 } control SEC(".data.control");
 
 /* Which rows say something. Those of selection.h take two bits each, from the lowest on. */
@@ -337,7 +345,7 @@ struct source {
 	/* How many bytes are before the segment that the last copy has come to, and which one that is. */
 	__u64 before;
 	__u32 cursor;
-	__u32 segments;
+	__u32 segments; /* of the vector; of one buffer, how long it is */
 	__u32 loaded; /* which part of the vector is in `segments` of the scratch, counted from one */
 	/* Of the copy in progress. */
 	__u32 segment;
@@ -398,16 +406,15 @@ struct scratch {
 	__u32 pass;   /* bytes behind those just copied of which none is wanted */
 	__u32 rest;   /* bytes behind those that a record covers */
 	__u32 copied;
-	__u64 busy;   /* programs that use this scratch, or have just tried to: sock_functions.h */
+	__u64 busy;   /* programs that use this scratch, or have just tried to: scratch.h */
 #ifdef STETH_PLAIN
 	__u64 sk;        /* whose transfer it is */
 	__u64 registers; /* of the call that has just returned */
 	const struct mmsghdr *message; /* of a sendmmsg or recvmmsg that has returned: the one that it is about */
 	__u32 behind;    /* bytes of the same call behind this one's */
 	__u32 slot;      /* which one this is */
-	__u64 numbers;   /* of sockets, given out on this CPU */
+	__u64 numbers;   /* of sockets, given out on this CPU with this scratch */
 	struct transfer transfer;
-	__u64 address;
 	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
 	__u32 next_message;
 	__u32 all;
@@ -469,46 +476,15 @@ struct scratch {
 };
 
 /*
- * Element 0 belongs to the hooks that run in a task (the tracepoint keeps preemption off, so they do not nest), element 1
- * to those that softirqs may run in between. So additions need not be atomic. Iterators have one of their own where a ring has one
- * writer at a time (own_rings.h). From IN_FUNCTION on are those of sock_functions.h; for other families the map is made without them.
+ * Whose they are says scratch.h. The map is made without those from IN_PREEMPTED on where nothing that takes one is preempted: 96 KiB a CPU.
  */
-#define FUNCTIONS_AT_ONCE 3
-#ifdef STETH_PLAIN
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR, IN_FUNCTION, SCRATCHES = IN_FUNCTION + FUNCTIONS_AT_ONCE };
-#else
-enum { IN_TASK, IN_SOFTIRQ, IN_ITERATOR = IN_SOFTIRQ, IN_FUNCTION, SCRATCHES = IN_FUNCTION + FUNCTIONS_AT_ONCE };
-#endif
+#define PREEMPTED_AT_ONCE 3
+enum { IN_TASK, IN_BETWEEN, IN_PREEMPTED = IN_BETWEEN + 2, SCRATCHES = IN_PREEMPTED + PREEMPTED_AT_ONCE };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SCRATCHES);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
-
-static __always_inline struct scratch *scratch_of(__u32 context)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &context);
-
-#ifdef STETH_PLAIN
-	if (s)
-		s->slot = context;
-#endif
-	return s;
-}
-
-#ifdef STETH_PLAIN
-static __always_inline struct steth_walk *steth_walk_of(__u32 slot)
-{
-	struct scratch *s = scratch_of(slot);
-
-	return s ? &s->walk : NULL;
-}
-#endif
-
-static __always_inline void count(struct scratch *s, enum steth_counter which, __u64 n)
-{
-	s->counters[which] += n;
-}
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * All programs. One family of hooks tells of transfers, by what the kernel has (crates/probe/src/hooks.rs):
  *
- *             sock_tracepoints.h   6.3 and newer
+ *             sock_tracepoints.h   6.3 and newer; sock_events.h: the same by perf, for kernels that preempt programs on tracepoints
  *             sock_functions.h     functions of the socket layer; sock_probes.h: the same by kprobes
  *             syscall_exit.h       exits of system calls
  *
@@ -24,6 +24,7 @@
 #include "sock_functions.h"
 #include "sock_tracepoints.h"
 #ifdef STETH_PLAIN
+#include "sock_events.h"
 #include "sock_probes.h"
 #include "syscall_exit.h"
 
@@ -54,51 +55,72 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
+/* `s`: NULL if none was free. What is told of a socket is lost then; what is kept of it is not. */
+static __always_inline void on_state(struct sock *sk, struct scratch *s, int old, int new)
 {
-	if (!sockets_wanted() || READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
 	/* A socket that has just been copied from one that listens leaves that state too, for another one. */
 	if (old == TCP_LISTEN && new == TCP_CLOSE)
-		on_listen_end(sk);
+		on_listen_end(sk, s);
 	switch (new) {
 	case TCP_LISTEN:
-		on_listen(sk, scratch_of(IN_SOFTIRQ), current_tgid());
+		on_listen(sk, s, current_tgid());
 		break;
 	case TCP_SYN_SENT:
-		on_connect(sk);
+		on_connect(sk, s);
 		break;
 	case TCP_ESTABLISHED:
-		on_established(sk, old == TCP_SYN_RECV);
+		on_established(sk, s, old == TCP_SYN_RECV);
 		break;
 	case TCP_FIN_WAIT1:
 		on_shut(sk);
-		on_fin(sk, STETH_SEND);
+		on_fin(sk, s, STETH_SEND);
 		break;
 	case TCP_FIN_WAIT2:
 		on_shut(sk);
 		break;
 	case TCP_LAST_ACK:
-		on_fin(sk, STETH_SEND);
+		on_fin(sk, s, STETH_SEND);
 		break;
 	case TCP_CLOSE_WAIT:
 	case TCP_CLOSING:
-		on_fin(sk, STETH_RECEIVE);
+		on_fin(sk, s, STETH_RECEIVE);
 		break;
 	case TCP_CLOSE:
 		/* Straight from a state in which a side was still open: nobody sent the FIN that was due. */
-		on_close(sk, old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT || old == TCP_SYN_SENT, false);
+		on_close(sk, s, old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT || old == TCP_SYN_SENT, false);
 		break;
 	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int old, int new)
+{
+	struct scratch *s;
+
+	if (!sockets_wanted() || READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	s = scratch_taken(IN_BETWEEN);
+	on_state(sk, s, old, new);
+	if (!s)
+		return run_crowded();
+	scratch_leave(s);
 	return 0;
 }
 
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tcp_destroy_sock, struct sock *sk)
 {
-	if (sockets_wanted())
-		on_close(sk, false, true);
+	struct scratch *s;
+
+	if (sockets_wanted()) {
+		s = scratch_taken(IN_BETWEEN);
+		if (s) {
+			on_close(sk, s, false, true);
+			scratch_leave(s);
+		} else {
+			run_crowded();
+		}
+	}
 #ifdef STETH_PLAIN
 	connection_forget(sk);
 #endif

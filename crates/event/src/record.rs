@@ -98,7 +98,7 @@ pub const CGROUP_JOINED: u8 = 3;
 pub const PROTOCOLS: usize = 6;
 
 /// Number of kernel counters (`STETH_COUNTERS`).
-pub const COUNTERS: usize = counter::DROPPED_REQUESTS + PROTOCOLS;
+pub const COUNTERS: usize = counter::CROWDED_RUNS + 1;
 
 /// Index of each kernel counter, in the order of `enum steth_counter`, which says what each means.
 pub mod counter {
@@ -125,6 +125,9 @@ pub mod counter {
     pub const OTHER_CHUNKS: usize = 19;
     pub const OTHER_BYTES: usize = 20;
     pub const DROPPED_REQUESTS: usize = 21;
+    pub const CROWDED_CHUNKS: usize = DROPPED_REQUESTS + super::PROTOCOLS;
+    pub const CROWDED_BYTES: usize = CROWDED_CHUNKS + 1;
+    pub const CROWDED_RUNS: usize = CROWDED_BYTES + 1;
 }
 
 macro_rules! record {
@@ -368,6 +371,19 @@ macro_rules! grown {
 grown!(Open, accepted, began_sent);
 grown!(Books, bytes_sent);
 
+impl Counters {
+    /// Older recordings end before [`counter::CROWDED_CHUNKS`]; nothing was counted then.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        const OLD: usize = std::mem::offset_of!(Counters, values) + 8 * counter::CROWDED_CHUNKS;
+        if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
+            return Some(whole);
+        }
+        let mut whole = [0; size_of::<Self>()];
+        whole[..OLD].copy_from_slice(bytes.get(..OLD).filter(|_| bytes.len() < OLD + 8)?);
+        Some(zerocopy::transmute!(whole))
+    }
+}
+
 impl Destination {
     /// What is behind the captured bytes of this chunk in its record, if anything is.
     #[inline]
@@ -445,7 +461,7 @@ impl<'a> Event<'a> {
             kind::PROCESS => Event::Process(Box::new(from_json_record(bytes)?)),
             kind::CONTAINER => Event::Container(Box::new(from_json_record(bytes)?)),
             kind::PEER => Event::Peer(Box::new(from_json_record(bytes)?)),
-            kind::COUNTERS => Event::Counters(Box::new(fixed!(Counters).0)),
+            kind::COUNTERS => Event::Counters(Box::new(Counters::read(bytes).ok_or(short)?)),
             other => return Err(RecordError::Kind(other)),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::described;
 use crate::error::{self, ProbeError, Refusal};
-use crate::hooks::{Core, Fallbacks, Family, Hook, Need, On, Rung};
+use crate::hooks::{Fallbacks, Family, Hook, Need, On, Rung};
 use crate::load;
 use crate::one_by_one;
 use crate::own_rings::OwnRings;
@@ -103,6 +103,8 @@ pub struct Probe {
     releases: bool,
     possible_cpus: usize,
     same_pids: bool,
+    /// Programs on tracepoints may be preempted.
+    preempted: bool,
 }
 
 impl std::fmt::Debug for Probe {
@@ -148,6 +150,9 @@ impl Probe {
             // A release writes into the kernel's own kind of ring, which is older than its hook.
             let released = name == RELEASED && !settings.without.ring_buffer;
             let walk = if without.types { ONE_BY_ONE } else { ITERATORS };
+            if name == TALLY {
+                return rung.by_events();
+            }
             let aside = walk.contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
             aside || hooks.iter().any(|hook| hook.program == name)
         };
@@ -167,15 +172,15 @@ impl Probe {
             None => side::leave_out(&mut open, &["own_rings"]),
         }
         .map_err(refused("the size of a map"))?;
-        if rung.family != Family::Function {
-            // `IN_FUNCTION` of `bpf/state.h`: the scratches behind it are 96 KiB a CPU that nobody uses.
-            let contexts = if rung.core == Core::Typed { 2 } else { 3 };
-            side::size(&mut open, "scratches", contexts).map_err(refused("the size of a map"))?;
-        }
+        let scratches = if rung.family == Family::Function || without.steady { SCRATCHES } else { IN_PREEMPTED };
+        side::size(&mut open, "scratches", scratches).map_err(refused("the size of a map"))?;
         let rings = rings::how_many(settings.ring_bytes, possible_cpus);
         let ring_bytes = own.map_or(settings.ring_bytes / rings, |own| own.bytes);
         let before = side::settings(&mut open)?;
         before.hooks = rung.family.number();
+        before.preempted = without.steady.into();
+        before.runs_missed = rung.may_miss(without).into();
+        before.scratches_made = scratches;
         before.capture_head = settings.capture_head.clamp(64, 1024);
         before.ring_mask = rings - 1;
         before.own_ring_mask = own.map_or(0, |own| own.bytes - 1);
@@ -257,6 +262,7 @@ impl Probe {
             releases,
             possible_cpus,
             same_pids,
+            preempted: without.steady,
         })
     }
 
@@ -270,6 +276,15 @@ impl Probe {
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// What it means that this kernel preempts programs on tracepoints; none: it does not.
+    #[must_use]
+    pub fn preempted(&self) -> Option<&'static str> {
+        let missed = self.rung.may_miss(Fallbacks { steady: self.preempted, ..Fallbacks::default() });
+        let what =
+            if missed { "transfers may be missed for that, and are counted" } else { "no transfer is missed for that" };
+        self.preempted.then_some(what)
     }
 
     /// What this rung would see, and does not on this kernel.
@@ -292,6 +307,11 @@ impl Probe {
     /// The kernel side's counters, summed over the CPUs (`steth_event::counter`).
     #[must_use]
     pub fn counters(&self) -> [u64; COUNTERS] {
+        let tally = self.side.program(TALLY);
+        let add_up = |tally| (0..self.side.contexts).try_for_each(|context| one_by_one::run(&tally, &[context.into()]));
+        if tally.is_some_and(|tally| add_up(tally).is_ok()) {
+            return self.side.control_now().control.tally;
+        }
         let mut sum = [0u64; COUNTERS];
         for context in 0..self.side.contexts {
             let Ok(Some(cpus)) = self.side.scratches.lookup_percpu(&context.to_ne_bytes(), MapFlags::ANY) else {
@@ -398,6 +418,11 @@ impl Probe {
 /// Programs that walk over all there is, by iterators and without.
 const ITERATORS: [&str; 2] = ["sweep", "visit"];
 const ONE_BY_ONE: [&str; 2] = ["sweep_one", "visit_one"];
+/// Scratches of each CPU, and the first of those that are there for programs which are preempted (`bpf/state.h`).
+pub(crate) const SCRATCHES: u32 = 6;
+const IN_PREEMPTED: u32 = 3;
+/// The program that adds up the counters, where it is better not to read their map.
+const TALLY: &str = "tally";
 /// Number of stages that a transfer goes through (`enum stage` of `bpf/state.h`).
 pub const STAGES: u32 = 7;
 /// Programs that tell when accept() returned.

@@ -1,11 +1,12 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::hooks::{COMMON, Hook, Need, On, Rung};
+use crate::hooks::{COMMON, Fallbacks, Hook, Need, On, Rung};
 use crate::privileges::{Capabilities, Capability};
 use crate::types::{self as described, TypesFile};
 use crate::{Inventory, ProbeError, Settings};
 use libbpf_rs::btf::{Btf, types};
+use std::sync::OnceLock;
 
 /// One line of `steth doctor`.
 #[derive(Clone, Debug)]
@@ -54,6 +55,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         return checks;
     }
     checks.extend(tracepoints(kernel_types().as_ref()));
+    checks.push(preemption(settings.without.here()));
     checks
 }
 
@@ -75,7 +77,7 @@ pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Ho
     let (present, absent): (Vec<&Hook>, Vec<&Hook>) = rung.all_hooks().partition(|hook| is_there(&btf, hook));
     if let Some(hook) = absent.iter().find(|hook| hook.need == Need::Always) {
         let what = match hook.on {
-            On::Tracepoint(name) => format!("tracepoint {name}"),
+            On::Tracepoint(name) | On::Event(_, name) => format!("tracepoint {name}"),
             On::Function(name) | On::Beginning(name) | On::End(name) => format!("function {name}"),
         };
         return Err(ProbeError::Missing(what, hook.purpose));
@@ -86,7 +88,7 @@ pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Ho
 /// Whether there is what a program hangs on. Whether it can be hooked is known only once it is.
 fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
     match hook.on {
-        On::Tracepoint(name) => has_tracepoint(btf, name),
+        On::Tracepoint(name) | On::Event(_, name) => has_tracepoint(btf, name),
         On::Function(name) | On::Beginning(name) | On::End(name) => btf.type_by_name::<types::Func<'_>>(name).is_some(),
     }
 }
@@ -168,6 +170,32 @@ fn tracepoints(types: Option<&Btf<'_>>) -> Vec<Check> {
     } else {
         missing
     }
+}
+
+fn preemption(without: Fallbacks) -> Check {
+    if !without.steady {
+        return Check::ok("preemption", "off in programs on tracepoints");
+    }
+    let found = if without.events {
+        "programs on tracepoints may be preempted: transfers may be missed, which is counted"
+    } else {
+        "programs on tracepoints may be preempted: by perf they are not, which is tried first"
+    };
+    Check { name: "preemption", state: State::Note, found: found.into(), fix: String::new() }
+}
+
+/// Whether this kernel preempts programs on tracepoints: a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with
+/// SRCU-fast") took preempt_disable() away from around them. What it put there has two marks in the kernel's types: the data of `tracepoint_srcu`,
+/// which kernels before 6.13 have too, for another purpose, and the guard that it takes it with, which those have not. Where nothing can be told,
+/// the answer is yes, which costs a little where it is wrong.
+pub(crate) fn tracepoints_are_preempted() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| kernel_types().as_ref().is_none_or(are_under_srcu))
+}
+
+fn are_under_srcu(btf: &Btf<'_>) -> bool {
+    btf.type_by_name::<types::Var<'_>>("tracepoint_srcu_srcu_data").is_some()
+        && btf.type_by_name::<types::Typedef<'_>>("class_srcu_fast_notrace_t").is_some()
 }
 
 /// The kernel's type information. Nothing of what libbpf thinks of its absence goes to standard error: it is said here.

@@ -4,6 +4,7 @@
 //! family       core    since   how
 //! tracepoint   typed   6.3     sock_send_length, sock_recv_length
 //! tracepoint   plain           the same, where the typed core is refused: the state in a table
+//! tracepoint   plain   7.0     the same by perf, before all others, where programs on tracepoints may be preempted
 //! function     typed   5.17    ends of the sockets' functions, by their types
 //! function     plain   5.10    the same, with the state in a table
 //! function     plain           the same by kprobes, where functions cannot be hooked by their types
@@ -68,13 +69,18 @@ pub struct Fallbacks {
     /// No type information of the kernel's own: it is in a file, the programs are on raw tracepoints, and there are no iterators. Only the
     /// plain core does without.
     pub types: bool,
+    /// No events of perf.
+    pub events: bool,
+    /// No tracepoints that keep preemption off: another program may begin in the middle of one.
+    pub steady: bool,
 }
 
 impl Fallbacks {
     /// What is done without on this kernel in any case, too.
     #[must_use]
     pub fn here(self) -> Self {
-        Self { types: self.types || !crate::types::own(), ..self }
+        let types = self.types || !crate::types::own();
+        Self { types, steady: self.steady || crate::doctor::tracepoints_are_preempted(), ..self }
     }
 }
 
@@ -83,6 +89,8 @@ impl Fallbacks {
 pub(crate) enum On {
     /// A tracepoint, by its type (`tp_btf`).
     Tracepoint(&'static str),
+    /// What perf is told at a tracepoint: the system that it belongs to, and its name.
+    Event(&'static str, &'static str),
     /// The end of a function, by its type (`fexit`).
     Function(&'static str),
     /// The beginning of a function, by its name (`kprobe`).
@@ -136,6 +144,15 @@ const TRACEPOINTS: [Hook; 2] = [
     tracepoint("sock_send_length", "every send on a socket"),
 ];
 
+const EVENTS: [Hook; 2] = [
+    event("event_receive", "sock_recv_length", "every receive on a socket"),
+    event("event_send", "sock_send_length", "every send on a socket"),
+];
+
+const fn event(program: &'static str, name: &'static str, purpose: &'static str) -> Hook {
+    Hook { program, on: On::Event("sock", name), need: Need::Always, purpose }
+}
+
 /// Functions of the socket layer: by which program a kprobe stands at the beginning, and what it tells of.
 macro_rules! functions {
     ($($name:literal $beginning:literal $need:ident $purpose:literal;)*) => {
@@ -179,7 +196,8 @@ pub struct Rung {
     pub(crate) hooks: &'static [Hook],
 }
 
-const LADDER: [Rung; 6] = [
+const LADDER: [Rung; 7] = [
+    Rung { family: Family::Tracepoint, core: Core::Plain, hooks: &EVENTS },
     Rung { family: Family::Tracepoint, core: Core::Typed, hooks: &TRACEPOINTS },
     Rung { family: Family::Tracepoint, core: Core::Plain, hooks: &TRACEPOINTS },
     Rung { family: Family::Function, core: Core::Typed, hooks: FUNCTIONS },
@@ -195,9 +213,16 @@ impl Rung {
             only.is_none_or(|only| rung.family == only)
                 && !((without.plain || without.ring_buffer || without.types) && rung.core == Core::Typed)
                 && !(without.tracepoints && rung.family == Family::Tracepoint)
+                && !(rung.by_events() && (without.events || !without.steady))
                 && !((without.trampolines || without.types) && rung.by_types())
         };
         LADDER.into_iter().filter(allowed)
+    }
+
+    /// Whether the kernel may leave out runs of the programs that tell of transfers, because the same one is preempted on the CPU.
+    #[must_use]
+    pub fn may_miss(&self, without: Fallbacks) -> bool {
+        without.steady && !self.by_events() && !self.probes()
     }
 
     /// All its programs.
@@ -208,6 +233,11 @@ impl Rung {
     /// Whether its programs hang on functions by their types.
     fn by_types(&self) -> bool {
         self.hooks.iter().any(|hook| matches!(hook.on, On::Function(_)))
+    }
+
+    /// Whether its programs are run by perf, which keeps preemption off.
+    pub(crate) fn by_events(&self) -> bool {
+        self.hooks.iter().any(|hook| matches!(hook.on, On::Event(..)))
     }
 
     /// Whether its programs hang on functions by their names.
@@ -222,6 +252,7 @@ impl fmt::Display for Rung {
         match (self.family, self.core) {
             (Family::Syscall, _) => Ok(()),
             (Family::Function, Core::Plain) if self.probes() => f.write_str(" by kprobes"),
+            (Family::Tracepoint, _) if self.by_events() => f.write_str(" by perf"),
             (_, Core::Plain) => f.write_str(", state in a table"),
             (_, Core::Typed) => Ok(()),
         }
@@ -240,6 +271,16 @@ mod tests {
     fn the_cheapest_family_is_first_and_the_one_that_is_everywhere_last() {
         let all = names(None, Fallbacks::default());
         assert_eq!((&*all[0], &*all[all.len() - 1]), ("tracepoint", "syscall"), "{all:?}");
+    }
+
+    #[test]
+    fn where_programs_on_tracepoints_are_preempted_perf_comes_first_and_else_not_at_all() {
+        let steady = true;
+        let all = names(None, Fallbacks { steady, ..Fallbacks::default() });
+        assert_eq!(all[..3], ["tracepoint by perf", "tracepoint", "tracepoint, state in a table"]);
+        assert_eq!(all[1..], names(None, Fallbacks::default()), "the others in the same order");
+        let events = true;
+        assert_eq!(all[1..], names(None, Fallbacks { steady, events, ..Fallbacks::default() }));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod load;
 pub mod lookups;
 mod one_by_one;
 mod own_rings;
+mod perf;
 pub mod privileges;
 mod ring;
 mod rings;

@@ -6,7 +6,8 @@ use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
-fn run(program: &ProgramMut<'_>, arguments: &[u64]) -> std::io::Result<()> {
+/// Runs a program with these arguments.
+pub(crate) fn run(program: &ProgramMut<'_>, arguments: &[u64]) -> std::io::Result<()> {
     let mut context: Vec<u8> = arguments.iter().flat_map(|argument| argument.to_ne_bytes()).collect();
     let input = ProgramInput { context_in: Some(&mut context), ..ProgramInput::default() };
     program.test_run(input).map(drop).map_err(std::io::Error::other)

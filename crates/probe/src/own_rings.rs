@@ -9,8 +9,8 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// `SCRATCHES` of `bpf/state.h`, of the plain core.
-const CONTEXTS: usize = 6;
+/// A scratch has one user at a time, and so has a ring of its own one writer.
+const CONTEXTS: usize = crate::attach::SCRATCHES as usize;
 /// `OWN_RECORD_MAX` and `OWN_HEADER` of `bpf/own_rings.h`.
 const RECORD_MAX: usize = 16384;
 const HEADER: usize = 8;

@@ -2,6 +2,7 @@
 
 use crate::error::ProbeError;
 use crate::hooks::{Core, Hook, On};
+use crate::perf;
 use crate::skeleton::types;
 use libbpf_rs::{
     AsRawLibbpf as _, Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject, ProgramAttachType, ProgramType,
@@ -207,6 +208,7 @@ impl Side {
         let program = || self.program(hook.program).ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT));
         match hook.on {
             On::Tracepoint(_) | On::Function(_) => self.attach(hook.program),
+            On::Event(system, name) => perf::attach(&program()?, system, name),
             On::Beginning(function) => program()?.attach_kprobe(false, function),
             On::End(function) => program()?.attach_kprobe(true, function),
         }

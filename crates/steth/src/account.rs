@@ -76,7 +76,7 @@ impl Account {
                 "protocols": protocols,
             },
             "chunks": {
-                "seen": k(counter::SEEN_CHUNKS),
+                "seen": k(counter::SEEN_CHUNKS) + k(counter::CROWDED_CHUNKS),
                 "reported": k(counter::REPORTED_CHUNKS),
                 "l4_only": k(counter::L4_CHUNKS),
                 "pending": k(counter::PENDING_CHUNKS),
@@ -84,13 +84,17 @@ impl Account {
                 "unselected": k(counter::UNSELECTED),
                 "peeked": k(counter::PEEKS),
                 "other_sockets": k(counter::OTHER_CHUNKS),
-                "lost": k(counter::DROPPED_CHUNKS) + k(counter::MAP_FULL),
-                "lost_by": { "ring_full": k(counter::DROPPED_CHUNKS), "map_full": k(counter::MAP_FULL) },
+                "lost": k(counter::DROPPED_CHUNKS) + k(counter::MAP_FULL) + k(counter::CROWDED_CHUNKS),
+                "lost_by": {
+                    "ring_full": k(counter::DROPPED_CHUNKS),
+                    "map_full": k(counter::MAP_FULL),
+                    "crowded": k(counter::CROWDED_CHUNKS),
+                },
                 "received": self.flow.chunks,
                 "held": self.flow.held,
             },
             "bytes": {
-                "seen": k(counter::SEEN_BYTES),
+                "seen": k(counter::SEEN_BYTES) + k(counter::CROWDED_BYTES),
                 "reported": k(counter::REPORTED_BYTES),
                 "received": self.flow.bytes,
                 "captured": self.flow.captured,
@@ -98,8 +102,12 @@ impl Account {
                 "pending": k(counter::PENDING_BYTES),
                 "unread": k(counter::UNREAD_BYTES),
                 "skipped": k(counter::SKIPPED_BYTES),
-                "lost": k(counter::DROPPED_BYTES) + k(counter::MAP_FULL_BYTES),
-                "lost_by": { "ring_full": k(counter::DROPPED_BYTES), "map_full": k(counter::MAP_FULL_BYTES) },
+                "lost": k(counter::DROPPED_BYTES) + k(counter::MAP_FULL_BYTES) + k(counter::CROWDED_BYTES),
+                "lost_by": {
+                    "ring_full": k(counter::DROPPED_BYTES),
+                    "map_full": k(counter::MAP_FULL_BYTES),
+                    "crowded": k(counter::CROWDED_BYTES),
+                },
                 "holes": self.flow.lost_bytes,
                 "late": self.flow.late_bytes,
                 "unparsed": self.unparsed_bytes,
@@ -108,6 +116,7 @@ impl Account {
             "records": {
                 "dropped": k(counter::DROPPED_RECORDS),
                 "hook_runs_missed": self.hook_runs_missed,
+                "hook_runs_crowded": k(counter::CROWDED_RUNS),
                 "malformed": self.malformed_records,
             },
             "connections": {

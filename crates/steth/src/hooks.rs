@@ -46,6 +46,8 @@ fn without() -> anyhow::Result<Fallbacks> {
             "sock-tracepoints" => without.tracepoints = true,
             "trampolines" => without.trampolines = true,
             "types" => without.types = true,
+            "perf-events" => without.events = true,
+            "preemption-off" => without.steady = true,
             _ => anyhow::bail!("{WITHOUT} has an unknown word: {word}"),
         }
     }
@@ -64,6 +66,12 @@ pub(crate) fn say_refusals(probe: &Probe) {
             "hooks: {}: this kernel shows nothing of: {}",
             probe.rung().family.name(),
             probe.unseen().join("; ")
+        );
+    }
+    if let Some(what) = probe.preempted() {
+        crate::say::say!(
+            "hooks: {}: this kernel preempts programs on tracepoints; {what} (docs/kernels.md)",
+            probe.rung()
         );
     }
     for refusal in probe.refusals() {

@@ -47,7 +47,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..Settings::default()
     })?)?;
     let mut agent = Agent::start(probe, &configuration.identity, judging, &[])?;
-    crate::say::say!("watching with {} hooks, recording to {}", agent.probe().hooks().count(), args.output.display());
+    crate::say::say!(
+        "watching with {} hooks ({}), recording to {}",
+        agent.probe().hooks().count(),
+        agent.probe().rung(),
+        args.output.display()
+    );
     let until = args.time.map(|time| Instant::now() + time);
     let (mut records, mut failed) = (0u64, None);
     let mut write = |record: &[u8]| {

@@ -132,7 +132,12 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     // Whoever reads the line below and asks gets an answer with something in it.
     shared.publish_health(health(&mut pipeline, &mut shown));
     let scheme = if tls { "https" } else { "http" };
-    crate::say::say!("watching with {} hooks; {scheme}://{}/", shown.hooks.len(), server.address());
+    crate::say::say!(
+        "watching with {} hooks ({}); {scheme}://{}/",
+        shown.hooks.len(),
+        agent.probe().rung(),
+        server.address()
+    );
 
     while !stop.requested() {
         agent.turn(&mut |record| pipeline.record(record));
@@ -270,6 +275,12 @@ fn health(pipeline: &mut Pipeline<Counter>, shown: &mut Shown) -> Health {
         account.hook_runs_missed,
     );
     add(
+        "steth_hook_runs_crowded_total",
+        "Program runs other than transfers that found no room to work in, because others were preempted there: events lost.",
+        vec![],
+        account.kernel[counter::CROWDED_RUNS],
+    );
+    add(
         "steth_containers_undecided_total",
         "Containers that were not judged by the rules, and so are not observed, because there was no room for them.",
         vec![],
@@ -396,13 +407,14 @@ fn counters(account: &Account) -> Vec<steth_server::Counter> {
             "Sends and receives, by what became of them.",
             "state",
             vec![
-                ("seen", k(counter::SEEN_CHUNKS)),
+                ("seen", k(counter::SEEN_CHUNKS) + k(counter::CROWDED_CHUNKS)),
                 ("reported", k(counter::REPORTED_CHUNKS)),
                 ("l4_only", k(counter::L4_CHUNKS)),
                 ("pending", k(counter::PENDING_CHUNKS)),
                 ("unread", k(counter::UNREAD_CHUNKS)),
                 ("ring_full", k(counter::DROPPED_CHUNKS)),
                 ("map_full", k(counter::MAP_FULL)),
+                ("crowded", k(counter::CROWDED_CHUNKS)),
                 ("unselected", k(counter::UNSELECTED)),
                 ("other_sockets", k(counter::OTHER_CHUNKS)),
             ],
@@ -412,7 +424,8 @@ fn counters(account: &Account) -> Vec<steth_server::Counter> {
             "Bytes sent and received, by what became of them.",
             "state",
             vec![
-                ("seen", k(counter::SEEN_BYTES)),
+                ("seen", k(counter::SEEN_BYTES) + k(counter::CROWDED_BYTES)),
+                ("crowded", k(counter::CROWDED_BYTES)),
                 ("captured", account.flow.captured),
                 ("skipped", k(counter::SKIPPED_BYTES)),
                 ("unread", k(counter::UNREAD_BYTES)),

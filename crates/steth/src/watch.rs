@@ -83,7 +83,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut child = start(args)?;
     // After the command has started: it runs with the privileges of whoever typed it.
     let mut agent = Agent::start(probe, &configuration.identity, judging, &[])?;
-    crate::say::say!("watching with {} hooks; stop with ctrl-c", agent.probe().hooks().count());
+    crate::say::say!(
+        "watching with {} hooks ({}); stop with ctrl-c",
+        agent.probe().hooks().count(),
+        agent.probe().rung()
+    );
 
     let until = args.time.map(|time| Instant::now() + time);
     let mut losses = crate::losses::Log::default();

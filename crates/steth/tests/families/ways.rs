@@ -25,9 +25,13 @@ pub(crate) enum Way {
     Splice,
     /// The client's. Its bytes functions can read alone.
     IoUring,
+    /// Sends by `MSG_ZEROCOPY`; what the kernel says of them is taken from the error queue.
+    Zerocopy,
+    /// Through a TLS layer in the kernel. Only where [`has_tls`].
+    Tls,
 }
 
-pub(crate) const WAYS: [Way; 9] = [
+pub(crate) const WAYS: [Way; 11] = [
     Way::Read,
     Way::Readv,
     Way::Preadv2,
@@ -37,6 +41,8 @@ pub(crate) const WAYS: [Way; 9] = [
     Way::Sendfile,
     Way::Splice,
     Way::IoUring,
+    Way::Zerocopy,
+    Way::Tls,
 ];
 /// Those that are tried on every kind of socket.
 const BOTH: [Way; 2] = [Way::Read, Way::Recvmsg];
@@ -79,7 +85,12 @@ fn put(way: Way, to: RawFd, bytes: &[u8]) {
             Way::Read | Way::Sendfile | Way::Splice | Way::IoUring => libc::write(to, at.cast(), length),
             Way::Readv => libc::writev(to, vectors.as_ptr(), 2),
             Way::Preadv2 => libc::pwritev2(to, vectors.as_ptr(), 2, -1, 0),
-            Way::Recv => libc::send(to, at.cast(), length, libc::MSG_NOSIGNAL),
+            Way::Recv | Way::Tls => libc::send(to, at.cast(), length, libc::MSG_NOSIGNAL),
+            Way::Zerocopy => {
+                let sent = libc::send(to, at.cast(), length, libc::MSG_NOSIGNAL | libc::MSG_ZEROCOPY);
+                take_notices(to);
+                sent
+            }
             Way::Recvmsg => libc::sendmsg(to, &message(&mut vectors), libc::MSG_NOSIGNAL),
             Way::Recvmmsg => {
                 let mut both = messages(&mut vectors);
@@ -106,7 +117,7 @@ fn take(way: Way, from: RawFd, buffer: &mut [u8]) -> usize {
             Way::Read | Way::Sendfile | Way::Splice | Way::IoUring => libc::read(from, at.cast(), length),
             Way::Readv => libc::readv(from, vectors.as_ptr(), 2),
             Way::Preadv2 => libc::preadv2(from, vectors.as_ptr(), 2, -1, 0),
-            Way::Recv => libc::recv(from, at.cast(), length, 0),
+            Way::Recv | Way::Zerocopy | Way::Tls => libc::recv(from, at.cast(), length, 0),
             Way::Recvmsg => libc::recvmsg(from, &mut message(&mut vectors), 0),
             Way::Recvmmsg => {
                 // The first message takes all there is, or both take some.
@@ -120,6 +131,51 @@ fn take(way: Way, from: RawFd, buffer: &mut [u8]) -> usize {
             }
         })
     }
+}
+
+/// What the kernel has said so far of buffers that it needs no more.
+fn take_notices(from: RawFd) {
+    let mut room = [0_u64; 32];
+    let mut nothing = message(&mut []);
+    (nothing.msg_control, nothing.msg_controllen) = (room.as_mut_ptr().cast(), size_of_val(&room));
+    // SAFETY: the message and its room live during the call.
+    while unsafe { libc::recvmsg(from, &mut nothing, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) } >= 0 {
+        nothing.msg_controllen = size_of_val(&room);
+    }
+}
+
+fn option(socket: RawFd, level: i32, name: i32, value: &[u8]) -> bool {
+    // SAFETY: the value lives during the call, and its length is its own.
+    unsafe { libc::setsockopt(socket, level, name, value.as_ptr().cast(), value.len() as u32) == 0 }
+}
+
+/// Puts the kernel's TLS layer on a connection, with a key that nobody has to guess.
+fn encrypt(socket: RawFd) -> bool {
+    /// `TLS_1_2_VERSION` and `TLS_CIPHER_AES_GCM_128`, then the vector, the key, the salt and a number: `tls12_crypto_info_aes_gcm_128`.
+    const SECRET: [u8; 40] = {
+        let mut secret = [7; 40];
+        (secret[0], secret[1], secret[2], secret[3]) = (3, 3, 51, 0);
+        secret
+    };
+    const TLS: i32 = 282;
+    option(socket, libc::IPPROTO_TCP, libc::TCP_ULP, b"tls\0")
+        && [1, 2].into_iter().all(|direction| option(socket, TLS, direction, &SECRET))
+}
+
+/// Whether the kernel has such a layer.
+pub(crate) fn has_tls() -> bool {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("the listener");
+    encrypt(stream.as_raw_fd())
+}
+
+fn prepare(way: Way, stream: RawFd) {
+    let prepared = match way {
+        Way::Zerocopy => option(stream, libc::SOL_SOCKET, libc::SO_ZEROCOPY, &1_i32.to_ne_bytes()),
+        Way::Tls => encrypt(stream),
+        _ => true,
+    };
+    assert!(prepared, "{way:?}: {}", std::io::Error::last_os_error());
 }
 
 fn take_all(way: Way, from: RawFd, buffer: &mut [u8]) -> bool {
@@ -151,6 +207,7 @@ fn head() -> Vec<u8> {
 }
 
 fn serve(way: Way, stream: RawFd) {
+    prepare(way, stream);
     let mut asked = vec![0; request(way, 0).len()];
     while take_all(way, stream, &mut asked) {
         match way {
@@ -174,6 +231,7 @@ fn serve(way: Way, stream: RawFd) {
 }
 
 fn ask(way: Way, stream: RawFd) {
+    prepare(way, stream);
     let mut answer = vec![0; head().len() + BODY.len()];
     let mut ring = (way == Way::IoUring).then(|| IoUring::new(8).expect("io_uring"));
     for n in 0..EACH {
@@ -213,7 +271,8 @@ fn ask(way: Way, stream: RawFd) {
 pub(crate) fn http() {
     let ipv4 = WAYS.map(|way| (IpAddr::from(Ipv4Addr::LOCALHOST), way));
     let ipv6 = BOTH.map(|way| (IpAddr::from(Ipv6Addr::LOCALHOST), way));
-    for (host, way) in ipv4.into_iter().chain(ipv6) {
+    let tls = has_tls();
+    for (host, way) in ipv4.into_iter().chain(ipv6).filter(|(_, way)| tls || *way != Way::Tls) {
         let listener = TcpListener::bind((host, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         std::thread::scope(|scope| {
@@ -336,4 +395,39 @@ pub(crate) fn dns() {
             client.recv(&mut buffer).expect("an answer");
         }
     }
+}
+
+/// A response and a datagram that come with `MSG_TRUNC`, of which nothing or not all is put into the caller's memory; something else stands there,
+/// that reads like an HTTP error, and like a query for `wrong.test`.
+pub(crate) fn cut() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (stream, _) = listener.accept().expect("a client");
+            let mut asked = vec![0; request(Way::Recv, 0).len()];
+            assert!(take_all(Way::Recv, stream.as_raw_fd(), &mut asked));
+            put(Way::Recv, stream.as_raw_fd(), &[&head(), BODY].concat());
+        });
+        let stream = TcpStream::connect(address).expect("the server");
+        put(Way::Recv, stream.as_raw_fd(), &request(Way::Recv, 0));
+        let mut lie = b"HTTP/1.1 500 Wrong\r\nContent-Length: 5952\r\n\r\n".to_vec();
+        lie.resize(head().len() + BODY.len(), b'l');
+        let (before, mut left) = (lie.clone(), lie.len());
+        while left > 0 {
+            // SAFETY: the buffer lives during the call and is as long as that.
+            left -= moved(unsafe { libc::recv(stream.as_raw_fd(), lie.as_mut_ptr().cast(), left, libc::MSG_TRUNC) });
+        }
+        assert!(lie == before, "nothing was put there");
+    });
+    let (client, server) = (socket(Ipv4Addr::LOCALHOST), socket(Ipv4Addr::LOCALHOST));
+    let whole = query(7, "whole");
+    client.send_to(&whole, server.local_addr().expect("it is bound")).expect("it is sent");
+    let mut memory = query(7, "wrong");
+    // SAFETY: the buffer is longer than what may be written to it.
+    let length = unsafe { libc::recv(server.as_raw_fd(), memory.as_mut_ptr().cast(), 14, libc::MSG_TRUNC) };
+    assert_eq!(moved(length), whole.len());
+    assert_eq!(memory[14..], query(7, "wrong")[14..]);
+    server.send_to(&answer(&whole), client.local_addr().expect("it is bound")).expect("it is sent");
+    client.recv(&mut [0; 512]).expect("an answer");
 }
