@@ -23,16 +23,13 @@ struct ring {
 	__uint(max_entries, 4096);
 };
 
-/* Filled before anything is attached; `ring_of_processes` is only what the others must look like. */
-struct ring ring_of_processes SEC(".maps");
+/* Filled before anything is attached. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, RINGS_MAX);
 	__type(key, __u32);
 	__array(values, struct ring);
-} rings SEC(".maps") = {
-	.values = { &ring_of_processes },
-};
+} rings SEC(".maps");
 
 /*
  * Waking the reader for every record costs ten times the record. It looks by itself every few milliseconds; it is woken

@@ -168,7 +168,7 @@ impl Probe {
         let (tgid, jiffies) = whoami::whoami()?;
         let own = settings.without.ring_buffer.then(|| OwnRings::of(settings.ring_bytes, possible_cpus));
         match own {
-            Some(own) => side::leave_out(&mut open, &["rings", "ring_of_processes"]).and_then(|()| own.size(&mut open)),
+            Some(own) => side::leave_out(&mut open, &["rings"]).and_then(|()| own.size(&mut open)),
             None => side::leave_out(&mut open, &["own_rings"]),
         }
         .map_err(refused("the size of a map"))?;
@@ -194,7 +194,11 @@ impl Probe {
         }
         before.jiffies_per_second = jiffies;
         before.jiffy_ns = whoami::jiffy_ns(jiffies);
-        let mut side = Side::of(load::load(open, object)?)?;
+        let (objects, made) = load::load(open, object, |maps| match own {
+            Some(_) => Ok(Vec::new()),
+            None => (0..rings).map(|n| rings::make(maps.get("rings")?, n, ring_bytes)).collect(),
+        })?;
+        let mut side = Side::of(objects)?;
 
         let control = &mut side.control().control;
         control.epoch = 1;
@@ -205,10 +209,7 @@ impl Probe {
         selection::put(&mut side, &settings.selection)?;
         let rings = match own {
             Some(own) => own.map(&side.map("own_rings")?)?,
-            None => {
-                let map = side.map("rings")?;
-                (0..rings).map(|n| rings::make(&map, n, ring_bytes)).collect::<Result<Vec<_>, _>>()?
-            }
+            None => made,
         };
         let rings = Rings::new(rings).map_err(|e| ProbeError::broken(&format!("waiting for the rings: {e}")))?;
 

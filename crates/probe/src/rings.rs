@@ -6,9 +6,9 @@
 use crate::error::ProbeError;
 use crate::own_rings::OwnRing;
 use crate::ring::Ring;
-use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
+use libbpf_rs::{MapHandle, MapType};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// A drain ends after so many records even if more keep coming, so that the caller can look at the time.
@@ -198,15 +198,27 @@ pub(crate) fn how_many(bytes: u32, cpus: usize) -> u32 {
     1 << wanted.ilog2()
 }
 
-/// Makes a ring and puts it where the programs find it.
-pub(crate) fn make(rings: &impl MapCore, n: u32, bytes: u32) -> Result<Source, ProbeError> {
+/// Makes a ring and puts it where the programs find it; the kernel waits then until nobody can be using what was there before.
+pub(crate) fn make(rings: BorrowedFd<'_>, n: u32, bytes: u32) -> Result<Source, ProbeError> {
     let refused = |error: libbpf_rs::Error| ProbeError::refused("a ring", &error);
     let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as libbpf_rs::libbpf_sys::size_t,
         ..Default::default()
     };
     let map = MapHandle::create(MapType::RingBuf, Some("ring"), 0, 0, bytes, &options).map_err(refused)?;
-    rings.update(&n.to_ne_bytes(), &map.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY).map_err(refused)?;
+    let ring = map.as_fd().as_raw_fd();
+    // SAFETY: key and value are as long as those of the map, an array of maps, and are there during the call.
+    let error = unsafe {
+        libbpf_rs::libbpf_sys::bpf_map_update_elem(
+            rings.as_raw_fd(),
+            (&raw const n).cast(),
+            (&raw const ring).cast(),
+            0,
+        )
+    };
+    if error != 0 {
+        return Err(refused(libbpf_rs::Error::from_raw_os_error(-error)));
+    }
     let fd = map.as_fd().try_clone_to_owned().map_err(|e| ProbeError::broken(&format!("a ring: {e}")))?;
     let ring = Ring::map(fd, bytes as usize).map_err(|e| ProbeError::broken(&format!("mapping a ring: {e}")))?;
     Ok(Source::Kernel(ring))
