@@ -222,8 +222,7 @@ impl Rung {
     /// Whether the kernel may leave out runs of the programs that tell of transfers, because the same one is preempted on the CPU.
     #[must_use]
     pub fn may_miss(&self, without: Fallbacks) -> bool {
-        // The kernel keeps preemption off at the end of a call.
-        without.steady && !self.by_events() && !self.probes() && self.family != Family::Syscall
+        without.steady && !self.by_events() && !self.probes()
     }
 
     /// All its programs.
