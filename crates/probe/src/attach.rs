@@ -180,7 +180,7 @@ impl Probe {
         before.hooks = rung.family.number();
         before.preempted = without.steady.into();
         before.runs_missed = rung.may_miss(without).into();
-        before.scratches_made = scratches;
+        before.scratches_made = if without.scratches { 0 } else { scratches };
         before.capture_head = settings.capture_head.clamp(64, 1024);
         before.ring_mask = rings - 1;
         before.own_ring_mask = own.map_or(0, |own| own.bytes - 1);

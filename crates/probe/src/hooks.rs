@@ -73,6 +73,8 @@ pub struct Fallbacks {
     pub events: bool,
     /// No tracepoints that keep preemption off: another program may begin in the middle of one.
     pub steady: bool,
+    /// No scratch for programs that claim one, as if others were preempted in all of them.
+    pub scratches: bool,
 }
 
 impl Fallbacks {

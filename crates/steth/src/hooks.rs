@@ -48,6 +48,7 @@ fn without() -> anyhow::Result<Fallbacks> {
             "types" => without.types = true,
             "perf-events" => without.events = true,
             "preemption-off" => without.steady = true,
+            "scratches" => without.scratches = true,
             _ => anyhow::bail!("{WITHOUT} has an unknown word: {word}"),
         }
     }

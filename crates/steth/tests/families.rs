@@ -152,6 +152,24 @@ fn what_was_put_nowhere_is_not_read() {
     });
 }
 
+/// As many programs are preempted on a CPU as there are scratches for them: what comes then is declared, and nothing else is told in its place.
+#[test]
+fn what_finds_no_scratch_is_declared_lost() {
+    root_or_skip!();
+    let _alone = alone();
+    let me = std::process::id().to_string();
+    let without = [("STETH_WITHOUT", "preemption-off,perf-events,scratches")];
+    let steth = Steth::watch_with(&["--hooks", "tracepoint", "--pid", &me], &without);
+    http();
+    let seen = steth.finish();
+    let number = |path: &str| seen.ledger.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    for what in ["chunks", "bytes"] {
+        let [all, lost, crowded] = ["seen", "lost", "lost_by/crowded"].map(|one| number(&format!("/{what}/{one}")));
+        assert!(all > 0 && lost == all && crowded == all, "{what}: {}", seen.ledger);
+    }
+    assert!(seen.exchanges.is_empty() && number("/records/hook_runs_crowded") > 0, "{}", seen.ledger);
+}
+
 /// What the kernel refuses is said in a line, and the next rung is taken: functions, by one way or another, and then system calls.
 #[test]
 fn without_tracepoints_of_sockets_the_next_rung_that_holds_is_taken() {
