@@ -62,6 +62,17 @@ fn doctor_ends_with_a_verdict_and_names_the_other_agents() {
 fn what_fails_half_way_leaves_nothing_behind() {
     root_or_skip!();
     let _together = together();
+    // The number of descriptors is limited for a process, and others may be tested in this one.
+    let own = std::env::current_exe().expect("it has a path");
+    let arguments = ["--exact", "doctor::in_a_process_of_its_own", "--ignored"];
+    let output = Command::new(own).args(arguments).output().expect("it runs");
+    let said = text(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", text(&output.stderr));
+}
+
+#[test]
+#[ignore = "the test above runs it"]
+fn in_a_process_of_its_own() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     let held = || Inventory::of_process(std::process::id()).expect("our own descriptors");
     let open = std::fs::read_dir("/proc/self/fd").expect("our own descriptors").count() as u64;

@@ -2,6 +2,7 @@
 
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The environment variable that turns "needs root" from a failure into a skip.
 pub const ALLOW_SKIP: &str = "STETH_TEST_ALLOW_SKIP";
@@ -34,6 +35,7 @@ macro_rules! root_or_skip {
 #[derive(Debug)]
 pub struct Held {
     _lock: Flock<File>,
+    _process: MutexGuard<'static, ()>,
 }
 
 /// Waits until no other test holds the machine, and keeps the others waiting: for a test that loads it or measures time.
@@ -48,12 +50,14 @@ pub fn together() -> Held {
     hold(FlockArg::LockShared)
 }
 
-/// The tests of one binary run in threads and those of several binaries in processes, so the lock is a file lock, and each call opens the
-/// file anew. It ends with the guard, or the process. Who waits keeps whoever comes later behind it, by a second lock: those who hold
-/// the machine together would otherwise never let it go.
+/// The lock is a file lock, which ends with the guard, or the process. Who waits keeps whoever comes later behind it, by a second lock: those
+/// who hold the machine together would otherwise never let it go. Within one process, where `cargo test` runs all tests of a binary, there is
+/// one at a time: what they call their own by the process's number would be another one's, too.
 fn hold(how: FlockArg) -> Held {
+    static PROCESS: Mutex<()> = Mutex::new(());
+    let process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     let _turn = lock("turn", FlockArg::LockExclusive);
-    Held { _lock: lock("lock", how) }
+    Held { _lock: lock("lock", how), _process: process }
 }
 
 fn lock(name: &str, how: FlockArg) -> Flock<File> {
