@@ -3,7 +3,7 @@
 
 use crate::lab::process::{command, run};
 use crate::lab::runtimes::{programs, python};
-use crate::lab::{Process, free_port, together, wait_until};
+use crate::lab::{Process, alone, free_port, wait_until};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
@@ -148,7 +148,7 @@ fn slice(service: &str, n: u32, pod: u32) -> Value {
 #[test]
 fn ends_in_the_cluster_are_told_apart_and_an_address_changes_hands() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let cluster = Cluster::new();
     let first = pod("web-7d4b9c6f5-x2xvq", 1, "web-7d4b9c6f5");
     cluster.list("pods", std::slice::from_ref(&first));
@@ -220,7 +220,7 @@ fn asked(agent: &Process, listen: u16, path: &str) -> String {
 #[test]
 fn a_pod_that_is_learnt_late_gets_what_was_counted_in_the_window() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (cluster, listen) = (Cluster::new(), free_port());
     // The server is a process of this host, and is to be one of another.
     let identity = format!("identity: {{hosts_file: '', kubernetes: 'http://127.0.0.1:{}'}}", cluster.port);
@@ -295,7 +295,7 @@ fn with_account(authority: &str, token: &str) -> Cluster {
 #[test]
 fn in_a_pod_its_account_reaches_the_api() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let cluster = with_account("server", "first");
     let agent = cluster.agent(&[IN_A_POD, NETWORK, WATCH], &[POD], &[]);
     let last = || exchanges(&agent).last().map(|exchange| exchange["server"]["service"].clone());
@@ -319,7 +319,7 @@ fn in_a_pod_its_account_reaches_the_api() {
 #[test]
 fn a_server_that_the_account_s_authority_has_not_signed_is_not_believed_and_said_why() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let cluster = with_account("other", "first");
     let agent = cluster.agent(&[IN_A_POD, NETWORK, WATCH], &[POD], &[]);
     let said = "the Kubernetes API is not followed";
