@@ -3,7 +3,7 @@
 use crate::lab::cgroup::{Cgroup, digits, hierarchies, id as cgroup_id};
 use crate::lab::process::command;
 use crate::lab::runtimes::{programs, python};
-use crate::lab::{Java, Node, Process, Python, Steth, curl, free_port, together, wait_until};
+use crate::lab::{Java, Node, Process, Python, Steth, alone, curl, free_port, wait_until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
@@ -17,7 +17,7 @@ fn services(exchanges: &[Value], port: u16, end: &str) -> BTreeSet<String> {
 #[test]
 fn a_service_is_called_after_its_program_or_what_it_declares() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (node, plain, java) = (Node::start(), Python::start(), Java::start());
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut declared = command(python());
@@ -46,7 +46,7 @@ fn a_service_is_called_after_its_program_or_what_it_declares() {
 #[test]
 fn a_service_of_another_user_is_called_what_it_declares() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut other = command("setpriv");
     other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL", "/usr/bin/python3"]);
@@ -66,7 +66,7 @@ fn a_service_of_another_user_is_called_what_it_declares() {
 #[test]
 fn a_service_is_called_after_a_rule_and_else_after_its_unit() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let unit = format!("till-{}.service", std::process::id());
     let cgroup = Cgroup::make(&hierarchies(), &unit);
@@ -102,7 +102,7 @@ fn a_service_is_called_after_a_rule_and_else_after_its_unit() {
 #[test]
 fn a_runtime_is_found_where_runtimes_are_and_names_a_container() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (dir, port, id) = (tempfile::tempdir().expect("a temporary directory"), free_port(), cgroup_id(60));
     let cgroup = Cgroup::make(&hierarchies(), &format!("docker-{}.scope", digits(&id)));
     let mut server = command("sh");
@@ -146,7 +146,7 @@ fn own_address() -> IpAddr {
 #[test]
 fn an_address_is_called_what_the_hosts_file_says() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (python, address) = (Python::start(), own_address());
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut everywhere = command(self::python());
@@ -182,7 +182,7 @@ fn an_address_is_called_what_the_hosts_file_says() {
 #[test]
 fn an_address_is_called_what_the_cluster_says() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (dir, address, port, api) =
         (tempfile::tempdir().expect("a temporary directory"), own_address(), free_port(), free_port());
     let mut everywhere = command(python());

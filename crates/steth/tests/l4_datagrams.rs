@@ -1,7 +1,7 @@
 //! Books of UDP and unix sockets, as edges of the map: bytes and datagrams, to whom each socket has sent them.
 
 use crate::lab::process::{Process, command, free_port, wait_until};
-use crate::lab::{Agent, together};
+use crate::lab::{Agent, alone};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn found(agent: &Agent, transport: &str, expected: &BTreeMap<(String, String, &'
 #[test]
 fn each_far_end_of_a_socket_that_is_not_connected_has_what_was_sent_to_it() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a directory");
     let agent = Agent::start();
     behind_a_look();
@@ -105,7 +105,7 @@ fn each_far_end_of_a_socket_that_is_not_connected_has_what_was_sent_to_it() {
 #[test]
 fn sockets_that_live_for_one_datagram_are_in_the_books() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a directory");
     let agent = Agent::start();
     let port = free_port().to_string();
@@ -129,7 +129,7 @@ fn sockets_that_live_for_one_datagram_are_in_the_books() {
 #[test]
 fn a_short_connection_over_a_unix_socket_is_in_the_books_of_the_end_that_is_still_there() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a directory");
     let agent = Agent::start();
     let path = dir.path().join("stream").to_string_lossy().into_owned();
@@ -143,7 +143,7 @@ fn a_short_connection_over_a_unix_socket_is_in_the_books_of_the_end_that_is_stil
 #[test]
 fn unix_sockets_tell_client_from_server_and_count_to_the_byte() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a directory");
     let agent = Agent::start();
     let paths = ["stream", "datagrams"].map(|name| dir.path().join(name).to_string_lossy().into_owned());

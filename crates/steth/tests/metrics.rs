@@ -1,7 +1,7 @@
 //! `/metrics` of real databases.
 
 use crate::lab::process::{Process, command};
-use crate::lab::{MariaDb, PostgresqlClient, PostgresqlServer, RedisServer, curl, free_port, together, wait_until};
+use crate::lab::{MariaDb, PostgresqlClient, PostgresqlServer, RedisServer, alone, curl, free_port, wait_until};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn operations_have_the_system_and_the_namespace_of_their_database() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (mariadb, postgresql, redis) = (MariaDb::start(), PostgresqlServer::start(), RedisServer::start());
     let listen = free_port();

@@ -2,7 +2,7 @@
 
 use crate::lab;
 use crate::lab::process::command;
-use crate::lab::{Nginx, Python, Steth, ab, alone, curl, kept, together, wait_until};
+use crate::lab::{Nginx, Python, Steth, ab, alone, curl, kept, wait_until};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn objects(output: &[u8]) -> Vec<Value> {
 #[test]
 fn pid_shows_that_process_and_nobody_else() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (nginx, other) = (Nginx::start(), Nginx::start());
     let worker = nginx.workers()[0];
     let agent = Steth::watch(&["--pid", &worker.to_string()]);
@@ -50,7 +50,7 @@ fn slow_shows_what_took_at_least_so_long() {
 #[test]
 fn a_time_limit_ends_the_watch_by_itself() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let output = steth().args(["watch", "--json", "--for", "1s"]).output().expect("it runs");
     assert!(output.status.success());
     assert_eq!(objects(&output.stdout).last().expect("a last line")["type"], "ledger");
@@ -60,7 +60,7 @@ fn a_time_limit_ends_the_watch_by_itself() {
 #[test]
 fn sockets_of_other_kinds_are_not_called_lost() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     // An echo request to this machine: a checksum of its header, then the kernel's answer.
     let script = "import socket\n\
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n\
@@ -114,7 +114,7 @@ fn windows_of_a_recording_hold_the_exchanges_that_were_printed_each_in_its_time(
 #[test]
 fn hook_runs_that_the_kernel_skipped_are_in_the_ledger() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let agent = Steth::watch(&[]);
     wait_until("it watches", Duration::from_secs(1), || agent.errors().contains("watching"));
     let seen = agent.finish();

@@ -1,7 +1,7 @@
 //! What is called slow, and what never is.
 
 use crate::lab::process::{Process, command};
-use crate::lab::{Python, RedisServer, Steth, curl, free_port, kept, together, wait_until};
+use crate::lab::{Python, RedisServer, Steth, alone, curl, free_port, kept, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -116,14 +116,14 @@ fn expected(slow: &[&str]) -> Vec<(String, u64, u64)> {
 #[test]
 fn what_waits_by_design_is_never_slow_and_a_slow_handler_is() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     assert_eq!(run_with(""), expected(&["EVAL", "GET /slow"]));
 }
 
 #[test]
 fn the_configuration_says_how_long_is_slow() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     assert_eq!(run_with("slow:\n  http: 2s\n"), expected(&["EVAL"]));
     assert_eq!(run_with("slow:\n  redis: 1h\n  http: 1us\n"), expected(&["GET /", "GET /slow"]));
 }
@@ -131,7 +131,7 @@ fn the_configuration_says_how_long_is_slow() {
 #[test]
 fn watch_shows_what_is_slow_for_its_protocol() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let (redis, python) = (RedisServer::start(), Python::start());
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("steth.yaml");

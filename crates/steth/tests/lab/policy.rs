@@ -44,7 +44,8 @@ pub fn alone() -> Held {
     hold(FlockArg::LockExclusive)
 }
 
-/// Waits until no test wants it alone: for one that hooks the kernel, and is right whatever else goes on.
+/// Waits until no test wants it alone: for one that hooks the kernel, and is right whatever else goes on: it watches its own ports or processes
+/// only, and names nothing as another test does.
 #[must_use]
 pub fn together() -> Held {
     hold(FlockArg::LockShared)
