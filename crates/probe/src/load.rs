@@ -98,9 +98,10 @@ fn prepare(object: &mut OpenObject) -> libbpf_rs::Result<()> {
 
 /// A descriptor of a map, if it was made.
 fn descriptor(map: &OpenMapMut<'_>) -> std::io::Result<Option<OwnedFd>> {
-    // SAFETY: the map belongs to an open object.
-    let fd = unsafe { libbpf_sys::bpf_map__fd(map.as_libbpf_object().as_ptr()) };
-    if fd < 0 {
+    let map = map.as_libbpf_object().as_ptr();
+    // SAFETY: the map belongs to an open object. One that is left out has a descriptor too, which stands for no map.
+    let (made, fd) = unsafe { (libbpf_sys::bpf_map__autocreate(map), libbpf_sys::bpf_map__fd(map)) };
+    if !made || fd < 0 {
         return Ok(None);
     }
     // SAFETY: the object has it open, and is borrowed here.

@@ -6,7 +6,7 @@ use crate::lab::cgroup::{Cgroup, digits, hierarchies, id};
 use crate::lab::process::command;
 use crate::lab::runtimes::programs;
 use crate::lab::selection::{Talker, Watched, patterns, selection};
-use crate::lab::{Process, RedisServer, together};
+use crate::lab::{Process, RedisServer, alone};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ fn seen(watched: &mut Watched, talker: &mut Talker) -> bool {
 #[test]
 fn a_container_is_found_in_every_hierarchy_and_under_every_name() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let redis = RedisServer::start();
     let all = hierarchies();
     let rows = by_name(&["cart"], &[]);
@@ -132,7 +132,7 @@ fn every_row() -> Vec<(&'static str, Selection, [bool; 3])> {
 #[test]
 fn every_row_holds_for_new_and_running_processes_open_connections_and_after_a_reload() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let redis = RedisServer::start();
     let all = hierarchies();
     let (ids, facts) = ([id(1), id(2)], [named("cart"), named("db")]);
@@ -171,7 +171,7 @@ fn every_row_holds_for_new_and_running_processes_open_connections_and_after_a_re
 #[test]
 fn a_process_that_is_moved_is_judged_by_where_it_is() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let redis = RedisServer::start();
     let (wanted, unwanted) = (id(3), id(4));
     for hierarchies in hierarchies().into_iter().map(|one| vec![one]).chain([hierarchies()]) {
@@ -222,7 +222,7 @@ fn short(dir: &Path) -> PathBuf {
 #[test]
 fn a_child_that_is_born_in_another_container_is_judged_by_that() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let redis = RedisServer::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let short = short(dir.path());
@@ -257,7 +257,7 @@ fn a_child_that_is_born_in_another_container_is_judged_by_that() {
 #[test]
 fn processes_of_a_millisecond_leak_nothing_and_lose_nothing() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     const TIMES: usize = 1500;
     let redis = RedisServer::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -328,7 +328,7 @@ fn processes_of_a_millisecond_leak_nothing_and_lose_nothing() {
 #[test]
 fn an_agent_that_knows_no_names_observes_no_container() {
     root_or_skip!();
-    let _together = together();
+    let _alone = alone();
     let redis = RedisServer::start();
     let cgroup = Cgroup::make(&hierarchies(), &format!("docker-{}.scope", digits(&id(7))));
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), lab::free_port());

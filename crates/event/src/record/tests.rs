@@ -185,7 +185,9 @@ fn what_is_no_record_is_named() {
     let known = FIXED.map(|(kind, _)| kind);
     let with_strings =
         [kind::OPEN, kind::CLOSE, kind::PROGRESS, kind::CHUNK, kind::EXEC, kind::PROCESS, kind::CONTAINER, kind::PEER];
-    for kind in (0..=u8::MAX).filter(|kind| !known.contains(kind) && !with_strings.contains(kind)) {
+    // Of which there are shorter ones from before.
+    let is_known = |kind: &u8| known.contains(kind) || with_strings.contains(kind) || *kind == kind::COUNTERS;
+    for kind in (0..=u8::MAX).filter(|kind| !is_known(kind)) {
         assert_eq!(Event::parse(&filled(kind, 512)).map(|_| ()), Err(RecordError::Kind(kind)));
     }
     let process = [&filled(kind::PROCESS, 8)[..], b"{\"pid\":\"x\"}"].concat();
