@@ -81,10 +81,10 @@ impl Conntrack {
     /// to give up privileges. What has to be left is CAP_NET_ADMIN.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// When a thread cannot be started, or was not prepared: it ends then, with what it could not give up.
     pub fn start(
         places: impl IntoIterator<Item = Place>,
-        prepare: impl Fn() + Clone + Send + 'static,
+        prepare: impl Fn() -> io::Result<()> + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (answer, answers) = sync_channel(QUEUE);
         let there = Arc::new(AtomicUsize::new(0));
@@ -102,7 +102,9 @@ impl Conntrack {
         }
         let until = Instant::now() + FIRST_LOOK;
         for _ in 0..number {
-            let _ = first_looks.recv_timeout(until.saturating_duration_since(Instant::now()));
+            if let Ok(looked) = first_looks.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                looked?;
+            }
         }
         let now = Instant::now();
         Ok(Self {
@@ -180,18 +182,27 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(self, place: &Place, prepare: &impl Fn(), asked: &Receiver<Question>, looked: &SyncSender<()>) {
+    fn work(
+        self,
+        place: &Place,
+        prepare: &impl Fn() -> io::Result<()>,
+        asked: &Receiver<Question>,
+        looked: &SyncSender<io::Result<()>>,
+    ) {
         let may = match place {
             Place::Here => true,
             // It stays there.
             Place::At(file) => setns(file, CloneFlags::CLONE_NEWNET).is_ok(),
         };
-        prepare();
+        if let Err(error) = prepare() {
+            let _ = looked.send(Err(error));
+            return;
+        }
         // With `stat` this is the namespace's own inode.
         let netns = std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |file| file.ino());
         let mut whom = Whom { may, there: self.there.clone(), kernel: None };
         whom.look();
-        let _ = looked.send(());
+        let _ = looked.send(Ok(()));
         let mut due = Instant::now() + LOOK;
         loop {
             let question = asked.recv_timeout(due.saturating_duration_since(Instant::now()));
@@ -317,7 +328,7 @@ mod tests {
         }
         let there = there();
         let file = there.file.try_clone().expect("a descriptor");
-        let mut conntrack = Conntrack::start([Place::Here, Place::At(file)], || ()).expect("threads");
+        let mut conntrack = Conntrack::start([Place::Here, Place::At(file)], || Ok(())).expect("threads");
         let client = |end: &(TcpStream, SocketAddr)| end.0.local_addr().expect("an address");
         let mut ask = |question| {
             let asked = conntrack.ask(question);
@@ -346,6 +357,12 @@ mod tests {
         }
         let counters = conntrack.counters();
         assert_eq!(counters, Counters { asked: 6, rewritten: 2, as_it_is: 1, untracked: 3, ..Counters::default() });
+    }
+
+    #[test]
+    fn a_thread_that_cannot_give_its_privileges_up_asks_nothing() {
+        let started = Conntrack::start([Place::Here], || Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(started.expect_err("it is said").kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

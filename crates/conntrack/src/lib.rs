@@ -17,7 +17,7 @@
 //! use steth_conntrack::{Conntrack, Place};
 //!
 //! // Without the privilege nobody answers, and asking costs nothing.
-//! let mut conntrack = Conntrack::start([Place::Here], || ()).expect("a thread");
+//! let mut conntrack = Conntrack::start([Place::Here], || Ok(())).expect("a thread");
 //! assert!(conntrack.answer(std::time::Duration::ZERO).is_none());
 //! ```
 

@@ -120,7 +120,10 @@ fn shares(object: &mut OpenObject, most: usize) -> Vec<BTreeSet<OsString>> {
         share.0 += length;
         share.1.insert(name);
     }
-    shares.into_iter().map(|share| share.1).collect()
+    // To open an object for nothing would take longer than the few programs that it spares the others.
+    let first = shares.remove(0).1;
+    let others = shares.into_iter().map(|share| share.1).filter(|share| !share.is_empty());
+    std::iter::once(first).chain(others).collect()
 }
 
 /// Leaves all other programs out.

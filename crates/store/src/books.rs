@@ -112,6 +112,7 @@ fn read(
         filter.and("transport = ?", [row::transport_number(transport)]);
     }
     let by_transport = scan.by.contains(&Dimension::Transport);
+    let by: Vec<_> = scan.by.iter().copied().filter(|by| *by != Dimension::Protocol).collect();
     let mut chosen: HashMap<i64, (u32, Line)> = HashMap::new();
     {
         let sql = format!("SELECT id, {} FROM lines{}", Line::COLUMNS, filter.sql);
@@ -124,7 +125,6 @@ fn read(
                 continue;
             }
             let pair = Pair { client, server, port, side, protocol: Protocol::Http };
-            let by: Vec<_> = scan.by.iter().copied().filter(|by| *by != Dimension::Protocol).collect();
             let mut key = pair_key(&pair, &by);
             key.status = by_transport.then(|| line.transport.name().into());
             let base = groups.base(key);

@@ -30,9 +30,7 @@ impl Translations {
         });
         let places = [Some(Place::Here), host.map(Place::At)];
         // Nothing else of what they could do is of any use to them.
-        let prepare = || {
-            let _ = privileges::keep_only(&[Capability::NetAdmin]);
-        };
+        let prepare = || privileges::keep_only(&[Capability::NetAdmin]);
         match Conntrack::start(places.into_iter().flatten(), prepare) {
             Ok(conntrack) => Some(Self { conntrack }),
             Err(error) => {
