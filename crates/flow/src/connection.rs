@@ -64,6 +64,13 @@ pub(crate) struct Held {
     pub(crate) data: Box<[u8]>,
 }
 
+impl Held {
+    /// Bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.data.len()
+    }
+}
+
 impl<S: Default> Connection<S> {
     pub(crate) fn new(id: u64) -> Self {
         Self {

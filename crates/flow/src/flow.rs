@@ -1,7 +1,7 @@
 //! The table of connections, and the order of their chunks.
 
 use crate::connection::Held;
-use crate::order::{declare, deliver, end_stream, in_order, miss};
+use crate::order::{declare, deliver, end_stream, in_order, miss, next};
 use crate::{Connection, Delta, End, Meeting, OtherEnd, Rewritten, Segment, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -16,6 +16,9 @@ pub trait Sink {
     type State: Default;
     /// The next bytes of one direction (`steth_event::SEND`, `RECEIVE`).
     fn segment(&mut self, connection: &mut Connection<Self::State>, direction: u8, segment: &Segment<'_>);
+    /// Bytes that come only now, after they were given up as lost, or from before the first position that was known of
+    /// their direction. Nothing of them is handed on any more.
+    fn late(&mut self, _: &mut Connection<Self::State>, _direction: u8, _: &Segment<'_>) {}
     /// One direction has ended in order, behind its last segment.
     fn shutdown(&mut self, connection: &mut Connection<Self::State>, direction: u8, time: u64);
     /// The kernel's books have something new to say. At the end of a connection this comes before its last bytes.
@@ -51,8 +54,8 @@ pub struct Counts {
     pub unended: u64,
 }
 
-/// Most chunks, and bytes, that one connection may hold back.
-const HELD_CHUNKS: usize = 256;
+/// Most memory that what one connection holds back may take. A thread that is interrupted between its call and the
+/// record of it makes all that others do on the socket in the meantime wait: some milliseconds, at 100,000 messages a second.
 const HELD_BYTES: usize = 1 << 20;
 /// How long a chunk waits for an earlier one, in nanoseconds of the records' own time.
 const PATIENCE: u64 = 200_000_000;
@@ -221,13 +224,17 @@ impl<S: Default> Flow<S> {
     fn hold(&mut self, index: usize, chunk: &Chunk, data: &[u8], sink: &mut impl Sink<State = S>) {
         let Some(connection) = self.slots[index].as_deref_mut() else { return };
         self.counts.held += 1;
-        connection.held_bytes += data.len();
-        connection.held.push_back(Held { chunk: *chunk, data: data.into() });
-        let full = connection.held.len() > HELD_CHUNKS || connection.held_bytes > HELD_BYTES;
+        let held = Held { chunk: *chunk, data: data.into() };
+        connection.held_bytes += held.size();
+        connection.held.push_back(held);
+        let full = connection.held_bytes > HELD_BYTES;
         if !std::mem::replace(&mut connection.listed, true) {
             self.waiting.push(connection.id);
         }
-        self.settle(index, full, sink);
+        // One that is not even next in its own direction lets nothing go on.
+        if full || connection.streams[usize::from(chunk.direction & 1)].reached(chunk.offset) {
+            self.settle(index, full, sink);
+        }
     }
 
     /// One direction ends at an offset, which may lie ahead of what has been handed on.
@@ -326,8 +333,7 @@ impl<S: Default> Flow<S> {
     fn settle(&mut self, index: usize, force: bool, sink: &mut impl Sink<State = S>) {
         let Some(connection) = self.slots[index].as_deref_mut() else { return };
         loop {
-            let next = connection.held.iter().position(|held| in_order(connection, &held.chunk));
-            let next = match next {
+            let next = match next(connection) {
                 Some(next) => next,
                 None if force && !connection.held.is_empty() => {
                     let oldest = (connection.held.iter().enumerate()).min_by_key(|(_, held)| held.chunk.time);
@@ -339,15 +345,14 @@ impl<S: Default> Flow<S> {
                 None => break,
             };
             let Some(held) = connection.held.remove(next) else { break };
-            connection.held_bytes -= held.data.len();
+            connection.held_bytes -= held.size();
             deliver(connection, &held.chunk, &held.data, &mut self.counts, sink);
         }
         let Some(books) = connection.closing else { return };
         let ends = [books.sent, books.received];
-        if !force
-            && connection.protocol != 0
-            && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction]))
-        {
+        // What its first chunk says is not known while that is held.
+        let waits = connection.protocol != 0 || !connection.held.is_empty();
+        if !force && waits && (0..2).any(|direction| !connection.streams[direction].reached(ends[direction])) {
             return;
         }
         // Of a connection that nobody has read, no byte is missing.

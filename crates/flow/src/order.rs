@@ -1,13 +1,43 @@
 //! The order of one connection's chunks: which is next, what is handed on, and what is declared missing.
 
+use crate::connection::Held;
 use crate::{Connection, Content, Counts, Segment, Sink};
-use steth_event::{CHUNK_TURN, Chunk, LAG_UNKNOWN};
+use steth_event::{CHUNK_TURN, Chunk, LAG_UNKNOWN, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
+
+#[cfg(test)]
+mod tests;
 
 /// Whether this chunk is next: its own direction has come this far, and so had the other when it moved.
 #[inline]
 pub(crate) fn in_order<S>(connection: &Connection<S>, chunk: &Chunk) -> bool {
     let direction = usize::from(chunk.direction & 1);
     connection.streams[direction].reached(chunk.offset) && connection.streams[1 - direction].reached(chunk.opposite)
+}
+
+/// Where among the held chunks the next one is.
+pub(crate) fn next<S>(connection: &Connection<S>) -> Option<usize> {
+    let held = &connection.held;
+    held.iter().position(|held| in_order(connection, &held.chunk)).or_else(|| first_of_two(connection))
+}
+
+/// Of two chunks that are each next in their direction, and say that the other one had moved before: two threads use the
+/// socket, and each looked up where the other direction is after its own call. The request goes first, since the other one
+/// may be its response, while no response is in any request.
+fn first_of_two<S>(connection: &Connection<S>) -> Option<usize> {
+    let find = |direction: u8| {
+        let is = |held: &Held| {
+            let stream = &connection.streams[usize::from(direction)];
+            held.chunk.direction & 1 == direction && stream.reached(held.chunk.offset)
+        };
+        connection.held.iter().position(is)
+    };
+    let (sent, received) = (find(SEND)?, find(RECEIVE)?);
+    Some(match connection.role {
+        ROLE_CLIENT => sent,
+        ROLE_SERVER => received,
+        _ if connection.held[sent].chunk.time <= connection.held[received].chunk.time => sent,
+        _ => received,
+    })
 }
 
 /// What a chunk says of its connection. The sink must know it before the first segment, a hole too.
@@ -56,6 +86,7 @@ pub(crate) fn miss<S>(
     }
     let (offset, length) = (stream.expected, end - stream.expected);
     stream.expected = end;
+    stream.hole = (offset, end);
     counts.holes += 1;
     counts.lost_bytes += length;
     let opposite = connection.streams[1 - direction].expected;
@@ -98,21 +129,28 @@ pub(crate) fn deliver<S>(
     stream.place(chunk.offset);
     // What has been handed on already, or declared lost, is not taken back.
     let late = stream.expected.saturating_sub(chunk.offset).min(chunk.length.into());
-    counts.late_bytes += late;
-    if late == u64::from(chunk.length) && late > 0 {
-        return;
+    if late > 0 {
+        counts.late_bytes += late;
+        too_late(connection, chunk, data.get(..late as usize).unwrap_or(data), late, sink);
+        if late == u64::from(chunk.length) {
+            return;
+        }
     }
+    // Positions are looked up behind the call: another thread may have moved the other direction in between, and what is
+    // handed on only now was then still to come.
+    let opposite = chunk.opposite.min(connection.streams[1 - direction].expected);
+    let stream = &mut connection.streams[direction];
     let offset = chunk.offset + late;
     stream.expected = chunk.offset + u64::from(chunk.length);
     let data = data.get(late as usize..).unwrap_or_default();
     let arrival = match chunk.lag_us {
         LAG_UNKNOWN => 0,
-        lag if chunk.direction == steth_event::RECEIVE => chunk.time.saturating_sub(u64::from(lag) * 1000),
+        lag if chunk.direction == RECEIVE => chunk.time.saturating_sub(u64::from(lag) * 1000),
         _ => 0,
     };
     let mut segment = Segment {
         offset,
-        opposite: chunk.opposite,
+        opposite,
         time: chunk.time,
         arrival,
         turn: chunk.flags & CHUNK_TURN != 0 && late == 0,
@@ -129,6 +167,25 @@ pub(crate) fn deliver<S>(
         sink.segment(connection, chunk.direction & 1, &segment);
     }
     end_stream(connection, direction, sink);
+}
+
+/// The first `late` bytes of a chunk lie behind what has been handed on. Of those that were given up as lost, or were never
+/// expected, the sink is told.
+#[cold]
+fn too_late<S>(connection: &mut Connection<S>, chunk: &Chunk, data: &[u8], late: u64, sink: &mut impl Sink<State = S>) {
+    let stream = &mut connection.streams[usize::from(chunk.direction & 1)];
+    if !stream.gave_up(chunk.offset, chunk.offset + late) || data.is_empty() {
+        return;
+    }
+    let segment = Segment {
+        offset: chunk.offset,
+        opposite: chunk.opposite,
+        time: chunk.time,
+        arrival: 0,
+        turn: chunk.flags & CHUNK_TURN != 0,
+        content: Content::Captured(data),
+    };
+    sink.late(connection, chunk.direction & 1, &segment);
 }
 
 /// Tells the sink of an end that has been reached.

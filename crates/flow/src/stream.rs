@@ -34,6 +34,10 @@ pub(crate) struct Stream {
     /// Position of the next byte to be handed on; meaningless before `placed`.
     pub(crate) expected: u64,
     pub(crate) placed: bool,
+    /// Where it was placed.
+    first: u64,
+    /// Of the last hole, what has not come after all: first byte, and the one behind the last.
+    pub(crate) hole: (u64, u64),
     /// Position behind the last byte, and when the FIN passed.
     pub(crate) end: Option<(u64, u64)>,
     pub(crate) ended: bool,
@@ -43,12 +47,23 @@ impl Stream {
     /// The first thing known of this direction is that it is at `offset`.
     pub(crate) fn place(&mut self, offset: u64) {
         if !self.placed {
-            (self.expected, self.placed) = (offset, true);
+            (self.expected, self.first, self.placed) = (offset, offset, true);
         }
     }
 
     /// Whether everything before `offset` has been handed on.
     pub(crate) fn reached(&self, offset: u64) -> bool {
         !self.placed || self.expected >= offset
+    }
+
+    /// Whether these bytes, which come now, were given up before, or lie before the first that was expected. Asked again,
+    /// they have come.
+    pub(crate) fn gave_up(&mut self, start: u64, end: u64) -> bool {
+        let (from, to) = self.hole;
+        let in_hole = from <= start && end <= to;
+        if in_hole {
+            self.hole.0 = end;
+        }
+        in_hole || end <= self.first
     }
 }

@@ -37,6 +37,9 @@ pub(crate) trait Parser {
     /// Whether it is known where the next request and the next response begin, and that no request was missed.
     fn in_step(&self) -> bool;
 
+    /// Said before the first piece: the connection was in use before.
+    fn joined(&mut self) {}
+
     /// Whether requests and responses are paired by their order alone, so that one that was missed misleads.
     fn pairs_by_order(&self) -> bool {
         true

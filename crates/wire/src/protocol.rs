@@ -79,6 +79,10 @@ macro_rules! protocols {
                 match self { $(Any::$variant(session) => session.in_step(),)* }
             }
 
+            fn joined(&mut self) {
+                match self { $(Any::$variant(session) => session.joined(),)* }
+            }
+
             fn pairs_by_order(&self) -> bool {
                 match self { $(Any::$variant(session) => session.pairs_by_order(),)* }
             }

@@ -39,6 +39,7 @@ impl Session {
     /// wait for their responses. What cannot be certain yet is held, as far as there is `room`.
     #[must_use]
     pub fn joined(mut self, room: &Room) -> Self {
+        self.any.joined();
         self.joined = self.any.pairs_by_order().then(|| Box::new(Joined::new(room.clone())));
         self
     }
@@ -57,6 +58,22 @@ impl Session {
             return joined::feed(&mut self.joined, &mut self.any, direction, piece, cx);
         }
         self.any.feed(direction, piece, cx);
+    }
+
+    /// Bytes that come only now, after they were fed as lost, or from before the first piece. The requests that begin in
+    /// them are lost with them.
+    #[cold]
+    pub fn late(&mut self, direction: Direction, piece: &Piece<'_>, cx: &mut Context<'_>) {
+        if direction == Direction::Response {
+            return;
+        }
+        let mut parser = Any::new(self.protocol(), Transport::Stream);
+        let (mut out, mut count) = (Vec::new(), Exchanges::default());
+        let Context { names, statements, domains, .. } = cx;
+        parser.feed(direction, piece, &mut Context { names, statements, domains, out: &mut out, count: &mut count });
+        if parser.state() != State::Misinferred {
+            cx.count.lose(Lost::Hole, parser.pending() as u64 + count.reported + count.lost());
+        }
     }
 
     /// One direction has ended in order: no byte will follow. (A close-delimited body ends here.)
@@ -145,4 +162,44 @@ pub enum State {
     Opaque,
     /// Several messages in a row made no sense: this is not the protocol.
     Misinferred,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bytes;
+
+    /// How many requests are counted as lost with these bytes.
+    fn lost_with(protocol: Protocol, direction: Direction, bytes: &[u8]) -> u64 {
+        let mut session = Session::new(protocol, Transport::Stream);
+        let (mut names, mut statements, mut domains) = (Names::default(), Statements::default(), Domains::default());
+        let (mut out, mut count) = (Vec::new(), Exchanges::default());
+        let mut cx = Context {
+            names: &mut names,
+            statements: &mut statements,
+            domains: &mut domains,
+            out: &mut out,
+            count: &mut count,
+        };
+        let piece = Piece { bytes: Bytes::Captured(bytes), offset: 0, opposite: 0, time: 1, arrival: 0, turn: true };
+        session.late(direction, &piece, &mut cx);
+        assert_eq!((session.pending(), count.reported, count.lost()), (0, 0, count.lost_by(Lost::Hole)));
+        count.lost()
+    }
+
+    #[test]
+    fn requests_that_come_too_late_are_counted_as_lost() {
+        let dns = b"\x00\x13\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+        for (protocol, bytes, requests) in [
+            (Protocol::Http1, &b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"[..], 2),
+            (Protocol::Redis, b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", 3),
+            (Protocol::Mysql, b"\x09\x00\x00\x00\x03SELECT 1", 1),
+            (Protocol::Postgresql, b"Q\x00\x00\x00\x0dSELECT 1\x00", 1),
+            (Protocol::Dns, dns, 1),
+            (Protocol::Http1, b"no request at all", 0),
+        ] {
+            assert_eq!(lost_with(protocol, Direction::Request, bytes), requests, "{}", protocol.name());
+            assert_eq!(lost_with(protocol, Direction::Response, bytes), 0, "{}", protocol.name());
+        }
+    }
 }

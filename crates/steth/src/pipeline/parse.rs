@@ -59,6 +59,12 @@ impl<O: Observer> Sink for Parse<O> {
         self.with_session(connection, |session, cx| session.shutdown(towards, time, cx));
     }
 
+    fn late(&mut self, connection: &mut Connection<Talk<O::Memo>>, direction: u8, segment: &Segment<'_>) {
+        let towards = towards(connection, direction);
+        let piece = piece(segment);
+        self.with_session(connection, |session, cx| session.late(towards, &piece, cx));
+    }
+
     fn books(&mut self, connection: &mut Connection<Talk<O::Memo>>, delta: &Delta) {
         self.count(connection, delta);
     }

@@ -162,6 +162,7 @@ fn joined<S: Subject>(
     bytes: usize,
 ) -> (ByHand<S>, Vec<(Direction, Vec<u8>)>) {
     let mut kit = S::by_hand();
+    kit.session.joined();
     kit.joined = kit.session.pairs_by_order().then(Box::default);
     let (before, rest) = conversation.turns.split_at(turns);
     let mut rest = rest.to_vec();

@@ -43,6 +43,8 @@ pub(super) struct Lookup {
     pub(super) key: Key,
     pub(super) asked: Asked,
     truncated: bool,
+    /// It was the first that was seen of a socket that was in use before: its response may have passed unseen.
+    pub(super) joined: bool,
     /// Its response may be many messages.
     pub(super) transfer: bool,
     pub(super) attempts: u16,
@@ -90,6 +92,7 @@ impl Lookup {
             key,
             asked,
             truncated: message.cut.is_some(),
+            joined: false,
             transfer,
             attempts: 1,
             start: message.start,

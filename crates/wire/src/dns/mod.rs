@@ -103,6 +103,9 @@ impl Parser for Session {
         } else {
             self.datagram(direction, piece, cx);
         }
+        if self.talk.joined && (direction == Direction::Response || self.talk.pending() > 0) {
+            self.talk.joined = false;
+        }
         if self.strikes >= STRIKES {
             self.state = State::Misinferred;
             self.talk.withdraw(cx);
@@ -141,6 +144,10 @@ impl Parser for Session {
 
     fn in_step(&self) -> bool {
         true
+    }
+
+    fn joined(&mut self) {
+        self.talk.joined = true;
     }
 
     fn pairs_by_order(&self) -> bool {

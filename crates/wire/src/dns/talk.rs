@@ -38,6 +38,9 @@ pub(super) enum Sense {
 pub(super) struct Talk {
     /// Messages travel in a stream.
     pub(super) stream: bool,
+    /// The socket was in use before, and nothing has been seen of it yet. Two threads may use it: what was sent is told of
+    /// behind the call, and by then another one may have read the answer, of which nothing is known.
+    pub(super) joined: bool,
     /// What names the questions may take.
     pub(super) share: Share,
     pending: ById<Key, Lookup>,
@@ -112,6 +115,7 @@ impl Talk {
         }
         self.begin();
         let mut lookup = Lookup::new(message, key, question, self.share, cx);
+        lookup.joined = self.joined;
         if header.opcode() == mnemonic::STATEFUL && header.id == 0 {
             // "Unidirectional messages" (RFC 8490, 5.4.1).
             let exchange = lookup.exchange(Outcome::OneWay, message.end, cx);
@@ -375,6 +379,7 @@ impl Talk {
             // Part of a zone transfer, of which the end may not have been recognised.
             (End::Closed | End::TimedOut, _) if lookup.is_answered_in_part() => Outcome::Answered,
             (_, Some(cut)) => return cx.lose(reason(cut)),
+            _ if lookup.joined => return cx.lose(Lost::Joined),
             (End::Closed, None) => Outcome::Unanswered,
             (End::Reset, None) => Outcome::Reset,
             (End::TimedOut, None) => Outcome::Timeout,

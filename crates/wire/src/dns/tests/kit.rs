@@ -15,6 +15,8 @@ pub(super) type Kit = ByHand<Session>;
 
 impl Subject for Session {
     const PROTOCOL: Protocol = Protocol::Dns;
+    /// The first lookup that is not answered may have been, before.
+    const CERTAIN_FROM_A_TURN: bool = false;
 
     /// Answers that nobody asked for, and what made no sense, are counted beyond what began.
     fn owed(&self, _: u64) -> RangeInclusive<u64> {

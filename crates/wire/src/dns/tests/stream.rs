@@ -3,6 +3,7 @@
 use super::kit::{A, AAAA, Kit, MS, S, address, answer, framed, header, query, question, record};
 use crate::parser::Parser as _;
 use crate::{Direction, End, Outcome};
+use steth_ledger::Lost;
 
 #[test]
 fn the_length_in_a_read_of_its_own() {
@@ -104,6 +105,23 @@ fn a_query_over_tcp_times_out_too() {
     kit.time += 6 * S;
     kit.tick();
     assert_eq!(kit.brief(), "A a - timeout");
+}
+
+/// Its send was told of when another thread had read the answer, and that receive was still before the agent's time.
+#[test]
+fn the_first_query_of_a_connection_joined_under_way_may_have_been_answered() {
+    let mut kit = Kit::tcp();
+    kit.session.joined();
+    let [first, second, third] = [1, 2, 3].map(|id| framed(&query(id, "a", A)));
+    kit.request(&first[..2]).request(&first[2..]).request(second).request(third);
+    kit.response(framed(&answer(2, "a", A, 0, &[]))).close(End::Closed);
+    assert_eq!(kit.brief(), "A a NOERROR answered, A a - unanswered");
+    assert_eq!(kit.lost(), [(Lost::Joined, 1)]);
+
+    let mut kit = Kit::tcp();
+    kit.session.joined();
+    kit.ask(framed(&query(1, "a", A)), framed(&answer(1, "a", A, 0, &[]))).close(End::Closed);
+    assert_eq!((kit.brief(), kit.count.lost()), ("A a NOERROR answered".into(), 0));
 }
 
 #[test]
