@@ -26,6 +26,7 @@ mod l4_agent;
 mod l4_datagrams;
 mod late_join;
 mod latency;
+mod latency_of_many;
 mod load_tools;
 mod loads;
 mod map;

@@ -139,19 +139,20 @@ fn a_thread_pool_that_is_too_small_shows_as_queue_and_not_as_work() {
 }
 
 /// What the client of each exchange waited for, and what the server's queue and service are of it; joined by the sequence number.
-fn splits(seen: &Seen) -> Vec<Split> {
+pub(crate) fn splits(seen: &Seen) -> Vec<Split> {
     let mut splits: Vec<Split> = seen.side("server").map(|server| Split::of(seen, server)).collect();
     splits.sort_by_key(|split| split.begun);
     splits
 }
 
+/// What a request's client waited for, and what its server's queue and service are of it.
 #[derive(Debug)]
-struct Split {
+pub(crate) struct Split {
     /// When the client sent it.
     begun: i64,
-    client: i64,
-    queue: i64,
-    service: i64,
+    pub(crate) client: i64,
+    pub(crate) queue: i64,
+    pub(crate) service: i64,
 }
 
 impl Split {
@@ -168,7 +169,7 @@ impl Split {
     }
 
     /// What of the client's time is in neither.
-    fn rest(&self) -> i64 {
+    pub(crate) fn rest(&self) -> i64 {
         self.client - self.queue - self.service
     }
 
@@ -217,52 +218,6 @@ fn queue_and_service_of_each_request_are_what_its_client_waits_for() {
         let mean = service / splits.len() as i64;
         assert!((50 * MILLISECOND..55 * MILLISECOND).contains(&mean), "{all}");
     }
-}
-
-/// The next requests are there already while the server works on one, and it reads them one by one. Their queue has begun when they
-/// came; of several that came one after the other and are looked at together, the time of the last is known: the queue of the
-/// first is at least that long.
-#[test]
-fn what_lies_behind_the_request_that_is_worked_on_has_a_queue() {
-    root_or_skip!();
-    let _alone = alone();
-    let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
-    let request = |n: u32| format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\nX-Fill: {:0>40}\r\n\r\n", 0);
-    let mut server = command(python());
-    server.arg(programs().join("python/exact.py")).args([port.to_string(), request(1).len().to_string()]);
-    let server = Process::spawn("one by one", &mut server, dir.path());
-    server.wait_for_port(port);
-    let steth = Steth::watch(&["--port", &port.to_string()]);
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server accepts");
-    stream.set_nodelay(true).expect("it is set");
-    let mut writer = stream.try_clone().expect("a descriptor");
-    let mut ask = |requests: std::ops::Range<u32>| {
-        let answers = requests.len() * b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n".len();
-        std::thread::scope(|scope| {
-            scope.spawn(|| stream.read_exact(&mut vec![0; answers]).expect("all are answered"));
-            for n in requests {
-                writer.write_all(request(n).as_bytes()).expect("the kernel takes it");
-                std::thread::sleep(Duration::from_millis(15));
-            }
-        });
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    // One after the other, so that the connection is in use; two at a time; three.
-    ask(1..2);
-    ask(2..4);
-    ask(4..7);
-    steth.wait_for_exchanges(12, Duration::from_secs(10));
-    let splits = splits(&steth.finish());
-    assert_eq!(splits.len(), 6);
-    let told = format!("{splits:#?}");
-    let near = |what: i64, ms: i64| (what - ms * MILLISECOND).abs() < 12 * MILLISECOND;
-    assert!(splits.iter().all(|split| near(split.service, 50)), "{told}");
-    let [first, second, third, fourth, fifth, sixth] = &splits[..] else { panic!("{told}") };
-    assert!([first, second, fourth].iter().all(|split| split.queue < 10 * MILLISECOND), "{told}");
-    assert!(near(third.queue, 35) && near(third.rest(), 0), "{told}");
-    // The sixth came 15 ms later than the fifth, and both were there when the fifth was read.
-    assert!(near(fifth.queue, 20) && fifth.queue + fifth.service <= fifth.client + 5 * MILLISECOND, "{told}");
-    assert!(near(sixth.queue, 70) && near(sixth.rest(), 0), "{told}");
 }
 
 /// One request and its response, on a connection that goes on.
@@ -330,41 +285,7 @@ fn an_event_loop_that_is_blocked_lets_the_others_wait_in_their_sockets() {
     }
 }
 
-/// Python reads three requests at once and answers one after the other: the later ones' service time has the answers before it in
-/// it, and all that their client waits for is in it.
-#[test]
-fn pipelined_requests_that_are_read_together_wait_in_the_service_time() {
-    root_or_skip!();
-    let _alone = alone();
-    let python = lab::Python::start();
-    let steth = Steth::watch(&["--port", &python.port.to_string()]);
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, python.port)).expect("Python accepts");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is set");
-    let requests = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3);
-    stream.write_all(requests.as_bytes()).expect("Python reads");
-    let mut answers = Vec::new();
-    while String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count() < 3 || !answers.ends_with(b"slow\n") {
-        let mut more = [0; 4096];
-        let length = stream.read(&mut more).expect("Python answers");
-        assert!(length > 0, "{}", String::from_utf8_lossy(&answers));
-        answers.extend_from_slice(&more[..length]);
-    }
-    steth.wait_for_exchanges(6, Duration::from_secs(5));
-    let seen = steth.finish();
-    let ns = |e: &Value, field: &str| e[field].as_i64().unwrap_or_else(|| panic!("no {field}: {e}"));
-    let mut servers: Vec<_> = seen.side("server").collect();
-    servers.sort_by_key(|e| ns(e, "response_seq"));
-    assert_eq!(servers.len(), 3);
-    for (before, server) in servers.iter().enumerate() {
-        let client = seen.side("client").find(|c| c["request_seq"] == server["request_seq"]).expect("its end");
-        let (queue, service) = (ns(server, "queue_ns"), ns(server, "service_ns"));
-        assert!(service >= (before as i64 + 1) * 50 * MILLISECOND, "{server}");
-        let rest = ns(client, "first_byte_ns") - queue - service;
-        assert!(rest.abs() < 20 * MILLISECOND, "{rest}: {server} {client}");
-    }
-}
-
-const MILLISECOND: i64 = 1_000_000;
+pub(crate) const MILLISECOND: i64 = 1_000_000;
 
 /// Nanoseconds of the day.
 fn instant(time: &str) -> i64 {
