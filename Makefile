@@ -109,7 +109,7 @@ fuzz: setup-build ## attack each parser for FUZZ_SECONDS; libFuzzer if cargo-fuz
 
 fuzz-short: setup-build ## the same inputs each time, for a short time, on stable Rust
 	$(BUILD_TESTS)
-	@for target in $(FUZZ_TARGETS); do target/debug/mutate $$target $(FUZZ_SHORT) || exit 1; done
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P $$(nproc) -I TARGET target/debug/mutate TARGET $(FUZZ_SHORT)
 
 docs: ## the API documentation, target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
