@@ -5,6 +5,7 @@
 //! All times are those of the stream, so a replay waits exactly as the live agent did.
 
 use crate::listeners::Listeners;
+use crate::pipeline::address;
 use crate::sockets::Sockets;
 use crate::strangers::Strangers;
 use std::collections::VecDeque;
@@ -130,6 +131,14 @@ impl Naming {
     /// Whether a socket of this host was seen at this address.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.strangers.is_own(address)
+    }
+
+    /// The process that listens where this socket leads: on loopback in its own network namespace, else in the one in which
+    /// the address is. There may be another one at the same port of each.
+    pub(crate) fn listener(&self, open: &Open) -> Option<u32> {
+        let there = address(open, &open.remote_address)?;
+        let namespace = if there.is_loopback() { open.netns } else { self.strangers.namespace(there)? };
+        self.listeners.at(namespace, open.remote_port)
     }
 
     /// The other end of this socket, if it has not been heard of yet but may be. No process is known there.
@@ -283,7 +292,7 @@ impl Naming {
 mod tests {
     use super::*;
     use crate::pipeline::{Limits, Observer, Pipeline, Seen, Selected};
-    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, RECEIVE, ROLE_SERVER, SEND, Tick, kind};
+    use steth_event::{CHUNK_TURN, Chunk, IntoBytes as _, Listen, RECEIVE, ROLE_SERVER, SEND, Tick, kind};
 
     const SERVER: u32 = 70;
 
@@ -458,5 +467,35 @@ mod tests {
         assert_eq!(pipeline.account().named_late, more);
         pipeline.finish();
         assert_eq!(pipeline.observer().0.len() as u64, PLACES as u64 + more);
+    }
+
+    /// A pod and its host both listen on port 80, and the pod calls its host.
+    #[test]
+    fn who_listens_is_looked_for_where_the_address_is() {
+        const HOST: ([u8; 4], u32) = ([10, 0, 0, 1], 1);
+        const POD: ([u8; 4], u32) = ([10, 0, 0, 9], 9);
+        let mapped = |[a, b, c, d]: [u8; 4]| [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let open = |(local, netns), remote| Open {
+            family: 2,
+            transport: 6,
+            netns,
+            local_address: mapped(local),
+            remote_address: mapped(remote),
+            local_port: 40_000,
+            remote_port: 80,
+            ..Open::default()
+        };
+        let mut naming = Naming::new(10, ServiceRules::default());
+        for (tgid, (_, netns)) in [(100, HOST), (900, POD)] {
+            naming.listeners.told(&Listen { connection: tgid.into(), port: 80, tgid, netns, ..Listen::default() });
+        }
+        let call = open(POD, HOST.0);
+        assert_eq!(naming.listener(&call), None, "nobody has been seen at that address yet");
+        naming.announced(&open(HOST, [192, 0, 2, 1]));
+        assert_eq!(naming.listener(&call), Some(100));
+        assert_eq!(naming.listener(&open(POD, [127, 0, 0, 1])), Some(900));
+        // The same address in two namespaces tells nothing.
+        naming.announced(&open((HOST.0, 2), [192, 0, 2, 1]));
+        assert_eq!(naming.listener(&call), None);
     }
 }

@@ -6,7 +6,7 @@
 //! where the peer's address is one of this host's.
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::net::IpAddr;
 use steth_event::Open;
 use steth_flow::Tuple;
@@ -19,14 +19,15 @@ const SEED: u64 = 0x7374_7261;
 
 /// Who is awaited.
 pub(crate) struct Strangers {
-    own: HashSet<[u8; 16], FixedState>,
+    /// In which network namespace an address is; `None` if in several.
+    own: HashMap<[u8; 16], Option<u32>, FixedState>,
     awaited: HashMap<Tuple, u32, FixedState>,
 }
 
 impl Default for Strangers {
     fn default() -> Self {
         let hasher = || FixedState::with_seed(SEED);
-        Self { own: HashSet::with_hasher(hasher()), awaited: HashMap::with_hasher(hasher()) }
+        Self { own: HashMap::with_hasher(hasher()), awaited: HashMap::with_hasher(hasher()) }
     }
 }
 
@@ -34,8 +35,11 @@ impl Strangers {
     /// A socket of this host is announced.
     pub(crate) fn announced(&mut self, open: &Open) {
         let Some(tuple) = Tuple::of(open) else { return };
-        if self.own.len() < ADDRESSES {
-            self.own.insert(tuple.local_address());
+        let room = self.own.len() < ADDRESSES;
+        match self.own.get_mut(&tuple.local_address()) {
+            Some(namespace) => *namespace = namespace.filter(|namespace| *namespace == open.netns),
+            None if room => drop(self.own.insert(tuple.local_address(), Some(open.netns))),
+            None => {}
         }
         if let Some(pid) = self.awaited.get_mut(&tuple) {
             *pid = open.tgid;
@@ -48,16 +52,17 @@ impl Strangers {
         if open.transport != TCP || now.saturating_sub(open.time) > YOUNG {
             return None;
         }
-        Tuple::of(open).map(Tuple::reversed).filter(|tuple| self.own.contains(&tuple.local_address()))
+        Tuple::of(open).map(Tuple::reversed).filter(|tuple| self.own.contains_key(&tuple.local_address()))
     }
 
     /// Whether a socket of this host was seen at this address.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
-        let mapped = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        self.own.contains(&mapped.octets())
+        self.own.contains_key(&octets(address))
+    }
+
+    /// The network namespace in which this address is, if that is known.
+    pub(crate) fn namespace(&self, address: IpAddr) -> Option<u32> {
+        self.own.get(&octets(address)).copied().flatten()
     }
 
     /// From now on its announcement is noted.
@@ -73,5 +78,12 @@ impl Strangers {
     /// Nobody is waited for any more.
     pub(crate) fn none_awaited(&mut self) {
         self.awaited.clear();
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
     }
 }

@@ -224,8 +224,8 @@ impl<O: Observer> Parse<O> {
     fn tell(&mut self, mut late: Late<O::Memo>, mut peer: u32) -> O::Memo {
         let open = &late.open;
         let (served, guessed) = role(&self.naming.listeners, open, late.role);
-        if peer == 0 && !served && open.transport != UDP && self.is_here(open) {
-            peer = self.naming.listeners.at(open.netns, open.remote_port).unwrap_or(0);
+        if peer == 0 && !served && open.transport != UDP {
+            peer = self.naming.listener(open).unwrap_or(0);
         }
         let began = match open.transport {
             UDP => late.time,
