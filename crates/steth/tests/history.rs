@@ -1,7 +1,7 @@
 //! What was seen is there afterwards: over a new start, a `kill -9`, a full disk, and without an agent.
 
 use crate::lab;
-use crate::lab::{Agent, RedisServer, alone, redis_benchmark, wait_until};
+use crate::lab::{Agent, RedisServer, alone, redis_benchmark, together, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
@@ -116,7 +116,7 @@ impl<'a> Small<'a> {
 #[test]
 fn on_a_full_disk_the_agent_says_so_and_answers_from_memory() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     std::thread::spawn(full_disk).join().expect("the test");
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's books as the agent shows them: by edge, to the byte and by cause, and behind rewritten addresses.
 
 use crate::lab::process::{Process, command, run, wait_until};
-use crate::lab::{Agent, MariaDb, Steth, alone, free_port};
+use crate::lab::{Agent, MariaDb, Steth, alone, free_port, together};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -65,7 +65,7 @@ fn books(agent: &Agent, ends: [&str; 2], side: &str) -> BTreeMap<String, u64> {
 #[test]
 fn what_the_map_and_the_metrics_say_is_what_the_applications_moved_and_how_their_connections_ended() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let agent = Agent::start();
     let script = Script::start("l4.py", "test-books");
     script.go();
@@ -124,7 +124,7 @@ fn what_the_map_and_the_metrics_say_is_what_the_applications_moved_and_how_their
 #[test]
 fn who_connects_to_a_database_and_hangs_up_has_not_failed() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let mariadb = MariaDb::start();
     let agent = Agent::start();
     for n in 0..10 {

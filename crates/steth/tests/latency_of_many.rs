@@ -115,19 +115,27 @@ fn multiplexed_lookups_take_as_long_as_each_one_does() {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it accepts");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is set");
     let delays = [300u16, 0, 150, 1];
-    for delay in delays {
-        // Each with a read of its own.
-        stream.write_all(&lookup(delay, &format!("{delay}.test"))).expect("it reads");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let mut order = Vec::new();
-    for _ in delays {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).expect("it answers");
-        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut message).expect("it answers");
-        order.push(u16::from_be_bytes([message[0], message[1]]));
-    }
+    // Else a query waits for the acknowledgement of the one before, which is on nobody's account but the network's.
+    stream.set_nodelay(true).expect("it is set");
+    let mut writer = stream.try_clone().expect("a descriptor");
+    let order = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut read = || {
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).expect("it answers");
+                let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+                stream.read_exact(&mut message).expect("it answers");
+                u16::from_be_bytes([message[0], message[1]])
+            };
+            delays.map(|_| read())
+        });
+        for delay in delays {
+            // Each with a read of its own.
+            writer.write_all(&lookup(delay, &format!("{delay}.test"))).expect("it reads");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        reader.join().expect("all are answered")
+    });
     assert_eq!(order[2..], [150, 300], "answers in any order: {order:?}");
     steth.wait_for_exchanges(8, Duration::from_secs(5));
     let seen = steth.finish();

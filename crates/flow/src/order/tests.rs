@@ -1,3 +1,5 @@
+//! Chunks of threads that use one socket at once, and what comes too late.
+
 use crate::{Connection, Content, Counts, End, Flow, Segment, Sink};
 use proptest::prelude::*;
 use steth_event::{Books, Chunk, Open, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};

@@ -67,12 +67,32 @@ pub struct Dnsperf {
 /// Runs `dnsperf -m MODE`: `rounds` times through `queries` (`name type` each), `clients` sockets, `outstanding` queries at
 /// once over all of them. All are answered before it ends.
 pub fn dnsperf(port: u16, mode: &str, queries: &[&str], rounds: u64, clients: u64, outstanding: u64) -> Dnsperf {
+    dnsperf_with(port, mode, queries, rounds, clients, outstanding, &[])
+}
+
+/// The same at no more than `rate` queries a second.
+pub fn dnsperf_at(rate: u64, port: u16, mode: &str, queries: &[&str], rounds: u64, clients: u64) -> Dnsperf {
+    dnsperf_with(port, mode, queries, rounds, clients, 20, &["-Q", &rate.to_string()])
+}
+
+fn dnsperf_with(
+    port: u16,
+    mode: &str,
+    queries: &[&str],
+    rounds: u64,
+    clients: u64,
+    outstanding: u64,
+    further: &[&str],
+) -> Dnsperf {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("queries");
     fs::write(&file, queries.join("\n") + "\n").expect("a file");
     let mut command = command("dnsperf");
     command.args(["-s", "127.0.0.1", "-p", &port.to_string(), "-m", mode, "-n", &rounds.to_string()]);
-    command.args(["-c", &clients.to_string(), "-q", &outstanding.to_string(), "-T", "1", "-d"]).arg(&file);
+    command
+        .args(["-c", &clients.to_string(), "-q", &outstanding.to_string(), "-T", "1", "-d"])
+        .arg(&file)
+        .args(further);
     let (output, _) = run("dnsperf", &mut command, Duration::from_secs(120));
     let rest = |name: &str| output.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     let number = |name: &str| rest(name)?.split_whitespace().next()?.parse().ok();

@@ -30,7 +30,7 @@ pub mod runtimes;
 pub mod selection;
 pub mod servers;
 pub mod steth;
-pub use dns::{Dnsperf, Unbound, dig, dnsperf};
+pub use dns::{Dnsperf, Unbound, dig, dnsperf, dnsperf_at};
 pub use dns_servers::{Dnsmasq, Named, resolved_by_libc};
 
 pub use agent::{Agent, steth};
