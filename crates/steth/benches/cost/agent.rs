@@ -125,15 +125,20 @@ impl Agent {
         Ok(maps.values().sum::<u64>() as f64 / f64::from(1 << 20))
     }
 
-    /// Connections in the agent's table, from `/metrics`.
+    /// Connections in the agent's table.
     pub(crate) fn open_connections(&self) -> anyhow::Result<u64> {
+        Ok(self.metric("steth_connections_open")? as u64)
+    }
+
+    /// The line of `/metrics` that begins with this name and its labels.
+    pub(crate) fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let value =
-            text.lines().find_map(|line| line.strip_prefix("steth_connections_open ")).context("no such metric")?;
-        Ok(value.trim().parse::<f64>()? as u64)
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).context("no such metric")?;
+        Ok(value.trim().parse()?)
     }
 
     /// Stops it; its last line is its ledger.

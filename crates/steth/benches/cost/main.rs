@@ -24,6 +24,7 @@ mod process;
 mod recording;
 mod replay;
 mod report;
+mod rewritten;
 mod servers;
 mod short_lived;
 mod stages;
@@ -159,6 +160,7 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("l4") {
         l4::measure(&mut report, &plan)?;
+        rewritten::measure(&mut report, &plan)?;
     }
     if wanted("processes") {
         short_lived::measure(&mut report, &plan)?;
