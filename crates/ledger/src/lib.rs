@@ -47,7 +47,7 @@ macro_rules! reasons {
 reasons! {
     /// The record in which the request began did not fit into the ring.
     RingFull = "ring_full",
-    /// Bytes between the request and its response are missing, so it cannot be said which response is whose.
+    /// Bytes between the request and its response are missing, came too late or made no sense, so it cannot be said which response is whose.
     Hole = "hole",
     /// Bytes of unknown framing were not copied, by the capture policy or because they could not be read, and more followed.
     Truncated = "truncated",
