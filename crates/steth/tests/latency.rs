@@ -221,7 +221,7 @@ fn queue_and_service_of_each_request_are_what_its_client_waits_for() {
 }
 
 /// One request and its response, on a connection that goes on.
-fn get_and_keep(stream: &mut TcpStream, path: &str) {
+pub(crate) fn get_and_keep(stream: &mut TcpStream, path: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("the server reads");
     let mut answer = Vec::new();
