@@ -72,7 +72,8 @@ impl Session {
         let Context { names, statements, domains, .. } = cx;
         parser.feed(direction, piece, &mut Context { names, statements, domains, out: &mut out, count: &mut count });
         if parser.state() != State::Misinferred {
-            cx.count.lose(Lost::Hole, parser.pending() as u64 + count.reported + count.lost());
+            // What makes no sense is no request: it may be the middle of one.
+            cx.count.lose(Lost::Hole, parser.pending() as u64 + count.reported);
         }
     }
 
@@ -197,6 +198,8 @@ mod tests {
             (Protocol::Postgresql, b"Q\x00\x00\x00\x0dSELECT 1\x00", 1),
             (Protocol::Dns, dns, 1),
             (Protocol::Http1, b"no request at all", 0),
+            (Protocol::Http1, b"the end of a body, and no request\r\nat\r\nall\r\n\r\n", 0),
+            (Protocol::Dns, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 0),
         ] {
             assert_eq!(lost_with(protocol, Direction::Request, bytes), requests, "{}", protocol.name());
             assert_eq!(lost_with(protocol, Direction::Response, bytes), 0, "{}", protocol.name());
