@@ -21,27 +21,31 @@ use steth_window::{EdgeTotals, EntityId, Somebody};
 const CHUNK: i64 = 1024;
 
 impl Catalog {
-    /// Steps that are not added up, or of which windows are not in them.
+    /// Steps that are not added up, or of which windows are not in them. The windows may be gone by now: then the next finer step tells, but
+    /// for the time before a level begins, of which steps had to go.
     pub(crate) fn pending(&self) -> BTreeMap<Level, BTreeSet<u64>> {
         let mut pending = BTreeMap::new();
         for level in Level::ROLLED {
-            let mut done: HashMap<u64, i64> = HashMap::new();
+            let mut done: BTreeMap<u64, i64> = BTreeMap::new();
             for ((at, _), upto) in self.of(level).flat_map(|part| &part.steps) {
                 let done = done.entry(*at).or_default();
                 *done = (*done).max(*upto);
             }
+            let begin = done.first_key_value().map_or(0, |(at, _)| *at);
             let windows = self.of(Level::Seconds10).flat_map(|part| &part.steps);
+            let finer = level.finer().into_iter().flat_map(|finer| self.of(finer)).flat_map(|part| &part.steps);
+            let steps = windows.chain(finer.filter(|((at, _), _)| *at >= begin));
             let missing = |((at, _), upto): (&(u64, i64), &i64)| {
                 let at = level.floor(*at);
                 done.get(&at).is_none_or(|done| done < upto).then_some(at)
             };
-            pending.insert(level, windows.filter_map(missing).collect());
+            pending.insert(level, steps.filter_map(missing).collect());
         }
         pending
     }
 
     /// Where a step is, and up to which window it goes.
-    fn step(&self, level: Level, at: u64) -> Option<(i64, i64)> {
+    pub(crate) fn step(&self, level: Level, at: u64) -> Option<(i64, i64)> {
         let pieces = self.steps(level, at, at + 1);
         let step = pieces.first()?.steps.first()?;
         Some((step.id, step.upto))

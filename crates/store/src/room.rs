@@ -7,7 +7,7 @@ use crate::status::count;
 use crate::store::Shared;
 use crate::writer::Writer;
 use std::sync::atomic::Ordering;
-use steth_query::{Range, Tier};
+use steth_query::{Missing, Range, Tier};
 
 impl Shared {
     /// The name of a file that is not there yet.
@@ -35,6 +35,31 @@ impl Catalog {
             Some((bytes / level.share(), first.name))
         };
         Level::ALL.into_iter().filter_map(level).max_by_key(|(used, _)| *used).map(|(_, name)| name)
+    }
+}
+
+impl Catalog {
+    /// What each tier has not any more without a part, which is not in the catalog now. What was before all else only makes a tier shorter.
+    /// The rest leaves a gap where no coarser step stands for it, nor finer ones that reach back to it and have no gap there themselves.
+    fn lost(&self, part: &Part, known: impl Fn(Level, Range) -> bool) -> Vec<(Level, Range)> {
+        let of = part.name.level;
+        let begin = |level: Level| self.stretch(level).map_or(u64::MAX, |(from, _)| from);
+        let finer = of.finer().map(|finer| (finer, begin(finer)));
+        let mut lost = Vec::new();
+        for tier in Tier::ALL.map(Level::of).into_iter().filter(|tier| *tier >= of) {
+            let begin = begin(tier);
+            for (at, _) in part.steps.keys().filter(|(at, _)| *at >= begin) {
+                let range = Range { from_ms: *at, to_ms: at + of.step() };
+                let coarser = |level: &Level| (of..=tier).contains(level) && *level != of;
+                let stands = |level: Level| self.step(level, level.floor(*at)).is_some();
+                let by_coarser = Level::ROLLED.into_iter().filter(coarser).any(stands);
+                let by_finer = finer.is_some_and(|(finer, begin)| begin <= *at && !known(finer, range));
+                if !by_coarser && !by_finer {
+                    lost.push((tier, range));
+                }
+            }
+        }
+        lost
     }
 }
 
@@ -68,12 +93,16 @@ impl Writer {
         }
     }
 
-    /// Whether something has still to be added up from a file.
+    /// Whether something has still to be added up from a file: the next coarser steps, and from windows those of every level that were
+    /// added up before.
     fn needs(&self, part: &Part) -> bool {
-        let coarser = Level::ROLLED.into_iter().find(|level| level.finer() == Some(part.name.level));
-        let Some(coarser) = coarser else { return false };
-        let pending = self.pending.get(&coarser).into_iter().flatten();
-        pending.copied().any(|at| part.steps.range((at, i64::MIN)..(at + coarser.step(), i64::MIN)).next().is_some())
+        let catalog = self.shared.catalog();
+        let needs = |level: Level, at: u64| {
+            let next = level.finer() == Some(part.name.level);
+            let late = part.name.level == Level::Seconds10 && catalog.step(level, at).is_some();
+            (next || late) && part.steps.range((at, i64::MIN)..(at + level.step(), i64::MIN)).next().is_some()
+        };
+        self.pending.iter().any(|(level, pending)| pending.iter().any(|at| needs(*level, *at)))
     }
 
     fn unlink(&mut self, name: Name) {
@@ -92,18 +121,80 @@ impl Writer {
         count(&self.shared.counters.unlinked, 1);
     }
 
-    /// Says what is missing without a part. What was before all else only makes the tier shorter, and what a finer tier reaches back to is
-    /// read there; the rest leaves a gap, after the clock has jumped or where something has still to be made of an older file.
+    /// Says what is missing without a part.
     fn declare(&mut self, part: &Part) {
-        let level = part.name.level;
-        let Some(tier) = Tier::ALL.into_iter().find(|tier| Level::of(*tier) == level) else { return };
-        let begin = |level: Level| self.shared.catalog().stretch(level).map_or(u64::MAX, |(from, _)| from);
-        let gaps = begin(level)..level.finer().map_or(u64::MAX, begin);
-        for (at, _) in part.steps.keys().filter(|(at, _)| gaps.contains(at)) {
-            let range = Range { from_ms: *at, to_ms: at + level.step() };
-            self.shared.miss(range, &format!("removed at {} to make room", tier.name()));
+        // Where that cannot be read, too much is said.
+        let mut known = self.ledger.gaps().ok();
+        if let Some(known) = &mut known {
+            known.extend(self.shared.unsaved_gaps());
+        }
+        let lost = self.shared.catalog().lost(part, |level, range| {
+            let is = |gap: &Missing| gap.why == removed_at(level) && gap.range.and(range).is_some();
+            known.as_ref().is_none_or(|known| known.iter().any(is))
+        });
+        for (level, range) in lost {
+            self.shared.miss(range, &removed_at(level));
         }
         let done = self.save_gaps();
         self.after(done);
+    }
+}
+
+/// Why there is a gap in a tier.
+fn removed_at(level: Level) -> String {
+    format!("removed at {} to make room", level.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files with these steps, in seconds; each with a window of its own number.
+    fn catalog(parts: &[(Level, &[u64])]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for (number, (level, steps)) in (1..).zip(parts) {
+            let name = Name { level: *level, start: 0, number };
+            let steps =
+                (1..).zip(*steps).map(|(id, at)| ((at * 1000, id), (at + level.step() / 1000) as i64)).collect();
+            catalog.parts.insert(number, Part { name, bytes: 0, steps, sealed: false });
+        }
+        catalog
+    }
+
+    /// What is lost when the first file goes, in seconds; this is missing in a tier already.
+    fn lost(parts: &[(Level, &[u64])], missing: &[(Level, u64)]) -> Vec<(&'static str, u64, u64)> {
+        let mut catalog = catalog(parts);
+        let part = catalog.parts.remove(&1).expect("it is there");
+        let known = |level, range: Range| {
+            missing.iter().any(|(of, at)| *of == level && (range.from_ms..range.to_ms).contains(&(at * 1000)))
+        };
+        let lost = catalog.lost(&part, known);
+        lost.iter().map(|(level, range)| (level.name(), range.from_ms / 1000, range.to_ms / 1000)).collect()
+    }
+
+    use Level::{Minute, Minutes10, Seconds10};
+
+    #[test]
+    fn what_coarser_steps_have_is_missing_only_in_the_tiers_before_those() {
+        let old = (Seconds10, &[0_u64][..]);
+        assert_eq!(lost(&[(Seconds10, &[0, 10]), (Seconds10, &[20]), (Minute, &[0])], &[]), [], "it begins later");
+        let parts = [(Seconds10, &[60, 70][..]), old, (Minute, &[0, 60]), (Seconds10, &[120])];
+        assert_eq!(lost(&parts, &[]), [("10s", 60, 70), ("10s", 70, 80)]);
+    }
+
+    #[test]
+    fn what_a_coarser_tier_had_by_finer_steps_alone_is_missing_there_too() {
+        let parts = [(Minute, &[600_u64, 660][..]), (Minutes10, &[0]), (Seconds10, &[660, 670, 720])];
+        assert_eq!(lost(&parts, &[]), [("10m", 600, 660)], "a minute is there by its windows");
+        assert_eq!(lost(&parts, &[(Seconds10, 670)]), [("1m", 660, 720), ("10m", 600, 660), ("10m", 660, 720)]);
+    }
+
+    #[test]
+    fn steps_without_their_windows_are_added_up_after_a_start_too() {
+        let pending = |parts: &[(Level, &[u64])]| catalog(parts).pending();
+        let there = pending(&[(Seconds10, &[720]), (Minute, &[600, 660]), (Minutes10, &[0])]);
+        assert_eq!((&there[&Minute], &there[&Minutes10]), (&[720_000].into(), &[600_000].into()));
+        let went = pending(&[(Minute, &[0, 600, 1200]), (Minutes10, &[600, 1200])]);
+        assert_eq!(went[&Minutes10], [].into(), "what had to go is not made again");
     }
 }
