@@ -11,7 +11,7 @@ use steth_event::{
     Listen, Open, ROLE_CLIENT, ROLE_SERVER,
 };
 use steth_flow::{Connection, Delta, Flow, Segment, Sink};
-use steth_probe::{Probe, Selection, Settings};
+use steth_probe::{Fallbacks, Probe, Selection, Settings};
 
 /// What the ring has said of one connection.
 struct Told {
@@ -31,9 +31,11 @@ struct Watched {
 }
 
 impl Watched {
-    fn attach(protocols: u32) -> Self {
+    fn attach(protocols: u32, without: Fallbacks) -> Self {
         let selection = Selection { protocols, ..Selection::default() };
-        let probe = Probe::attach(&Settings { selection, ..Settings::default() }).expect("root may attach");
+        let btf = without.types.then(|| "/sys/kernel/btf/vmlinux".into());
+        let settings = Settings { selection, without, btf, ..Settings::default() };
+        let probe = Probe::attach(&settings).expect("root may attach");
         Self { probe, connections: BTreeMap::new(), listens: Vec::new(), chunks: 0 }
     }
 
@@ -102,13 +104,13 @@ fn pair(value: &Value) -> Option<(u64, u64)> {
 }
 
 /// Whatever the protocols: of none of these connections any is known.
-fn every_connection_is_in_the_books(protocols: u32) {
+fn every_connection_is_in_the_books(protocols: u32, without: Fallbacks) {
     // It says how long connections wait.
     let _alone = lab::alone();
     let dir = tempfile::tempdir().expect("a directory");
     let run = python(dir.path(), "l4.py");
     run.wait_for("the old connections", Duration::from_secs(20), || run.output().contains("ready"));
-    let mut watched = Watched::attach(protocols);
+    let mut watched = Watched::attach(protocols, without);
     watched.probe.visit().expect("a visit");
     watched.drain();
     let (pid, space) = (run.pid(), netns(run.pid()));
@@ -260,13 +262,28 @@ fn what_each_look_adds_is_in_all_what_the_applications_moved() {
 #[test]
 fn bytes_are_the_applications_own_with_analysis_switched_off() {
     root_or_skip!();
-    every_connection_is_in_the_books(0);
+    every_connection_is_in_the_books(0, Fallbacks::default());
 }
 
 #[test]
 fn bytes_are_the_applications_own_where_no_protocol_is_known() {
     root_or_skip!();
-    every_connection_is_in_the_books(u32::MAX);
+    every_connection_is_in_the_books(u32::MAX, Fallbacks::default());
+}
+
+/// Each socket is looked at by a call of its own, at the start and at a sweep.
+#[test]
+fn bytes_are_the_applications_own_where_there_are_no_iterators() {
+    root_or_skip!();
+    every_connection_is_in_the_books(0, Fallbacks { types: true, ..Fallbacks::default() });
+}
+
+/// No tracepoints of sockets, no trampolines, no ring buffer, no socket storage, no types: what is left are exits of system calls.
+#[test]
+fn bytes_are_the_applications_own_where_nothing_is_there_but_system_calls() {
+    root_or_skip!();
+    let (types, ring_buffer, tracepoints, trampolines) = (true, true, true, true);
+    every_connection_is_in_the_books(u32::MAX, Fallbacks { types, ring_buffer, tracepoints, trampolines, ..Fallbacks::default() });
 }
 
 #[test]
@@ -283,7 +300,7 @@ fn a_network_that_delays_and_loses_is_as_configured_and_as_the_kernels_own_tools
         run.wait_for("the network", Duration::from_secs(20), || run.output().contains("ready"));
         netns(run.pid())
     });
-    let mut watched = Watched::attach(0);
+    let mut watched = Watched::attach(0, Fallbacks::default());
     watched.probe.visit().expect("a visit");
     watched.drain();
     for (_, _, dir) in &runs {
