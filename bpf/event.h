@@ -281,6 +281,8 @@ enum steth_counter {
 	STETH_CROWDED_CHUNKS = STETH_DROPPED_REQUESTS + STETH_PROTOCOL_COUNT,
 	STETH_CROWDED_BYTES,
 	STETH_CROWDED_RUNS,
+	/* Ends of functions of which the kernel did not tell (kretprobes). Not in older recordings. */
+	STETH_ENDS_MISSED,
 	STETH_COUNTERS,
 };
 

@@ -95,10 +95,10 @@ static __always_inline void scratch_done(struct scratch *s)
 }
 
 /*
- * No scratch was free. These counters have no other user, so that it makes no difference that the scratch has one, who is in the middle of
- * something.
+ * Without a scratch of its own: none was free, or none is needed. These counters have no other user, so that it makes no difference that the
+ * scratch has one, who is in the middle of something.
  */
-static __noinline int count_crowded(enum steth_counter which, __u64 n)
+static __noinline int count_apart(enum steth_counter which, __u64 n)
 {
 	struct scratch *s = scratch_of(IN_TASK);
 
@@ -111,8 +111,8 @@ static __noinline int count_crowded(enum steth_counter which, __u64 n)
 static __always_inline int transfer_crowded(int length)
 {
 	if (length > 0) {
-		count_crowded(STETH_CROWDED_CHUNKS, 1);
-		count_crowded(STETH_CROWDED_BYTES, length);
+		count_apart(STETH_CROWDED_CHUNKS, 1);
+		count_apart(STETH_CROWDED_BYTES, length);
 	}
 	return 0;
 }
@@ -120,7 +120,7 @@ static __always_inline int transfer_crowded(int length)
 /* Whatever else a program would have told of. */
 static __always_inline int run_crowded(void)
 {
-	return count_crowded(STETH_CROWDED_RUNS, 1);
+	return count_apart(STETH_CROWDED_RUNS, 1);
 }
 
 #endif

@@ -5,7 +5,8 @@
  * how         what was handed over is kept from a function's beginning to its end, by the thread and the place of the return address on its
  *             stack: so of functions within functions each end finds its own beginning. One program is the end of all of them
  * weaker      the kernel keeps a place for each call that is under way, and has two or so for each CPU and function (maxactive): of more
- *             threads that wait in receives than that, some ends are missed. TCP's position tells of their bytes at the next one
+ *             threads that wait in receives than that, some ends are missed. They are counted when the same thread comes to the same place
+ *             again; TCP's position tells of their bytes at the next one
  */
 #ifndef STETH_SOCK_PROBES_H
 #define STETH_SOCK_PROBES_H
@@ -38,8 +39,11 @@ static __always_inline int probed_begins(struct pt_regs *regs, __u32 direction, 
 	struct probed_key key = { .thread = bpf_get_current_pid_tgid(), .frame = FRAME_BEFORE(regs) };
 	struct probed_call call = { HANDED_1(regs), message, size, flags, direction };
 
-	if (sockets_wanted())
+	if (sockets_wanted() && bpf_map_update_elem(&probed_calls, &key, &call, BPF_NOEXIST) == -EEXIST) {
+		/* The call before this one is over, and nobody was told. */
+		count_apart(STETH_ENDS_MISSED, 1);
 		bpf_map_update_elem(&probed_calls, &key, &call, BPF_ANY);
+	}
 	return 0;
 }
 

@@ -73,6 +73,7 @@ pub struct Conntrack {
     as_it_is: AsItIs,
     second: Instant,
     in_second: u64,
+    barred: Option<io::Error>,
     counters: Counters,
 }
 
@@ -101,9 +102,10 @@ impl Conntrack {
             thread::Builder::new().name("steth-conntrack".to_owned()).spawn(work)?;
         }
         let until = Instant::now() + FIRST_LOOK;
+        let mut barred = None;
         for _ in 0..number {
             if let Ok(looked) = first_looks.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                looked?;
+                barred = looked?.or(barred);
             }
         }
         let now = Instant::now();
@@ -116,8 +118,15 @@ impl Conntrack {
             as_it_is: AsItIs::new(now),
             second: now,
             in_second: 0,
+            barred,
             counters: Counters::default(),
         })
+    }
+
+    /// Why nobody is asked in a place: its network namespace could not be entered.
+    #[must_use]
+    pub fn barred(&self) -> Option<&io::Error> {
+        self.barred.as_ref()
     }
 
     /// Asks, if it is not known. Never waits.
@@ -187,12 +196,12 @@ impl Desk {
         place: &Place,
         prepare: &impl Fn() -> io::Result<()>,
         asked: &Receiver<Question>,
-        looked: &SyncSender<io::Result<()>>,
+        looked: &SyncSender<io::Result<Option<io::Error>>>,
     ) {
-        let may = match place {
-            Place::Here => true,
+        let barred = match place {
+            Place::Here => None,
             // It stays there.
-            Place::At(file) => setns(file, CloneFlags::CLONE_NEWNET).is_ok(),
+            Place::At(file) => setns(file, CloneFlags::CLONE_NEWNET).err().map(io::Error::from),
         };
         if let Err(error) = prepare() {
             let _ = looked.send(Err(error));
@@ -200,9 +209,9 @@ impl Desk {
         }
         // With `stat` this is the namespace's own inode.
         let netns = std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |file| file.ino());
-        let mut whom = Whom { may, there: self.there.clone(), kernel: None };
+        let mut whom = Whom { may: barred.is_none(), there: self.there.clone(), kernel: None };
         whom.look();
-        let _ = looked.send(Ok(()));
+        let _ = looked.send(Ok(barred));
         let mut due = Instant::now() + LOOK;
         loop {
             let question = asked.recv_timeout(due.saturating_duration_since(Instant::now()));
@@ -366,6 +375,15 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_cannot_be_entered_is_told_of() {
+        let there = File::open("/dev/null").expect("a file that is no namespace");
+        let conntrack = Conntrack::start([Place::Here, Place::At(there)], || Ok(())).expect("threads");
+        assert_eq!(conntrack.barred().map(io::Error::kind), Some(io::ErrorKind::InvalidInput));
+        let conntrack = Conntrack::start([Place::Here], || Ok(())).expect("a thread");
+        assert!(conntrack.barred().is_none());
+    }
+
+    #[test]
     fn more_questions_than_there_is_room_or_time_for_are_refused_and_counted() {
         // Nobody takes them up.
         let (questions, _asked) = sync_channel(QUEUE);
@@ -379,6 +397,7 @@ mod tests {
             as_it_is: AsItIs::new(now),
             second: now,
             in_second: 0,
+            barred: None,
             counters: Counters::default(),
         };
         let end = SocketAddr::from(([10, 0, 0, 1], 80));

@@ -98,7 +98,7 @@ pub const CGROUP_JOINED: u8 = 3;
 pub const PROTOCOLS: usize = 6;
 
 /// Number of kernel counters (`STETH_COUNTERS`).
-pub const COUNTERS: usize = counter::CROWDED_RUNS + 1;
+pub const COUNTERS: usize = counter::ENDS_MISSED + 1;
 
 /// Index of each kernel counter, in the order of `enum steth_counter`, which says what each means.
 pub mod counter {
@@ -128,6 +128,7 @@ pub mod counter {
     pub const CROWDED_CHUNKS: usize = DROPPED_REQUESTS + super::PROTOCOLS;
     pub const CROWDED_BYTES: usize = CROWDED_CHUNKS + 1;
     pub const CROWDED_RUNS: usize = CROWDED_BYTES + 1;
+    pub const ENDS_MISSED: usize = CROWDED_RUNS + 1;
 }
 
 macro_rules! record {
@@ -372,14 +373,16 @@ grown!(Open, accepted, began_sent);
 grown!(Books, bytes_sent);
 
 impl Counters {
-    /// Older recordings end before [`counter::CROWDED_CHUNKS`]; nothing was counted then.
+    /// Older recordings end before [`counter::ENDS_MISSED`], or before [`counter::CROWDED_CHUNKS`]; nothing was counted then.
     fn read(bytes: &[u8]) -> Option<Self> {
-        const OLD: usize = std::mem::offset_of!(Counters, values) + 8 * counter::CROWDED_CHUNKS;
+        const OLD: [usize; 2] = [counter::ENDS_MISSED, counter::CROWDED_CHUNKS];
         if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
             return Some(whole);
         }
+        let old = OLD.map(|values| std::mem::offset_of!(Self, values) + 8 * values);
+        let old = old.into_iter().find(|old| (*old..*old + 8).contains(&bytes.len()))?;
         let mut whole = [0; size_of::<Self>()];
-        whole[..OLD].copy_from_slice(bytes.get(..OLD).filter(|_| bytes.len() < OLD + 8)?);
+        whole[..old].copy_from_slice(&bytes[..old]);
         Some(zerocopy::transmute!(whole))
     }
 }

@@ -25,7 +25,7 @@ use datagrams::SentTo;
 use parse::Parse;
 pub(crate) use seen::{Observer, Seen, Tables, address};
 use std::sync::Arc;
-use steth_event::{CGROUP_GONE, Chunk, Counters, Destination, Event, PROTOCOLS, RecordError};
+use steth_event::{CGROUP_GONE, Chunk, Counters, Destination, Event, PROTOCOLS, RecordError, counter};
 use steth_flow::Flow;
 use steth_identity::{Remotes, ServiceRules};
 use steth_ledger::Exchanges;
@@ -247,7 +247,7 @@ impl<O: Observer> Pipeline<O> {
     pub(crate) fn account(&self) -> Account {
         Account {
             kernel: self.kernel.values,
-            hook_runs_missed: self.kernel.missed,
+            hook_runs_missed: self.kernel.missed + self.kernel.values[counter::ENDS_MISSED],
             flow: self.flow.counts(),
             open_connections: self.flow.len(),
             exchanges: self.parse.counts,

@@ -1,7 +1,7 @@
 //! DNS: a recording with everything in it, and unbound asked by dnsperf and dig with the agent watching.
 
 use crate::lab::process::{START, command};
-use crate::lab::{Seen, Steth, Unbound, alone, dig, dnsperf, dnsperf_at, established, wait_until};
+use crate::lab::{Seen, Steth, Unbound, alone, dig, dnsperf, dnsperf_at, established, together, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -132,7 +132,7 @@ fn dnsperf_over_udp_is_counted_exactly() {
 #[test]
 fn dig_asks_over_udp_and_again_over_tcp() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let unbound = Unbound::start();
     let steth = Steth::watch(&["--protocol", "dns", "--port", &unbound.port.to_string()]);
     assert_eq!(dig(unbound.port, &["x.broken.test"]).as_deref(), Some("SERVFAIL"));

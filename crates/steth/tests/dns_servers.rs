@@ -1,6 +1,6 @@
 //! named, dnsmasq and the C library's resolver with the agent watching; unbound is in `dns.rs`.
 
-use crate::lab::{Dnsmasq, Named, Seen, Steth, alone, dig, dnsperf, resolved_by_libc};
+use crate::lab::{Dnsmasq, Named, Seen, Steth, alone, dig, dnsperf, resolved_by_libc, together};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ fn dnsmasq_asked_by_dnsperf_is_counted_exactly() {
 #[test]
 fn truncated_answers_are_asked_for_again_over_tcp() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (named, dnsmasq) = (Named::start(), Dnsmasq::start());
     for (port, server) in [(named.port, "named"), (dnsmasq.port, "dnsmasq")] {
         let steth = Steth::watch(&["--protocol", "dns", "--port", &port.to_string()]);

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use steth_probe::{Fallbacks, Family, Probe, Rung, Settings};
-use ways::{EACH, WAYS, Way, cut, dns, has_tls, http};
+use ways::{EACH, WAYS, Way, crowd, cut, dns, has_tls, http};
 
 fn redis(server: &RedisServer) {
     for n in 0..EACH {
@@ -126,6 +126,7 @@ fn every_family_and_fall_back_sees_the_same() {
 #[ignore = "the one above has all of it"]
 fn every_family_and_fall_back_sees_the_same_on_another_kernel() {
     root_or_skip!();
+    let _alone = alone();
     let redis_server = RedisServer::start();
     compare(|| redis(&redis_server), &[("PING", 100..=100)]);
 }
@@ -149,6 +150,46 @@ fn what_was_put_nowhere_is_not_read() {
         assert_eq!(lies, [0, 0], "{name}: {exchanges:#?}");
         let truths = [asked("\"server\" | \"GET /Recv"), asked("\"client\" | \"A whole.test")];
         assert_eq!(truths, [1, 1], "{name}: {exchanges:#?} {}", seen.ledger);
+    });
+}
+
+/// More threads wait in a receive than the kernel keeps places for calls that are under way, where it is asked for ends of functions by their names: of
+/// some ends it does not tell. They are declared.
+#[test]
+fn calls_whose_ends_are_missed_are_declared() {
+    root_or_skip!();
+    let _alone = alone();
+    crowds_are_declared();
+}
+
+/// The same on another kernel.
+#[test]
+#[ignore = "the one above is the same"]
+fn calls_whose_ends_are_missed_are_declared_on_another_kernel() {
+    root_or_skip!();
+    let _alone = alone();
+    crowds_are_declared();
+}
+
+fn crowds_are_declared() {
+    const ALL: usize = 2 * 64;
+    each_variant(|Variant { without, name, steth, .. }| {
+        if !["", "trampolines"].contains(&without) {
+            return;
+        }
+        crowd(64, 2);
+        steth.settle(Duration::from_millis(600));
+        let seen = steth.finish();
+        let (_, missed) = balanced(&seen, &name);
+        let asked = |side: &str| {
+            let told = |e: &&Value| e["operation"] == "A crowd.test" && e["outcome"] == "answered";
+            seen.side(side).filter(told).count()
+        };
+        let ends = ["client", "server"].map(asked);
+        eprintln!("{name}: {ends:?} of {ALL} at client and server, {missed} ends missed");
+        assert!(ends.iter().all(|told| *told <= ALL), "{name}: {ends:?}");
+        assert!(ends[0] + ends[1] + missed as usize >= 2 * ALL, "{name}: {ends:?}, {missed}: {}", seen.ledger);
+        assert_eq!(missed > 0, name.contains("by kprobes"), "{name}: {missed}");
     });
 }
 

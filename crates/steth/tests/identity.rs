@@ -3,11 +3,13 @@
 use crate::lab::cgroup::{Cgroup, digits, hierarchies, id as cgroup_id};
 use crate::lab::process::command;
 use crate::lab::runtimes::{programs, python};
-use crate::lab::{Java, Node, Process, Python, Steth, alone, curl, free_port, wait_until};
+use crate::lab::{
+    Agent, Java, Node, Process, Python, Steth, Unbound, alone, curl, dig, free_port, together, wait_until,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn services(exchanges: &[Value], port: u16, end: &str) -> BTreeSet<String> {
     let there = exchanges.iter().filter(|e| e["server"]["port"] == port);
@@ -17,7 +19,7 @@ fn services(exchanges: &[Value], port: u16, end: &str) -> BTreeSet<String> {
 #[test]
 fn a_service_is_called_after_its_program_or_what_it_declares() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (node, plain, java) = (Node::start(), Python::start(), Java::start());
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut declared = command(python());
@@ -46,7 +48,7 @@ fn a_service_is_called_after_its_program_or_what_it_declares() {
 #[test]
 fn a_service_of_another_user_is_called_what_it_declares() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut other = command("setpriv");
     other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL", "/usr/bin/python3"]);
@@ -146,7 +148,7 @@ fn own_address() -> IpAddr {
 #[test]
 fn an_address_is_called_what_the_hosts_file_says() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (python, address) = (Python::start(), own_address());
     let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
     let mut everywhere = command(self::python());
@@ -182,7 +184,7 @@ fn an_address_is_called_what_the_hosts_file_says() {
 #[test]
 fn an_address_is_called_what_the_cluster_says() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (dir, address, port, api) =
         (tempfile::tempdir().expect("a temporary directory"), own_address(), free_port(), free_port());
     let mut everywhere = command(python());
@@ -213,4 +215,44 @@ fn an_address_is_called_what_the_cluster_says() {
     let known =
         seen.exchanges.iter().filter(|exchange| exchange["server"]["port"] == port).skip_while(|e| !is_front(e));
     assert!(known.clone().all(is_front), "once known, it stays: {:?}", known.map(server).collect::<Vec<_>>());
+}
+
+/// A client goes to an address that nobody has asked for, and a resolver's answer comes behind it, in the same window.
+#[test]
+fn an_address_that_is_resolved_later_is_called_so_from_the_beginning_of_the_window() {
+    root_or_skip!();
+    let _alone = alone();
+    let (unbound, agent) = (Unbound::start(), Agent::start());
+    let joined = || agent.metric("steth_addresses_named_late_total", &["outcome=\"joined\""]);
+    let before = joined();
+    // Windows begin every ten seconds, and what moves in the first one still goes to the one before. This is to be in one.
+    let window = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs_f64() / 10.0;
+    wait_until("a window has begun", Duration::from_secs(20), || (0.2..0.35).contains(&window().fract()));
+    let begun = window().floor();
+    // What is sent there goes nowhere. Its process stays, so that it can be asked who it is.
+    let connect = "import socket, time\ntry: socket.create_connection(('192.0.2.10', 80), 0.2)\nexcept OSError: print('gone', flush=True)\ntime.sleep(99)";
+    let link = "ip link add gone type veth peer name void && ip addr add 192.0.2.1/24 dev gone && ip link set gone up && ip link set void up";
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut early = command("unshare");
+    early.args(["--net", "sh", "-ec", &format!("{link} && exec \"$@\""), "sh"]).arg(python()).args(["-c", connect]);
+    let early = Process::spawn("early", early.env("OTEL_SERVICE_NAME", "test-early"), dir.path());
+    early.wait_for("nobody has answered", Duration::from_secs(5), || early.output().contains("gone"));
+    // Its books are on their way, and wait for whoever is asked where it leads.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(dig(unbound.port, &["www.shop.test", "A"]).as_deref(), Some("NOERROR"));
+    assert!(window().floor() <= begun, "too slow for one window");
+    let nodes = |agent: &Agent| {
+        let map = agent.json("/api/v1/map?last=10m");
+        let edges = map["data"]["edges"].as_array().cloned().unwrap_or_default();
+        let named = |id: &Value| {
+            let node = map["data"]["nodes"].as_array().and_then(|nodes| nodes.iter().find(|node| node["id"] == *id));
+            node.map_or(Value::Null, |node| node["name"].clone())
+        };
+        let of = |edge: &&Value| named(&edge["client"]) == "test-early";
+        edges.iter().filter(of).map(|edge| named(&edge["server"])).collect::<Vec<_>>()
+    };
+    wait_until("the window is over", Duration::from_secs(30), || !nodes(&agent).is_empty());
+    assert_eq!(nodes(&agent), ["www.shop.test:80"]);
+    assert!(joined() > before, "it was not late");
+    agent.finish();
 }

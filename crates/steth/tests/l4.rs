@@ -283,7 +283,10 @@ fn bytes_are_the_applications_own_where_there_are_no_iterators() {
 fn bytes_are_the_applications_own_where_nothing_is_there_but_system_calls() {
     root_or_skip!();
     let (types, ring_buffer, tracepoints, trampolines) = (true, true, true, true);
-    every_connection_is_in_the_books(u32::MAX, Fallbacks { types, ring_buffer, tracepoints, trampolines, ..Fallbacks::default() });
+    every_connection_is_in_the_books(
+        u32::MAX,
+        Fallbacks { types, ring_buffer, tracepoints, trampolines, ..Fallbacks::default() },
+    );
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn a_backlog_that_overflows_shows_in_the_connects_and_in_what_was_dropped() {
 #[test]
 fn ends_whose_addresses_are_rewritten_on_the_way_are_one_edge_to_the_real_server() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let script = Script::start("l4_rewritten.py", "test-nat-client");
     let agent = Agent::start();
     script.go();

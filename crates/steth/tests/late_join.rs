@@ -1,7 +1,7 @@
 //! The agent starts while a load is running: nothing is paired wrongly, and what cannot be paired is counted.
 
 use crate::lab;
-use crate::lab::{Nginx, RedisServer, Steth, alone};
+use crate::lab::{Nginx, RedisServer, Steth, alone, together};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -106,7 +106,7 @@ fn redis_under_load() {
 #[test]
 fn between_the_requests_of_one_pipeline() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     assert_eq!(redis.ask(&["SET", "k", "v"]), "+OK");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port)).expect("the server accepts");
@@ -164,7 +164,7 @@ fn told<'a>(seen: &'a lab::Seen, side: &'a str) -> Vec<String> {
 #[test]
 fn a_subscriber_is_still_the_client() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     let subscriber = by_hand(redis.port);
     say(&subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nnews\r\n");
@@ -191,7 +191,7 @@ fn a_subscriber_is_still_the_client() {
 #[test]
 fn an_array_that_answers_what_was_asked_before_is_no_command() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let redis = RedisServer::start();
     assert_eq!(redis.ask(&["SET", "k", "v"]), "+OK");
     let client = by_hand(redis.port);
@@ -217,7 +217,7 @@ fn an_array_that_answers_what_was_asked_before_is_no_command() {
 #[test]
 fn what_is_of_no_protocol_may_be_of_one_a_window_later() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, lab::free_port())).expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let client = by_hand(port);

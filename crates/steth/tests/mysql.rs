@@ -2,7 +2,7 @@
 
 use crate::lab;
 use crate::lab::mysql::{self as said, SIDES, finish, lines, nothing_lost, text, watch, words};
-use crate::lab::{MariaDb, Process, Steth, alone};
+use crate::lab::{MariaDb, Process, Steth, alone, together};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -60,7 +60,7 @@ fn sysbench_is_counted_exactly_text_and_prepared() {
 #[test]
 fn one_conversation_of_everything() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     said::everything(&MariaDb::start());
 }
 
@@ -74,7 +74,7 @@ fn a_packet_of_twenty_megabytes_is_one_exchange() {
 #[test]
 fn behind_an_upgrade_to_tls_nothing_is_read() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     said::upgrade_to_tls(&MariaDb::with_tls());
 }
 
@@ -115,7 +115,7 @@ fn a_ring_that_is_too_small_loses_and_says_how_much() {
 #[test]
 fn an_answer_beyond_the_capture_has_its_time_and_no_status() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let steth = watch(&server);
     let large = "SELECT REPEAT('x', 5000) FROM information_schema.columns LIMIT 100";
@@ -149,7 +149,7 @@ fn an_answer_beyond_the_capture_has_its_time_and_no_status() {
 #[test]
 fn commands_of_the_protocol_have_their_names() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::with_log();
     let steth = watch(&server);
     let port = format!("-P{}", server.port);
@@ -188,7 +188,7 @@ fn commands_of_the_protocol_have_their_names() {
 #[test]
 fn strings_are_read_as_the_session_reads_them() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let steth = watch(&server);
     let printed = server.run(
@@ -225,7 +225,7 @@ SELECT 'O\'Dea', 7 AS n;
 #[test]
 fn a_login_that_is_refused_has_its_code() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let steth = watch(&server);
     server.run(&["--user=nobody", "--password=wrong"], "SELECT 1;\n");
@@ -240,7 +240,7 @@ fn a_login_that_is_refused_has_its_code() {
 #[test]
 fn a_connection_older_than_the_agent_is_joined() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut client = server.client();
@@ -346,7 +346,7 @@ impl ByHand {
 #[test]
 fn a_connection_that_was_kept_alive_before_it_is_used_is_joined() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = MariaDb::start();
     let mut clients = [ByHand::login(&server), ByHand::login(&server)];
     let steth = watch(&server);

@@ -1,7 +1,9 @@
 //! PostgreSQL: a real server, real clients, and a recording of both.
 
 use crate::lab;
-use crate::lab::{PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables};
+use crate::lab::{
+    PgbenchLoad, PostgresqlClient, PostgresqlServer, Seen, Steth, alone, pgbench, pgbench_tables, together,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -131,7 +133,7 @@ fn a_load_that_runs_already_is_joined() {
 #[test]
 fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_connection() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = PostgresqlServer::start();
     type Scenario<'a> = (&'a str, &'a [(&'a str, u64)], &'a [(&'a str, u64)]);
     const LARGE: [&str; 2] =
@@ -248,7 +250,7 @@ fn what_psycopg_does_is_told_exactly_from_the_start_and_in_the_middle_of_a_conne
 #[test]
 fn rows_that_were_not_captured_do_not_lose_the_time_they_took() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = PostgresqlServer::start();
     let steth = Steth::watch(&["--port", &server.port.to_string()]);
     PostgresqlClient::start(server.port, "slow").go();
@@ -267,7 +269,7 @@ fn rows_that_were_not_captured_do_not_lose_the_time_they_took() {
 #[test]
 fn encryption_is_followed_up_to_where_it_begins() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     for (server, client, told) in [
         (PostgresqlServer::start(), "encrypted", &[("CONNECT OK", 1), ("SELECT ? OK", 1)][..]),
         (PostgresqlServer::start_with_tls(), "encrypted", &[]),
@@ -288,7 +290,7 @@ fn encryption_is_followed_up_to_where_it_begins() {
 #[test]
 fn logins_with_passwords_are_one_exchange_each_and_leave_nothing_of_them() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let server = PostgresqlServer::start_with_passwords("verysecret");
     for method in ["scram-sha-256", "md5", "password"] {
         let steth = Steth::watch(&["--protocol", "postgresql", "--port", &server.port.to_string()]);

@@ -1,7 +1,7 @@
 //! Routes of HTTP: the user's rules, and how many a service may have.
 
 use crate::lab::process::{Process, command};
-use crate::lab::{Nginx, Python, Steth, alone, curl, free_port, wait_until};
+use crate::lab::{Nginx, Python, Steth, alone, curl, free_port, together, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -100,7 +100,7 @@ fn a_service_that_is_asked_for_too_many_paths_leaves_the_others_theirs() {
 #[test]
 fn a_rule_names_the_route_in_watch_and_in_replay() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let (python, dir) = (Python::start(), tempfile::tempdir().expect("a temporary directory"));
     let rules = "http:\n  routes: ['localhost/status/{ours}', '/status/{code}', '/*all']\n";
     let file = configured(dir.path(), rules);

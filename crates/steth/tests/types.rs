@@ -2,7 +2,7 @@
 //! mount namespace in which the kernel's own is hidden, so nothing but the file can have helped.
 
 use crate::lab::process::{command, run};
-use crate::lab::{Nginx, Steth, alone, curl};
+use crate::lab::{Nginx, Steth, curl, together};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn sees(command: &mut Command) {
 #[test]
 fn a_file_does_for_every_family() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let file = folder.path().join(format!("{}.btf", release()));
     std::fs::copy(OWN, &file).expect("the kernel describes itself");
@@ -56,7 +56,7 @@ fn a_file_does_for_every_family() {
 #[test]
 fn a_file_is_found_where_kernels_are() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let put = format!("mount -t tmpfs none /boot; cp {OWN} /boot/vmlinux-{}", release());
     sees(hidden(&put).args(["watch", "--json"]));
 }
@@ -64,7 +64,7 @@ fn a_file_is_found_where_kernels_are() {
 #[test]
 fn a_trimmed_file_does() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let folder = tempfile::tempdir().expect("a temporary directory");
     for (core, name) in [(Core::Typed, "steth.bpf.o"), (Core::Plain, "steth_plain.bpf.o")] {
         std::fs::write(folder.path().join(name), steth_probe::object(core)).expect("it can be written");
@@ -88,7 +88,7 @@ fn a_trimmed_file_does() {
 #[test]
 fn a_file_of_another_kernel_is_refused_in_one_line() {
     root_or_skip!();
-    let _alone = alone();
+    let _together = together();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let other = folder.path().join("other.btf");
     std::fs::write(&other, steth_probe::object(Core::Plain)).expect("it can be written");

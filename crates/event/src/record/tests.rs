@@ -112,15 +112,19 @@ fn books_of_old_recordings_are_read_and_books_that_are_cut_are_not() {
 #[test]
 fn counters_of_an_old_recording_are_read() {
     let whole = Counters { kind: kind::COUNTERS, missed: 1, values: [2; COUNTERS], ..Counters::default() };
-    let old = size_of::<Counters>() - 8 * (COUNTERS - counter::CROWDED_CHUNKS);
-    for (length, crowded) in [(size_of::<Counters>(), Some(2)), (old, Some(0)), (old - 1, None), (old + 8, None)] {
+    let until = |values| size_of::<Counters>() - 8 * (COUNTERS - values);
+    let (older, old, now) = (until(counter::CROWDED_CHUNKS), until(counter::ENDS_MISSED), until(COUNTERS));
+    for (length, expected) in
+        [(now, Some([2, 2])), (old, Some([2, 0])), (older, Some([0, 0])), (older - 1, None), (older + 8, None)]
+    {
         let read = match Event::parse(&whole.as_bytes()[..length]) {
             Ok(Event::Counters(counters)) => {
-                Some((counters.missed, counters.values[counter::SEEN_CHUNKS], counters.values[counter::CROWDED_RUNS]))
+                let late = [counter::CROWDED_RUNS, counter::ENDS_MISSED].map(|which| counters.values[which]);
+                Some((counters.missed, counters.values[counter::SEEN_CHUNKS], late))
             }
             _ => None,
         };
-        assert_eq!(read, crowded.map(|crowded| (1, 2, crowded)), "{length} bytes");
+        assert_eq!(read, expected.map(|late| (1, 2, late)), "{length} bytes");
     }
 }
 

@@ -32,7 +32,15 @@ impl Translations {
         // Nothing else of what they could do is of any use to them.
         let prepare = || privileges::keep_only(&[Capability::NetAdmin]);
         match Conntrack::start(places.into_iter().flatten(), prepare) {
-            Ok(conntrack) => Some(Self { conntrack }),
+            Ok(conntrack) => {
+                if let Some(error) = conntrack.barred() {
+                    crate::say::say!(
+                        "addresses that the host rewrites stay as clients know them: its network namespace cannot be entered ({error}); \
+                        CAP_SYS_ADMIN, or running in the host's network, helps"
+                    );
+                }
+                Some(Self { conntrack })
+            }
             Err(error) => {
                 crate::say::say!("connection tracking is not asked: {error}");
                 None

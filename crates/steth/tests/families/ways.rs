@@ -397,6 +397,37 @@ pub(crate) fn dns() {
     }
 }
 
+/// So many threads wait for a query each, all of them at the same time, answer it, and wait for the next one.
+pub(crate) fn crowd(threads: usize, rounds: usize) {
+    let servers: Vec<_> = (0..threads).map(|_| socket(Ipv4Addr::LOCALHOST)).collect();
+    std::thread::scope(|scope| {
+        for server in &servers {
+            scope.spawn(|| {
+                let mut buffer = [0; 512];
+                loop {
+                    let (length, from) = server.recv_from(&mut buffer).expect("a query");
+                    if length == 0 {
+                        return;
+                    }
+                    server.send_to(&answer(&buffer[..length]), from).expect("it is sent");
+                }
+            });
+        }
+        let client = socket(Ipv4Addr::LOCALHOST);
+        for round in 0..=rounds {
+            // Whoever has answered waits again, some time later.
+            std::thread::sleep(Duration::from_millis(300));
+            for (n, server) in servers.iter().enumerate() {
+                let asked = if round < rounds { query(n, "crowd") } else { Vec::new() };
+                client.send_to(&asked, server.local_addr().expect("it is bound")).expect("it is sent");
+                if !asked.is_empty() {
+                    client.recv(&mut [0; 512]).expect("an answer");
+                }
+            }
+        }
+    });
+}
+
 /// A response and a datagram that come with `MSG_TRUNC`, of which nothing or not all is put into the caller's memory; something else stands there,
 /// that reads like an HTTP error, and like a query for `wrong.test`.
 pub(crate) fn cut() {
