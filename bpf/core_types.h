@@ -71,7 +71,6 @@ enum bpf_func_id {
 #define IFF_LOOPBACK 0x8
 #define ENETDOWN 100
 #define ENETUNREACH 101
-#define EEXIST 17
 #define ECONNRESET 104
 #define ETIMEDOUT 110
 #define ECONNREFUSED 111

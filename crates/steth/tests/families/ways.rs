@@ -425,6 +425,9 @@ pub(crate) fn crowd(threads: usize, rounds: usize) {
                 }
             }
         }
+        // Whoever missed the end of the last call learns of it here.
+        client.set_nonblocking(true).expect("a socket");
+        client.recv(&mut [0; 512]).expect_err("there is none");
     });
 }
 
