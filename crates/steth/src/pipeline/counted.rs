@@ -38,7 +38,7 @@ impl Counted<'_> {
 }
 
 /// Books whose other end was not announced before them, and is on this host and will be: the last ones of a connection that ended at once,
-/// and those of UDP sockets, which a sweep announces one after the other.
+/// the first ones of one whose server was looked at before its client, and those of UDP sockets, which a sweep announces one after the other.
 pub(super) struct Late<M> {
     open: Open,
     tgid: u32,
@@ -51,6 +51,8 @@ pub(super) struct Late<M> {
     time: u64,
     /// The connection does, and what is kept of it stays with it.
     goes_on: bool,
+    /// Its other end is waited for, and not only where it leads.
+    stranger: bool,
 }
 
 impl<M> Late<M> {
@@ -101,8 +103,11 @@ impl<O: Observer> Parse<O> {
             memo: std::mem::take(&mut connection.state.memo),
             time,
             goes_on: false,
+            stranger: false,
         };
-        if peer == 0 && self.translations.are_asked(connection.id) {
+        let first_look = delta.opened && !delta.is_end() && late.role == ROLE_SERVER;
+        late.stranger = peer == 0 && first_look && self.is_here(&open);
+        if peer == 0 && (late.stranger || self.translations.are_asked(connection.id)) {
             if !delta.is_end() {
                 late.goes_on = true;
                 connection.state.memo = std::mem::take(&mut late.memo);
@@ -195,6 +200,7 @@ impl<O: Observer> Parse<O> {
                 memo: O::Memo::default(),
                 time,
                 goes_on: false,
+                stranger: false,
             };
             let waits = peer == 0 && self.is_here(open);
             if let Some(late) = if waits { self.wait(late) } else { Some(late) } {
@@ -267,8 +273,9 @@ impl<O: Observer> Parse<O> {
                 }),
             };
             let asked = self.translations.are_asked(late.open.connection);
-            let known = peer != 0 || (late.goes_on && !asked);
-            let patience = if self.is_here(&late.open) && !late.goes_on { PATIENCE_HERE } else { PATIENCE };
+            let led = late.goes_on && !late.stranger;
+            let known = peer != 0 || (led && !asked);
+            let patience = if self.is_here(&late.open) && !led { PATIENCE_HERE } else { PATIENCE };
             if !known && !all && now.saturating_sub(late.time) < patience {
                 self.late.push(late);
                 continue;

@@ -211,6 +211,30 @@ mod tests {
         }
     }
 
+    /// A sweep looks at sockets one after the other, and a client that has not said anything yet is announced by it.
+    #[test]
+    fn a_server_that_is_looked_at_before_its_client_waits_for_it() {
+        for (announced, client) in [(true, "web"), (false, "127.0.0.1")] {
+            let mut bench = Bench::new();
+            bench.0.record(open(2, ROLE_SERVER, 20, (80, 40_000)).as_bytes());
+            bench.0.record(books(kind::PROGRESS, 2, 7).as_bytes());
+            bench.tick(1_050);
+            if announced {
+                bench.0.record(open(1, ROLE_CLIENT, 10, (40_000, 80)).as_bytes());
+            }
+            bench.tick(1_600);
+            let first = bench.roll(11);
+            bench.0.record(books(kind::PROGRESS, 2, 9).as_bytes());
+            let second = bench.roll(21);
+            for (window, opened, bytes) in [(first, 1, 7), (second, 0, 2)] {
+                let row = edge(&window, Side::Server);
+                assert_eq!((&*row.client, &*row.server), (client, "shop"));
+                let sums = row.totals.sums;
+                assert_eq!((sums.opened, sums.bytes_to_client, row.totals.open), (opened, bytes, 1), "{client}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_told_in_one_window_is_not_told_in_the_next() {
         let mut bench = Bench::new();
