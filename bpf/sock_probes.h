@@ -28,7 +28,7 @@ struct probed_thread {
 	struct probed_call pages;
 };
 
-/* By thread. What is put out is a transfer that is not seen. */
+/* By thread, as long as it is in one of them, or was and nobody told of its end. What is put out is a transfer that is not seen. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -69,7 +69,7 @@ static __always_inline int probed_begins(struct pt_regs *regs, __u32 direction, 
 		bpf_map_update_elem(&probed_threads, &id, &none, BPF_NOEXIST);
 		thread = bpf_map_lookup_elem(&probed_threads, &id);
 		if (!thread)
-			return 0;
+			return count_apart(STETH_ENDS_MISSED, 1);
 	}
 	missed = left_behind(thread, call.frame, !message);
 	if (missed)
@@ -141,6 +141,9 @@ int probed_end(struct pt_regs *regs)
 	} else {
 		return 0;
 	}
+	/* Or threads that come and go would put out those that wait long. */
+	if (!thread->call.frame && !thread->pages.frame)
+		bpf_map_delete_elem(&probed_threads, &id);
 	return function_ends((struct socket *)call.socket, call.direction & 1, (struct msghdr *)call.message, call.size, call.flags,
 			     result, BYTES_READABLE);
 }

@@ -59,15 +59,14 @@ fn balanced(seen: &Seen, name: &str) -> (u64, u64) {
 /// A family with a fall-back, and an agent that observes by it.
 struct Variant {
     family: Family,
-    without: &'static str,
     name: String,
     /// Some of its runs may be missed, by what the agent takes the kernel for.
     may_miss: bool,
     steth: Steth,
 }
 
-/// Hands on each family with each fall-back of which a rung holds here, one after another. Returns their names.
-fn each_variant(mut each: impl FnMut(Variant)) -> Vec<String> {
+/// Hands on each family with each fall-back, of those that are wanted, of which a rung holds here, one after another. Returns their names.
+fn each_variant(wanted: impl Fn(&str) -> bool, mut each: impl FnMut(Variant)) -> Vec<String> {
     let mut names = Vec::new();
     // Both ends of what is said here, and the clients' of what the servers are asked: others talk on this machine, too.
     let me = std::process::id().to_string();
@@ -82,6 +81,9 @@ fn each_variant(mut each: impl FnMut(Variant)) -> Vec<String> {
             (Fallbacks { steady: true, ..Fallbacks::default() }, "preemption-off"),
             (Fallbacks { steady: true, events: true, ..Fallbacks::default() }, "preemption-off,perf-events"),
         ] {
+            if !wanted(words) {
+                continue;
+            }
             if without.trampolines && family != Family::Function || without.steady && family != Family::Tracepoint {
                 continue;
             }
@@ -103,7 +105,7 @@ fn each_variant(mut each: impl FnMut(Variant)) -> Vec<String> {
             let rung = Rung::ladder(Some(family), without.here()).find(is_taken).expect("it says what it has taken");
             let name = format!("{rung} without '{words}'");
             names.push(name.clone());
-            each(Variant { family, without: words, name, may_miss: rung.may_miss(without.here()), steth });
+            each(Variant { family, name, may_miss: rung.may_miss(without.here()), steth });
         }
     }
     names
@@ -136,11 +138,9 @@ fn every_family_and_fall_back_sees_the_same_on_another_kernel() {
 fn what_was_put_nowhere_is_not_read() {
     root_or_skip!();
     let _alone = alone();
-    each_variant(|Variant { without, name, steth, .. }| {
-        // How the hooks know of the bytes makes the difference, and not what is behind them.
-        if !["", "trampolines", "preemption-off"].contains(&without) {
-            return;
-        }
+    // How the hooks know of the bytes makes the difference, and not what is behind them.
+    let wanted = |without: &str| ["", "trampolines", "preemption-off"].contains(&without);
+    each_variant(wanted, |Variant { name, steth, .. }| {
         cut();
         steth.settle(Duration::from_millis(600));
         let seen = steth.finish();
@@ -159,11 +159,8 @@ fn what_was_put_nowhere_is_not_read() {
 fn calls_whose_ends_are_missed_are_declared() {
     root_or_skip!();
     let _alone = alone();
-    each_variant(|Variant { without, name, steth, .. }| {
-        if ["", "trampolines"].contains(&without) {
-            crowd_is_declared(&name, steth);
-        }
-    });
+    let wanted = |without: &str| ["", "trampolines"].contains(&without);
+    each_variant(wanted, |Variant { name, steth, .. }| crowd_is_declared(&name, steth));
 }
 
 /// The same by kprobes alone: to have the other rungs verified takes half a minute each there.
@@ -240,37 +237,40 @@ fn without_tracepoints_of_sockets_the_next_rung_that_holds_is_taken() {
 fn compare(more: impl Fn(), expected_more: &[(&str, RangeInclusive<usize>)]) {
     let mut first: Option<(String, Vec<String>)> = None;
     let mut failed = Vec::new();
-    let names = each_variant(|variant| {
-        let (name, family, may_miss) = (variant.name.clone(), variant.family, variant.may_miss);
-        let observe = || {
-            let (exchanges, lost, missed) = observed(variant, &more, expected_more);
-            if let Some((reference, expected)) = &first {
-                let told = |line: &&String| may_be_told(family, may_miss, line);
-                let expected: Vec<_> = expected.iter().filter(told).cloned().collect();
-                let (missing, more) = (difference(&expected, &exchanges), difference(&exchanges, &expected));
-                if missed == 0 {
-                    assert!(
-                        missing.is_empty() && more.is_empty(),
-                        "{name} against {reference}: missing {missing:#?}, more {more:#?}"
-                    );
-                } else {
-                    eprintln!("{name}: {missed} runs missed, {lost} exchanges lost, {} missing", missing.len());
-                    declared(&missing, &more, lost + missed, &name);
+    let names = each_variant(
+        |_| true,
+        |variant| {
+            let (name, family, may_miss) = (variant.name.clone(), variant.family, variant.may_miss);
+            let observe = || {
+                let (exchanges, lost, missed) = observed(variant, &more, expected_more);
+                if let Some((reference, expected)) = &first {
+                    let told = |line: &&String| may_be_told(family, may_miss, line);
+                    let expected: Vec<_> = expected.iter().filter(told).cloned().collect();
+                    let (missing, more) = (difference(&expected, &exchanges), difference(&exchanges, &expected));
+                    if missed == 0 {
+                        assert!(
+                            missing.is_empty() && more.is_empty(),
+                            "{name} against {reference}: missing {missing:#?}, more {more:#?}"
+                        );
+                    } else {
+                        eprintln!("{name}: {missed} runs missed, {lost} exchanges lost, {} missing", missing.len());
+                        declared(&missing, &more, lost + missed, &name);
+                    }
                 }
-            }
-            (exchanges, missed)
-        };
-        // Nothing of what it holds is looked at again once it has failed.
-        match catch_unwind(AssertUnwindSafe(observe)) {
-            Ok((exchanges, missed)) => {
-                eprintln!("{name}: {} exchanges", exchanges.len());
-                if missed == 0 {
-                    first.get_or_insert((name, exchanges));
+                (exchanges, missed)
+            };
+            // Nothing of what it holds is looked at again once it has failed.
+            match catch_unwind(AssertUnwindSafe(observe)) {
+                Ok((exchanges, missed)) => {
+                    eprintln!("{name}: {} exchanges", exchanges.len());
+                    if missed == 0 {
+                        first.get_or_insert((name, exchanges));
+                    }
                 }
+                Err(_) => failed.push(name),
             }
-            Err(_) => failed.push(name),
-        }
-    });
+        },
+    );
     for without in ["", "ring-buffer", "types"] {
         let name = format!("syscall without '{without}'");
         assert!(names.contains(&name), "{name}: {names:?}");

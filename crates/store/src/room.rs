@@ -36,15 +36,14 @@ impl Catalog {
         };
         Level::ALL.into_iter().filter_map(level).max_by_key(|(used, _)| *used).map(|(_, name)| name)
     }
-}
 
-impl Catalog {
     /// What each tier has not any more without a part, which is not in the catalog now. What was before all else only makes a tier shorter.
     /// The rest leaves a gap where no coarser step stands for it, nor finer ones that reach back to it and have no gap there themselves.
-    fn lost(&self, part: &Part, known: impl Fn(Level, Range) -> bool) -> Vec<(Level, Range)> {
+    /// `known`: whether the next finer tier has one.
+    fn lost(&self, part: &Part, known: impl Fn(Range) -> bool) -> Vec<(Level, Range)> {
         let of = part.name.level;
         let begin = |level: Level| self.stretch(level).map_or(u64::MAX, |(from, _)| from);
-        let finer = of.finer().map(|finer| (finer, begin(finer)));
+        let finer = of.finer().map(begin);
         let mut lost = Vec::new();
         for tier in Tier::ALL.map(Level::of).into_iter().filter(|tier| *tier >= of) {
             let begin = begin(tier);
@@ -53,7 +52,7 @@ impl Catalog {
                 let coarser = |level: &Level| (of..=tier).contains(level) && *level != of;
                 let stands = |level: Level| self.step(level, level.floor(*at)).is_some();
                 let by_coarser = Level::ROLLED.into_iter().filter(coarser).any(stands);
-                let by_finer = finer.is_some_and(|(finer, begin)| begin <= *at && !known(finer, range));
+                let by_finer = finer.is_some_and(|begin| begin <= *at && !known(range));
                 if !by_coarser && !by_finer {
                     lost.push((tier, range));
                 }
@@ -80,7 +79,10 @@ impl Writer {
                 let _ = shared.directory.unlink(&file);
                 continue;
             }
-            let next = shared.catalog().victim(|part| self.needs(part));
+            let next = {
+                let catalog = shared.catalog();
+                catalog.victim(|part| self.needs(&catalog, part))
+            };
             let Some(name) = next else { break };
             self.unlink(name);
             changed = true;
@@ -94,13 +96,13 @@ impl Writer {
     }
 
     /// Whether something has still to be added up from a file: the next coarser steps, and from windows those of every level that were
-    /// added up before.
-    fn needs(&self, part: &Part) -> bool {
-        let catalog = self.shared.catalog();
+    /// added up before. Whoever asks holds the catalog: to take it once more would wait for whoever waits to change it.
+    fn needs(&self, catalog: &Catalog, part: &Part) -> bool {
         let needs = |level: Level, at: u64| {
             let next = level.finer() == Some(part.name.level);
-            let late = part.name.level == Level::Seconds10 && catalog.step(level, at).is_some();
-            (next || late) && part.steps.range((at, i64::MIN)..(at + level.step(), i64::MIN)).next().is_some()
+            let late = || part.name.level == Level::Seconds10 && catalog.step(level, at).is_some();
+            let has = part.steps.range((at, i64::MIN)..(at + level.step(), i64::MIN)).next().is_some();
+            has && (next || late())
         };
         self.pending.iter().any(|(level, pending)| pending.iter().any(|at| needs(*level, *at)))
     }
@@ -126,10 +128,12 @@ impl Writer {
         // Where that cannot be read, too much is said.
         let mut known = self.ledger.gaps().ok();
         if let Some(known) = &mut known {
+            let why = part.name.level.finer().map(removed_at);
             known.extend(self.shared.unsaved_gaps());
+            known.retain(|gap| why.as_ref() == Some(&gap.why));
         }
-        let lost = self.shared.catalog().lost(part, |level, range| {
-            let is = |gap: &Missing| gap.why == removed_at(level) && gap.range.and(range).is_some();
+        let lost = self.shared.catalog().lost(part, |range| {
+            let is = |gap: &Missing| gap.range.and(range).is_some();
             known.as_ref().is_none_or(|known| known.iter().any(is))
         });
         for (level, range) in lost {
@@ -161,13 +165,11 @@ mod tests {
         catalog
     }
 
-    /// What is lost when the first file goes, in seconds; this is missing in a tier already.
-    fn lost(parts: &[(Level, &[u64])], missing: &[(Level, u64)]) -> Vec<(&'static str, u64, u64)> {
+    /// What is lost when the first file goes, in seconds; these are missing in the next finer tier already.
+    fn lost(parts: &[(Level, &[u64])], missing: &[u64]) -> Vec<(&'static str, u64, u64)> {
         let mut catalog = catalog(parts);
         let part = catalog.parts.remove(&1).expect("it is there");
-        let known = |level, range: Range| {
-            missing.iter().any(|(of, at)| *of == level && (range.from_ms..range.to_ms).contains(&(at * 1000)))
-        };
+        let known = |range: Range| missing.iter().any(|at| (range.from_ms..range.to_ms).contains(&(at * 1000)));
         let lost = catalog.lost(&part, known);
         lost.iter().map(|(level, range)| (level.name(), range.from_ms / 1000, range.to_ms / 1000)).collect()
     }
@@ -186,7 +188,7 @@ mod tests {
     fn what_a_coarser_tier_had_by_finer_steps_alone_is_missing_there_too() {
         let parts = [(Minute, &[600_u64, 660][..]), (Minutes10, &[0]), (Seconds10, &[660, 670, 720])];
         assert_eq!(lost(&parts, &[]), [("10m", 600, 660)], "a minute is there by its windows");
-        assert_eq!(lost(&parts, &[(Seconds10, 670)]), [("1m", 660, 720), ("10m", 600, 660), ("10m", 660, 720)]);
+        assert_eq!(lost(&parts, &[670]), [("1m", 660, 720), ("10m", 600, 660), ("10m", 660, 720)]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) struct Parse<O: Observer> {
     pub(super) routing: Arc<Routing>,
     pub(super) room: Room,
     pub(super) late: Vec<Late<O::Memo>>,
-    /// Last books that went on without waiting for their other end, for want of room.
+    /// Books that went on without waiting for their other end, for want of room.
     pub(super) late_no_room: u64,
     pub(super) sent_to: SentTo,
     pub(super) translations: Translations,
