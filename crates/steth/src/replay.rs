@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Print one JSON object a line, and the ledger as the last
     #[arg(long)]
     json: bool,
-    /// Only this protocol (http, redis)
+    /// Only this protocol (http, redis, mysql, postgresql, dns)
     #[arg(long)]
     protocol: Option<Protocol>,
     /// Only exchanges that took at least so long (100ms, 2s), or without a value as long as the configuration says of

@@ -22,7 +22,7 @@ use steth_wire::Protocol;
     after_help = "Examples:\n  steth watch --port 6379 --slow 10ms\n  steth watch --json --for 10s > exchanges.jsonl\n  steth watch -- curl -s http://localhost/"
 )]
 pub(crate) struct Args {
-    /// Only this protocol (http, redis)
+    /// Only this protocol (http, redis, mysql, postgresql, dns)
     #[arg(long)]
     protocol: Option<Protocol>,
     /// Only this process, and the children it starts from now on
