@@ -76,7 +76,7 @@ pub struct Peer {
     pub since: Option<u64>,
 }
 
-/// Who is behind a remote address, as a cluster or a file says.
+/// Who is behind a remote address, as a cluster or a file says, or whoever is there himself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Remote {
@@ -114,6 +114,11 @@ pub enum Remote {
     /// An entry of `/etc/hosts`.
     Host {
         /// The first name of its line.
+        name: String,
+    },
+    /// A process of this host that nobody watches: the agent, which serves its own page.
+    Process {
+        /// What the service is called.
         name: String,
     },
 }
@@ -185,6 +190,7 @@ mod tests {
             Some(service(Some(workload), Some("basket".into()))),
             Some(Remote::Node { name: "n1".into() }),
             Some(Remote::Host { name: "printer".into() }),
+            Some(Remote::Process { name: "steth".into() }),
             None,
         ];
         for (n, who) in all.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use crate::metadata::from_json_record;
 use crate::{Container, Peer, Process};
+use std::mem::offset_of;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Values of the first byte of a record.
@@ -141,7 +142,7 @@ macro_rules! record {
         impl $name {
             /// Name, offset and size of every field, for the comparison with the kernel side.
             pub const LAYOUT: &'static [(&'static str, usize, usize)] =
-                &[$((stringify!($field), std::mem::offset_of!($name, $field), size_of::<$type>()),)*];
+                &[$((stringify!($field), offset_of!($name, $field), size_of::<$type>()),)*];
         }
     };
 }
@@ -294,10 +295,10 @@ pub enum Event<'a> {
 #[must_use]
 pub fn time(record: &[u8]) -> u64 {
     let at = match record.first() {
-        Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => std::mem::offset_of!(Chunk, time),
-        Some(&kind::OPEN) => std::mem::offset_of!(Open, time),
+        Some(&(kind::CHUNK | kind::SHUTDOWN | kind::CLOSE | kind::PROGRESS)) => offset_of!(Chunk, time),
+        Some(&kind::OPEN) => offset_of!(Open, time),
         Some(&(kind::EXEC | kind::FORK | kind::EXIT | kind::CGROUP | kind::LISTEN)) => {
-            std::mem::offset_of!(Exec, time)
+            offset_of!(Exec, time)
         }
         _ => return 0,
     };
@@ -306,12 +307,12 @@ pub fn time(record: &[u8]) -> u64 {
 
 // One place for the time of several kinds.
 const _: () = {
-    assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Books, time));
-    assert!(std::mem::offset_of!(Chunk, time) == std::mem::offset_of!(Shutdown, time));
-    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Fork, time));
-    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Exit, time));
-    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Cgroup, time));
-    assert!(std::mem::offset_of!(Exec, time) == std::mem::offset_of!(Listen, time));
+    assert!(offset_of!(Chunk, time) == offset_of!(Books, time));
+    assert!(offset_of!(Chunk, time) == offset_of!(Shutdown, time));
+    assert!(offset_of!(Exec, time) == offset_of!(Fork, time));
+    assert!(offset_of!(Exec, time) == offset_of!(Exit, time));
+    assert!(offset_of!(Exec, time) == offset_of!(Cgroup, time));
+    assert!(offset_of!(Exec, time) == offset_of!(Listen, time));
 };
 
 /// Why a record could not be read.
@@ -350,41 +351,31 @@ impl Chunk {
     }
 }
 
-/// Reads a record that has grown: one of before, whose further fields are 0, is as good. A frame of a recording is padded; no
-/// length between the two has ever been written.
+/// Reads a record that has grown: one of before, which ends at one of these places, is as good, with zeros behind it. A frame of a recording is
+/// padded; no length between two of them has ever been written.
 macro_rules! grown {
-    ($name:ident, $($since:ident),+) => {
+    ($name:ident ended at $($end:expr),+) => {
         impl $name {
-            const OLD: &'static [usize] = &[$(std::mem::offset_of!(Self, $since)),+];
+            const OLD: &'static [usize] = &[$($end),+];
 
             fn read(bytes: &[u8]) -> Option<Self> {
                 if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
                     return Some(whole);
                 }
-                let old = Self::OLD.iter().copied().find(|old| (*old..*old + 8).contains(&bytes.len()))?;
+                let end = Self::OLD.iter().copied().find(|end| (*end..*end + 8).contains(&bytes.len()))?;
                 let mut whole = [0; size_of::<Self>()];
-                whole[..old].copy_from_slice(&bytes[..old]);
+                whole[..end].copy_from_slice(&bytes[..end]);
                 Some(zerocopy::transmute!(whole))
             }
         }
     };
 }
-grown!(Open, accepted, began_sent);
-grown!(Books, bytes_sent);
+grown!(Open ended at offset_of!(Open, accepted), offset_of!(Open, began_sent));
+grown!(Books ended at offset_of!(Books, bytes_sent));
+grown!(Counters ended at values_before(counter::ENDS_MISSED), values_before(counter::CROWDED_CHUNKS));
 
-impl Counters {
-    /// Older recordings end before [`counter::ENDS_MISSED`], or before [`counter::CROWDED_CHUNKS`]; nothing was counted then.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        const OLD: [usize; 2] = [counter::ENDS_MISSED, counter::CROWDED_CHUNKS];
-        if let Ok((whole, _)) = Self::read_from_prefix(bytes) {
-            return Some(whole);
-        }
-        let old = OLD.map(|values| std::mem::offset_of!(Self, values) + 8 * values);
-        let old = old.into_iter().find(|old| (*old..*old + 8).contains(&bytes.len()))?;
-        let mut whole = [0; size_of::<Self>()];
-        whole[..old].copy_from_slice(&bytes[..old]);
-        Some(zerocopy::transmute!(whole))
-    }
+const fn values_before(index: usize) -> usize {
+    offset_of!(Counters, values) + 8 * index
 }
 
 impl Destination {

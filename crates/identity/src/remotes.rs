@@ -13,7 +13,7 @@ use steth_event::{Peer, Remote};
 pub enum Beyond {
     /// What an answer of DNS to this host called it.
     Dns(Arc<str>),
-    /// What the cluster or `/etc/hosts` says.
+    /// What the cluster, `/etc/hosts` or whoever it is says.
     Told(Arc<Remote>),
 }
 
@@ -27,7 +27,10 @@ impl Beyond {
                 Remote::Pod { declared: Some(name), .. } => name,
                 Remote::Service { declared: Some(name), .. } => name,
                 Remote::Pod { workload, .. } | Remote::Service { workload: Some(workload), .. } => &workload.name,
-                Remote::Service { name, .. } | Remote::Node { name } | Remote::Host { name } => name,
+                Remote::Service { name, .. }
+                | Remote::Node { name }
+                | Remote::Host { name }
+                | Remote::Process { name } => name,
             },
         }
     }
@@ -39,7 +42,7 @@ impl Beyond {
             Beyond::Told(remote) => match &**remote {
                 Remote::Pod { pod, .. } => Some(&pod.namespace),
                 Remote::Service { namespace, .. } => Some(namespace),
-                Remote::Node { .. } | Remote::Host { .. } => None,
+                Remote::Node { .. } | Remote::Host { .. } | Remote::Process { .. } => None,
             },
             Beyond::Dns(_) => None,
         }
@@ -51,7 +54,7 @@ impl Beyond {
         match self {
             Beyond::Told(remote) => match **remote {
                 Remote::Service { port, .. } => port,
-                Remote::Pod { .. } | Remote::Node { .. } | Remote::Host { .. } => None,
+                Remote::Pod { .. } | Remote::Node { .. } | Remote::Host { .. } | Remote::Process { .. } => None,
             },
             Beyond::Dns(_) => None,
         }
@@ -60,13 +63,13 @@ impl Beyond {
     /// Whether the name is that of a service, which its port adds nothing to.
     #[must_use]
     pub fn is_service(&self) -> bool {
-        matches!(self, Beyond::Told(remote) if matches!(**remote, Remote::Pod { .. } | Remote::Service { .. }))
+        matches!(self, Beyond::Told(remote) if matches!(**remote, Remote::Pod { .. } | Remote::Service { .. } | Remote::Process { .. }))
     }
 
     /// Whether it is a part of the cluster.
     #[must_use]
     pub fn is_in_cluster(&self) -> bool {
-        matches!(self, Beyond::Told(remote) if !matches!(**remote, Remote::Host { .. }))
+        matches!(self, Beyond::Told(remote) if !matches!(**remote, Remote::Host { .. } | Remote::Process { .. }))
     }
 }
 
@@ -77,7 +80,7 @@ struct Told {
     since: Option<u64>,
 }
 
-/// Remote addresses and who has them. The cluster knows better than DNS, DNS better than `/etc/hosts`.
+/// Remote addresses and who has them. Whoever is there and the cluster know better than DNS, DNS better than `/etc/hosts`.
 #[derive(Debug)]
 pub struct Remotes {
     hosts: Hosts,
@@ -152,8 +155,8 @@ impl Remotes {
         let canonical = address.to_canonical();
         let told = self.told.get(&(canonical, port)).or_else(|| self.told.get(&(canonical, 0)));
         let told = told.filter(|told| holds(told)).map(|told| &told.who);
-        let of_cluster = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
-        of_cluster
+        let better = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
+        better
             .map(|remote| Beyond::Told(remote.clone()))
             .or_else(|| self.hosts.name(address, at).cloned().map(Beyond::Dns))
             .or_else(|| told.cloned().map(Beyond::Told))

@@ -147,7 +147,7 @@ fn end(
                 of_pod(to, None, workload.as_ref());
             }
             Remote::Node { name } => member(to, "node", name),
-            Remote::Host { name } => member(to, "name", name),
+            Remote::Host { name } | Remote::Process { name } => member(to, "name", name),
         },
         (None, Some(Beyond::Dns(name))) => member(to, "name", name),
         (None, None) => {}

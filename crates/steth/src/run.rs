@@ -12,11 +12,12 @@ use crate::store;
 use crate::windows::Counter;
 use crate::{losses, selection, stop};
 use health::{Shown, Usage, health};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use steth_event::{Peer, Remote};
 use steth_probe::{Selection, Settings};
 use steth_server::{Retention, Server, Shared};
 use steth_store::Feed;
@@ -107,6 +108,7 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
     let limits = configuration.pipeline()?;
     let counter = Counter::new(now(), configuration.windows(), configuration.thresholds()).with_requests(now());
     let mut pipeline = Pipeline::new(&limits, protocols, counter);
+    own(server.address()).for_each(|own| pipeline.record(&own.to_record()));
     let mut shown = Shown {
         hooks: agent.probe().hooks().collect(),
         rung: agent.probe().rung().to_string(),
@@ -210,6 +212,17 @@ fn observe(args: &Args, configuration: &Configuration) -> anyhow::Result<ExitCod
         account["exchanges"]["lost"]
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Nobody watches the agent, so that who asks for its page or its metrics would ask an address.
+fn own(listen: SocketAddr) -> impl Iterator<Item = Peer> {
+    let at = match listen.ip().is_unspecified() {
+        true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        false => vec![listen.ip()],
+    };
+    let (port, since) = (listen.port(), Some(now()));
+    let who = || Some(Remote::Process { name: "steth".to_owned() });
+    at.into_iter().map(move |address| Peer { address, port, who: who(), since })
 }
 
 /// The windows and requests that are left, and that this is all of it until now.

@@ -2,7 +2,7 @@
 
 use crate::lab::process::{command, run, wait_until};
 use crate::lab::runtimes::{programs, python};
-use crate::lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth};
+use crate::lab::{Agent, Dnsmasq, MariaDb, Process, RedisServer, alone, curl, free_port, steth, together};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,6 +244,22 @@ fn nodes_edges_directions_and_counts_are_those_of_the_shop() {
     );
     let (output, errors) = run("sh", Command::new("sh").args(["-c", &left]), Duration::from_secs(10));
     assert!(output.contains("services, last") && errors.is_empty(), "{output}{errors}");
+    agent.finish();
+}
+
+#[test]
+fn whoever_asks_for_the_page_asks_steth() {
+    root_or_skip!();
+    let _together = together();
+    let agent = Agent::start();
+    let asked = ("curl".to_owned(), "steth".to_owned(), "http".to_owned(), agent.port);
+    let mut map = Value::Null;
+    wait_until("the edge is there", Duration::from_secs(25), || {
+        map = agent.json("/api/v1/map?last=10m")["data"].take();
+        edges(&map, &[agent.port]).get(&asked).is_some_and(|(client, server)| *client > 0 && *server == 0)
+    });
+    let steth = map["nodes"].as_array().expect("nodes").iter().find(|node| node["name"] == "steth").expect("its node");
+    assert_eq!((&steth["kind"], &steth["namespace"]), (&json!("service"), &json!("")), "{steth:#}");
     agent.finish();
 }
 

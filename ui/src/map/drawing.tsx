@@ -6,7 +6,8 @@ import { byteRate, duration, full, many, percent, rate } from "../format";
 import { iconPath } from "../part/icons";
 import { iconOf } from "../part/words";
 import { type Card, type Layer, type Pair, unconnected } from "./graph";
-import { CARD, type Layout, type Spot, curve } from "./layout";
+import { CARD, type Layout, type Spot } from "./layout";
+import { type Columns, columns, line } from "./line";
 
 interface Properties {
     cards: readonly Card[];
@@ -170,6 +171,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
         if (pair.server === selected) near.set(pair.client, pair);
     }
     const clear = selected === "";
+    const standing = columns(cards.flatMap((card) => layout.spots.get(card.id) ?? []));
     return (
         <div class="drawing">
             <div
@@ -210,6 +212,7 @@ export function Drawing({ cards, pairs, layout, layer, selected, onSelect, onTid
                                     key={pair.key}
                                     pair={pair}
                                     layout={layout}
+                                    standing={standing}
                                     layer={layer}
                                     near={pair.client === selected || pair.server === selected}
                                     far={!clear}
@@ -293,7 +296,17 @@ function numbers(pair: Pair, layer: Layer): string {
 /** By the logarithm: a hundred times as many is three times as wide. */
 const thickness = (value: number): number => Math.min(1 + Math.log10(1 + value) * 1.1, 7);
 
-function Line({ pair, layout, layer, near, far }: { pair: Pair; layout: Layout; layer: Layer; near: boolean; far: boolean }) {
+interface LineProperties {
+    pair: Pair;
+    layout: Layout;
+    /** Who stands in its way. */
+    standing: Columns;
+    layer: Layer;
+    near: boolean;
+    far: boolean;
+}
+
+function Line({ pair, layout, standing, layer, near, far }: LineProperties) {
     const [from, to] = [layout.spots.get(pair.client), layout.spots.get(pair.server)];
     if (!from || !to || pair.client === pair.server) return null;
     const width = layer === "l4" ? thickness(pair.bytes / 1000) : thickness(pair.rate);
@@ -303,7 +316,7 @@ function Line({ pair, layout, layer, near, far }: { pair: Pair; layout: Layout; 
     return (
         <path
             class={`line ${kind}${rest}`}
-            d={curve(from, to)}
+            d={line(from, to, standing)}
             stroke-width={width.toFixed(2)}
             marker-end={far && !near ? undefined : `url(#arrow-${kind})`}
         />

@@ -5,7 +5,7 @@ import type { Card, Graph } from "./graph";
 import { layers } from "./layers";
 
 export const CARD = { width: 144, height: 36 };
-const STEP = { x: 204, y: 52 };
+export const STEP = { x: 204, y: 52 };
 /** A column that is taller than that stands in two, side by side. */
 const TALLEST = 22;
 const SWEEPS = 12;
@@ -162,31 +162,4 @@ function sized(spots: Map<string, Spot>, away = new Map<string, number>(), turn 
     const [xs, ys] = [all.map(({ x }) => x), all.map(({ y }) => y)];
     const [x, y] = all.length === 0 ? [0, 0] : [Math.min(...xs), Math.min(...ys)];
     return { spots, away, turn, x, y, width: Math.max(x, ...xs) - x + CARD.width, height: Math.max(y, ...ys) - y + CARD.height };
-}
-
-/**
- * The line from one card to another. What leads back, or within a column, bows out below or to the right; what passes over columns in the same row
- * bows out above, so that it is not hidden behind the cards there.
- */
-export function curve(from: Spot, to: Spot): string {
-    const [y1, y2] = [from.y + CARD.height / 2, to.y + CARD.height / 2];
-    const x1 = from.x + CARD.width;
-    if (to.x > from.x) {
-        const columns = Math.round((to.x - from.x) / STEP.x);
-        const end = to.x - 8;
-        if (columns > 1 && Math.abs(y2 - y1) < CARD.height) {
-            const lift = Math.min(18 + columns * 12, 120);
-            return `M${x1} ${y1 - 6}C${x1 + STEP.x / 2} ${y1 - lift} ${end - STEP.x / 2} ${y2 - lift} ${end} ${y2 - 6}`;
-        }
-        const bend = Math.min(Math.max((to.x - x1) / 2, 24), 120);
-        return `M${x1} ${y1}C${x1 + bend} ${y1} ${end - bend} ${y2} ${end} ${y2}`;
-    }
-    if (to.x === from.x) {
-        const out = x1 + 48;
-        return `M${x1} ${y1}C${out} ${y1} ${out} ${y2} ${x1 + 8} ${y2}`;
-    }
-    const [start, end] = [from.x + CARD.width / 2, to.x + CARD.width / 2];
-    const [below1, below2] = [from.y + CARD.height, to.y + CARD.height];
-    const drop = Math.min(24 + ((start - end) / STEP.x) * 12, 120);
-    return `M${start} ${below1}C${start} ${below1 + drop} ${end} ${below2 + 8 + drop} ${end} ${below2 + 8}`;
 }
