@@ -59,18 +59,21 @@ const COMM: usize = 15;
 /// is called (redis-check-rdb, busybox). That is what the record of its exec says, which has no other name. What a process calls
 /// itself in its arguments counts only if the kernel's name agrees, or if it is the file's without a version. Else the
 /// kernel's name.
+///
+/// A program that starts itself again by `/proc/self/exe` (applets of busybox's shell, `runc init`, Docker's helpers), or by a descriptor, has a path
+/// that names nothing; the kernel calls the task `exe`. What it calls itself is all there is then.
 pub(crate) fn name(executable: &str, arguments: &[u8], comm: &str) -> String {
-    let file = executable.rsplit('/').next().unwrap_or_default();
+    const AGAIN: &str = "exe";
+    let last = executable.rsplit('/').next().unwrap_or_default();
+    let file = if executable.starts_with("/proc/") || executable.starts_with("/dev/fd/") { "" } else { last };
     let started_as = arguments.split(|b| matches!(b, 0 | b' ')).next().unwrap_or_default();
     let started_as = String::from_utf8_lossy(started_as.rsplit(|b| *b == b'/').next().unwrap_or_default());
     let agrees = started_as == comm || (comm.len() == COMM && started_as.starts_with(comm));
-    if !started_as.is_empty() && (agrees || file.starts_with(&*started_as)) {
-        started_as.into_owned()
-    } else if file.is_empty() {
-        comm.to_owned()
-    } else {
-        file.to_owned()
+    let nothing_else = (file.is_empty() || comm == AGAIN) && started_as != AGAIN;
+    if !started_as.is_empty() && ((agrees && started_as != AGAIN) || nothing_else || file.starts_with(&*started_as)) {
+        return started_as.into_owned();
     }
+    [file, comm, last].into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// NUL-separated arguments, as one line.
@@ -180,6 +183,21 @@ mod tests {
             "a-program-of-a-long-name"
         );
         assert_eq!(name("/usr/bin/node", b"something else\0", "node"), "node");
+    }
+
+    #[test]
+    fn a_program_that_starts_itself_again_is_not_called_exe() {
+        // Gone before /proc was read: the record of its exec has no kernel's name.
+        assert_eq!(name("/proc/self/exe", b"busybox\0wget\0-q\0", ""), "busybox");
+        assert_eq!(name("/proc/self/exe", b"wget\0-q\0", ""), "wget");
+        assert_eq!(name("/proc/self/fd/3", b"/tmp/tool\0", ""), "tool");
+        assert_eq!(name("/dev/fd/3", b"", "memfd:x"), "memfd:x");
+        assert_eq!(name("/proc/self/exe", b"/proc/self/exe\0--type=zygote\0", ""), "exe", "nothing is known of it");
+        // Still there.
+        assert_eq!(name("/bin/busybox", b"wget\0-q\0", "exe"), "wget");
+        assert_eq!(name("/usr/bin/runc", b"runc\0init\0", "exe"), "runc");
+        assert_eq!(name("/opt/chrome/chrome", b"/proc/self/exe\0--type=zygote\0", "exe"), "chrome");
+        assert_eq!(name("/srv/exe", b"/srv/exe\0", "exe"), "exe");
     }
 
     #[test]

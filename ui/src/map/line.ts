@@ -56,7 +56,9 @@ function bend(start: Point, end: Point): Cubic {
 }
 
 const path = (cubics: readonly Cubic[]): string =>
-    cubics.map(([start, one, two, end], n) => `${n === 0 ? `M${start.join(" ")}` : `L${start.join(" ")}`}C${[one, two, end].flat().join(" ")}`).join("");
+    cubics
+        .map(([start, one, two, end], n) => `${n === 0 ? `M${start.join(" ")}` : `L${start.join(" ")}`}C${[one, two, end].flat().join(" ")}`)
+        .join("");
 
 /** Whether a height is too near to a card. */
 const blocked = (y: number, ys: readonly number[]): boolean => ys.some((top) => y > top - CLEAR && y < top + CARD.height + CLEAR);

@@ -110,10 +110,14 @@ for (const services of sizes) {
     const chromium = await browser();
     try {
         await until(
-            "all services are seen",
+            "all services and all of their edges are seen",
             async () => {
                 const { data } = await agent.ask("map?last=15m&limit=2000");
-                return data.nodes.filter(({ name }) => name.startsWith("service-")).length >= services;
+                const of = new Set(data.nodes.filter(({ name }) => name.startsWith("service-")).map(({ id }) => id));
+                const asking = new Set(
+                    data.edges.filter(({ client, server }) => of.has(client) && of.has(server)).map(({ client, server }) => client + server),
+                );
+                return of.size >= services && asking.size >= crowd.pairs;
             },
             300,
         );

@@ -16,7 +16,9 @@ function places(path: string): [number, number][] {
         for (let n = 0; command !== "M" && n <= 200; n++) {
             const t = n / 200;
             const [a, b, c, d] = [(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t ** 2, t ** 3];
-            found.push([0, 1].map((k) => a * (p[k] as number) + b * (q[k] as number) + c * (r[k] as number) + d * ([x, y][k] as number)) as [number, number]);
+            found.push(
+                [0, 1].map((k) => a * (p[k] as number) + b * (q[k] as number) + c * (r[k] as number) + d * ([x, y][k] as number)) as [number, number],
+            );
         }
         at = [x, y];
     }
