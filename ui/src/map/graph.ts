@@ -35,6 +35,7 @@ export interface Pair {
     bytes: number;
     errors: number;
     count: number;
+    /** What the client waits, where it is watched. */
     p95_ns: number | undefined;
     state: State;
     /** Nothing but DNS. */
@@ -84,7 +85,7 @@ export function graph(map: Topology, seconds: number): Graph {
             pair.rate += signals.rate;
             pair.count += signals.count;
             pair.errors += signals.errors;
-            pair.p95_ns = later(pair.p95_ns, signals.duration?.p95_ns);
+            pair.p95_ns = later(pair.p95_ns, (edge.signals.client ?? signals).duration?.p95_ns);
             pair.unread = false;
         }
         const port = `${key} ${edge.port} ${edge.transport ?? ""}`;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Edge, Signals } from "../../src/api/types";
 import { fold } from "../../src/map/fold";
 import { graph, matching } from "../../src/map/graph";
 import { edge, id, map, node, signals } from "./kit";
@@ -131,4 +132,15 @@ test("a filter keeps what matches and whom it talks to", () => {
     );
     assert.equal(matching(whole, "nobody", "").cards.length, 0);
     assert.equal(matching(whole, "", ""), whole);
+});
+
+test("of a pair it is told how long the client waits, and what the server says where nobody watches the client", () => {
+    const slow = (ns: number): Signals => {
+        const all = signals(1);
+        return { ...all, duration: all.duration && { ...all.duration, p95_ns: ns } };
+    };
+    const p95 = (...edges: Edge[]) => graph(map([node(1), node(2)], edges), 60).pairs[0]?.p95_ns;
+    assert.equal(p95(edge(1, 2, { signals: { preferred: "server", server: slow(3e8), client: slow(3e9) } })), 3e9);
+    assert.equal(p95(edge(1, 2, { signals: { preferred: "server", server: slow(3e8) } })), 3e8);
+    assert.equal(p95(edge(1, 2, { signals: { preferred: "server", server: slow(3e8) } }), edge(1, 2, { port: 81, protocol: "redis" })), 3e8);
 });
