@@ -1,6 +1,6 @@
 // What stands above every page: whose, which filter, which time.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { isYouth } from "../api/meta";
 import type { Entities } from "../api/types";
 import { clockShort, day, span } from "../format";
@@ -134,7 +134,8 @@ const local = (ms: number): string => day(ms).replace(" ", "T");
 function RangeMenu() {
     const [open, setOpen] = useState(false);
     const host = useRef<HTMLDivElement>(null);
-    useEffect(() => {
+    // As it is drawn, and not some time after: what is pressed once it is gone is for what lies below.
+    useLayoutEffect(() => {
         if (!open) return;
         const away = (event: Event): void => {
             if (!host.current?.contains(event.target as Node | null)) setOpen(false);

@@ -77,7 +77,9 @@ test("one service: overview, endpoints, dependencies, network, processes", async
 
     const series = await ask(`series?server=${storefront}&points=180`);
     await page.getByLabel("Data of Requests", { exact: true }).first().click();
-    const told = await page.locator('.data .scroll[aria-label="Data of Requests"] tbody td').allInnerTexts();
+    const cells = page.locator('.data .scroll[aria-label="Data of Requests"] tbody td');
+    await cells.first().waitFor();
+    const told = await cells.allInnerTexts();
     const line = series.series.find(({ side }) => side === "server").exchanges;
     assert.equal(told.length, line.count.length);
     for (const [n, count] of line.count.entries()) says(told[n], count / 10, `step ${n}`);
