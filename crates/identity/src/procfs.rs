@@ -65,12 +65,13 @@ const COMM: usize = 15;
 pub(crate) fn name(executable: &str, arguments: &[u8], comm: &str) -> String {
     const AGAIN: &str = "exe";
     let last = executable.rsplit('/').next().unwrap_or_default();
-    let file = if executable.starts_with("/proc/") || executable.starts_with("/dev/fd/") { "" } else { last };
+    let again = executable.starts_with("/proc/") || executable.starts_with("/dev/fd/");
+    let file = if again { "" } else { last };
     let started_as = arguments.split(|b| matches!(b, 0 | b' ')).next().unwrap_or_default();
     let started_as = String::from_utf8_lossy(started_as.rsplit(|b| *b == b'/').next().unwrap_or_default());
     let agrees = started_as == comm || (comm.len() == COMM && started_as.starts_with(comm));
-    let nothing_else = (file.is_empty() || comm == AGAIN) && started_as != AGAIN;
-    if !started_as.is_empty() && ((agrees && started_as != AGAIN) || nothing_else || file.starts_with(&*started_as)) {
+    let says = (agrees || again || comm == AGAIN) && started_as != AGAIN;
+    if !started_as.is_empty() && (says || file.starts_with(&*started_as)) {
         return started_as.into_owned();
     }
     [file, comm, last].into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned()
@@ -193,6 +194,8 @@ mod tests {
         assert_eq!(name("/proc/self/fd/3", b"/tmp/tool\0", ""), "tool");
         assert_eq!(name("/dev/fd/3", b"", "memfd:x"), "memfd:x");
         assert_eq!(name("/proc/self/exe", b"/proc/self/exe\0--type=zygote\0", ""), "exe", "nothing is known of it");
+        // Of which nothing is known but the title that it has given itself: the kernel's name.
+        assert_eq!(name("", b"nginx: worker process\0", "nginx"), "nginx");
         // Still there.
         assert_eq!(name("/bin/busybox", b"wget\0-q\0", "exe"), "wget");
         assert_eq!(name("/usr/bin/runc", b"runc\0init\0", "exe"), "runc");

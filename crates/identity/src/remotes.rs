@@ -226,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn a_process_of_this_host_is_a_service_and_no_part_of_a_cluster() {
+        let mut remotes = Remotes::new(10);
+        let who = Some(Remote::Process { name: "steth".into() });
+        remotes.learn("localhost.example", ip(1), 300, 0);
+        remotes.tell(Peer { address: ip(1), port: 80, who, since: None });
+        let who = remotes.who(ip(1), 80, 1).unwrap();
+        assert_eq!((who.name(), who.namespace(), who.port()), ("steth", None, None));
+        assert!(who.is_service() && !who.is_in_cluster());
+        let other = remotes.who(ip(1), 81, 1).map(|beyond| beyond.name().to_owned());
+        assert_eq!(other.as_deref(), Some("localhost.example"), "at its own port only");
+    }
+
+    #[test]
     fn what_had_to_wait_is_not_called_by_whoever_came_later() {
         let mut remotes = Remotes::new(10);
         for (n, since) in [(1, Some(200)), (2, Some(150)), (3, None)] {

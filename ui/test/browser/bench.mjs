@@ -127,7 +127,7 @@ for (const services of sizes) {
     } finally {
         await chromium.close();
         await agent.stop();
-        await crowd.stop();
+        crowd.stop();
     }
 }
 const renderer = "no graphics card: the browser draws on the CPU";

@@ -2,7 +2,8 @@
 // without another program: one that has ended in a millisecond may be gone before its environment, and so its name, could be read.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -51,16 +52,18 @@ export async function many(services, first) {
             }
         }
     };
-    const end = () => all("SIGKILL");
+    const end = () => {
+        all("SIGKILL");
+        rmSync(directory, { recursive: true, force: true });
+    };
     process.once("exit", end);
     for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
     return {
         pairs,
         rest: () => all("SIGSTOP"),
-        async stop() {
+        stop() {
             end();
             process.off("exit", end);
-            await rm(directory, { recursive: true, force: true });
         },
     };
 }
