@@ -7,7 +7,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use steth_event::{
-    Books, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, ROLE_SERVER, Shutdown,
+    Books, CHUNK_TURN, CLOSE_RESET_BY_PEER, CLOSE_RESET_BY_US, CLOSE_TIMED_OUT, Chunk, Open, ROLE_NETWORK, ROLE_SERVER,
+    Shutdown,
 };
 
 /// Who takes the ordered streams.
@@ -339,7 +340,11 @@ impl<S: Default> Flow<S> {
                     let oldest = (connection.held.iter().enumerate()).min_by_key(|(_, held)| held.chunk.time);
                     let Some((oldest, held)) = oldest else { break };
                     let chunk = held.chunk;
-                    declare(connection, &chunk, &mut self.counts, sink);
+                    if declare(connection, &chunk, &mut self.counts, sink)
+                        && let Some(held) = connection.held.get_mut(oldest)
+                    {
+                        held.chunk.flags |= CHUNK_TURN;
+                    }
                     oldest
                 }
                 None => break,

@@ -51,13 +51,14 @@ fn learn<S>(connection: &mut Connection<S>, chunk: &Chunk) {
     }
 }
 
-/// Declares what this chunk shows to be missing.
+/// Declares what this chunk shows to be missing. Returns whether the other direction has moved in it, and nothing of the chunk's own is
+/// missing: then it begins a turn, though the kernel, which saw nothing of that, does not say so.
 pub(crate) fn declare<S>(
     connection: &mut Connection<S>,
     chunk: &Chunk,
     counts: &mut Counts,
     sink: &mut impl Sink<State = S>,
-) {
+) -> bool {
     learn(connection, chunk);
     let direction = usize::from(chunk.direction & 1);
     // The other direction first: it moved before this chunk did. Only as far as no chunk is held that has the bytes.
@@ -67,11 +68,12 @@ pub(crate) fn declare<S>(
         .map(|held| held.chunk.offset)
         .min()
         .unwrap_or(u64::MAX);
-    miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
-    miss(connection, direction, chunk.offset, chunk.time, counts, sink);
+    let moved = miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
+    let missing = miss(connection, direction, chunk.offset, chunk.time, counts, sink);
+    moved && !missing
 }
 
-/// Bytes up to `end` will not come.
+/// Bytes up to `end` will not come. Returns whether there are any.
 pub(crate) fn miss<S>(
     connection: &mut Connection<S>,
     direction: usize,
@@ -79,10 +81,10 @@ pub(crate) fn miss<S>(
     time: u64,
     counts: &mut Counts,
     sink: &mut impl Sink<State = S>,
-) {
+) -> bool {
     let stream = &mut connection.streams[direction];
     if stream.reached(end) {
-        return;
+        return false;
     }
     let (offset, length) = (stream.expected, end - stream.expected);
     stream.expected = end;
@@ -92,6 +94,7 @@ pub(crate) fn miss<S>(
     let opposite = connection.streams[1 - direction].expected;
     let segment = Segment { offset, opposite, time, arrival: 0, turn: false, content: Content::Lost(length) };
     sink.segment(connection, direction as u8, &segment);
+    true
 }
 
 /// The announcement, which comes before every first chunk, was lost, and perhaps more with it: how much cannot be known, so

@@ -6,13 +6,14 @@ use steth_event::{Books, Chunk, Open, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
 
 /// What the sink was told, a line each.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Told(Vec<String>, Vec<bool>);
 
 impl Sink for Told {
     type State = ();
 
     fn segment(&mut self, _: &mut Connection<()>, direction: u8, segment: &Segment<'_>) {
         let way = ["sent", "received"][usize::from(direction)];
+        self.1.push(segment.turn);
         self.0.push(match segment.content {
             Content::Captured(bytes) => format!("{way} {}", String::from_utf8_lossy(bytes)),
             Content::Skipped(n) => format!("{way} skipped {n}"),
@@ -123,6 +124,22 @@ fn a_request_that_waits_for_its_response_is_answered_by_it() {
     flow.chunk(&chunk(RECEIVE, 3), b"yes", &mut told);
     flow.chunk(&chunk(SEND, 3), b"may", &mut told);
     assert_eq!(told.0, [(SEND, 0), (RECEIVE, 3)]);
+}
+
+/// The kernel did not run the program at a response: it saw one turn where there were two. What comes next begins one all the same, or a
+/// response that begins exactly there would be nobody's.
+#[test]
+fn what_follows_a_message_that_was_missed_begins_a_turn() {
+    let mut kit = Kit::new(ROLE_SERVER);
+    kit.chunk(RECEIVE, 0, 0, 10, "ask").chunk(RECEIVE, 3, 6, 20, "more").chunk(SEND, 6, 7, 30, "answer");
+    kit.flow.tick(1_000_000_000, false, &mut kit.told);
+    assert_eq!(kit.told(), ["received ask", "sent lost 6", "received more", "sent answer"]);
+    assert_eq!(kit.told.1, [false, false, true, false]);
+    // Where something of its own direction is missing, too, it may begin in the middle.
+    kit.chunk(RECEIVE, 9, 18, 40, "rest");
+    kit.flow.tick(2_000_000_000, false, &mut kit.told);
+    assert_eq!(kit.told(), ["sent lost 6", "received lost 2", "received rest"]);
+    assert_eq!(kit.told.1.last(), Some(&false));
 }
 
 /// A thread that was interrupted behind its send, while another one goes on receiving what others ask for.
