@@ -3,13 +3,13 @@
  * Reads the payload of the send or receive in progress through the registers with which the task entered the kernel.
  *
  * The bytes are still (send) or already (receive) in the caller's buffer. What cannot be read this way is declared
- * unread: sendfile and splice (no buffer), io_uring (the registers belong to io_uring_enter), kernel threads and 32-bit
- * tasks (other call numbers). Hooks on functions have the message in their hands, and go by that: iterator.h.
+ * unread: sendfile and splice (no buffer), kernel threads and 32-bit tasks (other call numbers). Of io_uring the registers belong to
+ * io_uring_enter; there the request has the message: uring.h. Hooks on functions have it in their hands, and go by that: iterator.h.
  */
 #ifndef STETH_CAPTURE_H
 #define STETH_CAPTURE_H
 
-#include "iterator.h"
+#include "uring.h"
 
 /* The next message of the vector; NULL: it cannot be told. */
 static __always_inline const struct mmsghdr *next_message(struct task_struct *task, const struct mmsghdr *vector, __u32 length)
@@ -70,28 +70,23 @@ static __always_inline __u32 room_of(__u64 size)
 	return size < 0xffffffff ? size : 0xffffffff;
 }
 
-/* Where the caller's bytes are. False: they cannot be told. */
-static __always_inline bool locate(struct scratch *s)
+/* Where the caller's bytes are, by the registers of the call. */
+static __always_inline bool locate_in_call(struct scratch *s)
 {
 	struct source *from = &s->from;
 	struct task_struct *task = current_task();
 	struct pt_regs *regs;
 	__u64 si;
 
-	if (BY_FUNCTION)
-		return locate_in_message(s);
+	if (hooks == HOOKS_TRACEPOINT)
+		s->moving.found = 0;
 	if (READ(task, flags) & PF_KTHREAD)
 		return false;
 	regs = registers_of(s, task);
 	if (!are_native(regs) || !(BY_SYSCALL || in_call(regs)))
 		return false;
 	si = ARGUMENT_2(regs);
-	from->buffer = NULL;
-	from->vector = NULL;
-	from->loaded = 0;
-	from->cursor = 0;
-	from->before = 0;
-	from->message = NULL;
+	begin_source(from);
 	switch (CALL(regs)) {
 	case SYS_read:
 	case SYS_write:
@@ -127,6 +122,16 @@ static __always_inline bool locate(struct scratch *s)
 	}
 }
 
+/* Where the caller's bytes are. False: they cannot be told. */
+static __always_inline bool locate(struct sock *sk, struct scratch *s, const struct transfer *t)
+{
+	if (BY_FUNCTION)
+		return locate_in_message(s);
+	if (locate_in_call(s))
+		return true;
+	return hooks == HOOKS_TRACEPOINT && locate_in_request(sk, s, t);
+}
+
 /* Bytes of the caller's, to s->data[at...]. */
 static __always_inline long read_data(struct scratch *s, __u32 at, __u32 length, const void *from)
 {
@@ -142,7 +147,7 @@ static __always_inline long read_data(struct scratch *s, __u32 at, __u32 length,
 /* Some of the vector: a system call's is the caller's, a message has the kernel's copy of it. */
 static __always_inline long read_segments(struct scratch *s, __u64 count, const struct iovec *from)
 {
-	if (BY_FUNCTION)
+	if (IN_MESSAGE(s))
 		return bpf_probe_read_kernel(s->segments, count * sizeof(struct iovec), from);
 	return bpf_probe_read_user(s->segments, count * sizeof(struct iovec), from);
 }
@@ -213,7 +218,7 @@ OF_SCRATCH(copy, (__u32 at, __u32 skip, __u32 want), (at, skip, want))
 			want = s->from.segments - skip;
 		return read_data(s, at & (DATA_SPAN - 1), want, s->from.buffer + skip) ? 0 : want;
 	}
-	if (BY_FUNCTION)
+	if (IN_MESSAGE(s))
 		skip += s->moving.first;
 	/* What is behind the last copy need not be looked for from the beginning. */
 	if (skip < s->from.before)

@@ -298,7 +298,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 		count_call(c, direction, length);
 	if (c->flags & CONNECTION_L4) {
 		if (bytes == BYTES_READABLE && c->transport == IPPROTO_UDP && direction == STETH_SEND &&
-		    !READ(sk, __sk_common.skc_dport) && located(s, true))
+		    !READ(sk, __sk_common.skc_dport) && located_datagram(s))
 			count_destination(c, s, length);
 		transfer_unanalysed(c, s, t);
 		if (c->transport == IPPROTO_UDP)
@@ -347,9 +347,10 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 			transfer_l4(c, s, t);
 			return NOTHING_LEFT;
 		}
-		if (bytes == BYTES_READABLE && located(s, false))
+		if (bytes == BYTES_READABLE && located(sk, s, t))
 			captured = infer(c, s, length, direction);
-		else
+		else if (control.uring != URING_SEEN)
+			/* Else it may be of io_uring, which is going to be followed in a moment. */
 			count_try(c, length);
 		if (!captured) {
 			transfer_l4(c, s, t);
@@ -365,7 +366,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 	} else {
 		body = passes(c, t);
 		if (body < length && (c->budget[direction] || may_begin(c, t, request, body))) {
-			if (bytes == BYTES_READABLE && located(s, false)) {
+			if (bytes == BYTES_READABLE && located(sk, s, t)) {
 				if (last_stage < STAGE_COPY)
 					goto done;
 				s->skip = body;

@@ -228,6 +228,7 @@ struct iov_iter {
 	const struct iovec *__iov;
 	const struct iovec *kvec;
 	void *ubuf;
+	unsigned long nr_segs;
 };
 /* Before 6.4. */
 struct iov_iter___iov {
@@ -241,11 +242,24 @@ struct msghdr {
 	void *msg_name;
 	struct iov_iter msg_iter;
 };
-struct msghdr___iov {
-	struct iov_iter___iov msg_iter;
+/* A request of io_uring, what it keeps of a send or receive, and of a read or write. */
+struct io_wq_work;
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	void *async_data;
+	struct {
+	} work;
 };
-struct msghdr___direction {
-	struct iov_iter___direction msg_iter;
+struct io_async_msghdr {
+	struct msghdr msg;
+};
+struct io_async_rw {
+	struct iov_iter iter;
+};
+/* Who has requests handed on that may block. */
+struct io_worker {
+	struct io_wq_work *cur_work;
 };
 
 struct qstr {
@@ -318,6 +332,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct files_struct *files;
 	void *stack;
+	void *io_uring;
+	void *worker_private;
 	__u64 start_boottime;
 	struct css_set *cgroups;
 	char comm[16];

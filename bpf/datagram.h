@@ -70,17 +70,20 @@ static __always_inline bool locate_datagram(struct scratch *s)
 	if (!BY_SYSCALL && !(READ(task, flags) & PF_KTHREAD) && are_native(regs) && CALL(regs) == SYS_recvmmsg &&
 	    ARGUMENT_5(regs) && !notice_new_vector(task, (const void *)ARGUMENT_2(regs)))
 		return false;
-	return locate(s);
+	return locate_in_call(s);
 }
 
 /* The one or the other. Both need much of the stack, which the plain core has not. */
 #ifdef STETH_PLAIN
-OF_SCRATCH(located, (bool datagram), (datagram))
+OF_SCRATCH(located_of, (bool datagram), (datagram))
 {
-	return datagram ? locate_datagram(s) : locate(s);
+	return datagram ? locate_datagram(s) : locate((struct sock *)s->sk, s, &s->transfer);
 }
+#define located(sk, s, t) located_of(s, false)
+#define located_datagram(s) located_of(s, true)
 #else
-#define located(s, datagram) ((datagram) ? locate_datagram(s) : locate(s))
+#define located(sk, s, t) locate(sk, s, t)
+#define located_datagram(s) locate_datagram(s)
 #endif
 
 /* Copies the datagram that was located to s->data, and names its protocol if the socket has none yet. */
@@ -270,7 +273,7 @@ static __always_inline void transfer_datagram(struct sock *sk, struct connection
 
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
-	found = located(s, true);
+	found = located_datagram(s);
 	if (found && !there && direction == STETH_SEND)
 		count_destination(c, s, length);
 	matters = !there && (control.rules & RULES_FAR_END || control.skip_local);

@@ -17,15 +17,15 @@
 enum iterator_kind { ITERATOR_UNREADABLE, ITERATOR_BUFFER, ITERATOR_USER, ITERATOR_KERNEL };
 
 /* The kinds have had other numbers before 6.4, and another place before 5.14. */
-static __always_inline enum iterator_kind kind_of(struct msghdr *message)
+static __always_inline enum iterator_kind kind_of(struct iov_iter *iterator)
 {
 	__u32 type;
 
 	if (bpf_core_field_exists(struct iov_iter, iter_type))
-		type = READ(message, msg_iter.iter_type);
+		type = READ(iterator, iter_type);
 	else
 		/* The lowest bit is the direction. */
-		type = READ((struct msghdr___direction *)message, msg_iter.type) & ~1u;
+		type = READ((struct iov_iter___direction *)iterator, type) & ~1u;
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) && type == bpf_core_enum_value(enum iter_type, ITER_UBUF))
 		return ITERATOR_BUFFER;
 	if (type == bpf_core_enum_value(enum iter_type, ITER_IOVEC))
@@ -36,32 +36,37 @@ static __always_inline enum iterator_kind kind_of(struct msghdr *message)
 }
 
 /* The buffer, or the segment that the iterator stands in. What a vector's segments are called has changed in 6.4. */
-static __always_inline __u64 base_of(struct msghdr *message, enum iterator_kind kind)
+static __always_inline __u64 base_of(struct iov_iter *iterator, enum iterator_kind kind)
 {
 	switch (kind) {
 	case ITERATOR_BUFFER:
-		return (__u64)READ(message, msg_iter.ubuf);
+		return (__u64)READ(iterator, ubuf);
 	case ITERATOR_KERNEL:
-		return (__u64)READ(message, msg_iter.kvec);
+		return (__u64)READ(iterator, kvec);
 	case ITERATOR_USER:
 		if (bpf_core_field_exists(struct iov_iter, __iov))
-			return (__u64)READ(message, msg_iter.__iov);
-		return (__u64)READ((struct msghdr___iov *)message, msg_iter.iov);
+			return (__u64)READ(iterator, __iov);
+		return (__u64)READ((struct iov_iter___iov *)iterator, iov);
 	default:
 		return 0;
 	}
 }
 
-/* What is needed of a message, to the scratch. */
-static __always_inline void note_message(struct scratch *s, struct msghdr *message)
+/* What is needed of an iterator, to the scratch. */
+static __always_inline void note_iterator(struct scratch *s, struct iov_iter *iterator)
 {
-	enum iterator_kind kind = kind_of(message);
+	enum iterator_kind kind = kind_of(iterator);
 
 	s->moving.kind = kind;
+	s->moving.left = READ(iterator, count);
+	s->moving.at = READ(iterator, iov_offset);
+	s->moving.base = base_of(iterator, kind);
+}
+
+static __always_inline void note_message(struct scratch *s, struct msghdr *message)
+{
+	note_iterator(s, &message->msg_iter);
 	s->moving.name = (__u64)READ(message, msg_name);
-	s->moving.left = READ(message, msg_iter.count);
-	s->moving.at = READ(message, msg_iter.iov_offset);
-	s->moving.base = base_of(message, kind);
 }
 
 /* One segment back. `before` of the source: bytes that are still to be found; `cursor`: how many of them this segment may hold. */
@@ -83,6 +88,17 @@ static long back_step(__u64 i, struct scratch **at)
 }
 LOOP_STEP(back_step)
 
+/* Nothing has been copied of it yet. */
+static __always_inline void begin_source(struct source *from)
+{
+	from->buffer = NULL;
+	from->vector = NULL;
+	from->message = NULL;
+	from->loaded = 0;
+	from->before = 0;
+	from->cursor = 0;
+}
+
 /* Like locate() of capture.h. */
 static __noinline int locate_in_message(struct scratch *s)
 {
@@ -98,12 +114,7 @@ static __noinline int locate_in_message(struct scratch *s)
 		return 0;
 	moving->moved = moving->size - moving->left;
 	moving->first = 0;
-	from->buffer = NULL;
-	from->vector = NULL;
-	from->message = NULL;
-	from->loaded = 0;
-	from->before = 0;
-	from->cursor = 0;
+	begin_source(from);
 	if (moving->kind == ITERATOR_BUFFER) {
 		if (moving->at < moving->moved)
 			return 0;

@@ -121,12 +121,12 @@ static __always_inline struct vector_call *vector_call_of(struct task_struct *ta
 
 static __always_inline struct vector_call *vector_call(struct task_struct *task)
 {
-	struct vector_call *call = vector_call_of(task), none = {};
+	struct vector_call *call = vector_call_of(task);
 	__u64 thread = bpf_get_current_pid_tgid();
 
 	if (call)
 		return call;
-	bpf_map_update_elem(&vector_calls, &thread, &none, BPF_ANY);
+	bpf_map_update_elem(&vector_calls, &thread, (const void *)nothing, BPF_ANY);
 	return bpf_map_lookup_elem(&vector_calls, &thread);
 }
 

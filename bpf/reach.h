@@ -196,6 +196,7 @@ static __always_inline __u64 listener_number(struct sock *sk, struct connection 
 	}                                                                                              \
 	static __always_inline int name##_here(struct connection *c, struct scratch *s, UNWRAP parameters)
 #define copy(s, ...) copy_apart((s)->slot, __VA_ARGS__)
+#define find_request(s, ...) find_request_apart((s)->slot, __VA_ARGS__)
 #define find_container(s, ...) find_container_apart((s)->slot, __VA_ARGS__)
 #define row_agrees(s, ...) row_agrees_apart((s)->slot, __VA_ARGS__)
 #define infer(c, s, ...) infer_apart((s)->slot, __VA_ARGS__)
@@ -206,7 +207,7 @@ static __always_inline __u64 listener_number(struct sock *sk, struct connection 
 #define count_destination(c, s, ...) count_destination_apart((s)->slot, __VA_ARGS__)
 #define far_end_wanted(c, s, ...) far_end_wanted_apart((s)->slot, __VA_ARGS__)
 #define further_record(c, s, ...) further_record_apart((s)->slot, __VA_ARGS__)
-#define located(s, ...) located_apart((s)->slot, __VA_ARGS__)
+#define located_of(s, ...) located_of_apart((s)->slot, __VA_ARGS__)
 #define announce_moved(c, s, ...) announce_moved_apart((s)->slot, __VA_ARGS__)
 #define datagram_moved(c, s, ...) datagram_moved_apart((s)->slot, __VA_ARGS__)
 #endif

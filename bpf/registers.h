@@ -7,6 +7,7 @@
 
 #include "reach.h"
 
+#define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000
 
 #if defined(__TARGET_ARCH_x86)

@@ -4,6 +4,7 @@
  *
  * hooked      sock_send_length and sock_recv_length: every send and receive on every kind of socket, whatever call made it
  * why here    a typed, trusted socket; nothing that is not a socket passes; no kprobes are needed
+ * payload     by the registers of the call, or by the request of io_uring (uring.h)
  * not seen    splice out of a socket: the position tells of it at the next receive
  * weaker      on Linux 7 such programs may be preempted. The same one the kernel does not run twice on a CPU: the transfer is missed, and the
  *             kernel counts it. There sock_events.h comes before this

@@ -60,6 +60,8 @@ const volatile __u32 scratches_made = 0;
 const volatile __u32 ring_mask = 0;
 /* One less than the size of each ring of our own, a power of two (own_rings.h); 0: the kernel's are used. */
 const volatile __u32 own_ring_mask = 0;
+/* No setting: the value of what a table has not known yet, of up to 64 bytes. The plain core's stack has no room for it. */
+const volatile __u64 nothing[8] = {};
 
 /* ---- settings that change while it runs; the map is mapped into the agent */
 
@@ -93,11 +95,16 @@ struct {
 	 * one of them has made a state for would have a hole where another one was still missing.
 	 */
 	__u64 attached;
+	/* Whether the requests of io_uring are noted, enum uring. The programs that do so are hung when somebody needs it: uring.h. */
+	__u32 uring;
 	/* Datagrams whose destination found no room in `sent_to`. */
 	__u64 sent_to_full;
 	/* What `tally` has added up. */
 	__u64 tally[STETH_COUNTERS];
 } control SEC(".data.control");
+
+/* crates/probe goes on from URING_SEEN. */
+enum uring { URING_UNSEEN, URING_SEEN, URING_FOLLOWED, URING_LEFT };
 
 /* Which rows say something. Those of selection.h take two bits each, from the lowest on. */
 enum rules {
@@ -246,14 +253,16 @@ struct {
 
 /*
  * The sendmmsg or recvmmsg in progress. Events of one call come one by one, in order; but the task may be put on another CPU
- * between any two of them.
+ * between any two of them. And the request of io_uring that the task has begun with last, an address that is only read through.
  */
 struct vector_call {
 	const struct mmsghdr *vector;
 	__u32 next;
 	__u32 length;
 	__u64 first[4]; /* how the first datagram begins, if the call may end without a sign */
+	__u64 request;
 };
+_Static_assert(sizeof(struct vector_call) <= sizeof(nothing), "made from it");
 
 #ifndef STETH_PLAIN
 struct {
@@ -355,7 +364,7 @@ struct source {
 	__u32 done;
 };
 
-/* The message in the hands of a function that has just ended: iterator.h. Addresses are only read through. */
+/* The message in the hands of a function that has just ended, or of a request of io_uring: iterator.h. Addresses are only read through. */
 struct moving {
 	__u64 name;    /* where a datagram goes */
 	__u64 size;    /* bytes that its iterator was over at the beginning */
@@ -366,6 +375,8 @@ struct moving {
 	__u32 first;   /* bytes of the first segment before those */
 	__u32 kind;    /* enum iterator_kind */
 	__u64 message; /* plain: where all of this is to be read; 0: nowhere */
+	__u64 socket;  /* whose transfer it is, for a search among requests: uring.h */
+	__u64 found;   /* what is above was found in one */
 };
 
 /* The text that a row looks at, and how far its table has come: selection.h. */

@@ -16,7 +16,8 @@ enum steth_behind {
 /* How far the message and the words agree; sums, since at most one word agrees as a whole. */
 struct steth_first_word {
 	__u64 b;      /* the first eight bytes, the first one highest */
-	__u64 shown;  /* those of them that there are */
+	__u64 n;      /* how many bytes there are */
+	__u64 shown;  /* those of the eight that there are */
 	__u64 length; /* of the word that agrees as a whole; 0: none */
 	__u64 behind;
 	__u64 more;   /* a word agrees so far */
@@ -26,7 +27,7 @@ struct steth_first_word {
  * Compares with one word, of 8 bytes at most. Without a branch: the verifier follows both ways out of each, and byte by byte these words were three
  * quarters of all that it looked at.
  */
-STETH_INLINE void steth_compare(struct steth_first_word *it, __u64 n, const char *word, const __u32 length, const __u32 behind)
+STETH_INLINE void steth_compare(struct steth_first_word *it, const char *word, const __u32 length, const __u32 behind)
 {
 	__u64 bytes = 0, differ, same, whole;
 
@@ -36,14 +37,14 @@ STETH_INLINE void steth_compare(struct steth_first_word *it, __u64 n, const char
 	same = differ | -differ;
 	__asm__ volatile("" : "+r"(same)); /* or the compiler knows a comparison when it sees one, and makes it a branch */
 	same = same >> 63 ^ 1;
-	whole = (n - length) >> 63;
+	whole = (it->n - length) >> 63;
 	__asm__ volatile("" : "+r"(whole));
 	whole = same & (whole ^ 1);
 	it->length |= whole * length;
 	it->behind |= whole * behind;
 	it->more |= same ^ whole;
-	/* One word at a time, or what is left of all of them does not fit onto the stack. */
-	__asm__ volatile("" : "+r"(it->length), "+r"(it->behind), "+r"(it->more));
+	/* One word at a time, or what is left of all of them, and what words of one length have in common, does not fit onto the stack. */
+	__asm__ volatile("" : "+r"(it->n), "+r"(it->shown), "+r"(it->length), "+r"(it->behind), "+r"(it->more));
 }
 
 /* HTTP/1.x: a method, a space and the first byte of a target; or "HTTP/1.". */
@@ -51,40 +52,40 @@ STETH_INLINE __u32 steth_infer_http1(const struct steth_walk *walk)
 {
 	const __u8 *b = walk->b;
 	__u32 n = walk->n, shown = n < 8 ? n : 8, at;
-	struct steth_first_word it = { .shown = ~(~0ull >> 4 * shown >> 4 * shown) };
+	struct steth_first_word it = { .n = n, .shown = ~(~0ull >> 4 * shown >> 4 * shown) };
 	__u8 behind;
 
 	if (n && (b[0] < 'A' || b[0] > 'Z'))
 		return STETH_GUESS_NO;
 	for (__u32 i = 0; i < 8; i++)
 		it.b = it.b << 8 | b[i];
-	steth_compare(&it, n, "HTTP/1.", 7, STETH_BEHIND_ANY);
-	steth_compare(&it, n, "GET ", 4, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "POST ", 5, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "PUT ", 4, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "HEAD ", 5, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "DELETE ", 7, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "PATCH ", 6, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "OPTIONS ", 8, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "CONNECT ", 8, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "TRACE ", 6, STETH_BEHIND_TARGET);
-	steth_compare(&it, n, "ACL ", 4, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "BIND ", 5, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "CHECKOUT", 8, STETH_BEHIND_SPACE);
-	steth_compare(&it, n, "COPY ", 5, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "LINK ", 5, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "LOCK ", 5, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "MERGE ", 6, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "MKCOL ", 6, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "MOVE ", 5, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "PROPFIND", 8, STETH_BEHIND_SPACE);
-	steth_compare(&it, n, "PROPPATC", 8, STETH_BEHIND_H);
-	steth_compare(&it, n, "PURGE ", 6, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "QUERY ", 6, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "REPORT ", 7, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "SEARCH ", 7, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "UNLINK ", 7, STETH_BEHIND_PATH);
-	steth_compare(&it, n, "UNLOCK ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, "HTTP/1.", 7, STETH_BEHIND_ANY);
+	steth_compare(&it, "GET ", 4, STETH_BEHIND_PATH);
+	steth_compare(&it, "POST ", 5, STETH_BEHIND_TARGET);
+	steth_compare(&it, "PUT ", 4, STETH_BEHIND_TARGET);
+	steth_compare(&it, "HEAD ", 5, STETH_BEHIND_TARGET);
+	steth_compare(&it, "DELETE ", 7, STETH_BEHIND_TARGET);
+	steth_compare(&it, "PATCH ", 6, STETH_BEHIND_TARGET);
+	steth_compare(&it, "OPTIONS ", 8, STETH_BEHIND_TARGET);
+	steth_compare(&it, "CONNECT ", 8, STETH_BEHIND_TARGET);
+	steth_compare(&it, "TRACE ", 6, STETH_BEHIND_TARGET);
+	steth_compare(&it, "ACL ", 4, STETH_BEHIND_PATH);
+	steth_compare(&it, "BIND ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, "CHECKOUT", 8, STETH_BEHIND_SPACE);
+	steth_compare(&it, "COPY ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, "LINK ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, "LOCK ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, "MERGE ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, "MKCOL ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, "MOVE ", 5, STETH_BEHIND_PATH);
+	steth_compare(&it, "PROPFIND", 8, STETH_BEHIND_SPACE);
+	steth_compare(&it, "PROPPATC", 8, STETH_BEHIND_H);
+	steth_compare(&it, "PURGE ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, "QUERY ", 6, STETH_BEHIND_PATH);
+	steth_compare(&it, "REPORT ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, "SEARCH ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, "UNLINK ", 7, STETH_BEHIND_PATH);
+	steth_compare(&it, "UNLOCK ", 7, STETH_BEHIND_PATH);
 	if (!it.length)
 		return it.more ? STETH_GUESS_MORE : STETH_GUESS_NO;
 	if (it.behind == STETH_BEHIND_ANY)

@@ -105,6 +105,8 @@ pub struct Probe {
     same_pids: bool,
     /// Programs on tracepoints may be preempted.
     preempted: bool,
+    /// What is hung once somebody uses io_uring for sockets.
+    uring: &'static [Hook],
 }
 
 impl std::fmt::Debug for Probe {
@@ -138,6 +140,22 @@ impl Probe {
     /// When it does not hold.
     pub fn attach_rung(settings: &Settings, rung: Rung) -> Result<Self, ProbeError> {
         error::listen();
+        let without = settings.without.here();
+        let uring = if without.types || without.uring { &[] } else { crate::doctor::uring(rung) };
+        let probe = Self::attach_hooks(settings, rung, uring).or_else(|cause| {
+            // What a kernel hands over there may have changed, and that is not worth a rung.
+            if uring.is_empty() { Err(cause) } else { Self::attach_hooks(settings, rung, &[]).map_err(|_| cause) }
+        });
+        probe.map(|mut probe| {
+            if probe.uring.len() < uring.len() || without.uring && rung.family == Family::Tracepoint {
+                probe.unseen.push("payloads of io_uring");
+            }
+            probe
+        })
+    }
+
+    /// The same, with so much of what notes the requests of io_uring.
+    fn attach_hooks(settings: &Settings, rung: Rung, uring: &'static [Hook]) -> Result<Self, ProbeError> {
         let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
         let without = settings.without.here();
         let types = TypesFile::find(settings.btf.as_deref(), without.types)?;
@@ -154,7 +172,7 @@ impl Probe {
                 return rung.by_events();
             }
             let aside = walk.contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
-            aside || hooks.iter().any(|hook| hook.program == name)
+            aside || hooks.iter().copied().chain(uring).any(|hook| hook.program == name)
         };
         let object = || {
             let mut open = side::open(rung.core, path, wanted)?;
@@ -264,6 +282,7 @@ impl Probe {
             possible_cpus,
             same_pids,
             preempted: without.steady,
+            uring,
         })
     }
 
@@ -342,6 +361,18 @@ impl Probe {
         std::mem::take(&mut self.side.control().control.sweep_wanted) != 0
     }
 
+    /// Hangs what notes the requests of io_uring, if an observed socket has moved bytes by it: then their payloads can be read from now on.
+    /// Whoever uses it for files alone does not pay for that.
+    pub fn follow_uring(&mut self) {
+        if self.side.control_now().control.uring != URING_SEEN {
+            return;
+        }
+        let hung: Result<Vec<_>, _> = self.uring.iter().map(|hook| self.side.hang(hook)).collect();
+        let hung = hung.unwrap_or_default();
+        self.side.control().control.uring = if hung.is_empty() { URING_LEFT } else { URING_FOLLOWED };
+        self.links.extend(hung);
+    }
+
     /// Walks over all observed sockets: each that holds bytes back tells them, and with `books` each alive one puts a progress
     /// record into the ring.
     ///
@@ -372,7 +403,12 @@ impl Probe {
 
     /// Names of the attached programs.
     pub fn hooks(&self) -> impl Iterator<Item = String> + '_ {
-        let absent = |name: &str| (!self.accepts && ACCEPTS.contains(&name)) || (!self.releases && name == RELEASED);
+        let followed = self.side.control_now().control.uring == URING_FOLLOWED;
+        let absent = move |name: &str| {
+            (!self.accepts && ACCEPTS.contains(&name))
+                || (!self.releases && name == RELEASED)
+                || (!followed && self.uring.iter().any(|hook| hook.program == name))
+        };
         let names = self.side.programs().map(|program| program.name().to_string_lossy().into_owned());
         names.filter(move |name| !absent(name))
     }
@@ -454,6 +490,11 @@ fn walk(link: &Link) -> std::io::Result<()> {
     while iter.read(&mut buffer)? > 0 {}
     Ok(())
 }
+
+/// `enum uring` of `bpf/state.h`.
+const URING_SEEN: u32 = 1;
+const URING_FOLLOWED: u32 = 2;
+const URING_LEFT: u32 = 3;
 
 /// `enum verdict` of `bpf/state.h`.
 pub(crate) const CAPTURE: u32 = 1;

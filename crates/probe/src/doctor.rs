@@ -1,7 +1,7 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::hooks::{COMMON, Fallbacks, Hook, Need, On, Rung};
+use crate::hooks::{COMMON, Fallbacks, Family, Hook, Need, On, Rung, URING};
 use crate::privileges::{Capabilities, Capability};
 use crate::types::{self as described, TypesFile};
 use crate::{Inventory, ProbeError, Settings};
@@ -83,6 +83,13 @@ pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Ho
         return Err(ProbeError::Missing(what, hook.purpose));
     }
     Ok((present, absent))
+}
+
+/// The hooks that note the requests of io_uring, if the kernel has them and this rung needs them.
+pub(crate) fn uring(rung: Rung) -> &'static [Hook] {
+    let there = rung.family == Family::Tracepoint
+        && kernel_types().is_some_and(|btf| URING.iter().all(|hook| is_there(&btf, hook)));
+    if there { &URING } else { &[] }
 }
 
 /// Whether there is what a program hangs on. Whether it can be hooked is known only once it is.

@@ -75,6 +75,8 @@ pub struct Fallbacks {
     pub steady: bool,
     /// No scratch for programs that claim one, as if others were preempted in all of them.
     pub scratches: bool,
+    /// No look at the requests of io_uring.
+    pub uring: bool,
 }
 
 impl Fallbacks {
@@ -144,6 +146,12 @@ pub(crate) const COMMON: [Hook; 10] = [
 const TRACEPOINTS: [Hook; 2] = [
     tracepoint("sock_recv_length", "every receive on a socket"),
     tracepoint("sock_send_length", "every send on a socket"),
+];
+
+/// What notes the requests of io_uring (`bpf/uring.h`). Hung when an observed socket has moved bytes by it, if the kernel has both.
+pub(crate) const URING: [Hook; 2] = [
+    tracepoint("io_uring_poll_arm", "requests of io_uring that wait"),
+    tracepoint("io_uring_submit_req", "requests of io_uring"),
 ];
 
 const EVENTS: [Hook; 2] = [

@@ -179,6 +179,7 @@ impl Agent {
             each(clock.as_bytes());
         }
         let mut now = monotonic();
+        self.probe.follow_uring();
         self.learn(each);
         self.drain(each);
         self.contain(each);

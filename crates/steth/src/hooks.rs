@@ -49,6 +49,7 @@ fn without() -> anyhow::Result<Fallbacks> {
             "perf-events" => without.events = true,
             "preemption-off" => without.steady = true,
             "scratches" => without.scratches = true,
+            "io-uring" => without.uring = true,
             _ => anyhow::bail!("{WITHOUT} has an unknown word: {word}"),
         }
     }
