@@ -42,7 +42,7 @@ pub struct Settings {
     pub without: Fallbacks,
     /// A file with the kernel's type information (BTF), or a folder with such files; none: the kernel's own, or what is found.
     pub btf: Option<PathBuf>,
-    /// How far programs go: `enum stage` of `bpf/state.h`. For the benchmark.
+    /// How far programs go: `enum stage` of `bpf/settings.h`. For the benchmark.
     pub last_stage: u32,
 }
 
@@ -460,7 +460,7 @@ pub(crate) const SCRATCHES: u32 = 6;
 const IN_PREEMPTED: u32 = 3;
 /// The program that adds up the counters, where it is better not to read their map.
 const TALLY: &str = "tally";
-/// Number of stages that a transfer goes through (`enum stage` of `bpf/state.h`).
+/// Number of stages that a transfer goes through (`enum stage` of `bpf/settings.h`).
 pub const STAGES: u32 = 7;
 /// Programs that tell when accept() returned.
 const ACCEPTS: [&str; 2] = ["accepted4", "accepted6"];
@@ -491,7 +491,7 @@ fn walk(link: &Link) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `enum uring` of `bpf/state.h`.
+/// `enum uring` of `bpf/settings.h`.
 const URING_SEEN: u32 = 1;
 const URING_FOLLOWED: u32 = 2;
 const URING_LEFT: u32 = 3;

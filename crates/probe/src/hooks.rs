@@ -40,7 +40,7 @@ impl Family {
         }
     }
 
-    /// `enum hooks` of `bpf/state.h`.
+    /// `enum hooks` of `bpf/settings.h`.
     pub(crate) fn number(self) -> u32 {
         self as u32
     }

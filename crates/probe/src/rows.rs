@@ -5,7 +5,7 @@ use crate::side::Side;
 use libbpf_rs::{MapCore, MapFlags};
 use steth_verdict::{Connections, Network, PortRange};
 
-/// `enum rules` of `bpf/state.h`.
+/// `enum rules` of `bpf/settings.h`.
 const PORT_INCLUDES: u32 = 1 << 8;
 const REMOTE_INCLUDES: u32 = 1 << 10;
 /// `enum remote_list` of `bpf/rows.h`.

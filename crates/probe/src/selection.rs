@@ -79,7 +79,7 @@ impl Probe {
     }
 }
 
-/// `enum rules` of `bpf/state.h`.
+/// `enum rules` of `bpf/settings.h`.
 const CONTAINER: u32 = 1 << 16;
 const CONTAINER_INCLUDES: u32 = 1 << 17;
 

@@ -20,7 +20,7 @@ pub(crate) fn object(core: Core) -> &'static [u8] {
     }
 }
 
-/// Settings before load (`bpf/state.h`): both objects have the same ones, which the test `layout` looks after.
+/// Settings before load (`bpf/settings.h`): both objects have the same ones, which the test `layout` looks after.
 pub(crate) type Settings = types::rodata;
 /// Settings while it runs.
 pub(crate) type Control = types::data_control;

@@ -7,7 +7,7 @@ use crate::report::{Report, number, spread};
 use crate::servers::Server;
 use steth_probe::STAGES;
 
-/// What each stage adds (`enum stage` of `bpf/state.h`).
+/// What each stage adds (`enum stage` of `bpf/settings.h`).
 const NAMES: [&str; STAGES as usize] = [
     "the hook, empty",
     "+ socket state, verdict",
