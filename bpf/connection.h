@@ -342,10 +342,7 @@ static __noinline int announce(struct sock *sk, struct connection *c, struct scr
 		BPF_CORE_READ_INTO(&open->remote_address, sk, __sk_common.skc_v6_daddr);
 	}
 	if (c->family == AF_UNIX) {
-		struct pid *peer = READ(sk, sk_peer_pid);
-
-		if (peer)
-			open->peer_tgid = BPF_CORE_READ(peer, numbers[0].nr);
+		open->peer_tgid = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
 		if (open->role == STETH_ROLE_UNKNOWN)
 			open->role = unix_role(sk);
 	} else {

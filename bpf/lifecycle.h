@@ -70,7 +70,7 @@ static __always_inline void on_fin(struct sock *sk, struct scratch *s, __u8 dire
 	tp = tcp_sock_of(sk);
 	if (!tp)
 		return;
-	if (!READ(tp, inet_conn.icsk_ulp_ops))
+	if (!BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
 		end_direction(c, direction, extend(c->offset[direction], direction == STETH_SEND ? READ(tp, write_seq) : READ(tp, rcv_nxt) - 1));
 	else
 		end_direction(c, direction, c->offset[direction]);
@@ -135,7 +135,7 @@ static __always_inline void on_close(struct sock *sk, struct scratch *s, bool ab
 	if (!tell(sk, c, s, at.time))
 		return;
 	tp = tcp_sock_of(sk);
-	if (abort && tp && c->flags & CONNECTION_PLACED && !READ(tp, inet_conn.icsk_ulp_ops)) {
+	if (abort && tp && c->flags & CONNECTION_PLACED && !BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops)) {
 		/* A call in progress on another CPU has moved bytes that its hook will tell of in a moment. */
 		at.sent = extend(c->offset[STETH_SEND], READ(tp, write_seq));
 		if (c->end[STETH_SEND] && at.sent > c->end[STETH_SEND])

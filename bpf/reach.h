@@ -18,6 +18,11 @@
  */
 #define RECORD(type, name, s, place) struct type *name = &(s)->place; __builtin_memset(name, 0, sizeof(*name))
 
+/*
+ * A load of an address through a trusted one makes the verifier look through all types of the kernel, several times, for whether what it finds there
+ * is to be trusted too (btf_nested_type_is_trusted, 6.3): a millisecond, on each path that leads there. So what is not on the way of every transfer is
+ * read by the helper in the typed core too (BPF_CORE_READ), if it leads through addresses.
+ */
 #define BY_FUNCTION (hooks == HOOKS_FUNCTION)
 #ifdef STETH_PLAIN
 #define BY_SYSCALL (hooks == HOOKS_SYSCALL)
@@ -40,9 +45,7 @@ static __always_inline struct task_struct *current_task(void)
 
 static __always_inline __u32 netns_of(struct sock *sk)
 {
-	struct net *net = READ(sk, __sk_common.skc_net.net);
-
-	return READ(net, ns.inum);
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 /* A port that was listened on, by network namespace. */

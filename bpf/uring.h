@@ -237,8 +237,7 @@ static __always_inline bool locate_in_request(struct sock *sk, struct scratch *s
 {
 	int found;
 
-	/* A global function takes no address but as a number, and this makes one of it. */
-	s->moving.socket = (__u64)READ(sk, sk_socket);
+	s->moving.socket = (__u64)BPF_CORE_READ(sk, sk_socket);
 	found = find_request(s, t->direction, t->length);
 	return found == FOUND_BEHIND ? locate_in_message(s) : found;
 }

@@ -72,9 +72,12 @@ pub(crate) fn preconditions(settings: &Settings) -> Result<(), ProbeError> {
 
 /// The hooks of this rung that the kernel has something for, and those that it has nothing for and that the family can do without. The
 /// first of the others is the error.
-pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Hook>), ProbeError> {
-    let btf = kernel_types().ok_or(ProbeError::NoBtf)?;
-    let (present, absent): (Vec<&Hook>, Vec<&Hook>) = rung.all_hooks().partition(|hook| is_there(&btf, hook));
+pub(crate) fn present(
+    rung: Rung,
+    types: Option<&Btf<'_>>,
+) -> Result<(Vec<&'static Hook>, Vec<&'static Hook>), ProbeError> {
+    let btf = types.ok_or(ProbeError::NoBtf)?;
+    let (present, absent): (Vec<&Hook>, Vec<&Hook>) = rung.all_hooks().partition(|hook| is_there(btf, hook));
     if let Some(hook) = absent.iter().find(|hook| hook.need == Need::Always) {
         let what = match hook.on {
             On::Tracepoint(name) | On::Event(_, name) => format!("tracepoint {name}"),
@@ -86,9 +89,9 @@ pub(crate) fn present(rung: Rung) -> Result<(Vec<&'static Hook>, Vec<&'static Ho
 }
 
 /// The hooks that note the requests of io_uring, if the kernel has them and this rung needs them.
-pub(crate) fn uring(rung: Rung) -> &'static [Hook] {
-    let there = rung.family == Family::Tracepoint
-        && kernel_types().is_some_and(|btf| URING.iter().all(|hook| is_there(&btf, hook)));
+pub(crate) fn uring(rung: Rung, types: Option<&Btf<'_>>) -> &'static [Hook] {
+    let there =
+        rung.family == Family::Tracepoint && types.is_some_and(|btf| URING.iter().all(|hook| is_there(btf, hook)));
     if there { &URING } else { &[] }
 }
 
@@ -196,9 +199,14 @@ fn preemption(without: Fallbacks) -> Check {
 /// which kernels before 6.13 have too, for another purpose, and the guard that it takes it with, which those have not. Where nothing can be told,
 /// the answer is yes, which costs a little where it is wrong.
 pub(crate) fn tracepoints_are_preempted() -> bool {
-    static KNOWN: OnceLock<bool> = OnceLock::new();
-    *KNOWN.get_or_init(|| kernel_types().as_ref().is_none_or(are_under_srcu))
+    PREEMPTED.get().copied().unwrap_or_else(|| {
+        drop(kernel_types());
+        *PREEMPTED.get_or_init(|| true)
+    })
 }
+
+/// Found out whenever the kernel's types are read, which takes 10 ms.
+static PREEMPTED: OnceLock<bool> = OnceLock::new();
 
 fn are_under_srcu(btf: &Btf<'_>) -> bool {
     btf.type_by_name::<types::Var<'_>>("tracepoint_srcu_srcu_data").is_some()
@@ -206,13 +214,16 @@ fn are_under_srcu(btf: &Btf<'_>) -> bool {
 }
 
 /// The kernel's type information. Nothing of what libbpf thinks of its absence goes to standard error: it is said here.
-fn kernel_types() -> Option<Btf<'static>> {
+pub(crate) fn kernel_types() -> Option<Btf<'static>> {
     if !described::own() {
         return None;
     }
     let before = libbpf_rs::set_print(None);
     let types = Btf::from_vmlinux().ok();
     libbpf_rs::set_print(before);
+    if let Some(types) = &types {
+        PREEMPTED.get_or_init(|| are_under_srcu(types));
+    }
     types
 }
 
