@@ -179,7 +179,13 @@ impl Agent {
             each(clock.as_bytes());
         }
         let mut now = monotonic();
-        self.probe.follow_uring();
+        match self.probe.follow_uring() {
+            Some(Ok(())) => crate::say::say!("io_uring is used on sockets: its payloads are read from now on"),
+            Some(Err(why)) => crate::say::say!(
+                "io_uring is used on sockets: its payloads are declared unread: {why} (docs/kernels.md)"
+            ),
+            None => {}
+        }
         self.learn(each);
         self.drain(each);
         self.contain(each);

@@ -93,15 +93,22 @@ impl Probe {
     }
 
     /// Hangs what notes the requests of io_uring, if an observed socket has moved bytes by it: then their payloads can be read from now on.
-    /// Whoever uses it for files alone does not pay for that.
-    pub fn follow_uring(&mut self) {
+    /// Whoever uses it for files alone does not pay for that. Says once what came of it.
+    ///
+    /// # Errors
+    /// Why they are not read: nothing tells of the requests here, or the kernel does not let it be hung.
+    pub fn follow_uring(&mut self) -> Option<Result<(), String>> {
         if self.side.control_now().control.uring != URING_SEEN {
-            return;
+            return None;
         }
         let hung: Result<Vec<_>, _> = self.uring.iter().map(|hook| self.side.hang(hook)).collect();
-        let hung = hung.unwrap_or_default();
-        self.side.control().control.uring = if hung.is_empty() { URING_LEFT } else { URING_FOLLOWED };
-        self.links.extend(hung);
+        let hung = match hung {
+            Ok(hung) if hung.is_empty() => Err("nothing tells of its requests here".to_owned()),
+            Ok(hung) => Ok(hung),
+            Err(error) => Err(error.to_string()),
+        };
+        self.side.control().control.uring = if hung.is_ok() { URING_FOLLOWED } else { URING_LEFT };
+        Some(hung.map(|hung| self.links.extend(hung)))
     }
 
     /// Walks over all observed sockets: each that holds bytes back tells them, and with `books` each alive one puts a progress

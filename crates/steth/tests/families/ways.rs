@@ -267,8 +267,8 @@ fn ask(way: Way, stream: RawFd) {
     }
 }
 
-/// A transfer by io_uring that nobody can tell anything of, and some time for an agent to follow from there.
-fn prime() {
+/// A transfer by io_uring, of which nothing can be told yet by hooks that first have to follow its requests.
+pub(crate) fn prime() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("the listener");
     let mut ring = IoUring::new(8).expect("io_uring");
@@ -277,12 +277,10 @@ fn prime() {
     // SAFETY: the buffer lives until the completion, which is waited for here.
     unsafe { ring.submission().push(&send) }.expect("the queue is longer than that");
     ring.submit_and_wait(1).expect("a completion");
-    std::thread::sleep(Duration::from_millis(300));
 }
 
 /// Both ends are threads of this process.
 pub(crate) fn http() {
-    prime();
     let ipv4 = WAYS.map(|way| (IpAddr::from(Ipv4Addr::LOCALHOST), way));
     let ipv6 = BOTH.map(|way| (IpAddr::from(Ipv6Addr::LOCALHOST), way));
     let tls = has_tls();
