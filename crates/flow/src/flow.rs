@@ -1,7 +1,7 @@
 //! The table of connections, and the order of their chunks.
 
 use crate::connection::Held;
-use crate::order::{declare, deliver, end_stream, in_order, miss, next};
+use crate::order::{declare, deliver, end_stream, in_order, miss, next, to_force};
 use crate::{Connection, Delta, End, Meeting, OtherEnd, Rewritten, Segment, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -337,9 +337,8 @@ impl<S: Default> Flow<S> {
             let next = match next(connection) {
                 Some(next) => next,
                 None if force && !connection.held.is_empty() => {
-                    let oldest = (connection.held.iter().enumerate()).min_by_key(|(_, held)| held.chunk.time);
-                    let Some((oldest, held)) = oldest else { break };
-                    let chunk = held.chunk;
+                    let Some(oldest) = to_force(connection) else { break };
+                    let Some(chunk) = connection.held.get(oldest).map(|held| held.chunk) else { break };
                     if declare(connection, &chunk, &mut self.counts, sink)
                         && let Some(held) = connection.held.get_mut(oldest)
                     {

@@ -40,6 +40,18 @@ fn first_of_two<S>(connection: &Connection<S>) -> Option<usize> {
     })
 }
 
+/// Of held chunks of which none is next, the one before which something is to be declared missing: the oldest that does not say that
+/// another held one had moved before it; of those that all say so, the oldest. A send's time may be from before what it answers was taken.
+pub(crate) fn to_force<S>(connection: &Connection<S>) -> Option<usize> {
+    let held = &connection.held;
+    let first = [SEND, RECEIVE].map(|direction| {
+        let offsets = held.iter().filter(|held| held.chunk.direction & 1 == direction).map(|held| held.chunk.offset);
+        offsets.min().unwrap_or(u64::MAX)
+    });
+    let waits = |held: &Held| first[usize::from(1 - (held.chunk.direction & 1))] < held.chunk.opposite;
+    (held.iter().enumerate()).min_by_key(|(_, held)| (waits(held), held.chunk.time)).map(|(oldest, _)| oldest)
+}
+
 /// What a chunk says of its connection. The sink must know it before the first segment, a hole too.
 #[inline]
 fn learn<S>(connection: &mut Connection<S>, chunk: &Chunk) {

@@ -142,6 +142,17 @@ fn what_follows_a_message_that_was_missed_begins_a_turn() {
     assert_eq!(kit.told.1.last(), Some(&false));
 }
 
+/// A send takes its time from the socket's clock, which may have been read before the request that it answers was taken. It waits for that
+/// all the same.
+#[test]
+fn behind_a_missed_message_a_response_waits_for_its_request_whatever_the_clock_says() {
+    let mut kit = Kit::new(ROLE_SERVER);
+    kit.chunk(RECEIVE, 0, 0, 10, "ask").chunk(SEND, 6, 7, 15, "answer").chunk(RECEIVE, 3, 6, 20, "more");
+    kit.flow.tick(1_000_000_000, false, &mut kit.told);
+    assert_eq!(kit.told(), ["received ask", "sent lost 6", "received more", "sent answer"]);
+    assert_eq!(kit.told.1, [false, false, true, false]);
+}
+
 /// A thread that was interrupted behind its send, while another one goes on receiving what others ask for.
 #[test]
 fn thousands_of_short_chunks_wait_for_one() {
