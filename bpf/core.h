@@ -177,10 +177,10 @@ static __always_inline enum left report(struct connection *c, struct scratch *s,
 	s->chunk.calls = 1;
 	c->offset[t->direction & 1] = t->end;
 	if ((__s64)(t->start - t->known) > 0) {
-		/* Bytes that passed no hook: spliced out of the socket. Seen now, from the offset. */
+		/* Bytes that passed no hook: spliced out of the socket, or no program was run for them. Seen now, from the offset. */
 		__u64 gap = t->start - t->known;
 
-		s->chunk.flags = STETH_CHUNK_UNREAD | flags;
+		s->chunk.flags = STETH_CHUNK_UNREAD | STETH_CHUNK_MISSED | flags;
 		s->chunk.captured = 0;
 		s->chunk.offset = t->known;
 		s->chunk.length = gap > 0xffffffff ? 0xffffffff : gap;

@@ -56,6 +56,8 @@ enum steth_chunk_flags {
 	STETH_CHUNK_COALESCED = 4,
 	/* A datagram from a socket that is not connected: behind the captured bytes is a struct steth_destination. */
 	STETH_CHUNK_DESTINATION = 8,
+	/* No hook ran for these bytes: `time` and `opposite` are of the call that found them moved. */
+	STETH_CHUNK_MISSED = 16,
 };
 
 /* The arrival or departure was not recorded. */

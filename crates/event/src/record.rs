@@ -53,6 +53,8 @@ pub const CHUNK_UNREAD: u8 = 2;
 pub const CHUNK_COALESCED: u8 = 4;
 /// [`Chunk::flags`]: behind the captured bytes is a [`Destination`].
 pub const CHUNK_DESTINATION: u8 = 8;
+/// [`Chunk::flags`]: no hook ran for these bytes. `time` and `opposite` are of the call that found them moved.
+pub const CHUNK_MISSED: u8 = 16;
 
 /// [`Chunk::lag_us`]: not recorded.
 pub const LAG_UNKNOWN: u32 = u32::MAX;

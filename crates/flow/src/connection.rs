@@ -40,6 +40,9 @@ pub struct Connection<S> {
     /// What the sink keeps.
     pub state: S,
     pub(crate) streams: [Stream; 2],
+    /// The kernel does not see the turns around bytes that it missed. How many chunks, from the next one of this direction on and by turns
+    /// with the other one, begin a turn all the same.
+    pub(crate) turns: [u8; 2],
     /// Chunks that wait for an earlier one, in the order in which they came.
     pub(crate) held: VecDeque<Held>,
     pub(crate) held_bytes: usize,
@@ -84,6 +87,7 @@ impl<S: Default> Connection<S> {
             asked: None,
             state: S::default(),
             streams: [Stream::default(); 2],
+            turns: [0; 2],
             held: VecDeque::new(),
             held_bytes: 0,
             closing: None,

@@ -1,7 +1,7 @@
 //! The table of connections, and the order of their chunks.
 
 use crate::connection::Held;
-use crate::order::{declare, deliver, end_stream, in_order, miss, next, to_force};
+use crate::order::{declare, deliver, end_stream, in_order, miss, next, take, to_force};
 use crate::{Connection, Delta, End, Meeting, OtherEnd, Rewritten, Segment, books};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -348,8 +348,7 @@ impl<S: Default> Flow<S> {
                 }
                 None => break,
             };
-            let Some(held) = connection.held.remove(next) else { break };
-            connection.held_bytes -= held.size();
+            let Some(held) = take(connection, next) else { break };
             deliver(connection, &held.chunk, &held.data, &mut self.counts, sink);
         }
         let Some(books) = connection.closing else { return };

@@ -2,22 +2,52 @@
 
 use crate::connection::Held;
 use crate::{Connection, Content, Counts, Segment, Sink};
-use steth_event::{CHUNK_TURN, Chunk, LAG_UNKNOWN, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
+use steth_event::{CHUNK_MISSED, CHUNK_TURN, Chunk, LAG_UNKNOWN, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
 
 #[cfg(test)]
 mod tests;
+
+/// Whether no hook ran for these bytes. How far the other direction was when they moved is not known then.
+fn was_missed(chunk: &Chunk) -> bool {
+    chunk.flags & CHUNK_MISSED != 0
+}
 
 /// Whether this chunk is next: its own direction has come this far, and so had the other when it moved.
 #[inline]
 pub(crate) fn in_order<S>(connection: &Connection<S>, chunk: &Chunk) -> bool {
     let direction = usize::from(chunk.direction & 1);
-    connection.streams[direction].reached(chunk.offset) && connection.streams[1 - direction].reached(chunk.opposite)
+    connection.streams[direction].reached(chunk.offset)
+        && (connection.streams[1 - direction].reached(chunk.opposite) || was_missed(chunk))
 }
 
-/// Where among the held chunks the next one is.
+/// Where among the held chunks the next one is. What was missed goes when nothing else can: of the others each says whether it waits for it.
 pub(crate) fn next<S>(connection: &Connection<S>) -> Option<usize> {
-    let held = &connection.held;
-    held.iter().position(|held| in_order(connection, &held.chunk)).or_else(|| first_of_two(connection))
+    let find = |missed: bool| {
+        let is = |held: &Held| was_missed(&held.chunk) == missed && in_order(connection, &held.chunk);
+        connection.held.iter().position(is)
+    };
+    find(false).or_else(|| find(true)).or_else(|| first_of_two(connection))
+}
+
+/// Takes a chunk out of the held ones; of what was missed, only as far as it had come when the other direction's next chunk moved.
+pub(crate) fn take<S>(connection: &mut Connection<S>, index: usize) -> Option<Held> {
+    let chunk = connection.held.get(index)?.chunk;
+    let other = 1 - usize::from(chunk.direction & 1);
+    let within = |opposite: &u64| (chunk.offset + 1..chunk.offset + u64::from(chunk.length)).contains(opposite);
+    let cut = (connection.held.iter().map(|held| &held.chunk))
+        .filter(|held| usize::from(held.direction & 1) == other && connection.streams[other].reached(held.offset))
+        .map(|held| held.opposite)
+        .filter(|opposite| was_missed(&chunk) && within(opposite))
+        .min();
+    let Some(cut) = cut else {
+        let held = connection.held.remove(index)?;
+        connection.held_bytes -= held.size();
+        return Some(held);
+    };
+    let length = (cut - chunk.offset) as u32;
+    let rest = &mut connection.held.get_mut(index)?.chunk;
+    (rest.offset, rest.length, rest.flags) = (cut, rest.length - length, rest.flags & !CHUNK_TURN);
+    Some(Held { chunk: Chunk { length, ..chunk }, data: Box::default() })
 }
 
 /// Of two chunks that are each next in their direction, and say that the other one had moved before: two threads use the
@@ -48,7 +78,9 @@ pub(crate) fn to_force<S>(connection: &Connection<S>) -> Option<usize> {
         let offsets = held.iter().filter(|held| held.chunk.direction & 1 == direction).map(|held| held.chunk.offset);
         offsets.min().unwrap_or(u64::MAX)
     });
-    let waits = |held: &Held| first[usize::from(1 - (held.chunk.direction & 1))] < held.chunk.opposite;
+    let waits = |held: &Held| {
+        first[usize::from(1 - (held.chunk.direction & 1))] < held.chunk.opposite && !was_missed(&held.chunk)
+    };
     (held.iter().enumerate()).min_by_key(|(_, held)| (waits(held), held.chunk.time)).map(|(oldest, _)| oldest)
 }
 
@@ -80,7 +112,7 @@ pub(crate) fn declare<S>(
         .map(|held| held.chunk.offset)
         .min()
         .unwrap_or(u64::MAX);
-    let moved = miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
+    let moved = !was_missed(chunk) && miss(connection, other, chunk.opposite.min(there), chunk.time, counts, sink);
     let missing = miss(connection, direction, chunk.offset, chunk.time, counts, sink);
     moved && !missing
 }
@@ -154,6 +186,12 @@ pub(crate) fn deliver<S>(
     // Positions are looked up behind the call: another thread may have moved the other direction in between, and what is
     // handed on only now was then still to come.
     let opposite = chunk.opposite.min(connection.streams[1 - direction].expected);
+    let turn = chunk.flags & CHUNK_TURN != 0 || connection.turns[direction] > 0;
+    if was_missed(chunk) {
+        connection.turns[1 - direction] = 2;
+    } else if turn {
+        connection.turns[1 - direction] = std::mem::take(&mut connection.turns[direction]).saturating_sub(1);
+    }
     let stream = &mut connection.streams[direction];
     let offset = chunk.offset + late;
     stream.expected = chunk.offset + u64::from(chunk.length);
@@ -168,7 +206,7 @@ pub(crate) fn deliver<S>(
         opposite,
         time: chunk.time,
         arrival,
-        turn: chunk.flags & CHUNK_TURN != 0 && late == 0,
+        turn: turn && late == 0,
         content: Content::Captured(data),
     };
     if !data.is_empty() {

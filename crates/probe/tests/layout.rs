@@ -142,7 +142,7 @@ fn directions_roles_and_flags_are_the_same() {
     let sources = steth_event::ROLE_SOURCE.map(str::to_uppercase);
     let sources: Vec<_> = sources.iter().map(String::as_str).zip(0..).collect();
     same_numbers("steth_role_source", "STETH_ROLE_", &sources);
-    let chunk = named!(steth_event: CHUNK_TURN CHUNK_UNREAD CHUNK_COALESCED CHUNK_DESTINATION);
+    let chunk = named!(steth_event: CHUNK_TURN CHUNK_UNREAD CHUNK_COALESCED CHUNK_DESTINATION CHUNK_MISSED);
     same_numbers("steth_chunk_flags", "STETH_", &chunk);
     let close = named!(steth_event: CLOSE_RESET_BY_PEER CLOSE_RESET_BY_US CLOSE_TIMED_OUT CLOSE_FIN_SENT
         CLOSE_FIN_RECEIVED CLOSE_REFUSED);

@@ -2,7 +2,7 @@
 
 use crate::{Connection, Content, Counts, End, Flow, Segment, Sink};
 use proptest::prelude::*;
-use steth_event::{Books, Chunk, Open, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
+use steth_event::{Books, CHUNK_MISSED, CHUNK_UNREAD, Chunk, Open, RECEIVE, ROLE_CLIENT, ROLE_SERVER, SEND};
 
 /// What the sink was told, a line each.
 #[derive(Default)]
@@ -52,18 +52,18 @@ impl Kit {
 
     fn chunk(&mut self, direction: u8, offset: u64, opposite: u64, time: u64, text: &str) -> &mut Self {
         let length = text.len() as u32;
-        let chunk = Chunk {
-            connection: 1,
-            direction,
-            offset,
-            opposite,
-            time,
-            length,
-            captured: length as u16,
-            protocol: 1,
-            ..Chunk::default()
-        };
-        self.flow.chunk(&chunk, text.as_bytes(), &mut self.told);
+        self.record(Chunk { direction, offset, opposite, time, length, ..Chunk::default() }, text.as_bytes())
+    }
+
+    /// What a call says of the bytes before it, for which no hook ran.
+    fn missed(&mut self, direction: u8, offset: u64, opposite: u64, time: u64, length: u32) -> &mut Self {
+        let flags = CHUNK_UNREAD | CHUNK_MISSED;
+        self.record(Chunk { direction, offset, opposite, time, length, flags, ..Chunk::default() }, &[])
+    }
+
+    fn record(&mut self, chunk: Chunk, data: &[u8]) -> &mut Self {
+        let chunk = Chunk { connection: 1, captured: data.len() as u16, protocol: 1, ..chunk };
+        self.flow.chunk(&chunk, data, &mut self.told);
         self
     }
 
@@ -151,6 +151,44 @@ fn behind_a_missed_message_a_response_waits_for_its_request_whatever_the_clock_s
     kit.flow.tick(1_000_000_000, false, &mut kit.told);
     assert_eq!(kit.told(), ["received ask", "sent lost 6", "received more", "sent answer"]);
     assert_eq!(kit.told.1, [false, false, true, false]);
+}
+
+/// The send behind it tells of a response for which no program ran, and that the next request had come by then. That says that the response
+/// had moved before it, and goes behind it.
+#[test]
+fn a_missed_response_goes_before_the_request_that_follows_it() {
+    let mut kit = Kit::new(ROLE_SERVER);
+    kit.chunk(RECEIVE, 0, 0, 10, "ask").chunk(RECEIVE, 3, 6, 20, "more").missed(SEND, 0, 7, 30, 6);
+    kit.chunk(SEND, 6, 7, 30, "answer");
+    assert_eq!(kit.told(), ["received ask", "sent skipped 6", "received more", "sent answer"]);
+    assert_eq!(kit.told.1, [false, false, true, true], "each but the first is of a turn of its own");
+    assert_eq!(kit.counts().holes, 0);
+}
+
+/// As above at a client, whose responses were spliced out of the socket; the first of them that was read tells of all.
+#[test]
+fn missed_responses_go_between_the_requests_that_say_where_they_ended() {
+    let mut kit = Kit::new(ROLE_CLIENT);
+    kit.chunk(SEND, 0, 0, 10, "one").chunk(SEND, 3, 6, 20, "two").chunk(SEND, 6, 10, 30, "three");
+    kit.missed(RECEIVE, 0, 11, 40, 10).chunk(RECEIVE, 10, 11, 40, "answer");
+    let told = kit.told();
+    assert_eq!(
+        told,
+        ["sent one", "received skipped 6", "sent two", "received skipped 4", "sent three", "received answer"]
+    );
+    assert_eq!(kit.told.1, [false, false, true, true, true, true]);
+    assert_eq!(kit.counts().holes, 0);
+}
+
+/// A request for which no program ran. Its response was told of before it.
+#[test]
+fn a_missed_request_goes_before_its_response() {
+    let mut kit = Kit::new(ROLE_SERVER);
+    kit.chunk(RECEIVE, 0, 0, 10, "ask").chunk(SEND, 0, 3, 15, "answer").chunk(SEND, 6, 7, 20, "more");
+    kit.missed(RECEIVE, 3, 10, 30, 4).chunk(RECEIVE, 7, 10, 30, "again");
+    let told = kit.told();
+    assert_eq!(told, ["received ask", "sent answer", "received skipped 4", "sent more", "received again"]);
+    assert_eq!(kit.counts().holes, 0);
 }
 
 /// A thread that was interrupted behind its send, while another one goes on receiving what others ask for.
