@@ -80,6 +80,11 @@ static __always_inline bool locate_in_call(struct scratch *s)
 
 	if (hooks == HOOKS_TRACEPOINT)
 		s->moving.found = 0;
+#ifdef STETH_PLAIN
+	/* It has none, and has been located: syscall_requests.h. */
+	if (BY_SYSCALL && !s->registers)
+		return s->from.segments;
+#endif
 	if (READ(task, flags) & PF_KTHREAD)
 		return false;
 	regs = registers_of(s, task);

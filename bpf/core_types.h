@@ -242,26 +242,6 @@ struct msghdr {
 	void *msg_name;
 	struct iov_iter msg_iter;
 };
-/* A request of io_uring, what it keeps of a send or receive, and of a read or write. */
-struct io_wq_work;
-struct io_kiocb {
-	struct file *file;
-	__u8 opcode;
-	void *async_data;
-	struct {
-	} work;
-};
-struct io_async_msghdr {
-	struct msghdr msg;
-};
-struct io_async_rw {
-	struct iov_iter iter;
-};
-/* Who has requests handed on that may block. */
-struct io_worker {
-	struct io_wq_work *cur_work;
-};
-
 struct qstr {
 	const unsigned char *name;
 };

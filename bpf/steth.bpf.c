@@ -4,7 +4,7 @@
  *
  *             sock_tracepoints.h   6.3 and newer; sock_events.h: the same by perf, for kernels that preempt programs on tracepoints
  *             sock_functions.h     functions of the socket layer; sock_probes.h: the same by kprobes
- *             syscall_exit.h       exits of system calls
+ *             syscall_exit.h       exits of system calls, and syscall_requests.h: completions of io_uring
  *
  * and with each of them go, because the kernels that have the one have the others:
  *
@@ -27,6 +27,7 @@
 #include "sock_events.h"
 #include "sock_probes.h"
 #include "syscall_exit.h"
+#include "syscall_requests.h"
 
 /* The state of a socket is looked at, or goes with it. */
 static __always_inline int sweep_state(struct sock *sk)

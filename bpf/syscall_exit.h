@@ -4,8 +4,8 @@
  *
  * hooked      sys_exit: the call and its arguments by the saved registers, the socket by the task's table of files
  * why here    it is there wherever tracepoints are
- * not seen    transfers without a call of their own: io_uring, kernel threads, and 32-bit tasks. TCP's positions tell of their bytes
- *             at the next call, and the books count them
+ * not seen    transfers without a call of their own: kernel threads, and 32-bit tasks (of io_uring: syscall_requests.h). TCP's positions tell
+ *             of their bytes at the next call, and the books count them
  * weaker      it runs at the end of every call of every process. The socket is what the descriptor stands for at the exit: a thread
  *             that has closed it meanwhile takes the transfer out of sight. A sendmmsg's messages all have the time of its end
  */
@@ -19,25 +19,32 @@
 /* UIO_MAXIOV */
 #define MESSAGES_MAX 1024
 
-/* The socket behind a descriptor of the current task; NULL: it is something else. */
-static __noinline struct sock *socket_of(int descriptor)
+/* The socket that a file is; NULL: it is something else. */
+static __always_inline struct sock *socket_in(struct file *file)
 {
-	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
-	struct file **files, *file = NULL;
 	struct socket *socket;
 
-	if ((__u32)descriptor >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	files = BPF_CORE_READ(table, fd);
-	if (bpf_probe_read_kernel(&file, sizeof(file), files + descriptor) || !file)
-		return NULL;
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
 	/* A socket's name in a file system can be opened (O_PATH), and is no socket. */
 	socket = BPF_CORE_READ(file, private_data);
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
 	return BPF_CORE_READ(socket, sk);
+}
+
+/* The same of a descriptor of the current task. */
+static __noinline struct sock *socket_of(int descriptor)
+{
+	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
+	struct file **files, *file = NULL;
+
+	if ((__u32)descriptor >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + descriptor))
+		return NULL;
+	return socket_in(file);
 }
 
 /* How many bytes the next message of the vector has moved. */

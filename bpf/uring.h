@@ -20,6 +20,7 @@
 #define STETH_URING_H
 
 #include "iterator.h"
+#include "uring_types.h"
 
 /* enum io_uring_op (uapi/linux/io_uring.h) */
 enum {

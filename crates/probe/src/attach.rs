@@ -9,6 +9,7 @@ use crate::rings::{self, Rings};
 use crate::selection::{self, Selection};
 use crate::side::{self, Side};
 use crate::types::TypesFile;
+use crate::uring::Uring;
 use crate::whoami;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::{ErrorKind, Link, ProgramType};
@@ -145,20 +146,20 @@ impl Probe {
     fn attach_by(settings: &Settings, rung: Rung, types: Option<&Btf<'_>>) -> Result<Self, ProbeError> {
         error::listen();
         let without = settings.without.here();
-        let uring = if without.types || without.uring { &[] } else { crate::doctor::uring(rung, types) };
+        let uring = if without.types || without.uring { Uring::default() } else { Uring::of(rung, types) };
         // Without types of the kernel's own, what is there is known only once it is hooked.
         let (hooks, lacking) =
             if without.types { (rung.all_hooks().collect(), Vec::new()) } else { crate::doctor::present(rung, types)? };
         let attach = |uring| Self::attach_hooks(settings, rung, &hooks, lacking.clone(), uring);
         // What a kernel hands over there may have changed, and that is not worth a rung.
-        let probe =
-            attach(uring).or_else(|cause| if uring.is_empty() { Err(cause) } else { attach(&[]).map_err(|_| cause) });
-        probe.map(|mut probe| {
-            if probe.uring.len() < uring.len() || without.uring && rung.family == Family::Tracepoint {
-                probe.unseen.push("payloads of io_uring");
-            }
-            probe
-        })
+        let (mut probe, taken) = match attach(uring) {
+            Err(cause) if !uring.hooks.is_empty() => (attach(Uring::default()).map_err(|_| cause)?, Uring::default()),
+            probe => (probe?, uring),
+        };
+        if taken.hooks.is_empty() && Uring::needed(rung) {
+            probe.unseen.push("payloads of io_uring");
+        }
+        Ok(probe)
     }
 
     /// The same, with so much of what notes the requests of io_uring.
@@ -167,7 +168,7 @@ impl Probe {
         rung: Rung,
         hooks: &[&'static Hook],
         mut lacking: Vec<&'static Hook>,
-        uring: &'static [Hook],
+        uring: Uring,
     ) -> Result<Self, ProbeError> {
         let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
         let without = settings.without.here();
@@ -182,7 +183,7 @@ impl Probe {
                 return rung.by_events();
             }
             let aside = walk.contains(&name) || (cgroups.is_some() && (ACCEPTS.contains(&name) || released));
-            aside || hooks.iter().copied().chain(uring).any(|hook| hook.program == name)
+            aside || hooks.iter().copied().chain(uring.hooks).any(|hook| hook.program == name)
         };
         let object = || {
             let mut open = side::open(rung.core, path, wanted)?;
@@ -215,6 +216,7 @@ impl Probe {
         before.wakeup_bytes = (ring_bytes / 8).clamp(4096, 128 * 1024);
         before.call_max = ring_bytes / 2;
         before.last_stage = settings.last_stage;
+        before.uring_entries = uring.entries.into();
         before.self_tgid = tgid;
         if let Some(file) = types.as_ref().filter(|_| without.types) {
             before.own_types = 0;
@@ -242,7 +244,8 @@ impl Probe {
         let rings = Rings::new(rings).map_err(|e| ProbeError::broken(&format!("waiting for the rings: {e}")))?;
 
         let mut links = Vec::new();
-        for hook in hooks {
+        let now = if uring.later { &[] } else { uring.hooks };
+        for hook in hooks.iter().copied().chain(now) {
             let attached = match hook.on {
                 On::Tracepoint(name) if without.types => side.attach_raw(hook.program, name),
                 _ => side.hang(hook),
@@ -292,7 +295,7 @@ impl Probe {
             possible_cpus,
             same_pids,
             preempted: without.steady,
-            uring,
+            uring: if uring.later { uring.hooks } else { &[] },
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What this machine allows: the checks that `steth doctor` prints and that [`Probe::attach`](crate::Probe::attach)
 //! makes before it loads anything.
 
-use crate::hooks::{COMMON, Fallbacks, Family, Hook, Need, On, Rung, URING};
+use crate::hooks::{COMMON, Fallbacks, Hook, Need, On, Rung};
 use crate::privileges::{Capabilities, Capability};
 use crate::types::{self as described, TypesFile};
 use crate::{Inventory, ProbeError, Settings};
@@ -88,15 +88,8 @@ pub(crate) fn present(
     Ok((present, absent))
 }
 
-/// The hooks that note the requests of io_uring, if the kernel has them and this rung needs them.
-pub(crate) fn uring(rung: Rung, types: Option<&Btf<'_>>) -> &'static [Hook] {
-    let there =
-        rung.family == Family::Tracepoint && types.is_some_and(|btf| URING.iter().all(|hook| is_there(btf, hook)));
-    if there { &URING } else { &[] }
-}
-
 /// Whether there is what a program hangs on. Whether it can be hooked is known only once it is.
-fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
+pub(crate) fn is_there(btf: &Btf<'_>, hook: &Hook) -> bool {
     match hook.on {
         On::Tracepoint(name) | On::Event(_, name) => has_tracepoint(btf, name),
         On::Function(name) | On::Beginning(name) | On::End(name) => btf.type_by_name::<types::Func<'_>>(name).is_some(),

@@ -8,7 +8,7 @@
 //! function     typed   5.17    ends of the sockets' functions, by their types
 //! function     plain   5.10    the same, with the state in a table
 //! function     plain           the same by kprobes, where functions cannot be hooked by their types
-//! syscall      plain           sys_exit; sees no io_uring
+//! syscall      plain           sys_exit, and completions of io_uring
 //! ```
 //!
 //! Version numbers decide nothing: they are here for whoever wonders.
@@ -153,6 +153,17 @@ pub(crate) const URING: [Hook; 2] = [
     tracepoint("io_uring_poll_arm", "requests of io_uring that wait"),
     tracepoint("io_uring_submit_req", "requests of io_uring"),
 ];
+
+/// What tells of the requests of io_uring where only exits of system calls are hooked (`bpf/syscall_requests.h`); what begins one has another name
+/// before 6.4.
+pub(crate) const REQUESTS: [[Hook; 2]; 2] = [
+    [request("request_begins", "io_uring_submit_req"), request("request_done", "io_uring_complete")],
+    [request("entry_begins", "io_uring_submit_sqe"), request("request_done", "io_uring_complete")],
+];
+
+const fn request(program: &'static str, name: &'static str) -> Hook {
+    Hook { program, on: On::Tracepoint(name), need: Need::Kinds, purpose: "requests of io_uring" }
+}
 
 const EVENTS: [Hook; 2] = [
     event("event_receive", "sock_recv_length", "every receive on a socket"),

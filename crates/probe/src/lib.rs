@@ -35,6 +35,7 @@ mod selection;
 mod sent;
 mod side;
 mod types;
+mod uring;
 mod verdicts;
 mod whoami;
 // Of this the types alone are used: both objects have the same ones.

@@ -58,11 +58,6 @@ fn without() -> anyhow::Result<Fallbacks> {
 
 /// Says which rungs of the ladder do not hold here, a line each, and what the one that does cannot see.
 pub(crate) fn say_refusals(probe: &Probe) {
-    if probe.rung().family == Family::Syscall {
-        crate::say::say!(
-            "hooks: syscall: what io_uring moves is in the books of TCP connections alone (docs/kernels.md)"
-        );
-    }
     if !probe.unseen().is_empty() {
         crate::say::say!(
             "hooks: {}: this kernel shows nothing of: {}",
