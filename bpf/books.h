@@ -6,7 +6,7 @@
 #ifndef STETH_BOOKS_H
 #define STETH_BOOKS_H
 
-#include "connection.h"
+#include "pending.h"
 
 /* What emit_books() is asked for. */
 struct books_at {

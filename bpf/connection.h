@@ -372,43 +372,4 @@ static __noinline int announce(struct sock *sk, struct connection *c, struct scr
 	return 0;
 }
 
-/* Uncopied chunks below this size are put together, so that a caller that moves a byte a time costs a counter. */
-#define COALESCE_BELOW 4096
-#define COALESCE_BYTES (64 * 1024)
-#define COALESCE_NS (10 * 1000 * 1000)
-
-/* Puts coalesced bytes into a record of their own. */
-static __always_inline void flush_pending(struct connection *c, struct scratch *s, __u8 direction)
-{
-	__u32 bytes = c->pending_bytes[direction], calls = c->pending_calls[direction];
-	RECORD(steth_chunk, chunk, s, pending);
-
-	chunk->kind = STETH_CHUNK;
-	chunk->direction = direction;
-	chunk->protocol = c->protocol;
-	chunk->flags = STETH_CHUNK_COALESCED;
-	chunk->tgid = c->tgid;
-	chunk->connection = c->id;
-	chunk->time = c->pending_until[direction];
-	chunk->offset = c->offset[direction] - bytes;
-	chunk->opposite = c->offset[!direction];
-	chunk->length = bytes;
-	chunk->role = c->role;
-	chunk->role_source = c->role_source;
-	chunk->lag_us = STETH_LAG_UNKNOWN;
-	chunk->calls = calls;
-
-	c->pending_bytes[direction] = 0;
-	c->pending_calls[direction] = 0;
-	count(s, STETH_PENDING_CHUNKS, -(__u64)calls);
-	count(s, STETH_PENDING_BYTES, -(__u64)bytes);
-	if (emit(s, c->ring, chunk, sizeof(*chunk))) {
-		count(s, STETH_DROPPED_CHUNKS, calls);
-		count(s, STETH_DROPPED_BYTES, bytes);
-	} else {
-		count(s, STETH_REPORTED_CHUNKS, calls);
-		count(s, STETH_REPORTED_BYTES, bytes);
-	}
-}
-
 #endif

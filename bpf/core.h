@@ -53,23 +53,21 @@ static __always_inline void transfer_unanalysed(struct connection *c, struct scr
 		return;
 	}
 	now = bpf_ktime_get_ns();
-	if (!c->pending_calls[direction])
-		c->pending_since[direction] = now;
-	c->pending_until[direction] = now;
-	c->pending_calls[direction]++;
-	c->pending_bytes[direction] += t->length;
+	if (!add_pending(c, s, direction, c->offset[direction], t->length, now)) {
+		/* Whoever is about to tell of them is done before this is needed again. Where these are, the books say. */
+		count(s, STETH_L4_CHUNKS, 1);
+		count(s, STETH_L4_BYTES, t->length);
+	}
 	c->offset[direction] += t->length;
-	count(s, STETH_PENDING_CHUNKS, 1);
-	count(s, STETH_PENDING_BYTES, t->length);
 	/* It is a number of 32 bits. */
-	if (c->pending_bytes[direction] >= 1u << 30)
+	if (PENDING_BYTES(c->pending[direction]) >= 1u << 30)
 		flush_pending(c, s, direction);
 }
 
 /* The first bytes of a direction since the other one moved. */
 static __always_inline void begin_turn(struct connection *c, struct scratch *s, __u64 start, __u8 direction, bool request)
 {
-	if (c->pending_calls[!direction])
+	if (c->pending[!direction])
 		flush_pending(c, s, !direction);
 	c->last_direction = direction;
 	c->flags |= CONNECTION_MOVED;
@@ -94,17 +92,10 @@ static __always_inline bool coalesce(struct connection *c, struct scratch *s, st
 {
 	__u8 direction = t->direction & 1;
 
-	if (t->length >= COALESCE_BELOW || t->start != t->known)
+	if (t->length >= COALESCE_BELOW || t->start != t->known || !add_pending(c, s, direction, t->start, t->length, t->time))
 		return false;
-	if (!c->pending_calls[direction])
-		c->pending_since[direction] = t->time;
-	c->pending_until[direction] = t->time;
-	c->pending_calls[direction]++;
-	c->pending_bytes[direction] += t->length;
 	c->offset[direction] = t->end;
-	count(s, STETH_PENDING_CHUNKS, 1);
-	count(s, STETH_PENDING_BYTES, t->length);
-	if (c->pending_bytes[direction] >= COALESCE_BYTES || t->time - c->pending_since[direction] >= COALESCE_NS)
+	if (PENDING_BYTES(c->pending[direction]) >= COALESCE_BYTES || t->time - c->pending_since[direction] >= COALESCE_NS)
 		flush_pending(c, s, direction);
 	else if (!control.sweep_wanted)
 		control.sweep_wanted = 1;
@@ -385,7 +376,7 @@ static __always_inline enum left transfer(struct sock *sk, struct scratch *s, __
 		c->asked_from += length - captured;
 	if (!captured && !turn && coalesce(c, s, t))
 		return NOTHING_LEFT;
-	if (c->pending_calls[direction])
+	if (c->pending[direction])
 		flush_pending(c, s, direction);
 	if (!(c->flags & CONNECTION_ANNOUNCED))
 		announce_moved(c, s, t->time, first && is_joined(c, t->time) ? ANNOUNCE_JOINED : ANNOUNCE_FRESH);

@@ -9,7 +9,7 @@
 
 static __always_inline void emit_shutdown(struct connection *c, struct scratch *s, __u8 direction, __u64 now)
 {
-	if (c->pending_calls[direction])
+	if (c->pending[direction])
 		flush_pending(c, s, direction);
 	if (c->flags & CONNECTION_ANNOUNCED) {
 		RECORD(steth_shutdown, shutdown, s, ending);
@@ -154,9 +154,9 @@ static __always_inline void on_close(struct sock *sk, struct scratch *s, bool ab
 		c->close_flags |= STETH_CLOSE_REFUSED;
 	else if (abort && !connecting && !(c->close_flags & STETH_CLOSE_RESET_BY_PEER))
 		c->close_flags |= STETH_CLOSE_RESET_BY_US;
-	if (c->pending_calls[STETH_SEND])
+	if (c->pending[STETH_SEND])
 		flush_pending(c, s, STETH_SEND);
-	if (c->pending_calls[STETH_RECEIVE])
+	if (c->pending[STETH_RECEIVE])
 		flush_pending(c, s, STETH_RECEIVE);
 	emit_books(sk, c, s, &at);
 	c->flags |= CONNECTION_CLOSED;
@@ -222,7 +222,7 @@ static __always_inline void sweep_socket(struct sock *sk, struct connection *c, 
 	if (!id || c->flags & CONNECTION_CLOSED)
 		return;
 	for (__u8 direction = 0; direction < 2; direction++)
-		if (c->pending_calls[direction] && now - c->pending_until[direction] > 2 * COALESCE_NS)
+		if (c->pending[direction] && now - c->pending_until[direction] > 2 * COALESCE_NS)
 			flush_pending(c, s, direction);
 	demotion = bpf_map_lookup_elem(&demoted, &id);
 	if (demotion) {

@@ -70,7 +70,7 @@ struct connection {
 	__u64 frame_end;       /* where the client's next frame begins, if that is not behind us: follow.h */
 	__u32 asked_from;      /* low half of where the requests were when the replies last moved, and what was not copied since */
 	__u32 credit;          /* bytes of replies wanted beyond a turn's budget; see steth_reply_credit() */
-	__u32 pending_calls[2]; /* coalesced calls that no record covers yet */
+	__u64 pending[2];      /* calls that no record covers yet, and their bytes: pending.h */
 	__u32 calls;
 	__u8 ring;             /* all records of a connection go through one ring, so they stay in order */
 	__u8 prefix_length[2]; /* bytes of a message too short to tell so far; later, of a frame's head that is cut */
@@ -81,9 +81,10 @@ struct connection {
 	__u8 far_end;          /* enum far_end: of a UDP socket that is not connected */
 	__u8 told;             /* enum told */
 	__u32 protocols;       /* which protocols it may be of: control.protocols when that was last looked at */
-	__u32 pending_bytes[2];
+	__u64 pending_start[2]; /* position of the first of those bytes */
 	__u64 pending_since[2];
 	__u64 pending_until[2];
+	__u64 flushing;        /* how many are about to tell of them */
 	__u64 established;
 	__u64 connect_started;
 	__u64 accepted;

@@ -7,6 +7,7 @@ mod lab;
 mod agent;
 mod cases;
 mod cluster;
+mod coalesced;
 mod containers;
 mod datagrams;
 mod demo;
