@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 300
 FUZZ_EXECUTIONS ?= 1000000
 FUZZ_SHORT = --executions $(FUZZ_EXECUTIONS) --seconds 30 --seed 1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-SCRIPTS := scripts/setup scripts/oracle-mysql scripts/arm64/cargo scripts/arm64/fetch scripts/arm64/rustc scripts/arm64/test scripts/btf scripts/release scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test scripts/kernels/table .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
+SCRIPTS := scripts/setup scripts/oracle-mysql scripts/arm64/cargo scripts/arm64/fetch scripts/arm64/kernels scripts/arm64/rustc scripts/arm64/test scripts/btf scripts/release scripts/screenshot scripts/kernels/fetch scripts/kernels/boot scripts/kernels/payload scripts/kernels/test scripts/kernels/table .ci/run ui/build ui/test/run-unit ui/test/run-browser ui/test/run-bench
 # What the tests run, programs included. A build of one package alone would choose other features of what it needs, and build it all again.
 BUILD_TESTS = $(CARGO) test --workspace --no-run
 HAS_NEXTEST := $(shell $(CARGO) nextest --version 2>/dev/null)
@@ -70,8 +70,9 @@ test-kernels: setup-build setup-kernels ## the agent on Debian's kernels, in an 
 test-kernels-short: setup-build setup-kernels ## the same on one of them, and only what is quick
 	scripts/kernels/test --short $(or $(KERNELS),6.1)
 
-test-arm64: setup-build setup-arm64 ## build for arm64, and run under emulation what needs no kernel (fetches into target/arm64; docs/release.md)
+test-arm64: setup-build setup-arm64 ## build for arm64, run its tests and recordings under emulation, and the agent on kernels for it (fetches into target/arm64; docs/release.md)
 	scripts/arm64/test
+	scripts/arm64/kernels
 
 btf: setup-build setup-btf ## trim kernels' type information (FILES=...) and build it into the next binary (docs/kernels.md)
 	scripts/btf $(FILES)

@@ -321,7 +321,7 @@ struct scratch {
 	__u32 messages;  /* of the vector: how many there are, which is the next, and how many bytes are in those */
 	__u32 next_message;
 	__u32 all;
-	__u32 spare;
+	__u32 flags;     /* of a receive that has no registers */
 #endif
 	/* The record that is being made. */
 	union {

@@ -251,18 +251,20 @@ static __always_inline bool by_message(__u8 operation)
 	return operation == OPERATION_RECV || operation == OPERATION_RECVMSG;
 }
 
-static __always_inline int completed(struct scratch *s, struct io_kiocb *request, __u8 operation, __u32 direction, __u32 result, bool chosen)
+/* Puts into the scratch what moved() asks it for. False: the request is not about a socket. Not inlined: what this takes of the stack is free again when that is called. */
+static __noinline int completed(struct scratch *s, struct io_kiocb *request, __u32 direction, __u32 result, __u32 entry_flags)
 {
 	struct sock *sk = socket_in(READ(request, file));
+	__u8 operation = READ(request, opcode);
 
 	if (!s || !sk)
 		return 0;
 	s->sk = (__u64)sk;
 	s->registers = 0;
 	s->behind = moved_behind(sk, direction, result);
-	locate_completed(s, request, operation, result, chosen);
-	do_left(s, moved(s->slot, direction, by_message(operation) ? READ(COMMAND(request, io_sr_msg), msg_flags) : 0, result), direction, result);
-	return 0;
+	s->flags = by_message(operation) ? READ(COMMAND(request, io_sr_msg), msg_flags) : 0;
+	locate_completed(s, request, operation, result, entry_flags & CHOSEN_BUFFER);
+	return 1;
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -300,7 +302,8 @@ int request_done(__u64 *arguments)
 	s = scratch_in_task();
 	if (!s)
 		return transfer_crowded(result);
-	completed(s, request, operation, direction, result, flags & CHOSEN_BUFFER);
+	if (completed(s, request, direction, result, flags))
+		do_left(s, moved(s->slot, direction, s->flags, result), direction, result);
 	scratch_done(s);
 	return 0;
 }

@@ -106,6 +106,8 @@ pub struct Probe {
     preempted: bool,
     /// What is hung once somebody uses io_uring for sockets.
     uring: &'static [Hook],
+    /// What the kernel said of that.
+    uring_refused: Option<Box<ProbeError>>,
 }
 
 impl std::fmt::Debug for Probe {
@@ -152,11 +154,14 @@ impl Probe {
             if without.types { (rung.all_hooks().collect(), Vec::new()) } else { crate::doctor::present(rung, types)? };
         let attach = |uring| Self::attach_hooks(settings, rung, &hooks, lacking.clone(), uring);
         // What a kernel hands over there may have changed, and that is not worth a rung.
-        let (mut probe, taken) = match attach(uring) {
-            Err(cause) if !uring.hooks.is_empty() => (attach(Uring::default()).map_err(|_| cause)?, Uring::default()),
-            probe => (probe?, uring),
+        let mut probe = match attach(uring) {
+            Err(cause) if !uring.hooks.is_empty() => match attach(Uring::default()) {
+                Ok(probe) => Self { uring_refused: Some(Box::new(cause)), ..probe },
+                Err(_) => return Err(cause),
+            },
+            probe => probe?,
         };
-        if taken.hooks.is_empty() && Uring::needed(rung) {
+        if Uring::needed(rung) && (uring.hooks.is_empty() || probe.uring_refused.is_some()) {
             probe.unseen.push("payloads of io_uring");
         }
         Ok(probe)
@@ -296,6 +301,7 @@ impl Probe {
             same_pids,
             preempted: without.steady,
             uring: if uring.later { uring.hooks } else { &[] },
+            uring_refused: None,
         })
     }
 }

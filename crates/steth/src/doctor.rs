@@ -72,6 +72,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     let _ = write!(found, "; this kernel shows nothing of: {}", probe.unseen().join("; "));
                 }
                 line(&mut text, State::Ok, &name, &found, "");
+                if let Some(cause) = probe.uring_refused() {
+                    line(&mut text, State::Note, &name, &format!("{rung}: requests of io_uring: {cause}"), "");
+                }
                 if taken.is_none() && !probe.same_pids() {
                     line(&mut text, State::Note, "process ids", crate::agent::OTHER_PIDS, "");
                 }

@@ -65,6 +65,14 @@ pub(crate) fn say_refusals(probe: &Probe) {
             probe.unseen().join("; ")
         );
     }
+    if let Some(cause) = probe.uring_refused() {
+        let text = cause.to_string();
+        crate::say::say!(
+            "hooks: {}: requests of io_uring: {}",
+            probe.rung().family.name(),
+            text.lines().next().unwrap_or_default()
+        );
+    }
     if let Some(what) = probe.preempted() {
         crate::say::say!(
             "hooks: {}: this kernel preempts programs on tracepoints; {what} (docs/kernels.md)",

@@ -1,7 +1,7 @@
 //! What is done with a probe while it runs.
 
 use super::{ACCEPTS, Demotion, Probe, ProgramStatistics, RELEASED, TALLY};
-use crate::error::Refusal;
+use crate::error::{ProbeError, Refusal};
 use crate::hooks::{Fallbacks, Rung};
 use crate::one_by_one;
 use libbpf_rs::libbpf_sys::{bpf_prog_get_info_by_fd, bpf_prog_info};
@@ -42,6 +42,12 @@ impl Probe {
     #[must_use]
     pub fn unseen(&self) -> &[&'static str] {
         &self.unseen
+    }
+
+    /// Why it does not read what io_uring moves, where the kernel refused the programs for that.
+    #[must_use]
+    pub fn uring_refused(&self) -> Option<&ProbeError> {
+        self.uring_refused.as_deref()
     }
 
     /// Waits until much is waiting in a ring, at most so long.
