@@ -53,6 +53,8 @@ const volatile __u32 registers_above = 16384;
 const volatile __u32 preempted = 0;
 /* And of the same one, not every run takes place. */
 const volatile __u32 runs_missed = 0;
+/* The number of struct iov_iter among the kernel's own types: CO-RE knows those that are left of them (crates/probe/src/trimmed.rs). */
+const volatile __u32 iterator_type = 0;
 /* A completion of io_uring is handed over as the entry of the queue, and not as what is in it. */
 const volatile __u32 uring_entries = 0;
 /* How many scratches there are. */

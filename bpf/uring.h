@@ -220,7 +220,7 @@ OF_SCRATCH(find_request, (__u32 direction, __u32 length), (direction, length))
 	if (!iterator)
 		return NOT_FOUND;
 #ifndef STETH_PLAIN
-	iterator = bpf_rdonly_cast(iterator, bpf_core_type_id_kernel(struct iov_iter));
+	iterator = bpf_rdonly_cast(iterator, iterator_type);
 #else
 	s->moving.message = 0;
 #endif

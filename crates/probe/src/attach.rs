@@ -178,7 +178,10 @@ impl Probe {
         let refused = |what| move |error: libbpf_rs::Error| ProbeError::refused(what, &error);
         let without = settings.without.here();
         let types = TypesFile::find(settings.btf.as_deref(), without.types)?;
-        let path = types.as_ref().map(|file| &*file.path);
+        // All of the kernel's own would do as well, and take longer.
+        let own = || TypesFile::trimmed(&side::types(&side::open(rung.core, None, |_| false).ok()?));
+        let trimmed = if types.is_none() { own() } else { None };
+        let path = types.as_ref().or(trimmed.as_ref()).map(|file| &*file.path);
         let cgroups = cgroup_root();
         let wanted = |name: &str| {
             // A release writes into the kernel's own kind of ring, which is older than its hook.
@@ -222,6 +225,7 @@ impl Probe {
         before.call_max = ring_bytes / 2;
         before.last_stage = settings.last_stage;
         before.uring_entries = uring.entries.into();
+        before.iterator_type = uring.iterator;
         before.self_tgid = tgid;
         if let Some(file) = types.as_ref().filter(|_| without.types) {
             before.own_types = 0;

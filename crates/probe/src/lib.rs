@@ -34,6 +34,7 @@ mod rows;
 mod selection;
 mod sent;
 mod side;
+mod trimmed;
 mod types;
 mod uring;
 mod verdicts;

@@ -15,8 +15,8 @@ use std::thread;
 
 /// More do not help: the largest two programs are two thirds of the work, and each further object reads the kernel's types anew.
 const MOST: usize = 4;
-/// What another object takes before its first program is loaded, as instructions of programs: 35 ms where one takes 13 us.
-const ANEW: usize = 3000;
+/// What another object takes before its first program is loaded, as instructions of programs: 12 ms where one takes 13 us.
+const ANEW: usize = 1000;
 
 /// Loads an object's programs, as far as they are wanted. `again` opens it anew, with the same programs wanted; sizes and settings are
 /// taken from the first. That one's maps are the maps of all. `meanwhile` is what has to be done with them, and is mostly waiting.

@@ -39,6 +39,21 @@ pub(crate) fn open(core: Core, types: Option<&Path>, wanted: impl Fn(&str) -> bo
     Ok(object)
 }
 
+/// The types that its programs know, as they stand in it (BTF).
+pub(crate) fn types(object: &OpenObject) -> Vec<u8> {
+    let mut size = 0;
+    // SAFETY: the object is open. It owns what is returned, which is copied before anybody changes it.
+    let bytes = unsafe {
+        let btf = libbpf_rs::libbpf_sys::bpf_object__btf(object.as_libbpf_object().as_ptr());
+        if btf.is_null() { std::ptr::null() } else { libbpf_rs::libbpf_sys::btf__raw_data(btf, &raw mut size) }
+    };
+    if bytes.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the function has just said how many bytes are there.
+    unsafe { std::slice::from_raw_parts(bytes.cast(), size as usize) }.to_vec()
+}
+
 /// Its settings, to be changed before it is loaded.
 pub(crate) fn settings(object: &mut OpenObject) -> Result<&mut Settings, ProbeError> {
     let absent = || ProbeError::broken("the object has no settings section");

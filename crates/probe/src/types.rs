@@ -51,7 +51,7 @@ impl TypesFile {
         }
         let embedded = embedded::FILES.iter().find(|(of, _)| *of == release);
         match embedded {
-            Some((_, bytes)) => Self::in_memory(&release, bytes).map(Some),
+            Some((_, bytes)) => Self::in_memory(&format!("{release}.btf of this binary"), bytes).map(Some),
             // What is done without for a test is a file like any other.
             None if own() => Self::open(OWN.into()).map(Some),
             None => Err(ProbeError::NoBtf),
@@ -63,8 +63,14 @@ impl TypesFile {
         Ok(Self { name: path.display().to_string(), path, _memory: None })
     }
 
-    fn in_memory(release: &str, bytes: &[u8]) -> Result<Self, ProbeError> {
-        let name = format!("{release}.btf of this binary");
+    /// What is left of the kernel's own for programs with these types. None: all of it is to be used.
+    pub(crate) fn trimmed(programs: &[u8]) -> Option<Self> {
+        let kernel = std::fs::read(OWN).ok()?;
+        Self::in_memory("what is left of the kernel's types", &crate::trimmed::trim(&kernel, programs)?).ok()
+    }
+
+    pub(crate) fn in_memory(name: &str, bytes: &[u8]) -> Result<Self, ProbeError> {
+        let name = name.to_owned();
         let failed = |error: std::io::Error| ProbeError::BtfFile { file: name.clone(), cause: error.to_string() };
         // SAFETY: a string that is there for good, and a flag.
         let fd = unsafe { libc::memfd_create(c"btf".as_ptr(), libc::MFD_CLOEXEC) };

@@ -13,6 +13,8 @@ pub(crate) struct Uring {
     pub(crate) later: bool,
     /// A completion is handed over as the entry of its queue (`uring_entries` of `bpf/settings.h`).
     pub(crate) entries: bool,
+    /// The number of `struct iov_iter` among the kernel's types (`iterator_type`).
+    pub(crate) iterator: u32,
 }
 
 impl Uring {
@@ -22,7 +24,14 @@ impl Uring {
         let there = |hooks: &&[Hook]| hooks.iter().all(|hook| is_there(types, hook));
         match rung.family {
             Family::Tracepoint => {
-                Self { hooks: Some(&URING[..]).filter(there).unwrap_or_default(), later: true, entries: false }
+                let iterator =
+                    types.type_by_name::<types::Struct<'_>>("iov_iter").map_or(0, |one| one.type_id().into());
+                Self {
+                    hooks: Some(&URING[..]).filter(there).unwrap_or_default(),
+                    later: true,
+                    iterator,
+                    ..Self::default()
+                }
             }
             Family::Function => Self::default(),
             Family::Syscall => {
@@ -32,7 +41,7 @@ impl Uring {
                     On::Tracepoint(name) => hands_over(types, name, 1, "io_kiocb"),
                     _ => false,
                 });
-                Self { hooks: if typed { hooks } else { &[] }, later: false, entries }
+                Self { hooks: if typed { hooks } else { &[] }, later: false, entries, iterator: 0 }
             }
         }
     }
