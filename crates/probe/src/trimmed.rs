@@ -4,7 +4,7 @@
 //! time that a start takes. So it is handed those structures alone, with what they hold; what they only point to is nothing.
 //! <https://docs.kernel.org/bpf/btf.html>
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
@@ -118,12 +118,12 @@ fn essential(name: &[u8]) -> &[u8] {
 #[derive(Default)]
 struct Kept<'a> {
     /// New numbers by the old ones.
-    numbers: HashMap<u32, u32>,
+    numbers: BTreeMap<u32, u32>,
     /// The old ones, in the order of the new ones.
     order: Vec<u32>,
     types: Vec<u8>,
     strings: Vec<u8>,
-    offsets: HashMap<&'a [u8], u32>,
+    offsets: BTreeMap<&'a [u8], u32>,
 }
 
 impl<'a> Kept<'a> {
@@ -194,7 +194,7 @@ impl<'a> Kept<'a> {
 /// Of the kernel's type information what programs read that have these types of their own. None: one of the two cannot be understood.
 pub(crate) fn trim(kernel: &[u8], programs: &[u8]) -> Option<Vec<u8>> {
     let (kernel, programs) = (Raw::of(kernel)?, Raw::of(programs)?);
-    let wanted: HashSet<&[u8]> = programs.named().map(|(_, name)| essential(name)).collect();
+    let wanted: BTreeSet<&[u8]> = programs.named().map(|(_, name)| essential(name)).collect();
     let mut kept = Kept { strings: vec![0], ..Kept::default() };
     for (number, _) in kernel.named().filter(|(_, name)| wanted.contains(name)) {
         kept.keep(number);
