@@ -17,9 +17,10 @@ pub(crate) struct Surroundings {
     directory: TempDir,
 }
 
-/// A row for processes, whose environments are read for it, and one for containers. The port of the API server follows: what it is asked
-/// goes on for ever, and an agent that ends counts what goes on as lost.
-const RULES: &str = "selection:\n  environment: {exclude: ['NOBODY_.*=x']}\n  namespace: {exclude: ['^nobody$']}\n";
+/// A row for processes, whose environments are read for it, and one for containers. The port of the API server follows, and the runtime is asked by a unix
+/// socket: what they are asked goes on for ever, and an agent that ends counts what goes on as lost.
+const RULES: &str =
+    "selection:\n  unix: false\n  environment: {exclude: ['NOBODY_.*=x']}\n  namespace: {exclude: ['^nobody$']}\n";
 
 impl Surroundings {
     pub(crate) fn start() -> anyhow::Result<Self> {
