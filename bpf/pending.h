@@ -4,7 +4,7 @@
  * comes next: a transfer that is told of, the end, or a sweep.
  *
  * These may come at once, and another call of that direction with them. So calls and bytes are one number, to which is added; and who tells of it takes away
- * what it tells of. Of two that would tell neither has to: they are told of by the next one. Before 5.12 there is no exchange for this.
+ * what it tells of. Of two that would tell one has to, or in the plain core, none: they are told of by the next one.
  */
 #ifndef STETH_PENDING_H
 #define STETH_PENDING_H
@@ -19,21 +19,45 @@
 #define PENDING_CALLS(pending) ((pending) >> 32)
 #define PENDING_BYTES(pending) ((__u32)(pending))
 
+/*
+ * Whether nobody else is telling of what waits with this connection. What returns what was there before is ordered on both sides, and of 5.12; without it
+ * two may see each other. Where that is also not ordered, on arm64 before 6.4, what waits can be told of twice, if two come within some nanoseconds.
+ */
+static __always_inline bool begin_flush(struct connection *c)
+{
+#ifndef STETH_PLAIN
+	return !__sync_fetch_and_add(&c->flushing, 1);
+#else
+	__sync_fetch_and_add(&c->flushing, 1);
+	return *(volatile __u64 *)&c->flushing == 1;
+#endif
+}
+
+static __always_inline void end_flush(struct connection *c)
+{
+	barrier();
+#ifndef STETH_PLAIN
+	/* Somebody has given way meanwhile, whose bytes may be there still. */
+	if (__sync_fetch_and_add(&c->flushing, -1) > 1)
+		control.sweep_wanted = 1;
+#else
+	__sync_fetch_and_add(&c->flushing, -1);
+#endif
+}
+
 /* Puts what waits into a record of its own. */
 static __always_inline void flush_pending(struct connection *c, struct scratch *s, __u8 direction)
 {
 	__u64 taken = 0, start = 0;
 	RECORD(steth_chunk, chunk, s, pending);
 
-	__sync_fetch_and_add(&c->flushing, 1);
-	if (*(volatile __u64 *)&c->flushing == 1) {
+	if (begin_flush(c)) {
 		taken = *(volatile __u64 *)&c->pending[direction];
 		start = c->pending_start[direction];
 		c->pending_start[direction] = start + PENDING_BYTES(taken);
 		__sync_fetch_and_add(&c->pending[direction], -taken);
 	}
-	barrier();
-	__sync_fetch_and_add(&c->flushing, -1);
+	end_flush(c);
 	if (!taken) {
 		control.sweep_wanted = 1;
 		return;
