@@ -312,8 +312,10 @@ fn batch_is_told(listener: &TcpListener) {
         let expected = [("GET /ring", 200), ("GET /none", 404)].map(|(what, s)| (format!("{what:?}"), s.to_string()));
         assert_eq!(told(side), expected, "{side}: {}", seen.ledger);
     }
-    let holes = seen.ledger.pointer("/holes/count").and_then(Value::as_u64).unwrap_or_default();
-    assert_eq!(holes, 0, "{}", seen.ledger);
+    for what in ["holes", "late", "unread"] {
+        let bytes = seen.ledger.pointer(&format!("/bytes/{what}")).and_then(Value::as_u64);
+        assert_eq!(bytes, Some(0), "{what}: {}", seen.ledger);
+    }
 }
 
 /// All ways, each on a connection of its own.
