@@ -98,6 +98,10 @@ pub(super) fn request_line_cut(line: &[u8]) -> Option<RequestLine<'_>> {
 /// The method, which is a token, and what follows the space behind it.
 #[inline]
 fn split_method(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Most requests.
+    if let [b'G', b'E', b'T', b' ', rest @ ..] = line {
+        return Some((b"GET", rest));
+    }
     let end = line.iter().take(LONGEST_METHOD + 1).position(|byte| !is_token(*byte))?;
     let (method, rest) = line.split_at_checked(end)?;
     let rest = rest.strip_prefix(b" ")?;
@@ -234,7 +238,7 @@ impl Fields {
     }
 
     fn value(&mut self, field: Known, value: &[u8], names: &mut Names) {
-        let value = value.trim_ascii();
+        let value = trimmed(value);
         if value.is_empty() {
             return;
         }
@@ -272,10 +276,24 @@ fn field<'a, const N: usize>(line: &'a [u8], usual: &[u8; N], lower: &[u8; N]) -
     (name == usual || name == lower || name.eq_ignore_ascii_case(lower)).then(|| value.get(1..).unwrap_or_default())
 }
 
+/// Without the white space around it, which is one space in front and a carriage return behind nearly always.
+#[inline]
+fn trimmed(value: &[u8]) -> &[u8] {
+    match value {
+        [b' ', inner @ .., b'\r'] if matches!(inner, [b'!'..=b'~', .., b'!'..=b'~']) => inner,
+        _ => value.trim_ascii(),
+    }
+}
+
 /// Whether a media type is that of server-sent events.
 fn is_events(value: &[u8]) -> bool {
-    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    kind.trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
+    const EVENTS: &[u8; 17] = b"text/event-stream";
+    // The letter behind the slash tells it from nearly all others.
+    let Some((kind, parameters)) = value.split_first_chunk::<17>().filter(|(kind, _)| kind[5] | 0x20 == EVENTS[5])
+    else {
+        return false;
+    };
+    kind.eq_ignore_ascii_case(EVENTS) && matches!(parameters.trim_ascii_start().first(), None | Some(b';'))
 }
 
 /// Whether a preference is the time that the client is willing to wait.
@@ -285,7 +303,18 @@ fn is_wait(preference: &[u8]) -> bool {
 }
 
 /// A number of digits only, that fits.
+#[inline]
 fn decimal(digits: &[u8]) -> Option<u64> {
+    // As few as always fit.
+    if digits.len() < 20 {
+        let mut odd = digits.is_empty();
+        let number = digits.iter().fold(0u64, |number, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            odd |= digit > 9;
+            number.wrapping_mul(10).wrapping_add(digit.into())
+        });
+        return (!odd).then_some(number);
+    }
     let number = digits.iter().try_fold(0u64, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)

@@ -30,6 +30,7 @@ mod response;
 mod route;
 mod routing;
 mod rules;
+mod segment;
 #[cfg(test)]
 mod tests;
 

@@ -5,24 +5,28 @@
 //! doubt a segment is a value. A word taken for a value loses some detail; a value taken for a word costs a time series
 //! for every user.
 
+use super::segment::{Class, Kinds, SHORT, class};
+
 /// A route under construction, behind the method: `GET /users/{id}`. It is as long as a name may be.
 #[derive(Debug)]
 pub(super) struct Route {
     bytes: [u8; CAPACITY],
     length: usize,
+    /// It is the path as it came.
+    plain: bool,
 }
 
 const CAPACITY: usize = 255;
+/// The longest method in front of a short path: the template grows by no more than two bytes for each byte of the path.
+const SHORT_METHOD: usize = CAPACITY - 2 - 3 * (SHORT + 1);
 /// Behind so many segments the rest is `*`.
 const SEGMENTS: usize = 16;
-/// A longer segment is a value, whatever it is made of.
-const LONGEST: usize = 64;
 
 impl Route {
     /// The operation of a request: its method, and the template of its target. `whole` is false if the target was cut,
     /// which leaves its last segment in doubt.
     pub(super) fn operation(method: &[u8], target: Option<&[u8]>, whole: bool) -> Self {
-        let mut route = Self { bytes: [0; CAPACITY], length: 0 };
+        let mut route = Self { bytes: [0; CAPACITY], length: 0, plain: false };
         route.push(method);
         if let Some(target) = target {
             route.push(b" ");
@@ -34,9 +38,14 @@ impl Route {
 
     /// The operation of a request whose template somebody has given.
     pub(super) fn given(method: &[u8], template: &str) -> Self {
-        let mut route = Self { bytes: [0; CAPACITY], length: 0 };
+        let mut route = Self { bytes: [0; CAPACITY], length: 0, plain: false };
         let _ = route.push(method) && route.push(b" ") && route.push(template.as_bytes());
         route
+    }
+
+    /// Whether any target with this path has this route. It may also be so where this says no.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -71,15 +80,60 @@ impl Route {
             self.push(b"*");
             return;
         }
+        match Kinds::of(target) {
+            Some(kinds) if self.length <= SHORT_METHOD => self.short(target, &kinds, whole),
+            _ => self.long(target, whole),
+        }
+    }
+
+    /// The template of a path that is short enough for one look at all of it, and to leave it room whatever its segments are.
+    fn short(&mut self, target: &[u8], kinds: &Kinds, whole: bool) {
+        // Where the words begin that are still to be pushed, with the slash in front of them.
+        let (mut words, mut at) = (0, 1);
+        let mut plain = true;
+        for count in 0.. {
+            let length = kinds.length(at);
+            let end = at + length;
+            if count == SEGMENTS || (end == target.len() && !whole) {
+                self.push(target.get(words..at - 1).unwrap_or_default());
+                return self.fold();
+            }
+            let (segment, class) = kinds.class(at, length, target);
+            let last = target.get(end) != Some(&b'/');
+            match class {
+                Class::Word if segment.len() == length && !last => {}
+                Class::Word => {
+                    self.push(target.get(words..at + segment.len()).unwrap_or_default());
+                    words = end;
+                    plain &= segment.len() == length;
+                }
+                Class::Value(name, ending) => {
+                    plain = false;
+                    self.push(target.get(words..at).unwrap_or_default());
+                    self.push(name);
+                    self.push(ending);
+                    words = end;
+                }
+            }
+            if last {
+                self.plain = plain;
+                return;
+            }
+            at = end + 1;
+        }
+    }
+
+    /// The template of any path.
+    fn long(&mut self, target: &[u8], whole: bool) {
         let mut at = usize::from(target.starts_with(b"/"));
         for count in 0.. {
             let rest = target.get(at..).unwrap_or_default();
-            let look = Look::at(rest);
-            let (segment, behind) = rest.split_at(look.length);
+            let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+            let (segment, behind) = rest.split_at(length);
             if count == SEGMENTS || (behind.is_empty() && !whole) {
                 return self.fold();
             }
-            let (segment, class) = look.class(segment);
+            let (segment, class) = class(segment);
             let before = self.length;
             let fits = match (class, at.checked_sub(1)) {
                 (Class::Word, Some(slash)) => self.push(target.get(slash..at + segment.len()).unwrap_or_default()),
@@ -93,7 +147,7 @@ impl Route {
             if behind.first() != Some(&b'/') {
                 return;
             }
-            at += look.length + 1;
+            at += length + 1;
         }
     }
 }
@@ -112,202 +166,6 @@ pub(super) fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What follows the authority of an absolute target; any other target as it is.
 pub(super) fn path_of(target: &[u8]) -> &[u8] {
     absolute(target).map_or(target, |(_, rest)| rest)
-}
-
-/// A segment with so many marks is a headline.
-const MARKS: usize = 5;
-
-const ID: &[u8] = b"{id}";
-const DATE: &[u8] = b"{date}";
-
-/// What a segment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class<'a> {
-    /// A word: it stays.
-    Word,
-    /// A value: what stands for it, and the extension behind that.
-    Value(&'static [u8], &'a [u8]),
-}
-
-/// What one look at each byte tells of a segment.
-#[derive(Clone, Copy)]
-struct Look {
-    length: usize,
-    /// The kinds of its bytes.
-    kinds: u8,
-    marks: usize,
-}
-
-const LOWER: u8 = 1;
-const DIGIT: u8 = 2;
-const MARK: u8 = 4;
-/// What begins matrix parameters, which are values like a query (`;jsessionid=…`).
-const PARAMETERS: u8 = 8;
-const ANY: u8 = 16;
-/// What ends a segment (RFC 3986 §3.3).
-const END: u8 = 0;
-
-const KINDS: [u8; 256] = {
-    let (mut kinds, mut byte) = ([ANY; 256], 0);
-    while byte < 256 {
-        kinds[byte] = match byte as u8 {
-            b'a'..=b'z' => LOWER,
-            b'0'..=b'9' => DIGIT,
-            b'.' | b'-' | b'_' => MARK,
-            b';' => PARAMETERS,
-            b'/' | b'?' | b'#' => END,
-            _ => ANY,
-        };
-        byte += 1;
-    }
-    kinds
-};
-
-impl Look {
-    #[inline]
-    fn at(bytes: &[u8]) -> Self {
-        let mut look = Self { length: 0, kinds: 0, marks: 0 };
-        for byte in bytes {
-            let kind = KINDS[usize::from(*byte)];
-            if kind == END {
-                break;
-            }
-            look.length += 1;
-            look.kinds |= kind;
-            look.marks += usize::from(kind == MARK);
-        }
-        look
-    }
-
-    /// The segment without its parameters, and what it is.
-    #[inline]
-    fn class(self, segment: &[u8]) -> (&[u8], Class<'_>) {
-        if self.kinds & PARAMETERS != 0 {
-            let segment = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-            return Self::at(segment).class(segment);
-        }
-        // Most segments are words, file names or numbers: what `judge` says too, after many more looks.
-        let class = if self.kinds & !(LOWER | MARK) == 0 && self.marks < MARKS && self.length <= 20 {
-            Class::Word
-        } else if self.kinds == DIGIT {
-            Class::Value(ID, b"")
-        } else {
-            judge(segment)
-        };
-        (segment, class)
-    }
-}
-
-fn judge(segment: &[u8]) -> Class<'_> {
-    if segment.len() > LONGEST {
-        return Class::Value(ID, b"");
-    }
-    if is_version(segment) {
-        return Class::Word;
-    }
-    let whole = Counts::of(segment);
-    if is_date(segment) {
-        return Class::Value(DATE, b"");
-    }
-    // A file name keeps its extension: `/photos/{id}.jpg`.
-    if let Some(dot) = memchr::memrchr(b'.', segment) {
-        let (stem, extension) = segment.split_at(dot);
-        let kept = extension.len() <= 6
-            && extension.iter().skip(1).all(u8::is_ascii_alphanumeric)
-            && extension.iter().any(u8::is_ascii_alphabetic)
-            && whole.strange == 0;
-        if kept && !stem.is_empty() {
-            return if Counts::of(stem).is_value(stem) { Class::Value(ID, extension) } else { Class::Word };
-        }
-    }
-    if whole.is_value(segment) { Class::Value(ID, b"") } else { Class::Word }
-}
-
-/// `v1`, `v2beta1`, `v1.2`.
-fn is_version(segment: &[u8]) -> bool {
-    segment.len() <= 10
-        && matches!(segment, [b'v' | b'V', b'0'..=b'9', rest @ ..]
-            if rest.iter().filter(|byte| byte.is_ascii_digit()).count() < 4
-                && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'.'))
-}
-
-/// `2026-08-21`, also with a time behind it.
-fn is_date(segment: &[u8]) -> bool {
-    segment.len() >= 10
-        && segment.iter().zip(b"dddd-dd-dd").all(|(byte, kind)| match kind {
-            b'-' => *byte == b'-',
-            _ => byte.is_ascii_digit(),
-        })
-        && matches!(segment.get(10), None | Some(b'T' | b't' | b' ' | b'_' | b'-'))
-}
-
-/// What a segment is made of.
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    digits: usize,
-    lower: usize,
-    upper: usize,
-    /// Hexadecimal letters, which are among the letters too.
-    hex: usize,
-    /// `-`, `_`, `.`, `~`, `:`.
-    marks: usize,
-    /// Anything else: percent-encoding, `@`, `=`, `,`, brackets, bytes that are not ASCII.
-    strange: usize,
-    /// Changes from a lower-case to an upper-case letter, and between letters and digits.
-    turns: usize,
-}
-
-impl Counts {
-    fn of(segment: &[u8]) -> Self {
-        let mut counts = Self::default();
-        let mut last = 0u8;
-        for &byte in segment {
-            match byte {
-                b'0'..=b'9' => {
-                    counts.digits += 1;
-                    counts.turns += usize::from(last.is_ascii_alphabetic());
-                }
-                b'a'..=b'z' => {
-                    counts.lower += 1;
-                    counts.hex += usize::from(byte <= b'f');
-                    counts.turns += usize::from(last.is_ascii_digit());
-                }
-                b'A'..=b'Z' => {
-                    counts.upper += 1;
-                    counts.hex += usize::from(byte <= b'F');
-                    counts.turns += usize::from(last.is_ascii_lowercase() || last.is_ascii_digit());
-                }
-                b'-' | b'_' | b'.' | b'~' | b':' => counts.marks += 1,
-                _ => counts.strange += 1,
-            }
-            last = byte;
-        }
-        counts
-    }
-
-    fn is_value(&self, segment: &[u8]) -> bool {
-        let letters = self.lower + self.upper;
-        let length = segment.len();
-        // `@scope` is a package scope, `{id}` a template that a client did not fill in.
-        let strange = match segment {
-            [b'@', rest @ ..] | [b'{', rest @ .., b'}'] => self.strange > length - rest.len(),
-            _ => self.strange > 0,
-        };
-        strange
-            // Numbers, addresses, UUIDs, time stamps, and names with a number that may run on: order-12345.
-            || self.digits >= 3
-            || (letters == 0 && self.digits > 0)
-            // Hashes.
-            || (length >= 8 && self.digits > 0 && self.digits + self.hex == length)
-            // Base64 and its kind: cases and digits change as words' do not.
-            || (length >= 8 && self.digits > 0 && self.turns * 3 > length)
-            || (length >= 16 && self.digits > 0 && self.lower > 0 && self.upper > 0)
-            || (length >= 20 && self.turns * 4 >= length)
-            // No word is that long without a mark or a capital.
-            || (length > 24 && (letters == self.lower || letters == self.upper) && self.marks == 0)
-            // A headline: `how-to-do-this-and-that-in-rust`.
-            || self.marks >= MARKS
-    }
 }
 
 #[cfg(test)]
@@ -394,8 +252,21 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_quick_look_says_what_the_thorough_one_says(segment in "[a-z._-]{0,20}|[0-9]{1,70}|[a-z0-9.-]{0,6}") {
-            proptest::prop_assert_eq!(Look::at(segment.as_bytes()).class(segment.as_bytes()).1, judge(segment.as_bytes()));
+        fn a_short_path_has_the_template_that_any_path_has(
+            target in "/([a-z]{0,4}|[a-z]{15,25}|[0-9]{1,8}|v1|[A-Za-z0-9;.%:~_-]{0,9}|[/?#]){0,24}(/[a-z0-9./?#]{0,3}){0,24}",
+            whole: bool,
+        ) {
+            let template = |long: bool| {
+                let mut route = Route { bytes: [0; CAPACITY], length: 0, plain: false };
+                match Kinds::of(target.as_bytes()).filter(|_| !long) {
+                    Some(kinds) => route.short(target.as_bytes(), &kinds, whole),
+                    None => route.long(target.as_bytes(), whole),
+                }
+                route.as_bytes().to_vec()
+            };
+            let path = target.split(['?', '#']).next().unwrap_or_default();
+            proptest::prop_assert_eq!(Kinds::of(target.as_bytes()).is_some(), path.len() < SHORT || target.len() == SHORT);
+            proptest::prop_assert_eq!(template(false).escape_ascii().to_string(), template(true).escape_ascii().to_string());
         }
     }
 

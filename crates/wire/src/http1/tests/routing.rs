@@ -99,3 +99,23 @@ fn connections_to_one_service_share() {
         names = t.names;
     }
 }
+
+proptest::proptest! {
+    /// What a connection remembers of the request before changes nothing.
+    #[test]
+    fn a_target_has_the_same_route_whatever_was_asked_for_before(
+        targets in proptest::collection::vec(("GET|POST|get", "(http://h)?(/(a|users|7|x;y=z|~|[*])){0,3}([?#][a/]{0,2})?"), 1..12),
+    ) {
+        let requests = |targets: &[(String, String)]| -> String {
+            targets.iter().map(|(method, target)| format!("{method} {target}a HTTP/1.1\r\n\r\n")).collect()
+        };
+        let ask = |targets: &[(String, String)]| {
+            let mut t = routed(&[], 100);
+            t.request(requests(targets)).response(OK.repeat(targets.len())).close(End::Closed);
+            operations(&t).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let alone: Vec<String> = targets.chunks(1).flat_map(ask).collect();
+        proptest::prop_assert_eq!(alone.len(), targets.len());
+        proptest::prop_assert_eq!(ask(&targets), alone);
+    }
+}
