@@ -25,15 +25,21 @@ const SEGMENTS: usize = 16;
 impl Route {
     /// The operation of a request: its method, and the template of its target. `whole` is false if the target was cut,
     /// which leaves its last segment in doubt.
+    #[inline]
     pub(super) fn operation(method: &[u8], target: Option<&[u8]>, whole: bool) -> Self {
+        // Where it is wanted, and filled there: it is too long to be moved.
         let mut route = Self { bytes: [0; CAPACITY], length: 0, plain: false };
-        route.push(method);
-        if let Some(target) = target {
-            route.push(b" ");
-            // What ends a path is in front of what follows it, so the path may be whole even if the target is not.
-            route.template(path_of(target), whole);
-        }
+        route.fill(method, target, whole);
         route
+    }
+
+    fn fill(&mut self, method: &[u8], target: Option<&[u8]>, whole: bool) {
+        self.push(method);
+        if let Some(target) = target {
+            self.push(b" ");
+            // What ends a path is in front of what follows it, so the path may be whole even if the target is not.
+            self.template(path_of(target), whole);
+        }
     }
 
     /// The operation of a request whose template somebody has given.
@@ -111,7 +117,9 @@ impl Route {
                     plain = false;
                     self.push(target.get(words..at).unwrap_or_default());
                     self.push(name);
-                    self.push(ending);
+                    if !ending.is_empty() {
+                        self.push(ending);
+                    }
                     words = end;
                 }
             }

@@ -75,8 +75,9 @@ impl Kinds {
     pub(super) fn class<'a>(&self, at: usize, length: usize, target: &'a [u8]) -> (&'a [u8], Class<'a>) {
         let segment = target.get(at..at + length).unwrap_or_default();
         let bits = ((1 << length) - 1) << at;
-        let marks = bits & self.marks;
-        if bits & !(self.lower | marks) == 0 && length <= 20 && (marks == 0 || marks.count_ones() < MARKS as u32) {
+        // Takes away as many marks as a word may have: not all processors count bits.
+        let beyond = (1..MARKS).fold(bits & self.marks, |marks, _| marks & marks.wrapping_sub(1));
+        if bits & !(self.lower | self.marks) == 0 && length <= 20 && beyond == 0 {
             (segment, Class::Word)
         } else if bits & !self.digits == 0 {
             (segment, Class::Value(ID, b""))
