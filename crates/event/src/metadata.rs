@@ -69,6 +69,9 @@ pub struct Peer {
     /// Only whoever connects to this port there; 0: anybody who talks with the address.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub port: u16,
+    /// Only in this network namespace (`ns.inum`), as an address of loopback is; 0: in any.
+    #[serde(skip_serializing_if = "is_none_in_particular", default)]
+    pub netns: u32,
     /// Who has it; `None`: nobody any more.
     pub who: Option<Remote>,
     /// Since when it has been so, nanoseconds since 1970, if that is known.
@@ -144,6 +147,11 @@ fn is_zero(port: &u16) -> bool {
     *port == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_none_in_particular(netns: &u32) -> bool {
+    *netns == 0
+}
+
 pub(crate) fn json_record(kind: u8, value: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![kind, 0, 0, 0, 0, 0, 0, 0];
     // Writing a struct of numbers and strings into memory cannot fail.
@@ -195,7 +203,7 @@ mod tests {
         ];
         for (n, who) in all.into_iter().enumerate() {
             let since = (n % 2 == 0).then_some(7);
-            let peer = Peer { address: [192, 0, 2, 1].into(), port: 80, who, since };
+            let peer = Peer { address: [192, 0, 2, 1].into(), port: 80, netns: 7, who, since };
             assert!(matches!(Event::parse(&peer.to_record()), Ok(Event::Peer(read)) if *read == peer));
         }
         let older = br#"{"address":"192.0.2.1","who":{"kind":"service","namespace":"shop","name":"cart"}}"#;

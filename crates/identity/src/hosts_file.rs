@@ -122,10 +122,10 @@ fn entries(text: &str) -> (Vec<(IpAddr, String)>, u64) {
 fn difference(before: &[(IpAddr, String)], now: &[(IpAddr, String)], written: Option<SystemTime>) -> Vec<Peer> {
     let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_nanos() as u64);
     let gone = before.iter().filter(|(address, _)| !now.iter().any(|(other, _)| other == address));
-    let gone = gone.map(|(address, _)| Peer { address: *address, port: 0, who: None, since: None });
+    let gone = gone.map(|(address, _)| Peer { address: *address, port: 0, netns: 0, who: None, since: None });
     let new = now.iter().filter(|entry| !before.contains(entry));
     let who = |name: &String| Some(Remote::Host { name: name.clone() });
-    let new = new.map(|(address, name)| Peer { address: *address, port: 0, who: who(name), since });
+    let new = new.map(|(address, name)| Peer { address: *address, port: 0, netns: 0, who: who(name), since });
     gone.chain(new).collect()
 }
 

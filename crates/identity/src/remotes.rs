@@ -76,6 +76,8 @@ impl Beyond {
 #[derive(Clone, Debug)]
 struct Told {
     who: Arc<Remote>,
+    /// 0: any.
+    netns: u32,
     /// Nanoseconds since 1970, if it is known.
     since: Option<u64>,
 }
@@ -123,7 +125,7 @@ impl Remotes {
             self.told.remove(&end);
             return;
         };
-        if self.told.insert(end, Told { who: Arc::new(who), since: peer.since }).is_some() {
+        if self.told.insert(end, Told { who: Arc::new(who), netns: peer.netns, since: peer.since }).is_some() {
             return;
         }
         self.order.push_back(end);
@@ -137,24 +139,31 @@ impl Remotes {
         }
     }
 
-    /// Who has this address at `now`. `port`: the one that was connected to there; 0 for whoever has connected.
+    /// Who has this address in a network namespace at `now`. `port`: the one that was connected to there; 0 for whoever has connected.
     #[must_use]
-    pub fn who(&mut self, address: IpAddr, port: u16, now: u64) -> Option<Beyond> {
-        self.who_if(address, port, now, |_| true)
+    pub fn who(&mut self, address: IpAddr, port: u16, netns: u32, now: u64) -> Option<Beyond> {
+        self.who_if(address, port, netns, now, |_| true)
     }
 
     /// The same for what was at `then` and had to wait: who has the address only since later than that is left out. `clock`: what to add to
     /// times of records to get nanoseconds since 1970.
     #[must_use]
-    pub fn who_was(&mut self, address: IpAddr, port: u16, then: u64, clock: u64) -> Option<Beyond> {
+    pub fn who_was(&mut self, address: IpAddr, port: u16, netns: u32, then: u64, clock: u64) -> Option<Beyond> {
         let at = then.wrapping_add(clock);
-        self.who_if(address, port, then, |told| told.since.is_some_and(|since| since <= at))
+        self.who_if(address, port, netns, then, |told| told.since.is_some_and(|since| since <= at))
     }
 
-    fn who_if(&mut self, address: IpAddr, port: u16, at: u64, holds: impl Fn(&Told) -> bool) -> Option<Beyond> {
+    fn who_if(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        netns: u32,
+        at: u64,
+        holds: impl Fn(&Told) -> bool,
+    ) -> Option<Beyond> {
         let canonical = address.to_canonical();
         let told = self.told.get(&(canonical, port)).or_else(|| self.told.get(&(canonical, 0)));
-        let told = told.filter(|told| holds(told)).map(|told| &told.who);
+        let told = told.filter(|told| (told.netns == 0 || told.netns == netns) && holds(told)).map(|told| &told.who);
         let better = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
         better
             .map(|remote| Beyond::Told(remote.clone()))
@@ -191,14 +200,31 @@ mod tests {
     }
 
     fn name(remotes: &mut Remotes, address: IpAddr) -> Option<String> {
-        remotes.who(address, 80, 1).map(|beyond| beyond.name().to_owned())
+        remotes.who(address, 80, 0, 1).map(|beyond| beyond.name().to_owned())
+    }
+
+    #[test]
+    fn loopback_of_another_network_namespace_is_somebody_elses() {
+        let mut remotes = Remotes::new(10);
+        let who = Some(Remote::Process { name: "steth".into() });
+        let address = IpAddr::from([127, 0, 0, 1]);
+        remotes.tell(Peer { address, port: 7117, netns: 5, who, since: None });
+        let mut at = |port, netns| remotes.who(address, port, netns, 1).map(|beyond| beyond.name().to_owned());
+        assert_eq!(at(7117, 5).as_deref(), Some("steth"));
+        assert_eq!([at(7117, 6), at(7117, 0), at(7118, 5)], [None, None, None]);
     }
 
     #[test]
     fn the_cluster_comes_before_dns_and_dns_before_the_file() {
         let mut remotes = Remotes::new(10);
         let host = Some(Remote::Host { name: "printer".into() });
-        remotes.tell(Peer { address: "::ffff:192.0.2.1".parse().unwrap(), port: 0, who: host.clone(), since: None });
+        remotes.tell(Peer {
+            address: "::ffff:192.0.2.1".parse().unwrap(),
+            port: 0,
+            netns: 0,
+            who: host.clone(),
+            since: None,
+        });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("printer"), "IPv4 mapped into IPv6 is IPv4");
         remotes.learn("db.example", ip(1), 300, 0);
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"));
@@ -207,18 +233,25 @@ mod tests {
         remotes.tell(Peer {
             address: ip(1),
             port: 0,
+            netns: 0,
             who: Some(Remote::Pod { pod, workload, declared: None }),
             since: None,
         });
-        let who = remotes.who(ip(1), 80, 1).unwrap();
+        let who = remotes.who(ip(1), 80, 0, 1).unwrap();
         assert_eq!((who.name(), who.namespace(), who.is_service()), ("db", Some("shop"), true));
-        remotes.tell(Peer { address: ip(1), port: 0, who: None, since: None });
+        remotes.tell(Peer { address: ip(1), port: 0, netns: 0, who: None, since: None });
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("db.example"), "the pod is gone");
         let (namespace, name) = ("shop".to_owned(), "ingress".to_owned());
         let service = Some(Remote::Service { namespace, name, workload: None, declared: None, port: None });
-        remotes.tell(Peer { address: ip(9), port: 443, who: service, since: None });
-        remotes.tell(Peer { address: ip(9), port: 0, who: Some(Remote::Node { name: "n1".into() }), since: None });
-        let mut at = |port| remotes.who(ip(9), port, 1).map(|beyond| beyond.name().to_owned());
+        remotes.tell(Peer { address: ip(9), port: 443, netns: 0, who: service, since: None });
+        remotes.tell(Peer {
+            address: ip(9),
+            port: 0,
+            netns: 0,
+            who: Some(Remote::Node { name: "n1".into() }),
+            since: None,
+        });
+        let mut at = |port| remotes.who(ip(9), port, 0, 1).map(|beyond| beyond.name().to_owned());
         assert_eq!(
             (at(443).as_deref(), at(80).as_deref(), at(0).as_deref()),
             (Some("ingress"), Some("n1"), Some("n1"))
@@ -230,11 +263,11 @@ mod tests {
         let mut remotes = Remotes::new(10);
         let who = Some(Remote::Process { name: "steth".into() });
         remotes.learn("localhost.example", ip(1), 300, 0);
-        remotes.tell(Peer { address: ip(1), port: 80, who, since: None });
-        let who = remotes.who(ip(1), 80, 1).unwrap();
+        remotes.tell(Peer { address: ip(1), port: 80, netns: 0, who, since: None });
+        let who = remotes.who(ip(1), 80, 0, 1).unwrap();
         assert_eq!((who.name(), who.namespace(), who.port()), ("steth", None, None));
         assert!(who.is_service() && !who.is_in_cluster());
-        let other = remotes.who(ip(1), 81, 1).map(|beyond| beyond.name().to_owned());
+        let other = remotes.who(ip(1), 81, 0, 1).map(|beyond| beyond.name().to_owned());
         assert_eq!(other.as_deref(), Some("localhost.example"), "at its own port only");
     }
 
@@ -242,9 +275,15 @@ mod tests {
     fn what_had_to_wait_is_not_called_by_whoever_came_later() {
         let mut remotes = Remotes::new(10);
         for (n, since) in [(1, Some(200)), (2, Some(150)), (3, None)] {
-            remotes.tell(Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }), since });
+            remotes.tell(Peer {
+                address: ip(n),
+                port: 0,
+                netns: 0,
+                who: Some(Remote::Node { name: format!("n{n}") }),
+                since,
+            });
         }
-        let mut was = |n| remotes.who_was(ip(n), 80, 50, 100).map(|beyond| beyond.name().to_owned());
+        let mut was = |n| remotes.who_was(ip(n), 80, 0, 50, 100).map(|beyond| beyond.name().to_owned());
         assert_eq!([was(1), was(2), was(3)], [None, Some("n2".to_owned()), None]);
         assert_eq!(name(&mut remotes, ip(1)).as_deref(), Some("n1"), "from now on");
     }
@@ -268,12 +307,18 @@ mod tests {
     #[test]
     fn there_is_an_end_to_what_is_kept() {
         let mut remotes = Remotes::new(3);
-        let told = |n| Peer { address: ip(n), port: 0, who: Some(Remote::Node { name: format!("n{n}") }), since: None };
+        let told = |n| Peer {
+            address: ip(n),
+            port: 0,
+            netns: 0,
+            who: Some(Remote::Node { name: format!("n{n}") }),
+            since: None,
+        };
         (0..4).for_each(|n| remotes.tell(told(n)));
         assert_eq!((remotes.len(), remotes.evicted(), name(&mut remotes, ip(0))), (3, 1, None));
         for n in 0..200 {
             remotes.tell(told(n));
-            remotes.tell(Peer { address: ip(n), port: 0, who: None, since: None });
+            remotes.tell(Peer { address: ip(n), port: 0, netns: 0, who: None, since: None });
         }
         assert!(remotes.is_empty() && remotes.order.len() <= 7);
     }

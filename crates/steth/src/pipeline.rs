@@ -403,7 +403,8 @@ mod tests {
         assert!(account.unparsed_bytes > 0 && account.open_connections <= 1);
     }
 
-    /// A resolver that no process here is: its address is a service's, which the cluster says.
+    /// A resolver that no process here is: its address is a service's, which the cluster says. Another one's is known in another
+    /// network namespace only.
     #[test]
     fn whom_a_socket_asks_that_is_not_connected_is_named_by_the_cluster() {
         use steth_event::{CHUNK_DESTINATION, Destination, Peer, ROLE_CLIENT, Remote};
@@ -418,9 +419,12 @@ mod tests {
         let mut pipeline = Pipeline::new(&Limits::default(), Selected::ALL, Servers::default());
         let (namespace, name) = ("kube-system".to_owned(), "kube-dns".to_owned());
         let who = Some(Remote::Service { namespace, name, workload: None, declared: None, port: None });
-        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, who, since: None }.to_record());
+        pipeline.record(&Peer { address: [10, 96, 0, 10].into(), port: 53, netns: 0, who, since: None }.to_record());
+        let who = Some(Remote::Process { name: "another".to_owned() });
+        pipeline.record(&Peer { address: [10, 0, 0, 9].into(), port: 53, netns: 3, who, since: None }.to_record());
         let open = Open {
             kind: kind::OPEN,
+            netns: 4,
             family: 2,
             transport: 17,
             role: ROLE_CLIENT,

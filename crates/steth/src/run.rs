@@ -13,6 +13,7 @@ use crate::windows::Counter;
 use crate::{losses, selection, stop};
 use health::{Shown, Usage, health};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -221,8 +222,16 @@ fn own(listen: SocketAddr) -> impl Iterator<Item = Peer> {
         false => vec![listen.ip()],
     };
     let (port, since) = (listen.port(), Some(now()));
+    // Other network namespaces have a loopback of their own.
+    let here = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino() as u32);
     let who = || Some(Remote::Process { name: "steth".to_owned() });
-    at.into_iter().map(move |address| Peer { address, port, who: who(), since })
+    at.into_iter().map(move |address| Peer {
+        address,
+        port,
+        netns: if address.is_loopback() { here } else { 0 },
+        who: who(),
+        since,
+    })
 }
 
 /// The windows and requests that are left, and that this is all of it until now.

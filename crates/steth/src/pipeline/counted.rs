@@ -196,7 +196,7 @@ impl<O: Observer> Parse<O> {
                 role: books.role,
                 delta: part.delta,
                 guessed: part.guessed,
-                peers: [None, there.and_then(|address| self.remotes.who(address, port, time))],
+                peers: [None, there.and_then(|address| self.remotes.who(address, port, open.netns, time))],
                 memo: O::Memo::default(),
                 time,
                 goes_on: false,
@@ -223,7 +223,8 @@ impl<O: Observer> Parse<O> {
         if peer.is_none() && self.naming.get(pid).is_none() {
             // A client's port is its own invention.
             let port = if connection.role == ROLE_SERVER { 0 } else { open.remote_port };
-            *peer = address(open, &open.remote_address).and_then(|address| self.remotes.who(address, port, time));
+            *peer = address(open, &open.remote_address)
+                .and_then(|address| self.remotes.who(address, port, open.netns, time));
         }
     }
 
@@ -241,7 +242,7 @@ impl<O: Observer> Parse<O> {
             // It may have been learnt while they waited.
             let port = if served { 0 } else { open.remote_port };
             let there = address(open, &open.remote_address);
-            late.peers[1] = there.and_then(|there| self.remotes.who_was(there, port, began, self.clock));
+            late.peers[1] = there.and_then(|there| self.remotes.who_was(there, port, open.netns, began, self.clock));
         }
         let [local, remote] = &late.peers;
         let [client_pid, server_pid] = order(served, [late.tgid, peer]);

@@ -12,9 +12,10 @@ impl<O: Observer> Parse<O> {
     /// Who has an address, from now on at the latest.
     pub(super) fn told(&mut self, peer: Peer, now: u64) {
         let (address, port, since) = (peer.address.to_canonical(), peer.port, peer.since);
-        let somebody = peer.who.is_some();
+        // Addresses of a namespace are not what far ends are counted under.
+        let somebody = peer.who.is_some() && peer.netns == 0;
         self.remotes.tell(peer);
-        if somebody && let Some(who) = self.remotes.who(address, port, now) {
+        if somebody && let Some(who) = self.remotes.who(address, port, 0, now) {
             self.observer.learnt(address, port, &who, since);
         }
     }
@@ -34,7 +35,7 @@ impl<O: Observer> Parse<O> {
         for ((peer, pid), (bytes, port, foreign)) in connection.state.peers.iter_mut().zip(pids).zip(ends) {
             if peer.is_none() && foreign && self.naming.get(pid).is_none() {
                 let address = address(open, bytes);
-                *peer = address.and_then(|address| self.remotes.who(address, port, exchange.start));
+                *peer = address.and_then(|address| self.remotes.who(address, port, open.netns, exchange.start));
             }
         }
     }
@@ -49,7 +50,7 @@ impl<O: Observer> Parse<O> {
         if beyond.is_none() && self.naming.get(pid).is_none() {
             let start = waiting.exchange.start;
             let address = address(&open, &open.remote_address);
-            *beyond = address.and_then(|address| self.remotes.who_was(address, port, start, self.clock));
+            *beyond = address.and_then(|address| self.remotes.who_was(address, port, open.netns, start, self.clock));
         }
     }
 }

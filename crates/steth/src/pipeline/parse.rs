@@ -254,7 +254,7 @@ impl<O: Observer> Parse<O> {
                 Some((open, 0)) if !self.remotes.is_empty() => {
                     let port = if side == Side::Client { open.remote_port } else { 0 };
                     address(open, &open.remote_address)
-                        .and_then(|address| self.remotes.who(address, port, exchange.start))
+                        .and_then(|address| self.remotes.who(address, port, open.netns, exchange.start))
                 }
                 _ => None,
             };

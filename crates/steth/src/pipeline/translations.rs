@@ -144,9 +144,11 @@ mod tests {
         fn new() -> Self {
             let mut bench = Self(Pipeline::new(&Limits::default(), Selected::ALL, Told::default()));
             let who = Some(Remote::Host { name: "real".into() });
-            bench.0.record(&Peer { address: [10, 1, 1, 1].into(), port: 0, who, since: Some(0) }.to_record());
+            bench.0.record(&Peer { address: [10, 1, 1, 1].into(), port: 0, netns: 0, who, since: Some(0) }.to_record());
             let who = Some(Remote::Host { name: "service".into() });
-            bench.0.record(&Peer { address: [10, 96, 0, 1].into(), port: 0, who, since: Some(0) }.to_record());
+            bench
+                .0
+                .record(&Peer { address: [10, 96, 0, 1].into(), port: 0, netns: 0, who, since: Some(0) }.to_record());
             bench
         }
 

@@ -115,7 +115,7 @@ impl Cluster {
         }
         let before = self.told.insert((address, port), Told { transport, generation, who: who.clone() });
         if before.and_then(|told| told.who) != who {
-            each(&Peer { address, port, who, since: since.flatten() }.to_record());
+            each(&Peer { address, port, netns: 0, who, since: since.flatten() }.to_record());
         }
     }
 

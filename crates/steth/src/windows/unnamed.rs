@@ -236,7 +236,7 @@ mod tests {
                 declared: None,
             });
             let since = since.map(|since| since * SECOND / 10);
-            self.pipeline.record(&Peer { address: THERE.into(), port: 8080, who, since }.to_record());
+            self.pipeline.record(&Peer { address: THERE.into(), port: 8080, netns: 0, who, since }.to_record());
         }
 
         fn roll(&mut self, seconds: u64) -> Arc<Window> {
@@ -364,7 +364,7 @@ mod tests {
         let open = bench.open(ROLE_SERVER, 6, (THERE, 50_000), 10);
         bench.http(&open, 10);
         let who = Some(Remote::Node { name: "n1".into() });
-        bench.pipeline.record(&Peer { address: THERE.into(), port: 0, who, since: Some(0) }.to_record());
+        bench.pipeline.record(&Peer { address: THERE.into(), port: 0, netns: 0, who, since: Some(0) }.to_record());
         let window = bench.roll(11);
         let clients: Vec<_> = window.rows.iter().map(|row| &*row.labels.client).collect();
         assert_eq!((clients, &*window.edges[0].client), (vec!["n1"], "n1"));
