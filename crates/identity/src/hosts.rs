@@ -39,7 +39,10 @@ pub(crate) fn says_nothing(address: IpAddr) -> bool {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    name: Arc<str>,
+    name: String,
+    /// The name for those who have asked for it. Where many names have one address, as they have in front of a web of others, every answer
+    /// renames it, and mostly nobody asks in between.
+    asked: Option<Arc<str>>,
     until: u64,
     used: bool,
 }
@@ -69,7 +72,9 @@ impl Hosts {
             let was_over = entry.until <= now;
             let other = *entry.name != *name;
             if other {
-                entry.name = name.into();
+                entry.name.clear();
+                entry.name.push_str(name);
+                entry.asked = None;
             }
             // An answer from a cache has what is left of the TTL: the earlier one may hold for longer.
             entry.until = entry.until.max(until);
@@ -78,7 +83,7 @@ impl Hosts {
                 false => was_over.then_some(News::Named),
             };
         }
-        let entry = Entry { address, name: name.into(), until, used: false };
+        let entry = Entry { address, name: name.into(), asked: None, until, used: false };
         if self.entries.len() < self.maximum {
             self.by_address.insert(address, self.entries.len() as u32);
             self.entries.push(entry);
@@ -111,7 +116,7 @@ impl Hosts {
         let at = *self.by_address.get(&address.to_canonical())?;
         let entry = self.entries.get_mut(at as usize).filter(|entry| entry.until > now)?;
         entry.used = true;
-        Some(&entry.name)
+        Some(entry.asked.get_or_insert_with(|| entry.name.as_str().into()))
     }
 
     /// Whether it is empty.

@@ -39,8 +39,8 @@ pub(crate) struct Sockets {
     bound: HashMap<Place, (u64, u32), FixedState>,
     /// The processes of those that were closed since the last sweep, and since the one before: whom they have talked with is told at sweeps.
     gone: [HashMap<Place, u32, FixedState>; 2],
-    /// By network namespace.
-    own: HashSet<(u32, [u8; 16]), FixedState>,
+    /// At port 0.
+    own: HashSet<Place, FixedState>,
     no_room: u64,
 }
 
@@ -61,9 +61,10 @@ impl Sockets {
     /// A socket is announced.
     pub(crate) fn announced(&mut self, open: &Open) {
         let Some(address) = Tuple::of(open).map(|tuple| tuple.local_address()) else { return };
+        let own = Place(open.netns, address, 0);
         if self.own.len() < ADDRESSES {
-            self.own.insert((open.netns, address));
-        } else if !self.own.contains(&(open.netns, address)) {
+            self.own.insert(own);
+        } else if !self.own.contains(&own) {
             self.no_room += 1;
         }
         let place = Place(open.netns, address, open.local_port);
@@ -116,13 +117,14 @@ impl Sockets {
             let bound = self.bound.get(&place).map(|(_, tgid)| *tgid);
             bound.or_else(|| self.gone.iter().find_map(|gone| gone.get(&place).copied()))
         };
-        let here = || is_loopback(address) || self.own.contains(&(open.netns, address));
+        let here = || is_loopback(address) || self.own.contains(&Place(open.netns, address, 0));
         at(address).or_else(|| ANY.into_iter().filter(|_| here()).find_map(at)).unwrap_or(0)
     }
 }
 
+/// Of IPv6, or of IPv4 mapped into it.
 fn is_loopback(address: [u8; 16]) -> bool {
-    std::net::Ipv6Addr::from(address).to_canonical().is_loopback()
+    matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, ..]) || address == 1u128.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -161,6 +163,16 @@ mod tests {
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 20, "what was sent to it may be told of only now");
         sockets.swept();
         assert_eq!(peer(&sockets, ([127, 0, 0, 1], 5300)), 0);
+    }
+
+    #[test]
+    fn loopback_is_what_the_library_says() {
+        for address in
+            ["::1", "::2", "::", "1::1", "::ffff:127.0.0.1", "::ffff:127.9.8.7", "::ffff:128.0.0.1", "::127.0.0.1"]
+        {
+            let address: std::net::Ipv6Addr = address.parse().expect("an address");
+            assert_eq!(is_loopback(address.octets()), address.to_canonical().is_loopback(), "{address}");
+        }
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Unnamed {
         self.counts
     }
 
+    /// Whether this address waits for a name.
+    pub(super) fn awaits(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
     /// A window is over. Who was not seen in it is not waited for any more.
     pub(super) fn turn(&mut self) {
         let held = &mut self.held;
