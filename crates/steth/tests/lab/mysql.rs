@@ -65,7 +65,7 @@ pub fn everything(server: &MariaDb) {
         "CREATE TABLE goods (id INT, name VARCHAR(50));\n\
          INSERT INTO goods VALUES (1, 'secret one'), (2, 'two');\n\
          {load};\n\
-         SELECT name FROM goods WHERE id = 4711471147114711;\n\
+         SELECT name FROM goods WHERE id = 4711;\n\
          SELECT * FROM goods;\n\
          UPDATE goods SET name = 'changed' WHERE id < 10;\n\
          SELECT nothing FROM goods;\n\
@@ -102,7 +102,7 @@ pub fn everything(server: &MariaDb) {
         nothing_lost(&seen);
         let said = |e: &Value| format!("{} {}", e["operation"], e["attributes"]);
         let all = seen.exchanges.iter().map(said).collect::<String>();
-        assert!(!all.contains("secret") && !all.contains("4711471147114711"), "a literal has left the parser");
+        assert!(!all.contains("secret") && !all.contains("4711"), "a literal has left the parser");
         for side in SIDES {
             let exchanges: Vec<&Value> = seen
                 .side(side)
