@@ -70,7 +70,7 @@ pub struct Peer {
     #[serde(skip_serializing_if = "is_zero", default)]
     pub port: u16,
     /// Only in this network namespace (`ns.inum`), as an address of loopback is; 0: in any.
-    #[serde(skip_serializing_if = "is_none_in_particular", default)]
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub netns: u32,
     /// Who has it; `None`: nobody any more.
     pub who: Option<Remote>,
@@ -142,14 +142,8 @@ impl Peer {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_zero(port: &u16) -> bool {
-    *port == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_none_in_particular(netns: &u32) -> bool {
-    *netns == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 pub(crate) fn json_record(kind: u8, value: &impl Serialize) -> Vec<u8> {

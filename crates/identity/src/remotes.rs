@@ -162,8 +162,9 @@ impl Remotes {
         holds: impl Fn(&Told) -> bool,
     ) -> Option<Beyond> {
         let canonical = address.to_canonical();
-        let told = self.told.get(&(canonical, port)).or_else(|| self.told.get(&(canonical, 0)));
-        let told = told.filter(|told| (told.netns == 0 || told.netns == netns) && holds(told)).map(|told| &told.who);
+        // Whoever has it in another namespace only does not stand before whoever has it in any.
+        let there = |port| self.told.get(&(canonical, port)).filter(|told| told.netns == 0 || told.netns == netns);
+        let told = there(port).or_else(|| there(0)).filter(|told| holds(told)).map(|told| &told.who);
         let better = told.filter(|remote| !matches!(***remote, Remote::Host { .. }));
         better
             .map(|remote| Beyond::Told(remote.clone()))
@@ -212,6 +213,10 @@ mod tests {
         let mut at = |port, netns| remotes.who(address, port, netns, 1).map(|beyond| beyond.name().to_owned());
         assert_eq!(at(7117, 5).as_deref(), Some("steth"));
         assert_eq!([at(7117, 6), at(7117, 0), at(7118, 5)], [None, None, None]);
+        let who = Some(Remote::Host { name: "localhost".into() });
+        remotes.tell(Peer { address, port: 0, netns: 0, who, since: None });
+        let mut at = |port, netns| remotes.who(address, port, netns, 1).map(|beyond| beyond.name().to_owned());
+        assert_eq!([at(7117, 5).as_deref(), at(7117, 6).as_deref()], [Some("steth"), Some("localhost")]);
     }
 
     #[test]

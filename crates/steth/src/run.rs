@@ -222,15 +222,12 @@ fn own(listen: SocketAddr) -> impl Iterator<Item = Peer> {
         false => vec![listen.ip()],
     };
     let (port, since) = (listen.port(), Some(now()));
-    // Other network namespaces have a loopback of their own.
-    let here = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino() as u32);
+    // Other network namespaces have a loopback of their own. Which one is this can always be read of oneself; if not, it stays an address.
+    let here = std::fs::metadata("/proc/self/ns/net").ok().map(|namespace| namespace.ino() as u32);
     let who = || Some(Remote::Process { name: "steth".to_owned() });
-    at.into_iter().map(move |address| Peer {
-        address,
-        port,
-        netns: if address.is_loopback() { here } else { 0 },
-        who: who(),
-        since,
+    at.into_iter().filter_map(move |address| {
+        let netns = if address.is_loopback() { here? } else { 0 };
+        Some(Peer { address, port, netns, who: who(), since })
     })
 }
 

@@ -244,11 +244,7 @@ impl Observer for Counter {
         }
     }
 
-    fn awaits(&self, address: IpAddr) -> bool {
-        self.unnamed.awaits(address)
-    }
-
-    fn learnt(&mut self, address: IpAddr, port: u16, who: &Beyond, since: Option<u64>) {
+    fn learnt(&mut self, address: IpAddr, port: u16, who: &dyn Fn() -> Beyond, since: Option<u64>) {
         self.join(address, port, who, since);
     }
 

@@ -13,10 +13,10 @@ impl<O: Observer> Parse<O> {
     pub(super) fn told(&mut self, peer: Peer, now: u64) {
         let (address, port, since) = (peer.address.to_canonical(), peer.port, peer.since);
         // Addresses of a namespace are not what far ends are counted under.
-        let somebody = peer.who.is_some() && peer.netns == 0 && self.observer.awaits(address);
+        let somebody = peer.who.is_some() && peer.netns == 0;
         self.remotes.tell(peer);
         if somebody && let Some(who) = self.remotes.who(address, port, 0, now) {
-            self.observer.learnt(address, port, &who, since);
+            self.observer.learnt(address, port, &|| who.clone(), since);
         }
     }
 

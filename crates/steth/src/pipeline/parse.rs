@@ -114,16 +114,12 @@ impl<O: Observer> Parse<O> {
             let Self { names, domains, remotes, observer, clock, .. } = self;
             domains.drain(names, |name, address, ttl, time| {
                 let Some(news) = remotes.learn(name, address, ttl, time) else { return };
-                let address = address.to_canonical();
-                if !observer.awaits(address) {
-                    return;
-                }
                 let since = match news {
                     // Nothing says that it was ever anybody else's.
                     News::Named => 0,
                     News::Renamed => time.wrapping_add(*clock),
                 };
-                observer.learnt(address, 0, &Beyond::Dns(name.into()), Some(since));
+                observer.learnt(address.to_canonical(), 0, &|| Beyond::Dns(name.into()), Some(since));
             });
         }
         if !self.out.is_empty() {

@@ -17,13 +17,9 @@ pub(crate) trait Observer {
     fn counted(&mut self, _: &Counted<'_>, _: &mut Self::Memo) {}
     /// These books have come of a connection.
     fn looked(&mut self, _connection: u64, _: &Books, _clock: u64) {}
-    /// Whether it makes a difference who is known behind an address from now on: [`Observer::learnt`].
-    fn awaits(&self, _address: IpAddr) -> bool {
-        false
-    }
     /// Somebody is known behind an address by now: whoever connects to this port there, or with 0 anybody who talks with it. Since when, in
     /// nanoseconds since 1970, if that is known; it is from now on at the latest.
-    fn learnt(&mut self, _address: IpAddr, _port: u16, _who: &Beyond, _since: Option<u64>) {}
+    fn learnt(&mut self, _address: IpAddr, _port: u16, _who: &dyn Fn() -> Beyond, _since: Option<u64>) {}
     /// A connection is over, or not followed any more.
     fn gone(&mut self, _: &mut Self::Memo) {}
 }

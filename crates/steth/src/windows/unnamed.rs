@@ -53,11 +53,6 @@ impl Unnamed {
         self.counts
     }
 
-    /// Whether this address waits for a name.
-    pub(super) fn awaits(&self, address: IpAddr) -> bool {
-        self.by_address.contains_key(&address)
-    }
-
     /// A window is over. Who was not seen in it is not waited for any more.
     pub(super) fn turn(&mut self) {
         let held = &mut self.held;
@@ -117,9 +112,10 @@ impl Counter {
 
     /// Somebody is known behind an address from now on, and has had it since then, if that is known. What was counted before that was
     /// somebody else's.
-    pub(super) fn join(&mut self, address: IpAddr, port: u16, who: &Beyond, since: Option<u64>) {
+    pub(super) fn join(&mut self, address: IpAddr, port: u16, who: &dyn Fn() -> Beyond, since: Option<u64>) {
         let Some(mut all) = self.unnamed.by_address.remove(&address) else { return };
-        let held = all.len();
+        // Most that is learnt nobody has waited for, so that it is not even put into words before.
+        let (held, who) = (all.len(), who());
         all.retain(|bare| {
             if port != 0 && bare.port != port {
                 return true;
@@ -128,7 +124,7 @@ impl Counter {
                 self.unnamed.counts.before += 1;
                 return true;
             }
-            let is = self.named(who, bare.port);
+            let is = self.named(&who, bare.port);
             self.entities.settle(bare.id, is);
             if let Some(requests) = &mut self.requests {
                 requests.settle(bare.id, is, &self.entities);

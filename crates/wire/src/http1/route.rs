@@ -12,8 +12,6 @@ use super::segment::{Class, Kinds, SHORT, class};
 pub(super) struct Route {
     bytes: [u8; CAPACITY],
     length: usize,
-    /// It is the path as it came.
-    plain: bool,
 }
 
 const CAPACITY: usize = 255;
@@ -28,7 +26,7 @@ impl Route {
     #[inline]
     pub(super) fn operation(method: &[u8], target: Option<&[u8]>, whole: bool) -> Self {
         // Where it is wanted, and filled there: it is too long to be moved.
-        let mut route = Self { bytes: [0; CAPACITY], length: 0, plain: false };
+        let mut route = Self { bytes: [0; CAPACITY], length: 0 };
         route.fill(method, target, whole);
         route
     }
@@ -44,14 +42,9 @@ impl Route {
 
     /// The operation of a request whose template somebody has given.
     pub(super) fn given(method: &[u8], template: &str) -> Self {
-        let mut route = Self { bytes: [0; CAPACITY], length: 0, plain: false };
+        let mut route = Self { bytes: [0; CAPACITY], length: 0 };
         let _ = route.push(method) && route.push(b" ") && route.push(template.as_bytes());
         route
-    }
-
-    /// Whether any target with this path has this route. It may also be so where this says no.
-    pub(super) fn is_plain(&self) -> bool {
-        self.plain
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -96,7 +89,6 @@ impl Route {
     fn short(&mut self, target: &[u8], kinds: &Kinds, whole: bool) {
         // Where the words begin that are still to be pushed, with the slash in front of them.
         let (mut words, mut at) = (0, 1);
-        let mut plain = true;
         for count in 0.. {
             let length = kinds.length(at);
             let end = at + length;
@@ -111,10 +103,8 @@ impl Route {
                 Class::Word => {
                     self.push(target.get(words..at + segment.len()).unwrap_or_default());
                     words = end;
-                    plain &= segment.len() == length;
                 }
                 Class::Value(name, ending) => {
-                    plain = false;
                     self.push(target.get(words..at).unwrap_or_default());
                     self.push(name);
                     if !ending.is_empty() {
@@ -124,7 +114,6 @@ impl Route {
                 }
             }
             if last {
-                self.plain = plain;
                 return;
             }
             at = end + 1;
@@ -265,7 +254,7 @@ mod tests {
             whole: bool,
         ) {
             let template = |long: bool| {
-                let mut route = Route { bytes: [0; CAPACITY], length: 0, plain: false };
+                let mut route = Route { bytes: [0; CAPACITY], length: 0 };
                 match Kinds::of(target.as_bytes()).filter(|_| !long) {
                     Some(kinds) => route.short(target.as_bytes(), &kinds, whole),
                     None => route.long(target.as_bytes(), whole),

@@ -33,8 +33,6 @@ pub(super) struct Routes {
     candidates: Candidates,
     /// The route of the request before: a connection mostly asks for the same over and over.
     last: Name,
-    /// Whether that one's path was its own template, nothing in it being a value.
-    plain: bool,
 }
 
 impl Routes {
@@ -49,24 +47,19 @@ impl Routes {
 
     /// The operation of a request of which the host is not known yet. `target` is what follows the authority.
     pub(super) fn operation(&mut self, method: &[u8], target: Option<&[u8]>, whole: bool, names: &mut Names) -> Name {
-        if self.plain && whole && target.is_some_and(|target| says(names.get(self.last), method, target)) {
-            return self.last;
-        }
         self.candidates = Candidates::default();
-        let rules = self.routing.as_ref().map(|routing| &routing.rules).filter(|rules| !rules.is_empty());
-        if let (Some(target), Some(rules)) = (target, rules) {
-            let candidates = rules.candidates(target, whole);
-            if rules.ask_for_host(candidates) {
+        if let (Some(target), Some(routing)) = (target, &self.routing)
+            && !routing.rules.is_empty()
+        {
+            let candidates = routing.rules.candidates(target, whole);
+            if routing.rules.ask_for_host(candidates) {
                 self.candidates = candidates;
             }
-            if let Some(template) = rules.choose(candidates, "") {
+            if let Some(template) = routing.rules.choose(candidates, "") {
                 return Self::named(&mut self.last, self.share, method, &Route::given(method, template), names);
             }
         }
-        let route = Route::operation(method, target, whole);
-        // A rule may have a template for any path.
-        self.plain = rules.is_none() && route.is_plain();
-        Self::named(&mut self.last, self.share, method, &route, names)
+        Self::named(&mut self.last, self.share, method, &Route::operation(method, target, whole), names)
     }
 
     /// The operation, if the host changes it.
@@ -91,12 +84,4 @@ impl Routes {
             .unwrap_or_else(|| names.intern(Route::operation(method, Some(b"*"), true).as_bytes()));
         *last
     }
-}
-
-/// Whether a route is this method and just the path of this target. No route has a `?` or a `#` in it.
-#[inline]
-fn says(route: &str, method: &[u8], target: &[u8]) -> bool {
-    let path = route.as_bytes().strip_prefix(method).and_then(|route| route.strip_prefix(b" "));
-    let behind = path.and_then(|path| target.strip_prefix(path));
-    behind.is_some_and(|behind| matches!(behind.first(), None | Some(b'?' | b'#')))
 }
