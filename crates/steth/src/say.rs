@@ -7,9 +7,13 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
 /// Writes `steth: …` and a newline, or nothing if that is not possible.
+///
+/// In one write: standard error has no buffer, and a formatted write to it is one system call for each piece of the
+/// message, between which others write to the same log and read it.
 pub(crate) fn line(message: Arguments<'_>) {
+    let line = format!("steth: {message}\n");
     // There is nobody left to tell.
-    let _ = writeln!(std::io::stderr().lock(), "steth: {message}");
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Says one line, formatted like `format!`, with `steth: ` in front.

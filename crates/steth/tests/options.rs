@@ -3,6 +3,7 @@
 use crate::lab;
 use crate::lab::process::command;
 use crate::lab::{Nginx, Python, Steth, ab, alone, curl, kept, wait_until};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +55,24 @@ fn a_time_limit_ends_the_watch_by_itself() {
     let output = steth().args(["watch", "--json", "--for", "1s"]).output().expect("it runs");
     assert!(output.status.success());
     assert_eq!(objects(&output.stdout).last().expect("a last line")["type"], "ledger");
+}
+
+/// What it says goes to a log that others read and write, too. A line in pieces is half a line to the one and torn by the other.
+#[test]
+fn a_line_that_it_says_is_written_at_once() {
+    let (ours, theirs) = nix::sys::socket::socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket, // hands over each write by itself
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .expect("two sockets");
+    let status = steth().args(["replay", "/nowhere/no.recording"]).stderr(theirs).status().expect("it runs");
+    assert!(!status.success());
+    let mut written = [0; 4096];
+    let length = nix::unistd::read(&ours, &mut written).expect("it said something");
+    let first = String::from_utf8_lossy(&written[..length]);
+    assert!(first.starts_with("steth: ") && first.contains("/nowhere") && first.ends_with('\n'), "{first:?}");
 }
 
 /// Raw sockets have no connection to keep a state for. That is no lack of room.
