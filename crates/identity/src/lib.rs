@@ -44,7 +44,7 @@ mod workload;
 pub use cgroup::{container_bytes, container_bytes_of, container_id, container_text, unit};
 pub use hosts::{Hosts, News};
 pub use hosts_file::HostsFile;
-pub use image::{Image, Parts, Unseen, started};
+pub use image::{Image, Parts, Unseen, Which, which};
 pub use locality::Locality;
 pub use party::Party;
 pub use remotes::{Beyond, Remotes};

@@ -8,8 +8,9 @@ use crate::containers::{Containers, Id};
 use crate::desk::{Change, Orders};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use std::{fs, io};
-use steth_identity::{Image, Parts, Unseen, container_bytes, started};
+use std::fs;
+use std::io::{self, Read as _};
+use steth_identity::{Image, Parts, Unseen, container_bytes, which};
 use steth_probe::{Probe, ProbeError, Verdicts};
 use steth_verdict::{Row, Rules};
 
@@ -142,8 +143,8 @@ impl Judging {
                 };
                 let mut any = false;
                 for pid in pids {
-                    let Some(start) = started(pid) else { continue };
-                    if seen.insert(pid, start) != Some(start) && within(pid) {
+                    let Some(who) = which(pid) else { continue };
+                    if seen.insert(pid, who) != Some(who) && within(pid) {
                         any |= judging.settle(pid) == Outcome::Selected;
                     }
                 }
@@ -212,7 +213,10 @@ fn pids() -> io::Result<Vec<u32>> {
 
 /// The container of a process, if it is in one.
 fn container_of(pid: u32) -> io::Result<Option<Id>> {
-    Ok(container_bytes(&fs::read_to_string(format!("/proc/{pid}/cgroup"))?))
+    // A file of /proc tells no size, and without one the standard library begins with 32 bytes.
+    let mut hierarchies = String::with_capacity(4096);
+    fs::File::open(format!("/proc/{pid}/cgroup"))?.take(u64::MAX).read_to_string(&mut hierarchies)?;
+    Ok(container_bytes(&hierarchies))
 }
 
 /// The containers in which something runs.
