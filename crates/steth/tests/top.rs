@@ -82,6 +82,8 @@ impl Tmux {
 
     /// The shell reads again, on the usual screen, of a terminal that is as it was.
     fn is_as_before(&self, marker: &str) {
+        // Before that, what is typed would be the other program's, which leaves without having looked at it.
+        wait_until("the shell is in front", SOON, || self.format("#{pane_current_command}") == "bash");
         let typed = format!("stty -a | grep -o ' icanon\\| echo ' | tr -d '\\n'; echo {marker}");
         self.press(&[&typed, "Enter"]);
         self.wait_for(&[&format!(" icanon echo {marker}")], &[]);
