@@ -9,13 +9,14 @@ use crate::servers::{Server, Workload};
 use crate::surroundings::Surroundings;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use steth_event::kind;
 use steth_probe::{Probe, Settings};
 
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/c");
 /// Processes that do nothing.
 const PROCESSES: usize = 2_000;
 
@@ -138,10 +139,7 @@ fn milliseconds(duration: Duration) -> f64 {
 pub(crate) fn turnover(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     let (http, redis) = (Server::start(Workload::Http)?, Server::start(Workload::Redis)?);
     let directory = tempfile::tempdir()?;
-    let short = directory.path().join("short");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/c/short.c");
-    let built = Command::new("cc").args(["-O2", "-static", "-o"]).arg(&short).arg(source).status()?;
-    anyhow::ensure!(built.success(), "the C compiler ended with {built}");
+    let short = short(directory.path())?;
     for connect in [false, true] {
         let (mut rates, mut cost, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..plan.rounds {
@@ -191,7 +189,21 @@ pub(crate) fn turnover(report: &mut Report, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `tests/servers/c/short.c` on one CPU, until it is enough.
+/// `tests/servers/c/short.c`, built so that as many processes as can be are made in a second.
+fn short(directory: &Path) -> anyhow::Result<PathBuf> {
+    let cc = |name: &str, flags: &[&str]| {
+        let (source, program) = (Path::new(SOURCES).join(name).with_extension("c"), directory.join(name));
+        let built =
+            Command::new("cc").args(["-O2", "-static"]).args(flags).arg("-o").arg(&program).arg(source).status()?;
+        anyhow::ensure!(built.success(), "{name}: the C compiler ended with {built}");
+        Ok(program)
+    };
+    const BARE: &[&str] = &["-nostdlib", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"];
+    let image = cc("brief", BARE)?;
+    cc("short", &["-DFORK=vfork", &format!("-DIMAGE=\"{}\"", image.display())])
+}
+
+/// That on one CPU, until it is enough.
 fn talkers(cpu: usize, short: &Path, port: u16, stop: &AtomicBool, lives: &AtomicU64) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         // So few at a time that nobody waits long for its end.
