@@ -264,7 +264,7 @@ fn questions_beyond_the_limit_are_refused_and_those_before_answered() {
     let mut runtimes = start(Settings { questions: 8, ..settings(vec![endpoint(Api::Cri, &socket)]) });
     let begun = Instant::now();
     let accepted = (0..100).filter(|n| runtimes.ask(&id(*n))).count();
-    assert!(begun.elapsed() < Duration::from_millis(200), "asking never waits: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE * 4, "asking never waits: {:?}", begun.elapsed());
     assert_eq!((accepted, runtimes.counters().refused), (8, 92));
     for _ in 0..8 {
         assert_eq!(next(&mut runtimes, |answer| answer.asked).container, None);

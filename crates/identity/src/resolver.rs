@@ -328,7 +328,7 @@ mod tests {
             let process = resolver.first_sight(pid, Some(b"comm")).unwrap();
             refused += u32::from(process.look_up == LookUp::Refused);
         }
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert!((5_000..9_999).contains(&refused), "the queue is bounded, and not tiny: {refused}");
         assert_eq!(resolver.answer(Duration::ZERO), None);
         drop(open);

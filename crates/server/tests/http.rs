@@ -311,7 +311,7 @@ fn stopping_is_bounded_and_frees_the_address() {
     std::thread::sleep(Duration::from_millis(50));
     let start = Instant::now();
     bench.server.stop();
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert!(TcpStream::connect(address).is_err());
 }
 
@@ -323,5 +323,5 @@ fn a_connection_that_says_nothing_does_not_stay() {
     slow.write_all(b"GET / HTTP/1.1\r\nHo").expect("sent");
     let start = Instant::now();
     let _ = slow.read_to_end(&mut Vec::new());
-    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(14), "{:?}", start.elapsed());
 }

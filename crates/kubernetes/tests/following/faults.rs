@@ -83,7 +83,7 @@ fn a_server_that_hangs_within_a_line_and_one_that_says_nothing() {
     until("stale", &directory, || directory.state() == State::Stale);
     let asked = Instant::now();
     assert_eq!(whose(&directory, "10.1.0.1", now()), bare("10.1.0.1"));
-    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_millis(500), "not until it is silent: {:?}", asked.elapsed());
     until("the second pod", &directory, || !whose(&directory, "10.1.0.2", now()).is_empty());
     assert_eq!(directory.state(), State::Following);
     assert_eq!((lists(&server), watched_from(&server)), (1, vec!["5".to_string(); 4]));
@@ -330,7 +330,7 @@ fn a_server_that_is_not_there_is_starting_and_the_end_does_not_wait() {
     assert_eq!(directory.state(), State::Starting);
     let begun = Instant::now();
     drop(watcher);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(directory.state(), State::Stopped);
 }
 
@@ -346,7 +346,7 @@ fn it_ends_while_a_server_hangs() {
     until("a request", &directory, || asked.load(Ordering::Relaxed));
     let begun = Instant::now();
     drop(watcher);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
