@@ -56,7 +56,7 @@ impl Image {
     }
 }
 
-/// Which process an id stands for at this moment: two that differ in time have the same id and are not equal.
+/// Which process an id stands for at this moment: whoever has the id later is another one, and not equal.
 ///
 /// The kernel makes the directory of a process anew for each of them, with a number and a time of its own
 /// (`proc_pid_make_inode`), and forgets it with the process (`pid_revalidate`). It may forget it before, when memory is short:

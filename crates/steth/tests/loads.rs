@@ -121,16 +121,29 @@ fn pipelines_beyond_the_capture_limit_are_declared() {
     are_declared(&seen, "PING", said.requests["PING_INLINE"]);
 }
 
+/// The agent, whose ring is small, has to be quick: where it is not, what was cut lies behind what found no room, and its commands are
+/// lost to that. Another try may do.
 #[test]
 fn a_call_beyond_half_of_the_ring_is_declared() {
     root_or_skip!();
     let _alone = alone();
     let redis = RedisServer::start();
-    let steth = Steth::watch(&["--ring", "1024", "--protocol", "redis", "--port", &redis.port.to_string()]);
-    // 8000 commands in a call, 1 MB: twice what is copied of it.
-    let said = redis_benchmark_of(redis.port, "set", 16_000, 1, 8000, 100);
-    steth.settle(Duration::from_millis(300));
-    are_declared(&steth.finish(), "SET", said.requests["SET"]);
+    for tries_left in (0..10).rev() {
+        let steth = Steth::watch(&["--ring", "1024", "--protocol", "redis", "--port", &redis.port.to_string()]);
+        // 8000 commands in a call, 1 MB: twice what is copied of it.
+        let said = redis_benchmark_of(redis.port, "set", 16_000, 1, 8000, 100);
+        steth.settle(Duration::from_millis(300));
+        let seen = steth.finish();
+        let no_room = seen.ledger["chunks"]["lost"].as_u64() > Some(0);
+        if lost_as_truncated(&seen) > 0 || !no_room || tries_left == 0 {
+            return are_declared(&seen, "SET", said.requests["SET"]);
+        }
+        seen.balanced();
+    }
+}
+
+fn lost_as_truncated(seen: &Seen) -> u64 {
+    seen.ledger.pointer("/exchanges/lost_by/truncated").and_then(Value::as_u64).expect("a reason of the ledger")
 }
 
 /// Some commands are lost as `truncated`, and none is told of twice.
@@ -140,8 +153,7 @@ fn are_declared(seen: &Seen, operation: &str, sent: u64) {
         let reported = count(seen, side, |e| e["operation"] == operation);
         assert!(reported <= sent, "{reported} on the {side} side");
     }
-    let truncated = seen.ledger.pointer("/exchanges/lost_by/truncated").and_then(Value::as_u64);
-    assert!(truncated > Some(0), "what was cut is declared: {}", seen.ledger);
+    assert!(lost_as_truncated(seen) > 0, "what was cut is declared: {}", seen.ledger);
 }
 
 #[test]

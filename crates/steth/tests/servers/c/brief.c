@@ -1,7 +1,7 @@
 /*
  * `brief child PORT …`: connects, sends a PING, reads the answer and ends, as the child of short.c does, without the C library.
  * Its start asks CPUID dozens of times, and on a virtual machine each time is an exit to the host: on one, half of such a
- * process's life. cc -O2 -static -nostdlib -fno-stack-protector -fcf-protection=none (the last on x86 only)
+ * process's life. cc -O2 -static -nostdlib -fno-stack-protector
  */
 #include <asm/unistd.h>
 #include <linux/in.h>
