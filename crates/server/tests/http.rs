@@ -311,7 +311,8 @@ fn stopping_is_bounded_and_frees_the_address() {
     std::thread::sleep(Duration::from_millis(50));
     let start = Instant::now();
     bench.server.stop();
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    // Two seconds at the latest. Whoever waited for the silent one would wait for ten.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(TcpStream::connect(address).is_err());
 }
 
